@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "base/buf.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+enum { BUF_FIRST_CAPACITY = 512 };
+
+static void make_room(struct buf *buf, size_t size);
+static void check_shape(const struct buf *buf);
+
+void buf_init(struct buf *buf, size_t bytes_max)
+{
+    *buf = (struct buf){._max = bytes_max};
+}
+
+void buf_reset(struct buf *buf)
+{
+    mem_free(buf->_memory);
+    buf_init(buf, buf->_max);
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->_start = 0;
+    buf->_end = 0;
+}
+
+bool buf_append(struct buf *buf, struct bytes bytes)
+{
+    char *room = buf_reserve(buf, bytes.len);
+    if (room == NULL) {
+        return false;
+    }
+    if (bytes.len > 0) {
+        memcpy(room, bytes.at, bytes.len);
+    }
+    buf_commit(buf, bytes.len);
+    return true;
+}
+
+char *buf_reserve(struct buf *buf, size_t size)
+{
+    if (size > buf->_max - buf_len(buf)) {
+        return NULL;
+    }
+    if (buf->_memory == NULL || buf->_capacity - buf->_end < size) {
+        make_room(buf, size);
+    }
+    return buf->_memory + buf->_end;
+}
+
+void buf_commit(struct buf *buf, size_t size)
+{
+    buf->_end += size;
+    check_shape(buf);
+}
+
+void buf_consume(struct buf *buf, size_t size)
+{
+    DCHECK(size <= buf_len(buf));
+    buf->_start += size;
+    if (buf->_start == buf->_end) {
+        buf_clear(buf);
+    }
+}
+
+void buf_move(struct buf *to, struct buf *from)
+{
+    DCHECK(to->_memory == NULL);
+    *to = *from;
+    buf_init(from, from->_max);
+}
+
+/// Makes room for `size` bytes behind the last one. Slides down only when at least as many bytes
+/// were consumed as would have to be moved, and grows by doubling otherwise: either way the cost of
+/// an append stays constant on average.
+static void make_room(struct buf *buf, size_t size)
+{
+    size_t len = buf_len(buf);
+    size_t needed = len + size;
+    if (buf->_start >= len && needed <= buf->_capacity && buf->_capacity > 0) {
+        memmove(buf->_memory, buf->_memory + buf->_start, len);
+        buf->_end = len;
+        buf->_start = 0;
+        return;
+    }
+    size_t capacity = buf->_capacity == 0 ? BUF_FIRST_CAPACITY : buf->_capacity;
+    while (capacity - buf->_start < needed) {
+        capacity *= 2;
+    }
+    buf->_memory = mem_resize(buf->_memory, capacity);
+    buf->_capacity = capacity;
+    check_shape(buf);
+}
+
+static void check_shape(const struct buf *buf)
+{
+    DCHECK(buf->_start <= buf->_end);
+    DCHECK(buf->_end <= buf->_capacity);
+    DCHECK(buf->_end - buf->_start <= buf->_max);
+    (void)buf;
+}

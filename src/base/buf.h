@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//
+// Growable bytes with a ceiling that the maker must state. A buf is a value inside its owner; it
+// holds no memory while it is empty and new. Bytes are added at the end and taken from the front.
+// Growing beyond the ceiling is an ordinary refusal: the caller decides what it means (413, 431, a
+// slow stream), and the buf is then as it was before. One thread; never calls out.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+    char *_memory;
+    size_t _start;    // first unread byte
+    size_t _end;      // one past the last byte
+    size_t _capacity; // bytes of _memory
+    size_t _max;      // ceiling of _end - _start
+};
+
+/// An empty buf that never holds more than `bytes_max` bytes. Allocates nothing.
+void buf_init(struct buf *buf, size_t bytes_max);
+
+/// Frees the memory; the buf is empty and usable afterwards, with the same ceiling.
+void buf_reset(struct buf *buf);
+
+/// Forgets the bytes, keeps the memory.
+void buf_clear(struct buf *buf);
+
+/// Appends a copy of `bytes`. False, and nothing changed, when the ceiling would be passed.
+MUST_USE bool buf_append(struct buf *buf, struct bytes bytes);
+
+/// Room for at least `size` bytes at the end, to be written by the caller and then committed with
+/// `buf_commit`. NULL when the ceiling would be passed. Valid until the buf is next changed.
+MUST_USE char *buf_reserve(struct buf *buf, size_t size);
+
+/// Makes `size` bytes written to the last reservation a part of the buf.
+void buf_commit(struct buf *buf, size_t size);
+
+/// Drops `size` bytes from the front.
+void buf_consume(struct buf *buf, size_t size);
+
+/// Moves everything to `to`, which must be without memory; `from` is then empty and without memory.
+void buf_move(struct buf *to, struct buf *from);
+
+static inline size_t buf_len(const struct buf *buf)
+{
+    return buf->_end - buf->_start;
+}
+
+static inline bool buf_is_empty(const struct buf *buf)
+{
+    return buf->_end == buf->_start;
+}
+
+/// The bytes held, valid until the buf is next changed.
+static inline struct bytes buf_bytes(const struct buf *buf)
+{
+    return (struct bytes){buf->_memory == NULL ? "" : buf->_memory + buf->_start, buf_len(buf)};
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "base/limits.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum unit { UNIT_BYTES, UNIT_COUNT, UNIT_SECONDS };
+
+struct limit {
+    const char *name;
+    size_t offset;
+    enum unit unit;
+    double min; // smallest value that makes sense, in the unit
+};
+
+static const char *const unit_names[] = {"bytes", "count", "seconds"};
+
+static const struct limit table[] = {
+    {"head_bytes", offsetof(struct limits, head_bytes), UNIT_BYTES, 64},
+    {"head_fields", offsetof(struct limits, head_fields), UNIT_COUNT, 1},
+    {"target_bytes", offsetof(struct limits, target_bytes), UNIT_BYTES, 1},
+    {"body_bytes", offsetof(struct limits, body_bytes), UNIT_BYTES, 0},
+    {"head_timeout", offsetof(struct limits, head_timeout_ms), UNIT_SECONDS, 0.001},
+    {"body_timeout", offsetof(struct limits, body_timeout_ms), UNIT_SECONDS, 0.001},
+    {"idle_timeout", offsetof(struct limits, idle_timeout_ms), UNIT_SECONDS, 0.001},
+    {"pipeline", offsetof(struct limits, pipeline), UNIT_COUNT, 1},
+    {"connections", offsetof(struct limits, connections), UNIT_COUNT, 1},
+    {"stream_high_bytes", offsetof(struct limits, stream_high_bytes), UNIT_BYTES, 1},
+    {"stream_max_bytes", offsetof(struct limits, stream_max_bytes), UNIT_BYTES, 1},
+    {"heartbeat", offsetof(struct limits, heartbeat_ms), UNIT_SECONDS, 0},
+    {"peer_timeout", offsetof(struct limits, peer_timeout_ms), UNIT_SECONDS, 0.001},
+    {"run_timeout", offsetof(struct limits, run_timeout_ms), UNIT_SECONDS, 0.001},
+    {"lua_bytes", offsetof(struct limits, lua_bytes), UNIT_BYTES, 1024 * 1024},
+    {"drain_timeout", offsetof(struct limits, drain_timeout_ms), UNIT_SECONDS, 0},
+};
+
+enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
+
+// Far above anything sensible and far below where the arithmetic on it could overflow.
+static const double value_max = 1e15;
+
+static const struct limit *find(const char *name);
+
+struct limits limits_default(void)
+{
+    return (struct limits){
+        .head_bytes = 16 * 1024,
+        .head_fields = 100,
+        .target_bytes = 8 * 1024,
+        .body_bytes = 1024 * 1024,
+        .head_timeout_ms = 10 * 1000,
+        .body_timeout_ms = 30 * 1000,
+        .idle_timeout_ms = 75 * 1000,
+        .pipeline = 64,
+        .connections = 0,
+        .stream_high_bytes = 64 * 1024,
+        .stream_max_bytes = 1024 * 1024,
+        .heartbeat_ms = 15 * 1000,
+        .peer_timeout_ms = 60 * 1000,
+        .run_timeout_ms = 1000,
+        .lua_bytes = 256 * 1024 * 1024,
+        .drain_timeout_ms = 10 * 1000,
+    };
+}
+
+int limits_set(struct limits *limits, const char *name, double value)
+{
+    const struct limit *limit = find(name);
+    if (limit == NULL) {
+        return LIMITS_UNKNOWN;
+    }
+    if (!(value >= limit->min) || value > value_max) {
+        return LIMITS_BAD_VALUE;
+    }
+    bool is_duration = limit->unit == UNIT_SECONDS;
+    double scaled = is_duration ? ceil(value * 1000) : value;
+    if (scaled != floor(scaled)) {
+        return LIMITS_BAD_VALUE;
+    }
+    uint64_t stored = (uint64_t)scaled;
+    memcpy((char *)limits + limit->offset, &stored, sizeof(stored));
+    return 0;
+}
+
+const char *limits_unit(const char *name)
+{
+    const struct limit *limit = find(name);
+    return limit == NULL ? NULL : unit_names[limit->unit];
+}
+
+const char *limits_name(size_t index)
+{
+    return index < LIMIT_COUNT ? table[index].name : NULL;
+}
+
+static const struct limit *find(const char *name)
+{
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        if (strcmp(table[i].name, name) == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// Every limit that the server holds a peer or a script to, in one struct with defaults. The names
+// are the ones that scripts (`lunesse.server{ limits = ... }`) and the command line (`--limit
+// name=value`) use; durations are given there in seconds and kept here in milliseconds. Filled in
+// before the server starts and constant from then on; whoever needs it holds a pointer to the
+// server's one.
+#pragma once
+
+#include "base/check.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct limits {
+    uint64_t head_bytes;        // request line and header section; also trailers
+    uint64_t head_fields;       // header fields of one message
+    uint64_t target_bytes;      // request target
+    uint64_t body_bytes;        // request body, unless the route says otherwise
+    uint64_t head_timeout_ms;   // first byte of a head to its last
+    uint64_t body_timeout_ms;   // between two pieces of a body
+    uint64_t idle_timeout_ms;   // kept-alive connection without a request
+    uint64_t pipeline;          // requests that may wait behind the one being answered
+    uint64_t connections;       // open connections; 0 stands for nine tenths of the descriptors
+    uint64_t stream_high_bytes; // over this, `send` and `write` wait
+    uint64_t stream_max_bytes;  // over this, a stream is reset
+    uint64_t heartbeat_ms;      // silence after which a stream sends a comment; 0 for never
+    uint64_t peer_timeout_ms;   // a peer that takes nothing for so long is gone
+    uint64_t run_timeout_ms;    // one uninterrupted run of Lua
+    uint64_t lua_bytes;         // memory of one worker's Lua state
+    uint64_t drain_timeout_ms;  // from the signal to the end, for handlers still running
+};
+
+/// The defaults.
+struct limits limits_default(void);
+
+enum limits_refusal {
+    LIMITS_UNKNOWN = -1,   // no limit of this name
+    LIMITS_BAD_VALUE = -2, // negative, not a number, zero where that makes no sense, or too large
+};
+
+/// Sets the limit `name` to `value`: seconds (fractions allowed) for a duration, a whole number for
+/// the rest. Returns 0 or a refusal; then nothing changed.
+MUST_USE int limits_set(struct limits *limits, const char *name, double value);
+
+/// The unit that `name` is given in ("seconds", "bytes", "count"), or NULL for an unknown name.
+const char *limits_unit(const char *name);
+
+/// The name of limit number `index`, NULL after the last: for lists in messages.
+const char *limits_name(size_t index);

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+#include "base/log.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LOG_GATHER_BYTES = 32 * 1024,
+    LOG_BYTES_MAX = 1024 * 1024,
+    LOG_TIME_LEN = 24, // 2026-01-31T12:34:56.789Z
+};
+
+static struct {
+    enum log_level level;
+    enum log_format format;
+    struct buf gathered;
+    int64_t lost_count;
+    time_t second; // the second that `time_text` shows
+    char time_text[LOG_TIME_LEN + 1];
+} the_log = {.level = LOG_INFO, .format = LOG_TEXT, .gathered = {._max = LOG_BYTES_MAX}};
+
+static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
+
+static void append(struct bytes bytes);
+static void append_time(void);
+static void append_start(enum log_level level, struct bytes text);
+static void append_field(const struct log_field *field);
+static void append_number(const struct log_field *field);
+static void append_value(struct bytes text);
+static void append_quoted(struct bytes text);
+static void append_escaped(unsigned char byte);
+static bool has_special(struct bytes text, unsigned char lowest);
+static void write_out(void);
+static void report_lost(void);
+
+void log_configure(enum log_level level, enum log_format format)
+{
+    the_log.level = level;
+    the_log.format = format;
+}
+
+bool log_level_parse(const char *text, enum log_level *level)
+{
+    for (int i = LOG_DEBUG; i <= LOG_SILENT; i++) {
+        if (strcmp(text, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_is_on(enum log_level level)
+{
+    return level >= the_log.level;
+}
+
+void log_record(enum log_level level, struct bytes text, const struct log_field *fields,
+                size_t count)
+{
+    if (!log_is_on(level)) {
+        return;
+    }
+    if (buf_len(&the_log.gathered) > LOG_BYTES_MAX / 2) {
+        the_log.lost_count++;
+        return;
+    }
+    append_start(level, text);
+    for (size_t i = 0; i < count; i++) {
+        append_field(&fields[i]);
+    }
+    append(the_log.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+    if (level >= LOG_WARN || buf_len(&the_log.gathered) >= LOG_GATHER_BYTES) {
+        log_flush();
+    }
+}
+
+void log_flush(void)
+{
+    if (buf_is_empty(&the_log.gathered)) {
+        return;
+    }
+    write_out();
+    if (the_log.lost_count > 0 && buf_is_empty(&the_log.gathered)) {
+        report_lost();
+        write_out();
+    }
+}
+
+static void append(struct bytes bytes)
+{
+    if (!buf_append(&the_log.gathered, bytes)) {
+        the_log.lost_count++;
+    }
+}
+
+static void append_start(enum log_level level, struct bytes text)
+{
+    if (the_log.format == LOG_JSON) {
+        append(BYTES("{\"time\":\""));
+        append_time();
+        append(BYTES("\",\"level\":\""));
+        append(bytes_from_string(level_names[level]));
+        append(BYTES("\",\"text\":"));
+        append_quoted(text);
+        return;
+    }
+    append_time();
+    append(BYTES(" "));
+    append(bytes_from_string(level_names[level]));
+    append(BYTES(" "));
+    if (has_special(text, ' ')) {
+        append_quoted(text);
+    } else {
+        append(text);
+    }
+}
+
+/// The second is formatted once; only the milliseconds are new in each record.
+static void append_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (now.tv_sec != the_log.second || the_log.time_text[0] == '\0') {
+        struct tm parts;
+        gmtime_r(&now.tv_sec, &parts);
+        strftime(the_log.time_text, sizeof(the_log.time_text), "%FT%T.000Z", &parts);
+        the_log.second = now.tv_sec;
+    }
+    int milliseconds = (int)(now.tv_nsec / 1000000);
+    the_log.time_text[20] = (char)('0' + milliseconds / 100);
+    the_log.time_text[21] = (char)('0' + milliseconds / 10 % 10);
+    the_log.time_text[22] = (char)('0' + milliseconds % 10);
+    append(bytes_of(the_log.time_text, LOG_TIME_LEN));
+}
+
+static void append_field(const struct log_field *field)
+{
+    bool is_json = the_log.format == LOG_JSON;
+    append(is_json ? BYTES(",\"") : BYTES(" "));
+    append(field->key);
+    append(is_json ? BYTES("\":") : BYTES("="));
+    if (field->type != LOG_FIELD_BYTES) {
+        append_number(field);
+    } else if (is_json) {
+        append_quoted(field->text);
+    } else {
+        append_value(field->text);
+    }
+}
+
+static void append_number(const struct log_field *field)
+{
+    char text[32];
+    bool is_negative = field->number < 0;
+    uint64_t rest = is_negative ? 0 - (uint64_t)field->number : (uint64_t)field->number;
+    size_t at = sizeof(text);
+    int decimals = field->type == LOG_FIELD_MICROSECONDS ? 3 : 0;
+    int digit_count = 0;
+    do {
+        if (decimals > 0 && digit_count == decimals) {
+            text[--at] = '.';
+        }
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+        digit_count++;
+    } while (rest > 0 || digit_count <= decimals);
+    if (is_negative) {
+        text[--at] = '-';
+    }
+    append(bytes_of(text + at, sizeof(text) - at));
+}
+
+/// The bare value, or a quoted one where a bare one could be misread.
+static void append_value(struct bytes text)
+{
+    if (text.len == 0 || has_special(text, '!') || memchr(text.at, '=', text.len) != NULL) {
+        append_quoted(text);
+        return;
+    }
+    append(text);
+}
+
+static bool has_special(struct bytes text, unsigned char lowest)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.at[i];
+        if (byte < lowest || byte == '"' || byte == '\\' || byte >= 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void append_quoted(struct bytes text)
+{
+    append(BYTES("\""));
+    size_t plain = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.at[i];
+        if (byte >= ' ' && byte != '"' && byte != '\\' && byte < 0x7f) {
+            continue;
+        }
+        append(bytes_of(text.at + plain, i - plain));
+        append_escaped(byte);
+        plain = i + 1;
+    }
+    append(bytes_of(text.at + plain, text.len - plain));
+    append(BYTES("\""));
+}
+
+/// Non-ASCII bytes are shown as Latin-1 code points: the log must be valid JSON whatever came in.
+static void append_escaped(unsigned char byte)
+{
+    char text[8];
+    switch (byte) {
+    case '\n':
+        append(BYTES("\\n"));
+        return;
+    case '\t':
+        append(BYTES("\\t"));
+        return;
+    case '"':
+        append(BYTES("\\\""));
+        return;
+    case '\\':
+        append(BYTES("\\\\"));
+        return;
+    default:
+        snprintf(text, sizeof(text), "\\u%04x", byte);
+        append(bytes_from_string(text));
+    }
+}
+
+/// Standard error may be a pipe that nobody reads. The server must not wait for it.
+static void write_out(void)
+{
+    struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
+    while (!buf_is_empty(&the_log.gathered) && poll(&target, 1, 0) > 0) {
+        struct bytes bytes = buf_bytes(&the_log.gathered);
+        size_t size = bytes.len < 4096 ? bytes.len : 4096;
+        ssize_t written = write(STDERR_FILENO, bytes.at, size);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written < 0) {
+            buf_clear(&the_log.gathered);
+            return;
+        }
+        buf_consume(&the_log.gathered, (size_t)written);
+    }
+}
+
+static void report_lost(void)
+{
+    struct log_field field = log_int("lines", the_log.lost_count);
+    the_log.lost_count = 0;
+    append_start(LOG_WARN, BYTES("log lines lost: standard error is not being read"));
+    append_field(&field);
+    append(the_log.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// The log: one line a record, on standard error. A record has a time, a level, a text and fields,
+// as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line:
+// control bytes and quotes are escaped. Records are gathered and written in one go by `log_flush`,
+// which the loop calls at the end of each turn; a warning or an error is written at once. One per
+// process; may be used from one thread at a time.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_SILENT };
+enum log_format { LOG_TEXT, LOG_JSON };
+enum log_type { LOG_FIELD_BYTES, LOG_FIELD_INT, LOG_FIELD_MICROSECONDS };
+
+/// One `key=value`. The key is a plain word. A duration in microseconds is shown in milliseconds
+/// with three decimals. The bytes of a value are read before the log call returns.
+struct log_field {
+    struct bytes key;
+    struct bytes text;
+    int64_t number;
+    enum log_type type;
+};
+
+static inline struct log_field log_bytes(const char *key, struct bytes text)
+{
+    return (struct log_field){.key = bytes_from_string(key), .text = text};
+}
+
+static inline struct log_field log_string(const char *key, const char *text)
+{
+    return log_bytes(key, bytes_from_string(text));
+}
+
+static inline struct log_field log_int(const char *key, int64_t number)
+{
+    return (struct log_field){
+        .key = bytes_from_string(key), .number = number, .type = LOG_FIELD_INT};
+}
+
+static inline struct log_field log_duration(const char *key, int64_t microseconds)
+{
+    return (struct log_field){
+        .key = bytes_from_string(key), .number = microseconds, .type = LOG_FIELD_MICROSECONDS};
+}
+
+/// Sets what is written and how. Before the first call: LOG_INFO, LOG_TEXT.
+void log_configure(enum log_level level, enum log_format format);
+
+/// Parses "debug", "info", "warn", "error" or "silent"; false for anything else.
+bool log_level_parse(const char *text, enum log_level *level);
+
+bool log_is_on(enum log_level level);
+
+/// Writes one record with `count` fields.
+void log_record(enum log_level level, struct bytes text, const struct log_field *fields,
+                size_t count);
+
+/// Writes what was gathered. Never blocks for long: a standard error that cannot take it loses
+/// lines, and says how many when it can.
+void log_flush(void);
+
+/// `LOG(LOG_INFO, "text", log_int("port", 3000), ...)` with at least one field.
+#define LOG(level, text, ...)                                                                      \
+    do {                                                                                           \
+        if (log_is_on(level)) {                                                                    \
+            const struct log_field log_fields_[] = {__VA_ARGS__};                                  \
+            log_record(level, bytes_from_string(text), log_fields_,                                \
+                       sizeof(log_fields_) / sizeof(log_fields_[0]));                              \
+        }                                                                                          \
+    } while (0)

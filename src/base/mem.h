@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// Memory for small things of fixed size: it is there, or the process aborts. Whatever has a size
+// that a peer decides goes through `buf`, which has a ceiling. This is the only place that calls
+// the allocator of libc.
+#pragma once
+
+#include <stddef.h>
+
+/// `size` bytes, zeroed. Aborts when there are none.
+void *mem_zero(size_t size);
+
+/// `size` bytes, not initialised. Aborts when there are none.
+void *mem_alloc(size_t size);
+
+/// Grows or shrinks `memory` (may be NULL). Aborts when there are none.
+void *mem_resize(void *memory, size_t size);
+
+/// Gives `memory` back; NULL is allowed.
+void mem_free(void *memory);
+
+/// A zeroed struct of the given type.
+#define mem_new(type) ((type *)mem_zero(sizeof(type)))
