@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// The calendar is computed here because libc's is bound to locale, time zone and, in part, to
+// shared memory. Counting years from March puts the leap day at their end.
+#include "wire/date.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum { DAY_SECONDS = 86400 };
+
+static const int64_t date_end = INT64_C(253402300800); // 10000-01-01 00:00:00
+
+static void put_name(char *at, const char *names, int64_t index);
+static void put_digits(char *at, int64_t number, int count);
+
+void date_format(int64_t seconds, char *out)
+{
+    CHECK(seconds >= 0);
+    CHECK(seconds < date_end);
+    int64_t days = seconds / DAY_SECONDS;
+    int64_t second = seconds % DAY_SECONDS;
+    int64_t shifted = days + 719468; // from 0000-03-01, where an era of 400 years begins
+    int64_t era = shifted / 146097;
+    int64_t era_day = shifted % 146097;
+    int64_t era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
+    int64_t year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
+    int64_t march_month = (5 * year_day + 2) / 153; // 0 is March
+    int64_t day = year_day - (153 * march_month + 2) / 5 + 1;
+    int64_t month = (march_month + 2) % 12; // 0 is January
+    int64_t year = era * 400 + era_year + (month < 2 ? 1 : 0);
+
+    memcpy(out, "Thu, 01 Jan 1970 00:00:00 GMT", HTTP_DATE_LEN);
+    put_name(out, "ThuFriSatSunMonTueWed", days % 7);
+    put_digits(out + 5, day, 2);
+    put_name(out + 8, "JanFebMarAprMayJunJulAugSepOctNovDec", month);
+    put_digits(out + 12, year, 4);
+    put_digits(out + 17, second / 3600, 2);
+    put_digits(out + 20, second / 60 % 60, 2);
+    put_digits(out + 23, second % 60, 2);
+}
+
+/// Writes the name of three letters at `index` in `names`.
+static void put_name(char *at, const char *names, int64_t index)
+{
+    memcpy(at, names + index * 3, 3);
+}
+
+static void put_digits(char *at, int64_t number, int count)
+{
+    for (int i = count - 1; i >= 0; i--) {
+        at[i] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "wire/event_id.h"
+
+#include "wire/octet.h"
+
+static size_t put_number(uint64_t number, unsigned base, char *out);
+static bool parse_number(struct bytes text, unsigned base, uint64_t *number);
+static bool is_digit(char octet, unsigned base);
+
+size_t event_id_format(struct event_id id, char *out)
+{
+    size_t len = put_number(id.epoch, 16, out);
+    out[len++] = '-';
+    len += put_number(id.sequence, 10, out + len);
+    DCHECK(len <= EVENT_ID_LEN_MAX);
+    return len;
+}
+
+bool event_id_parse(struct bytes text, struct event_id *id)
+{
+    if (text.len == 0 || text.len > EVENT_ID_LEN_MAX) {
+        return false;
+    }
+    const char *hyphen = memchr(text.at, '-', text.len);
+    if (hyphen == NULL) {
+        return false;
+    }
+    size_t epoch_len = (size_t)(hyphen - text.at);
+    struct event_id parsed;
+    if (!parse_number(bytes_of(text.at, epoch_len), 16, &parsed.epoch) ||
+        !parse_number(bytes_skip(text, epoch_len + 1), 10, &parsed.sequence)) {
+        return false;
+    }
+    *id = parsed;
+    return true;
+}
+
+static size_t put_number(uint64_t number, unsigned base, char *out)
+{
+    char digits[20];
+    size_t start = sizeof(digits);
+    do {
+        digits[--start] = "0123456789abcdef"[number % base];
+        number /= base;
+    } while (number > 0);
+    memcpy(out, digits + start, sizeof(digits) - start);
+    return sizeof(digits) - start;
+}
+
+/// Parses exactly what `put_number` writes; false beyond 64 bits.
+static bool parse_number(struct bytes text, unsigned base, uint64_t *number)
+{
+    if (text.len == 0 || (text.at[0] == '0' && text.len > 1)) {
+        return false;
+    }
+    uint64_t sum = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_digit(text.at[i], base)) {
+            return false;
+        }
+        unsigned digit = octet_hex_value(text.at[i]);
+        if (sum > (UINT64_MAX - digit) / base) {
+            return false;
+        }
+        sum = sum * base + digit;
+    }
+    *number = sum;
+    return true;
+}
+
+static bool is_digit(char octet, unsigned base)
+{
+    return octet_is(octet, OCTET_DIGIT) || (base == 16 && octet >= 'a' && octet <= 'f');
+}

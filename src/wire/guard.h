@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// The strict grammar of an HTTP/1 message head and of chunked framing (RFC 9112), checked byte by
+// byte before the parser sees anything. Parsers forgive; this does not: what it passes has exactly
+// one reading. It never allocates, never looks at meaning (which methods exist, which lengths are
+// too large), and takes its input in any cut. One guard per message, zero-initialised by its
+// `init`.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Bounds that the guard counts against. Passing one is `GUARD_TOO_*`.
+struct guard_limits {
+    size_t head_bytes;   // request line and header section, with leading empty lines; also trailers
+    size_t head_fields;  // header fields; also, separately, trailer fields
+    size_t target_bytes; // request target
+};
+
+enum guard_result {
+    GUARD_MORE,               // legal so far, give more
+    GUARD_DONE,               // the head, or the chunked body, is complete
+    GUARD_BAD,                // malformed: 400; `guard->why` says what, with the section
+    GUARD_BAD_VERSION,        // well-formed, but not HTTP/1.0 or HTTP/1.1: 505
+    GUARD_TARGET_TOO_LONG,    // 414
+    GUARD_HEAD_TOO_LARGE,     // 431: head_bytes or head_fields
+    GUARD_CHUNKS_TOO_LARGE,   // 400: extensions, zeros and other framing beyond the bound
+    GUARD_TRAILERS_TOO_LARGE, // 431
+};
+
+/// Checks a message head (RFC 9112, sections 2 to 5): at most 8 empty lines (CRLF) before the
+/// request line (2.2); method token, one SP, target of visible bytes, one SP, `HTTP/` DIGIT `.`
+/// DIGIT, CRLF (3); field lines of a token, a colon without white space before it, a valid value,
+/// CRLF (5.1, 5.5); no line folding (5.2); no bare CR, bare LF or NUL (2.2); then an empty line.
+struct head_guard {
+    const char *why; // after GUARD_BAD: a sentence, lower case, with the RFC section
+    size_t byte_count;
+    size_t field_count;
+    size_t target_len;
+    uint8_t _state;
+    uint8_t _version_len; // bytes seen of `HTTP/1.1 CRLF`
+    uint8_t _empty_lines;
+    char _major, _minor;
+    bool _keeps_tabs;
+};
+
+void head_guard_init(struct head_guard *guard);
+
+/// The same for a trailer section: it starts behind the request line and changes no byte.
+void head_guard_init_trailers(struct head_guard *guard);
+
+/// Checks more of the head. `*taken` is set to how many bytes at `at` belong to the head: all of
+/// them for GUARD_MORE; up to and with the last LF for GUARD_DONE; those before the offending one
+/// otherwise. Tabs that stand as optional white space around a field value are turned into spaces
+/// in place, because the parser behind mistakes them. What trails a value is known only at the CR
+/// behind it, so the bytes of the same head that were taken before must still stand directly in
+/// front of `at`. After anything but GUARD_MORE the guard has had its say; calling it again is our
+/// mistake.
+enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len,
+                                  const struct guard_limits *limits, size_t *taken);
+
+/// Checks chunked framing (RFC 9112, section 7.1): 1*HEXDIG size (overflow is GUARD_BAD),
+/// extensions `BWS ; BWS token [BWS = BWS (token | quoted-string)]`, CRLF; exactly that many bytes;
+/// CRLF; the last chunk; trailer fields under the rules of the head; an empty line. Framing bytes
+/// (everything but data and trailers) may total `head_bytes` plus 16 a chunk (16 is far above an
+/// honest size line).
+struct chunk_guard {
+    const char *why;
+    uint64_t data_left; // bytes of the current chunk still to come
+    size_t _framing_bytes;
+    size_t _chunk_count;
+    uint8_t _state;
+    bool _has_digit;
+    struct head_guard _trailers;
+};
+
+/// What `chunk_guard_take` found at the front of the bytes.
+struct chunk_part {
+    size_t taken;      // bytes consumed
+    struct bytes data; // a run of body data inside them; empty when they were all framing
+};
+
+void chunk_guard_init(struct chunk_guard *guard);
+
+/// Takes framing up to the next run of data, or one run of data; call again with the rest while the
+/// result is GUARD_MORE and bytes are left. GUARD_DONE after the empty line that ends the trailers.
+enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes,
+                                   const struct guard_limits *limits, struct chunk_part *part);

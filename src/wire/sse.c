@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+//
+// Measure, reserve, write. The exact size is known before the first byte is written, so the ceiling
+// is met exactly and the chunk size is written once, in its place. A text without line breaks and
+// with nothing to repair, which is nearly every text, is measured in one pass and then copied.
+#include "wire/sse.h"
+
+#include "wire/utf8.h"
+
+#include <string.h>
+
+/// A field as it will be written: `label`, then each line of `text`.
+struct field {
+    struct bytes label;
+    struct bytes text;
+    size_t size;   // of all its lines on the wire
+    bool is_plain; // one line of valid UTF-8
+};
+
+/// Walks the lines of a text. CR, LF and CRLF end a line; a text that ends so has an empty last
+/// one.
+struct lines {
+    struct bytes rest;
+    bool is_over;
+};
+
+enum { DECIMAL_MAX = 20 };
+
+static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
+
+static int check_names(const struct sse_event *event);
+static bool is_one_line(struct bytes text);
+static int encode(struct buf *out, const struct field *fields, size_t count, bool has_end,
+                  bool chunked);
+static struct field measure(struct bytes label, struct bytes text);
+static bool is_plain_text(struct bytes text);
+static size_t line_len(struct bytes text, size_t at);
+static bool next_line(struct lines *lines, struct bytes *line);
+static size_t repaired_len(struct bytes line);
+static char *put_field(char *at, const struct field *field);
+static char *put_repaired(char *at, struct bytes line);
+static char *put_bytes(char *at, struct bytes bytes);
+static size_t hex_digits(size_t size);
+static char *put_chunk_size(char *at, size_t size);
+static struct bytes put_decimal(uint64_t number, char *memory);
+
+int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunked)
+{
+    struct field fields[4];
+    size_t count = 0;
+    char digits[DECIMAL_MAX];
+    int refusal = check_names(event);
+    if (refusal != 0) {
+        return refusal;
+    }
+    if (event->has_id) {
+        fields[count++] = measure(BYTES("id: "), event->id);
+    }
+    if (event->has_event) {
+        fields[count++] = measure(BYTES("event: "), event->event);
+    }
+    if (event->has_retry) {
+        fields[count++] = measure(BYTES("retry: "), put_decimal(event->retry_ms, digits));
+    }
+    if (event->has_data) {
+        fields[count++] = measure(BYTES("data: "), event->data);
+    }
+    return encode(out, fields, count, true, chunked);
+}
+
+int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
+{
+    struct field field = measure(text.len == 0 ? BYTES(":") : BYTES(": "), text);
+    return encode(out, &field, 1, false, chunked);
+}
+
+int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked)
+{
+    struct sse_event event = {.has_retry = true, .retry_ms = retry_ms};
+    return sse_encode_event(out, &event, chunked);
+}
+
+static int check_names(const struct sse_event *event)
+{
+    if (event->has_id && !is_one_line(event->id)) {
+        return SSE_BAD_ID;
+    }
+    if (event->has_event && !is_one_line(event->event)) {
+        return SSE_BAD_EVENT;
+    }
+    return 0;
+}
+
+static bool is_one_line(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.at[i];
+        if (byte == '\r' || byte == '\n' || byte == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// Writes the fields, and the empty line when `has_end`, as one text.
+static int encode(struct buf *out, const struct field *fields, size_t count, bool has_end,
+                  bool chunked)
+{
+    size_t size = has_end ? 1 : 0;
+    for (size_t i = 0; i < count; i++) {
+        size += fields[i].size;
+    }
+    size_t total = chunked ? hex_digits(size) + 2 + size + 2 : size;
+    char *start = buf_reserve(out, total);
+    if (start == NULL) {
+        return SSE_TOO_LONG;
+    }
+    char *at = chunked ? put_chunk_size(start, size) : start;
+    for (size_t i = 0; i < count; i++) {
+        at = put_field(at, &fields[i]);
+    }
+    if (has_end) {
+        *at++ = '\n';
+    }
+    if (chunked) {
+        at = put_bytes(at, BYTES("\r\n"));
+    }
+    DCHECK((size_t)(at - start) == total);
+    buf_commit(out, total);
+    return 0;
+}
+
+static struct field measure(struct bytes label, struct bytes text)
+{
+    struct field field = {.label = label, .text = text, .is_plain = is_plain_text(text)};
+    if (field.is_plain) {
+        field.size = label.len + text.len + 1;
+        return field;
+    }
+    struct lines lines = {.rest = text};
+    struct bytes line;
+    while (next_line(&lines, &line)) {
+        field.size += label.len + repaired_len(line) + 1;
+    }
+    return field;
+}
+
+static bool is_plain_text(struct bytes text)
+{
+    size_t break_at = line_len(text, 0);
+    return break_at == text.len && utf8_valid_prefix(text) == text.len;
+}
+
+/// Where the line that holds `at` ends: at a CR or an LF, or at the end of `text`. Words without a
+/// byte below 0x0e, which is all of CR, LF and some rare others, are skipped whole.
+static size_t line_len(struct bytes text, size_t at)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    while (at < text.len) {
+        uint64_t word = 0;
+        size_t stop = text.len;
+        if (text.len - at >= sizeof(word)) {
+            memcpy(&word, text.at + at, sizeof(word));
+            stop = at + sizeof(word);
+            if (((word - ones * 0x0e) & ~word & ones * 0x80) == 0) {
+                at = stop;
+                continue;
+            }
+        }
+        while (at < stop && text.at[at] != '\r' && text.at[at] != '\n') {
+            at++;
+        }
+        if (at < stop) {
+            break;
+        }
+    }
+    return at;
+}
+
+static bool next_line(struct lines *lines, struct bytes *line)
+{
+    if (lines->is_over) {
+        return false;
+    }
+    struct bytes rest = lines->rest;
+    size_t len = line_len(rest, 0);
+    *line = bytes_of(rest.at, len);
+    lines->is_over = len == rest.len;
+    if (!lines->is_over) {
+        bool is_crlf = rest.len - len >= 2 && rest.at[len] == '\r' && rest.at[len + 1] == '\n';
+        lines->rest = bytes_skip(rest, len + (is_crlf ? 2 : 1));
+    }
+    return true;
+}
+
+static size_t repaired_len(struct bytes line)
+{
+    size_t len = 0;
+    for (;;) {
+        size_t valid = utf8_valid_prefix(line);
+        len += valid;
+        if (valid == line.len) {
+            return len;
+        }
+        len += sizeof(replacement);
+        line = bytes_skip(line, valid);
+        line = bytes_skip(line, utf8_invalid_len(line));
+    }
+}
+
+static char *put_field(char *at, const struct field *field)
+{
+    if (field->is_plain) {
+        at = put_bytes(at, field->label);
+        at = put_bytes(at, field->text);
+        *at = '\n';
+        return at + 1;
+    }
+    struct lines lines = {.rest = field->text};
+    struct bytes line;
+    while (next_line(&lines, &line)) {
+        at = put_bytes(at, field->label);
+        at = put_repaired(at, line);
+        *at++ = '\n';
+    }
+    return at;
+}
+
+static char *put_repaired(char *at, struct bytes line)
+{
+    for (;;) {
+        size_t valid = utf8_valid_prefix(line);
+        at = put_bytes(at, bytes_of(line.at, valid));
+        if (valid == line.len) {
+            return at;
+        }
+        at = put_bytes(at, bytes_of(replacement, sizeof(replacement)));
+        line = bytes_skip(line, valid);
+        line = bytes_skip(line, utf8_invalid_len(line));
+    }
+}
+
+static char *put_bytes(char *at, struct bytes bytes)
+{
+    if (bytes.len > 0) {
+        memcpy(at, bytes.at, bytes.len);
+    }
+    return at + bytes.len;
+}
+
+static size_t hex_digits(size_t size)
+{
+    size_t count = 1;
+    while (size > 15) {
+        size >>= 4;
+        count++;
+    }
+    return count;
+}
+
+/// Writes the size line of a chunk: lower-case hexadecimal and CRLF.
+static char *put_chunk_size(char *at, size_t size)
+{
+    char *end = at + hex_digits(size);
+    for (char *digit = end; digit > at; size >>= 4) {
+        *--digit = "0123456789abcdef"[size & 15];
+    }
+    return put_bytes(end, BYTES("\r\n"));
+}
+
+/// `number` in decimal, at the end of `memory`, which has DECIMAL_MAX bytes.
+static struct bytes put_decimal(uint64_t number, char *memory)
+{
+    char *end = memory + DECIMAL_MAX;
+    char *at = end;
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return bytes_of(at, (size_t)(end - at));
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+#include "wire/url.h"
+
+#include "wire/octet.h"
+
+#include <stdint.h>
+
+enum { PORT_MAX = 65535, IPV6_GROUPS = 8 };
+
+static bool split_authority_form(struct bytes text, struct target *target);
+static bool split_absolute_form(struct bytes text, struct target *target);
+static size_t scheme_len(struct bytes text);
+static bool split_path(struct bytes text, struct target *target);
+static bool are_legal(struct bytes text, unsigned mask, bool has_nul);
+static bool is_port(struct bytes text);
+static bool is_ip_literal(struct bytes text);
+static bool is_ip_future(struct bytes text);
+static bool is_ipv6(struct bytes text);
+static int ipv6_group_count(struct bytes text, bool may_end_in_ipv4);
+static bool is_ipv6_group(struct bytes text);
+static bool is_ipv4(struct bytes text);
+static bool is_ipv4_octet(struct bytes text);
+static struct bytes take_until(struct bytes *rest, char separator);
+static size_t index_of(struct bytes text, char byte);
+static char decode(struct bytes text, bool plus_is_space, size_t *at);
+
+bool url_split_target(struct bytes method, struct bytes text, struct target *target)
+{
+    *target = (struct target){.authority = BYTES(""), .path = BYTES(""), .query = BYTES("")};
+    if (bytes_equal(method, BYTES("CONNECT"))) {
+        return split_authority_form(text, target);
+    }
+    if (bytes_equal(text, BYTES("*"))) {
+        target->form = TARGET_ASTERISK;
+        target->path = text;
+        return bytes_equal(method, BYTES("OPTIONS"));
+    }
+    if (text.len > 0 && text.at[0] == '/') {
+        target->form = TARGET_ORIGIN;
+        return split_path(text, target);
+    }
+    return split_absolute_form(text, target);
+}
+
+bool url_host_is_valid(struct bytes host)
+{
+    size_t len;
+    bool is_valid;
+    if (host.len > 0 && host.at[0] == '[') {
+        len = index_of(host, ']');
+        is_valid = len < host.len && is_ip_literal(bytes_of(host.at + 1, len - 1));
+        len++;
+    } else {
+        len = index_of(host, ':');
+        is_valid = len > 0 && are_legal(bytes_of(host.at, len), OCTET_HOST, false);
+    }
+    if (!is_valid || len == host.len) {
+        return is_valid;
+    }
+    return host.at[len] == ':' && is_port(bytes_skip(host, len + 1));
+}
+
+bool url_decode(struct bytes text, bool plus_is_space, struct buf *out)
+{
+    size_t size = 0;
+    for (size_t at = 0; at < text.len; size++) {
+        (void)decode(text, plus_is_space, &at);
+    }
+    if (size == 0) {
+        return true;
+    }
+    char *room = buf_reserve(out, size);
+    if (room == NULL) {
+        return false;
+    }
+    for (size_t at = 0; at < text.len; room++) {
+        *room = decode(text, plus_is_space, &at);
+    }
+    buf_commit(out, size);
+    return true;
+}
+
+bool url_next_pair(struct bytes *rest, struct bytes *name, struct bytes *value)
+{
+    while (rest->len > 0) {
+        struct bytes pair = take_until(rest, '&');
+        if (pair.len > 0) {
+            *name = take_until(&pair, '=');
+            *value = pair;
+            return true;
+        }
+    }
+    return false;
+}
+
+/// `host:port`; a CONNECT without a port is refused (RFC 9110, section 9.3.6).
+static bool split_authority_form(struct bytes text, struct target *target)
+{
+    target->form = TARGET_AUTHORITY;
+    target->authority = text;
+    if (!url_host_is_valid(text)) {
+        return false;
+    }
+    // The host is valid: the first colon outside brackets is the one in front of the port.
+    size_t start = text.at[0] == '[' ? index_of(text, ']') : 0;
+    size_t colon = start + index_of(bytes_skip(text, start), ':');
+    return text.len - colon > 1;
+}
+
+static bool split_absolute_form(struct bytes text, struct target *target)
+{
+    target->form = TARGET_ABSOLUTE;
+    size_t start = scheme_len(text);
+    if (start == 0) {
+        return false;
+    }
+    struct bytes rest = bytes_skip(text, start);
+    size_t slash = index_of(rest, '/');
+    size_t question = index_of(rest, '?');
+    size_t len = slash < question ? slash : question;
+    target->authority = bytes_of(rest.at, len);
+    return url_host_is_valid(target->authority) && split_path(bytes_skip(rest, len), target);
+}
+
+/// Length of `http://` or `https://`, in any case, at the front of `text`; 0 when there is neither.
+static size_t scheme_len(struct bytes text)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        struct bytes scheme = bytes_from_string(schemes[i]);
+        if (text.len >= scheme.len && strncasecmp(text.at, scheme.at, scheme.len) == 0) {
+            return scheme.len;
+        }
+    }
+    return 0;
+}
+
+/// Splits `path?query`. An absent path, which only the absolute form can have, is "/".
+static bool split_path(struct bytes text, struct target *target)
+{
+    target->path = take_until(&text, '?');
+    target->query = text;
+    if (target->path.len == 0) {
+        target->path = BYTES("/");
+    }
+    return are_legal(target->path, OCTET_PATH, false) && are_legal(text, OCTET_QUERY, true);
+}
+
+/// Whether all of `text` is bytes of the classes in `mask` and whole percent sequences; `%00` only
+/// when `has_nul`.
+static bool are_legal(struct bytes text, unsigned mask, bool has_nul)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (octet_is(text.at[i], mask)) {
+            continue;
+        }
+        if (!octet_is_percent_sequence(text, i)) {
+            return false;
+        }
+        if (!has_nul && text.at[i + 1] == '0' && text.at[i + 2] == '0') {
+            return false;
+        }
+        i += 2;
+    }
+    return true;
+}
+
+static bool is_port(struct bytes text)
+{
+    unsigned port = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!octet_is(text.at[i], OCTET_DIGIT)) {
+            return false;
+        }
+        port = port * 10 + octet_hex_value(text.at[i]);
+        if (port > PORT_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// What stands between the brackets (RFC 3986, section 3.2.2). Zone ids are not sent on the wire.
+static bool is_ip_literal(struct bytes text)
+{
+    return is_ipv6(text) || is_ip_future(text);
+}
+
+/// `v` 1*HEXDIG `.` 1*(unreserved / sub-delims / ":")
+static bool is_ip_future(struct bytes text)
+{
+    if (text.len == 0 || (text.at[0] | 0x20) != 'v') {
+        return false;
+    }
+    text = bytes_skip(text, 1);
+    struct bytes version = take_until(&text, '.');
+    bool is_valid = version.len > 0 && text.len > 0;
+    for (size_t i = 0; i < version.len && is_valid; i++) {
+        is_valid = octet_is(version.at[i], OCTET_HEX);
+    }
+    for (size_t i = 0; i < text.len && is_valid; i++) {
+        is_valid = text.at[i] == ':' || octet_is(text.at[i], OCTET_HOST);
+    }
+    return is_valid;
+}
+
+/// Eight groups; or fewer around one `::`, which stands for at least one group.
+static bool is_ipv6(struct bytes text)
+{
+    for (size_t i = 0; i + 1 < text.len; i++) {
+        if (text.at[i] == ':' && text.at[i + 1] == ':') {
+            int before = ipv6_group_count(bytes_of(text.at, i), false);
+            int after = ipv6_group_count(bytes_skip(text, i + 2), true);
+            return before >= 0 && after >= 0 && before + after < IPV6_GROUPS;
+        }
+    }
+    return ipv6_group_count(text, true) == IPV6_GROUPS;
+}
+
+/// How many 16-bit groups `text` writes out, none when it is empty; negative when it is malformed.
+/// A final dotted IPv4 address counts for two.
+static int ipv6_group_count(struct bytes text, bool may_end_in_ipv4)
+{
+    int count = 0;
+    bool is_open = text.len > 0;
+    while (is_open) {
+        is_open = index_of(text, ':') < text.len;
+        struct bytes group = take_until(&text, ':');
+        if (is_ipv6_group(group)) {
+            count++;
+        } else if (!is_open && may_end_in_ipv4 && is_ipv4(group)) {
+            count += 2;
+        } else {
+            return -1;
+        }
+        if (count > IPV6_GROUPS) {
+            return -1;
+        }
+    }
+    return count;
+}
+
+static bool is_ipv6_group(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!octet_is(text.at[i], OCTET_HEX)) {
+            return false;
+        }
+    }
+    return text.len >= 1 && text.len <= 4;
+}
+
+static bool is_ipv4(struct bytes text)
+{
+    for (int dots = 3; dots > 0; dots--) {
+        if (index_of(text, '.') == text.len || !is_ipv4_octet(take_until(&text, '.'))) {
+            return false;
+        }
+    }
+    return is_ipv4_octet(text);
+}
+
+/// 0 to 255 without leading zeros (RFC 3986, dec-octet).
+static bool is_ipv4_octet(struct bytes text)
+{
+    if (text.len == 0 || text.len > 3 || (text.len > 1 && text.at[0] == '0')) {
+        return false;
+    }
+    unsigned number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!octet_is(text.at[i], OCTET_DIGIT)) {
+            return false;
+        }
+        number = number * 10 + octet_hex_value(text.at[i]);
+    }
+    return number <= 255;
+}
+
+/// The bytes of `rest` in front of the first `separator`, or all; `rest` is then what stands
+/// behind.
+static struct bytes take_until(struct bytes *rest, char separator)
+{
+    size_t len = index_of(*rest, separator);
+    struct bytes taken = bytes_of(rest->at, len);
+    *rest = bytes_skip(*rest, len < rest->len ? len + 1 : len);
+    return taken;
+}
+
+/// Where `byte` stands first in `text`; the length when it does not.
+static size_t index_of(struct bytes text, char byte)
+{
+    if (text.len == 0) {
+        return 0;
+    }
+    const char *found = memchr(text.at, byte, text.len);
+    return found == NULL ? text.len : (size_t)(found - text.at);
+}
+
+/// As `octet_decode`, with "+" read as a space when `plus_is_space`.
+static char decode(struct bytes text, bool plus_is_space, size_t *at)
+{
+    if (plus_is_space && text.at[*at] == '+') {
+        (*at)++;
+        return ' ';
+    }
+    return octet_decode(text, at);
+}
