@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include "net/signals.h"
+
+#include "net/loop.h"
+
+static void on_signal(uv_signal_t *handle, int number);
+
+void signals_open(struct signals *signals, struct loop *loop,
+                  void (*on_signal_fn)(void *user, int number), void *user)
+{
+    signals->user = user;
+    signals->on_signal = on_signal_fn;
+    signal(SIGPIPE, SIG_IGN);
+    uv_signal_init(&loop->uv, &signals->_interrupt);
+    uv_signal_init(&loop->uv, &signals->_terminate);
+    signals->_interrupt.data = signals;
+    signals->_terminate.data = signals;
+    uv_signal_start(&signals->_interrupt, on_signal, SIGINT);
+    uv_signal_start(&signals->_terminate, on_signal, SIGTERM);
+}
+
+void signals_close(struct signals *signals)
+{
+    uv_close((uv_handle_t *)&signals->_interrupt, NULL);
+    uv_close((uv_handle_t *)&signals->_terminate, NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct signals *signals = handle->data;
+    signals->on_signal(signals->user, number);
+}
