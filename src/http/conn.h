@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// An accepted connection: a transport, the codec's reader while a message is read, at most one
+// exchange, and the deadlines.
+//
+//     HEAD --> BODY --> ANSWER --> HEAD ...      one message after the other
+//       |        |         |
+//       +--------+---------+--> LINGER --> CLOSED
+//
+// HEAD waits for, then reads a request head. BODY reads its content. ANSWER: the exchange is with
+// its holder, or its output is on the way; what the peer sends meanwhile waits, bounded. LINGER:
+// the last answer is out, the sending side is closed, input is thrown away until the peer closes
+// too, so that no reset overtakes the answer (RFC 9112, section 9.6). CLOSED: waiting for the
+// transport's last call.
+//
+// Owned by its service. It closes itself: on the peer's end, on a deadline, after a last answer.
+// The memory goes when the transport reports that it is closed. Nothing here closes a conn from
+// inside a call from above; such calls mark it and the loop does the rest.
+#pragma once
+
+#include "base/list.h"
+#include "http/exchange.h"
+#include "http/service.h"
+
+#include <stdbool.h>
+
+struct conn;
+struct transport;
+
+/// Takes over `transport` and begins to read. A surplus connection is answered once and closed.
+void conn_open(struct service *service, struct transport *transport, bool is_surplus);
+
+/// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
+void conn_close(struct conn *conn, enum exchange_reason reason);
+
+/// Closes an idle connection; any other closes after its answer.
+void conn_drain(struct conn *conn);
+
+struct conn *conn_of_node(struct list *node);
+
+// For the exchange of this conn.
+
+/// Output was appended, or the exchange changed: the loop looks at the conn at the end of the turn.
+void conn_wrote(struct conn *conn);
+struct buf *conn_output(struct conn *conn);
+size_t conn_pending_bytes(const struct conn *conn);
+const struct limits *conn_limits(const struct conn *conn);
+struct bytes conn_date(struct conn *conn);
+uint32_t conn_server_seed(const struct conn *conn);
+bool conn_peer_is_gone(const struct conn *conn);
+size_t conn_peer_name(const struct conn *conn, char *out, size_t size);
+
+/// Whether the connection ends after the current answer.
+bool conn_is_last(const struct conn *conn);
+
+/// Whether the connection came in over the limit.
+bool conn_is_surplus(const struct conn *conn);
+
+struct loop *conn_loop(const struct conn *conn);

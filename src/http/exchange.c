@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+#include "http/exchange.h"
+
+#include "http/conn.h"
+#include "wire/status.h"
+
+#include <stdio.h>
+#include <uv.h>
+
+static void write_head(struct exchange *exchange, uint64_t content_length);
+static void append(struct exchange *exchange, struct bytes bytes);
+static enum response_framing open_framing(const struct exchange *exchange);
+
+const char *exchange_reason_text(enum exchange_reason reason)
+{
+    static const char *const texts[] = {"finished", "left",     "slow",   "failed",
+                                        "timeout",  "shutdown", "refused"};
+    return texts[reason];
+}
+
+bool exchange_is_head(const struct exchange *exchange)
+{
+    return bytes_equal(exchange->request.method, BYTES("HEAD"));
+}
+
+int exchange_send(struct exchange *exchange, struct bytes content)
+{
+    struct response *response = &exchange->response;
+    if (exchange->is_doomed) {
+        return UV_ECANCELED;
+    }
+    if (response->state != RESPONSE_FRESH) {
+        return UV_EALREADY;
+    }
+    bool has_content = status_has_content(response->status);
+    response->framing = has_content ? FRAMING_LENGTH : FRAMING_NONE;
+    write_head(exchange, content.len);
+    if (has_content && !exchange_is_head(exchange)) {
+        append(exchange, content);
+        response->content_bytes = content.len;
+    }
+    response->state = RESPONSE_ENDED;
+    conn_wrote(exchange->conn);
+    return 0;
+}
+
+int exchange_begin(struct exchange *exchange)
+{
+    struct response *response = &exchange->response;
+    if (exchange->is_doomed) {
+        return UV_ECANCELED;
+    }
+    if (response->state != RESPONSE_FRESH) {
+        return UV_EALREADY;
+    }
+    response->framing = (uint8_t)open_framing(exchange);
+    write_head(exchange, 0);
+    response->state = RESPONSE_OPEN;
+    conn_wrote(exchange->conn);
+    return 0;
+}
+
+int exchange_write(struct exchange *exchange, struct bytes content)
+{
+    struct response *response = &exchange->response;
+    if (exchange->is_doomed) {
+        return UV_ECANCELED;
+    }
+    if (response->state != RESPONSE_OPEN) {
+        return UV_EINVAL;
+    }
+    bool has_content = !exchange_is_head(exchange) && status_has_content(response->status);
+    if (content.len == 0 || !has_content) {
+        return 0; // an empty chunk would end the content
+    }
+    if (exchange_pending_bytes(exchange) + content.len >
+        conn_limits(exchange->conn)->stream_max_bytes) {
+        return UV_ENOBUFS;
+    }
+    char size[24];
+    int len = snprintf(size, sizeof(size), "%zx\r\n", content.len);
+    if (exchange_is_chunked(exchange)) {
+        append(exchange, bytes_of(size, (size_t)len));
+    }
+    append(exchange, content);
+    if (exchange_is_chunked(exchange)) {
+        append(exchange, BYTES("\r\n"));
+    }
+    exchange_wrote(exchange, content.len);
+    return 0;
+}
+
+int exchange_finish(struct exchange *exchange)
+{
+    struct response *response = &exchange->response;
+    if (exchange->is_doomed) {
+        return UV_ECANCELED;
+    }
+    if (response->state != RESPONSE_OPEN) {
+        return UV_EINVAL;
+    }
+    if (exchange_is_chunked(exchange) && !exchange_is_head(exchange)) {
+        append(exchange, BYTES("0\r\n\r\n"));
+    }
+    response->state = RESPONSE_ENDED;
+    conn_wrote(exchange->conn);
+    return 0;
+}
+
+void exchange_abort(struct exchange *exchange, enum exchange_reason reason)
+{
+    if (!exchange->is_doomed) {
+        exchange->is_doomed = true;
+        exchange->doom_reason = (uint8_t)reason;
+        conn_wrote(exchange->conn);
+    }
+}
+
+struct buf *exchange_output(struct exchange *exchange)
+{
+    return conn_output(exchange->conn);
+}
+
+void exchange_wrote(struct exchange *exchange, size_t size)
+{
+    exchange->response.content_bytes += size;
+    conn_wrote(exchange->conn);
+}
+
+size_t exchange_pending_bytes(const struct exchange *exchange)
+{
+    return conn_pending_bytes(exchange->conn);
+}
+
+bool exchange_is_over(const struct exchange *exchange)
+{
+    return exchange_pending_bytes(exchange) > conn_limits(exchange->conn)->stream_high_bytes;
+}
+
+void exchange_await_drain(struct exchange *exchange)
+{
+    exchange->awaits_drain = true;
+    conn_wrote(exchange->conn);
+}
+
+bool exchange_peer_is_gone(const struct exchange *exchange)
+{
+    return conn_peer_is_gone(exchange->conn);
+}
+
+size_t exchange_peer_name(const struct exchange *exchange, char *out, size_t size)
+{
+    return conn_peer_name(exchange->conn, out, size);
+}
+
+size_t exchange_id(const struct exchange *exchange, char *out)
+{
+    return exchange_id_format(conn_server_seed(exchange->conn), exchange->number, out);
+}
+
+size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < 8; i++) {
+        out[i] = digits[seed >> (28 - 4 * i) & 15];
+    }
+    out[8] = '-';
+    char text[20];
+    size_t at = sizeof(text);
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    memcpy(out + 9, text + at, sizeof(text) - at);
+    return 9 + sizeof(text) - at;
+}
+
+/// The only place where a head is written. HTTP/1.0 is told keep-alive in so many words, because
+/// there it is not the default (RFC 9112, section 9.3).
+static void write_head(struct exchange *exchange, uint64_t content_length)
+{
+    bool is_close = exchange->request.wants_close || exchange->response.framing == FRAMING_CLOSE ||
+                    conn_is_last(exchange->conn);
+    exchange->request.wants_close = is_close;
+    struct response_head head = {
+        .date = conn_date(exchange->conn),
+        .content_length = content_length,
+        .is_close = is_close,
+        .says_keep_alive = exchange->request.minor_version == 0,
+    };
+    response_write_head(&exchange->response, &head, exchange_output(exchange));
+}
+
+static void append(struct exchange *exchange, struct bytes bytes)
+{
+    CHECK(buf_append(exchange_output(exchange), bytes));
+}
+
+static enum response_framing open_framing(const struct exchange *exchange)
+{
+    if (!status_has_content(exchange->response.status)) {
+        return FRAMING_NONE;
+    }
+    return exchange->request.minor_version == 0 ? FRAMING_CLOSE : FRAMING_CHUNKED;
+}

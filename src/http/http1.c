@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+#include "http/http1.h"
+
+#include "base/mem.h"
+#include "wire/guard.h"
+#include "wire/headers.h"
+
+#include <llhttp.h>
+
+struct http1 {
+    llhttp_t parser;
+    union {
+        struct head_guard head;
+        struct chunk_guard chunks;
+    } guard;
+    struct guard_limits limits;
+    uint64_t body_left; // of a sized body
+    int status;
+    const char *why;
+    struct bytes target;
+    size_t field_count;
+    struct request_field *fields; // room for `limits.head_fields`
+};
+
+static int on_url(llhttp_t *parser, const char *at, size_t len);
+static int on_field_name(llhttp_t *parser, const char *at, size_t len);
+static int on_field_value(llhttp_t *parser, const char *at, size_t len);
+static int on_headers_complete(llhttp_t *parser);
+static enum http1_result refuse(struct http1 *reader, int status, const char *why);
+static enum http1_result refuse_guard(struct http1 *reader, enum guard_result result,
+                                      const char *why);
+static enum http1_result parse(struct http1 *reader, struct bytes head, struct request *request);
+static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure);
+static enum http1_result check_meaning(struct http1 *reader, struct request *request);
+static enum http1_result check_host(struct http1 *reader, const struct request *request);
+static enum http1_result check_framing(struct http1 *reader, struct request *request);
+static enum http1_result check_codings(struct http1 *reader, struct request *request,
+                                       struct bytes value);
+static enum http1_result check_expect(struct http1 *reader, struct request *request);
+static void note_connection(struct request *request);
+static void keep_head(struct http1 *reader, struct bytes head, struct request *request);
+static struct bytes moved(struct bytes slice, const char *from, const char *to);
+static size_t count_field(const struct request *request, struct bytes name, struct bytes *value);
+static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
+                                    struct request *request, size_t *taken);
+static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
+                                     struct request *request, size_t *taken);
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_header_field = on_field_name,
+    .on_header_value = on_field_value,
+    .on_headers_complete = on_headers_complete,
+};
+
+static const char body_too_large[] = "the body is larger than this route takes";
+
+struct http1 *http1_new(const struct limits *limits)
+{
+    struct http1 *reader = mem_new(struct http1);
+    reader->limits = (struct guard_limits){
+        .head_bytes = limits->head_bytes,
+        .head_fields = limits->head_fields,
+        .target_bytes = limits->target_bytes,
+    };
+    head_guard_init(&reader->guard.head);
+    return reader;
+}
+
+void http1_free(struct http1 *reader)
+{
+    if (reader != NULL) {
+        mem_free(reader->fields);
+        mem_free(reader);
+    }
+}
+
+enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, size_t len,
+                             struct request *request, size_t *taken)
+{
+    size_t guard_taken = 0;
+    struct head_guard *guard = &reader->guard.head;
+    enum guard_result result =
+        head_guard_take(guard, at + seen_len, len - seen_len, &reader->limits, &guard_taken);
+    *taken = seen_len + guard_taken;
+    if (result == GUARD_MORE) {
+        return HTTP1_MORE;
+    }
+    if (result != GUARD_DONE) {
+        return refuse_guard(reader, result, guard->why);
+    }
+    enum http1_result parsed = parse(reader, bytes_of(at, *taken), request);
+    if (parsed == HTTP1_DONE) {
+        reader->body_left = request->content_length;
+        chunk_guard_init(&reader->guard.chunks);
+    }
+    return parsed;
+}
+
+enum http1_result http1_body(struct http1 *reader, struct bytes bytes, struct request *request,
+                             size_t *taken)
+{
+    *taken = 0;
+    return request->is_chunked ? take_chunks(reader, bytes, request, taken)
+                               : take_sized(reader, bytes, request, taken);
+}
+
+int http1_status(const struct http1 *reader)
+{
+    return reader->status;
+}
+
+const char *http1_why(const struct http1 *reader)
+{
+    return reader->why;
+}
+
+static enum http1_result refuse(struct http1 *reader, int status, const char *why)
+{
+    reader->status = status;
+    reader->why = why;
+    return HTTP1_REFUSED;
+}
+
+static enum http1_result refuse_guard(struct http1 *reader, enum guard_result result,
+                                      const char *why)
+{
+    switch (result) {
+    case GUARD_BAD_VERSION:
+        return refuse(reader, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    case GUARD_TARGET_TOO_LONG:
+        return refuse(reader, 414, "the request target is longer than target_bytes");
+    case GUARD_HEAD_TOO_LARGE:
+        return refuse(reader, 431, "the head is larger than head_bytes or head_fields");
+    case GUARD_TRAILERS_TOO_LARGE:
+        return refuse(reader, 431, "the trailers are larger than head_bytes or head_fields");
+    case GUARD_CHUNKS_TOO_LARGE:
+        return refuse(reader, 400, "too much framing around the chunks (RFC 9112, 7.1.1)");
+    case GUARD_BAD:
+    case GUARD_MORE:
+    case GUARD_DONE:
+        break;
+    }
+    return refuse(reader, 400, why);
+}
+
+/// The whole head stands in one piece, so the parser's slices need no gathering.
+static enum http1_result parse(struct http1 *reader, struct bytes head, struct request *request)
+{
+    reader->fields = mem_alloc((reader->guard.head.field_count + 1) * sizeof(struct request_field));
+    llhttp_init(&reader->parser, HTTP_REQUEST, &settings);
+    reader->parser.data = reader;
+    llhttp_errno_t failure = llhttp_execute(&reader->parser, head.at, head.len);
+    if (failure != HPE_OK && failure != HPE_PAUSED) {
+        return refuse_parse(reader, failure);
+    }
+    keep_head(reader, head, request);
+    return check_meaning(reader, request);
+}
+
+/// The guard has passed the grammar, so what is left is a method that llhttp does not know, or a
+/// length or coding that it refuses.
+static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure)
+{
+    switch (failure) {
+    case HPE_INVALID_METHOD:
+        return refuse(reader, 501, "the method is not implemented (RFC 9110, 9.1)");
+    case HPE_INVALID_URL:
+        return refuse(reader, 400, "the request target is malformed (RFC 9112, 3.2)");
+    case HPE_INVALID_CONTENT_LENGTH:
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+        return refuse(reader, 400, "Content-Length is not one number (RFC 9112, 6.3)");
+    case HPE_INVALID_TRANSFER_ENCODING:
+        return refuse(reader, 400, "the final transfer coding must be chunked (RFC 9112, 6.3)");
+    default:
+        return refuse(reader, 400, "the request is malformed (RFC 9112, 2.2)");
+    }
+}
+
+static int on_url(llhttp_t *parser, const char *at, size_t len)
+{
+    struct http1 *reader = parser->data;
+    reader->target = reader->target.len == 0
+                         ? bytes_of(at, len)
+                         : bytes_of(reader->target.at, reader->target.len + len);
+    return 0;
+}
+
+/// A name that goes on where the last one ended belongs to it; a value between them starts anew.
+static int on_field_name(llhttp_t *parser, const char *at, size_t len)
+{
+    struct http1 *reader = parser->data;
+    struct request_field *last = &reader->fields[reader->field_count];
+    if (reader->field_count > 0 && last[-1].value.at == NULL) {
+        last[-1].name.len += len;
+        return 0;
+    }
+    CHECK(reader->field_count <= reader->limits.head_fields);
+    *last = (struct request_field){.name = bytes_of(at, len)};
+    reader->field_count++;
+    return 0;
+}
+
+static int on_field_value(llhttp_t *parser, const char *at, size_t len)
+{
+    struct http1 *reader = parser->data;
+    struct request_field *last = &reader->fields[reader->field_count - 1];
+    last->value = last->value.at == NULL ? bytes_of(at, len)
+                                         : bytes_of(last->value.at, last->value.len + len);
+    return 0;
+}
+
+/// Stops the parser behind the head. An upgrade is not taken up (RFC 9110, section 7.8), so what
+/// follows is read as HTTP.
+static int on_headers_complete(llhttp_t *parser)
+{
+    parser->upgrade = 0;
+    return HPE_PAUSED;
+}
+
+/// Copies the head behind the field index into one block and points every slice there.
+static void keep_head(struct http1 *reader, struct bytes head, struct request *request)
+{
+    size_t index_size = reader->field_count * sizeof(struct request_field);
+    char *block = mem_alloc(index_size + head.len);
+    char *copy = block + index_size;
+    memcpy(copy, head.at, head.len);
+    *request = (struct request){._fields = (struct request_field *)(void *)block,
+                                ._block_size = index_size + head.len,
+                                .field_count = reader->field_count,
+                                .minor_version = reader->parser.http_minor};
+    buf_init(&request->body, 0);
+    for (size_t i = 0; i < reader->field_count; i++) {
+        struct request_field field = reader->fields[i];
+        request->_fields[i].name = moved(field.name, head.at, copy);
+        request->_fields[i].value = bytes_trim(moved(field.value, head.at, copy));
+    }
+    request->target_text = moved(reader->target, head.at, copy);
+    const char *method_end = memchr(copy, ' ', head.len);
+    const char *method = copy;
+    while (*method == '\r' || *method == '\n') {
+        method++;
+    }
+    request->method = bytes_of(method, (size_t)(method_end - method));
+    mem_free(reader->fields);
+    reader->fields = NULL;
+}
+
+static struct bytes moved(struct bytes slice, const char *from, const char *to)
+{
+    return slice.at == NULL ? bytes_of(to, 0) : bytes_of(to + (slice.at - from), slice.len);
+}
+
+static enum http1_result check_meaning(struct http1 *reader, struct request *request)
+{
+    if (!url_split_target(request->method, request->target_text, &request->target)) {
+        return refuse(reader, 400, "the request target is malformed (RFC 9112, 3.2)");
+    }
+    enum http1_result result = check_host(reader, request);
+    if (result == HTTP1_DONE) {
+        result = check_framing(reader, request);
+    }
+    if (result == HTTP1_DONE) {
+        note_connection(request);
+        result = check_expect(reader, request);
+    }
+    return result;
+}
+
+static enum http1_result check_host(struct http1 *reader, const struct request *request)
+{
+    struct bytes host;
+    size_t count = count_field(request, BYTES("host"), &host);
+    if (count > 1) {
+        return refuse(reader, 400, "more than one Host (RFC 9112, 3.2)");
+    }
+    if (count == 0) {
+        return request->minor_version == 0 ? HTTP1_DONE
+                                           : refuse(reader, 400, "Host is missing (RFC 9112, 3.2)");
+    }
+    return url_host_is_valid(host) ? HTTP1_DONE
+                                   : refuse(reader, 400, "Host is not a host (RFC 9112, 3.2)");
+}
+
+/// RFC 9112, section 6.3: which of the two lengths counts, and when neither can be trusted.
+static enum http1_result check_framing(struct http1 *reader, struct request *request)
+{
+    struct bytes coding;
+    struct bytes length;
+    size_t coding_count = count_field(request, BYTES("transfer-encoding"), &coding);
+    size_t length_count = count_field(request, BYTES("content-length"), &length);
+    if (length_count > 1) {
+        return refuse(reader, 400, "more than one Content-Length (RFC 9112, 6.3)");
+    }
+    if (length_count == 1 && !headers_content_length(length, &request->content_length)) {
+        return refuse(reader, 400, "Content-Length is not one number (RFC 9112, 6.3)");
+    }
+    if (coding_count == 0) {
+        return HTTP1_DONE;
+    }
+    if (length_count == 1) {
+        return refuse(reader, 400, "Content-Length beside Transfer-Encoding (RFC 9112, 6.1)");
+    }
+    if (request->minor_version == 0) {
+        return refuse(reader, 400, "Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)");
+    }
+    struct buf joined;
+    buf_init(&joined, SIZE_MAX); // bounded by the head, which is
+    (void)request_joined_field(request, BYTES("transfer-encoding"), &joined); // it was counted
+    enum http1_result result = check_codings(reader, request, buf_bytes(&joined));
+    buf_reset(&joined);
+    return result;
+}
+
+/// Only `chunked`, once and last. Codings before it are known to nobody here: 501 (RFC 9112, 6.1).
+static enum http1_result check_codings(struct http1 *reader, struct request *request,
+                                       struct bytes value)
+{
+    struct bytes member = {0};
+    size_t chunked_count = 0;
+    size_t other_count = 0;
+    bool is_last = false;
+    while (headers_next_member(&value, &member)) {
+        is_last = bytes_equal_nocase(member, BYTES("chunked"));
+        chunked_count += is_last ? 1 : 0;
+        other_count += is_last ? 0 : 1;
+    }
+    if (!is_last || chunked_count != 1) {
+        return refuse(reader, 400, "the final transfer coding must be chunked (RFC 9112, 6.3)");
+    }
+    if (other_count > 0) {
+        return refuse(reader, 501, "no transfer coding but chunked is implemented (RFC 9112, 6.1)");
+    }
+    request->is_chunked = true;
+    return HTTP1_DONE;
+}
+
+/// HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
+static enum http1_result check_expect(struct http1 *reader, struct request *request)
+{
+    struct bytes value;
+    if (request->minor_version == 0 || count_field(request, BYTES("expect"), &value) == 0) {
+        return HTTP1_DONE;
+    }
+    if (!bytes_equal_nocase(value, BYTES("100-continue"))) {
+        return refuse(reader, 417, "only 100-continue can be expected (RFC 9110, 10.1.1)");
+    }
+    request->expects_continue = true;
+    return HTTP1_DONE;
+}
+
+/// RFC 9112, section 9.3.
+static void note_connection(struct request *request)
+{
+    bool is_close = false;
+    bool is_keep_alive = false;
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct request_field *field = &request->_fields[i];
+        if (bytes_equal_nocase(field->name, BYTES("connection"))) {
+            is_close = is_close || headers_list_has(field->value, BYTES("close"));
+            is_keep_alive = is_keep_alive || headers_list_has(field->value, BYTES("keep-alive"));
+        }
+    }
+    request->wants_close = is_close || (request->minor_version == 0 && !is_keep_alive);
+}
+
+static size_t count_field(const struct request *request, struct bytes name, struct bytes *value)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (bytes_equal_nocase(request->_fields[i].name, name)) {
+            *value = request->_fields[i].value;
+            count++;
+        }
+    }
+    return count;
+}
+
+static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
+                                    struct request *request, size_t *taken)
+{
+    *taken = bytes.len < reader->body_left ? bytes.len : (size_t)reader->body_left;
+    if (!buf_append(&request->body, bytes_of(bytes.at, *taken))) {
+        return refuse(reader, 413, body_too_large);
+    }
+    reader->body_left -= *taken;
+    return reader->body_left == 0 ? HTTP1_DONE : HTTP1_MORE;
+}
+
+static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
+                                     struct request *request, size_t *taken)
+{
+    enum guard_result result = GUARD_MORE;
+    while (result == GUARD_MORE && bytes.len > 0) {
+        struct chunk_part part;
+        result = chunk_guard_take(&reader->guard.chunks, bytes, &reader->limits, &part);
+        if (!buf_append(&request->body, part.data)) {
+            return refuse(reader, 413, body_too_large);
+        }
+        bytes = bytes_skip(bytes, part.taken);
+        *taken += part.taken;
+    }
+    if (result == GUARD_MORE || result == GUARD_DONE) {
+        return result == GUARD_DONE ? HTTP1_DONE : HTTP1_MORE;
+    }
+    return refuse_guard(reader, result, reader->guard.chunks.why);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "http/response.h"
+
+#include "base/check.h"
+#include "wire/headers.h"
+#include "wire/status.h"
+
+#include <stdio.h>
+
+enum { FIELDS_BYTES_MAX = 64 * 1024 };
+
+static int check_field(const struct response *response, struct bytes name, struct bytes value);
+static bool is_reserved(struct bytes name);
+static bool next_line(struct bytes *rest, struct bytes *line);
+static bool line_is_named(struct bytes line, struct bytes name);
+static void append(struct buf *out, struct bytes bytes);
+static void append_status_line(int status, struct buf *out);
+static void append_stream_fields(struct buf *out, const struct response_head *head);
+static void append_framing(const struct response *response, const struct response_head *head,
+                           struct buf *out);
+
+void response_init(struct response *response)
+{
+    *response = (struct response){.status = 200};
+    buf_init(&response->_fields, FIELDS_BYTES_MAX);
+}
+
+void response_deinit(struct response *response)
+{
+    buf_reset(&response->_fields);
+}
+
+int response_set_field(struct response *response, struct bytes name, struct bytes value)
+{
+    int refusal = check_field(response, name, value);
+    if (refusal != 0) {
+        return refusal;
+    }
+    response_remove_field(response, name);
+    return response_add_field(response, name, value);
+}
+
+int response_add_field(struct response *response, struct bytes name, struct bytes value)
+{
+    int refusal = check_field(response, name, value);
+    if (refusal != 0) {
+        return refusal;
+    }
+    size_t size = name.len + 2 + value.len + 2;
+    if (buf_reserve(&response->_fields, size) == NULL) {
+        return RESPONSE_TOO_LARGE;
+    }
+    append(&response->_fields, name);
+    append(&response->_fields, BYTES(": "));
+    append(&response->_fields, value);
+    append(&response->_fields, BYTES("\r\n"));
+    return 0;
+}
+
+bool response_field(const struct response *response, struct bytes name, struct bytes *value)
+{
+    struct bytes rest = buf_bytes(&response->_fields);
+    struct bytes line;
+    while (next_line(&rest, &line)) {
+        if (line_is_named(line, name)) {
+            *value = bytes_skip(line, name.len + 2);
+            value->len -= 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+void response_remove_field(struct response *response, struct bytes name)
+{
+    struct bytes unused;
+    if (!response_field(response, name, &unused)) {
+        return;
+    }
+    struct buf kept;
+    buf_init(&kept, FIELDS_BYTES_MAX);
+    struct bytes rest = buf_bytes(&response->_fields);
+    struct bytes line;
+    while (next_line(&rest, &line)) {
+        if (!line_is_named(line, name)) {
+            append(&kept, line);
+        }
+    }
+    buf_reset(&response->_fields);
+    buf_move(&response->_fields, &kept);
+}
+
+/// An event stream's own fields come first and replace what the script set under their names
+/// (WHATWG HTML, section 9.2.5; `no-transform` and `X-Accel-Buffering` keep middle boxes from
+/// holding events back).
+void response_write_head(struct response *response, const struct response_head *head,
+                         struct buf *out)
+{
+    if (response->is_stream) {
+        response->status = 200;
+        response_remove_field(response, BYTES("Content-Type"));
+        response_remove_field(response, BYTES("Cache-Control"));
+        response_remove_field(response, BYTES("X-Accel-Buffering"));
+        response_remove_field(response, BYTES("Content-Encoding"));
+    }
+    append_status_line(response->status, out);
+    if (response->is_stream) {
+        append_stream_fields(out, head);
+    } else if (head->is_close) {
+        append(out, BYTES("Connection: close\r\n"));
+    } else if (head->says_keep_alive) {
+        append(out, BYTES("Connection: keep-alive\r\n"));
+    }
+    append(out, BYTES("Date: "));
+    append(out, head->date);
+    append(out, BYTES("\r\n"));
+    append(out, buf_bytes(&response->_fields));
+    append_framing(response, head, out);
+    append(out, BYTES("\r\n"));
+}
+
+static int check_field(const struct response *response, struct bytes name, struct bytes value)
+{
+    if (response->state != RESPONSE_FRESH) {
+        return RESPONSE_HEAD_SENT;
+    }
+    if (!headers_name_is_valid(name)) {
+        return RESPONSE_BAD_NAME;
+    }
+    if (!headers_value_is_valid(value)) {
+        return RESPONSE_BAD_VALUE;
+    }
+    return is_reserved(name) ? RESPONSE_RESERVED : 0;
+}
+
+/// Fields that describe the connection or the framing: they are right only when the engine says
+/// them.
+static bool is_reserved(struct bytes name)
+{
+    static const struct bytes names[] = {
+        {"connection", 10}, {"content-length", 14},    {"date", 4},    {"keep-alive", 10},
+        {"trailer", 7},     {"transfer-encoding", 17}, {"upgrade", 7},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (bytes_equal_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool next_line(struct bytes *rest, struct bytes *line)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    const char *end = memchr(rest->at, '\n', rest->len);
+    *line = bytes_of(rest->at, (size_t)(end - rest->at) + 1);
+    *rest = bytes_skip(*rest, line->len);
+    return true;
+}
+
+static bool line_is_named(struct bytes line, struct bytes name)
+{
+    return line.len > name.len && line.at[name.len] == ':' &&
+           bytes_equal_nocase(bytes_of(line.at, name.len), name);
+}
+
+/// The output's ceiling is far above any head; what is bounded is the fields.
+static void append(struct buf *out, struct bytes bytes)
+{
+    CHECK(buf_append(out, bytes));
+}
+
+static void append_status_line(int status, struct buf *out)
+{
+    if (status == 200) {
+        append(out, BYTES("HTTP/1.1 200 OK\r\n"));
+        return;
+    }
+    char text[16];
+    int len = snprintf(text, sizeof(text), "HTTP/1.1 %03d ", status);
+    append(out, bytes_of(text, (size_t)len));
+    append(out, status_reason(status));
+    append(out, BYTES("\r\n"));
+}
+
+static void append_stream_fields(struct buf *out, const struct response_head *head)
+{
+    append(out, BYTES("Content-Type: text/event-stream\r\n"
+                      "Cache-Control: no-cache, no-transform\r\n"));
+    append(out,
+           head->is_close ? BYTES("Connection: close\r\n") : BYTES("Connection: keep-alive\r\n"));
+    append(out, BYTES("X-Accel-Buffering: no\r\n"));
+}
+
+static void append_framing(const struct response *response, const struct response_head *head,
+                           struct buf *out)
+{
+    char text[48];
+    if (response->framing == FRAMING_CHUNKED) {
+        append(out, BYTES("Transfer-Encoding: chunked\r\n"));
+    } else if (response->framing == FRAMING_LENGTH) {
+        int len = snprintf(text, sizeof(text), "Content-Length: %llu\r\n",
+                           (unsigned long long)head->content_length);
+        append(out, bytes_of(text, (size_t)len));
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// The response message of one exchange before and while it is sent. It knows which fields a script
+// may set and which are the engine's, and writes the head in one place.
+//
+//     FRESH --send--> ENDED          a whole response in one go
+//       |                ^
+//       +--begin--> OPEN-+           head first, then content in pieces, then the end
+//
+// Owned by its exchange. Pure but for memory.
+#pragma once
+
+#include "base/buf.h"
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum response_state { RESPONSE_FRESH, RESPONSE_OPEN, RESPONSE_ENDED };
+
+/// How the end of the content is told to the peer (RFC 9112, section 6.3).
+enum response_framing {
+    FRAMING_NONE,    // no content: HEAD, 204, 304
+    FRAMING_LENGTH,  // Content-Length
+    FRAMING_CHUNKED, // Transfer-Encoding: chunked
+    FRAMING_CLOSE,   // the end of the connection (HTTP/1.0)
+};
+
+struct response {
+    uint16_t status;        // 200 until said otherwise
+    uint8_t state;          // enum response_state
+    uint8_t framing;        // enum response_framing
+    bool is_stream;         // an event stream
+    uint64_t content_bytes; // sent so far, without framing
+    struct buf _fields;     // "Name: value\r\n" each
+};
+
+enum response_refusal {
+    RESPONSE_BAD_NAME = -1,  // not a token
+    RESPONSE_BAD_VALUE = -2, // CR, LF, NUL, other controls, white space at an end
+    RESPONSE_RESERVED =
+        -3, // Connection, Content-Length, Date, Keep-Alive, Trailer, Transfer-Encoding, Upgrade
+    RESPONSE_HEAD_SENT = -4, // too late
+    RESPONSE_TOO_LARGE = -5, // the fields together would pass 64 KiB
+};
+
+void response_init(struct response *response);
+void response_deinit(struct response *response);
+
+/// Sets the field `name`, in place of all of that name. Returns 0 or a refusal.
+MUST_USE int response_set_field(struct response *response, struct bytes name, struct bytes value);
+
+/// Adds a field `name` beside those that are there (Set-Cookie). Returns 0 or a refusal.
+MUST_USE int response_add_field(struct response *response, struct bytes name, struct bytes value);
+
+/// The value of the first field `name`; false when there is none. Valid until a field changes.
+bool response_field(const struct response *response, struct bytes name, struct bytes *value);
+
+/// Removes the fields `name`, if there are any.
+void response_remove_field(struct response *response, struct bytes name);
+
+/// What the head says of the message around it.
+struct response_head {
+    struct bytes date;       // HTTP date
+    uint64_t content_length; // for FRAMING_LENGTH
+    bool is_close;           // the connection ends after this message
+    bool says_keep_alive;    // write Connection: keep-alive
+};
+
+/// Appends status line, fields and the empty line to `out`.
+void response_write_head(struct response *response, const struct response_head *head,
+                         struct buf *out);

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include "http/service.h"
+
+#include "base/check.h"
+#include "http/conn.h"
+#include "net/transport.h"
+
+#include <time.h>
+
+void service_init(struct service *service, struct loop *loop, const struct limits *limits,
+                  const struct service_events *events, void *user)
+{
+    *service = (struct service){
+        .loop = loop,
+        .limits = limits,
+        .events = events,
+        .user = user,
+        .conns_max = limits->connections,
+        .next_number = 1,
+    };
+    list_init(&service->conns);
+    CHECK(uv_random(NULL, NULL, &service->seed, sizeof(service->seed), 0, NULL) == 0);
+}
+
+void service_deinit(struct service *service)
+{
+    CHECK(list_is_empty(&service->conns));
+    CHECK(service->conn_count == 0);
+}
+
+void service_accept(struct service *service, struct transport *transport)
+{
+    if (service->is_draining ||
+        service->conn_count >= service->conns_max + service->conns_max / 10 + 1) {
+        transport_reset(transport);
+        return;
+    }
+    conn_open(service, transport, service->conn_count >= service->conns_max);
+}
+
+/// Asked of each conn in turn; closing is asynchronous, but it may end exchanges, whose handlers'
+/// cleanup may touch other exchanges: never the list.
+void service_drain(struct service *service)
+{
+    service->is_draining = true;
+    LIST_EACH (node, after, &service->conns) {
+        conn_drain(conn_of_node(node));
+    }
+}
+
+void service_close_all(struct service *service)
+{
+    service->is_draining = true;
+    LIST_EACH (node, after, &service->conns) {
+        conn_close(conn_of_node(node), EXCHANGE_SHUTDOWN);
+    }
+}
+
+struct bytes service_date(struct service *service)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != service->_date_second) {
+        service->_date_second = now.tv_sec;
+        date_format(now.tv_sec, service->_date);
+    }
+    return bytes_of(service->_date, HTTP_DATE_LEN);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+//
+// What the connections of one worker have in common: loop, limits, who answers, and the list of the
+// connections themselves, which it owns. It decides how many there may be. Lives as long as its
+// worker; `service_deinit` CHECKs that every connection is gone. One thread.
+#pragma once
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "net/loop.h"
+#include "wire/date.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exchange;
+struct transport;
+
+/// Who answers. `user` is the service's.
+struct service_events {
+    /// A head is complete; the body is not. May set `body_bytes_max` and `is_refused_early`.
+    void (*on_head)(void *user, struct exchange *exchange);
+    /// The message is complete and waits for its answer. *May call Lua.*
+    void (*on_request)(void *user, struct exchange *exchange);
+};
+
+struct service {
+    struct loop *loop;
+    const struct limits *limits;
+    const struct service_events *events;
+    void *user;
+    struct list conns;
+    size_t conn_count;
+    size_t conns_max;
+    uint64_t next_number; // of exchanges
+    uint32_t seed;        // first part of every request id
+    bool is_draining;     // no new request is taken
+    void *owner;
+    void (*on_empty)(void *owner); // while draining: the last connection is gone; may be NULL
+    int64_t _date_second;
+    char _date[HTTP_DATE_LEN];
+};
+
+/// Makes a service without connections. `limits` and `events` must outlive it.
+void service_init(struct service *service, struct loop *loop, const struct limits *limits,
+                  const struct service_events *events, void *user);
+
+/// CHECKs that no connection is left.
+void service_deinit(struct service *service);
+
+/// Takes over an accepted transport. Beyond `conns_max` the connection is marked as surplus, so
+/// that it is told to come back; beyond a tenth more it is reset at once.
+void service_accept(struct service *service, struct transport *transport);
+
+/// Stops taking requests: idle connections close, the others after their answer. Repeatable.
+void service_drain(struct service *service);
+
+/// Closes every connection now; exchanges end as EXCHANGE_SHUTDOWN. *May call Lua.*
+void service_close_all(struct service *service);
+
+/// The HTTP date of now, valid until the next call.
+struct bytes service_date(struct service *service);
