@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "script/box.h"
+
+#include "script/libs.h"
+
+#include <math.h>
+
+static void make_class(lua_State *L, enum box_type type);
+static int l_index(lua_State *L);
+static int l_newindex(lua_State *L);
+static int l_tostring(lua_State *L);
+
+enum { METHODS_UPVALUE = 1, PROPERTIES_UPVALUE, METHODS_FIELD = 1 };
+
+void box_open(lua_State *L)
+{
+    for (int type = 0; type < BOX_TYPE_COUNT; type++) {
+        make_class(L, (enum box_type)type);
+    }
+}
+
+void box_set_type(lua_State *L, enum box_type type)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->metatable_refs[type]);
+    lua_setmetatable(L, -2);
+}
+
+void *check_box(lua_State *L, int index, enum box_type type)
+{
+    if (lua_getmetatable(L, index)) {
+        bool is_right = lua_topointer(L, -1) == generation_of(L)->metatables[type];
+        lua_pop(L, 1);
+        if (is_right) {
+            return lua_touserdata(L, index);
+        }
+    }
+    luaL_typeerror(L, index, libs_class(type)->name);
+    return NULL;
+}
+
+void box_push_methods(lua_State *L, enum box_type type)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->metatable_refs[type]);
+    lua_rawgeti(L, -1, METHODS_FIELD);
+    lua_remove(L, -2);
+}
+
+int box_push_closed(lua_State *L)
+{
+    return box_push_failure(L, "closed", "ECLOSED");
+}
+
+int box_push_failure(lua_State *L, const char *message, const char *code)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, message);
+    lua_pushstring(L, code);
+    return 3;
+}
+
+struct bytes check_bytes(lua_State *L, int index)
+{
+    size_t len = 0;
+    const char *at = luaL_checklstring(L, index, &len);
+    return bytes_of(at, len);
+}
+
+uint64_t check_duration_ms(lua_State *L, int index)
+{
+    lua_Number seconds = luaL_checknumber(L, index);
+    luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, index, "seconds between 0 and 1e9 expected");
+    return (uint64_t)ceil(seconds * 1000);
+}
+
+void check_options(lua_State *L, int index, const char *const *names)
+{
+    if (lua_isnoneornil(L, index)) {
+        return;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) {
+        lua_pop(L, 1); // [key]
+        bool is_known = false;
+        for (size_t i = 0; names[i] != NULL; i++) {
+            is_known = is_known || (lua_type(L, -1) == LUA_TSTRING &&
+                                    strcmp(lua_tostring(L, -1), names[i]) == 0);
+        }
+        if (!is_known) {
+            luaL_argerror(L, index,
+                          lua_pushfstring(L, "unknown option '%s'", luaL_tolstring(L, -1, NULL)));
+        }
+    }
+}
+
+int opt_field(lua_State *L, int index, const char *name)
+{
+    if (lua_isnoneornil(L, index)) {
+        lua_pushnil(L);
+        return LUA_TNIL;
+    }
+    return lua_getfield(L, index, name);
+}
+
+/// [] -> []
+static void make_class(lua_State *L, enum box_type type)
+{
+    const struct box_class *class = libs_class(type);
+    struct generation *generation = generation_of(L);
+    lua_newtable(L); // [metatable]
+    lua_newtable(L); // [metatable, methods]
+    luaL_setfuncs(L, class->methods, 0);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, METHODS_FIELD);
+    lua_newtable(L); // [metatable, methods, properties]
+    for (const struct box_property *property = class->properties; property->name != NULL;
+         property++) {
+        lua_pushcfunction(L, property->push);
+        lua_setfield(L, -2, property->name);
+    }
+    lua_pushcclosure(L, l_index, 2);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, l_newindex);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushcfunction(L, l_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushstring(L, class->name);
+    lua_setfield(L, -2, "__name");
+    lua_pushliteral(L, "protected");
+    lua_setfield(L, -2, "__metatable");
+    generation->metatables[type] = lua_topointer(L, -1);
+    generation->metatable_refs[type] = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/// box.name: a method, or what the property's function pushes.
+static int l_index(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(METHODS_UPVALUE)) != LUA_TNIL) {
+        return 1;
+    }
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(PROPERTIES_UPVALUE));
+    box_property_fn push = (box_property_fn)lua_tocfunction(L, -1);
+    if (push == NULL) {
+        return 0;
+    }
+    lua_settop(L, 1);
+    return push(L);
+}
+
+static int l_newindex(lua_State *L)
+{
+    luaL_getmetafield(L, 1, "__name");
+    return luaL_error(L, "%s has no settable field '%s'", lua_tostring(L, -1),
+                      luaL_tolstring(L, 2, NULL));
+}
+
+static int l_tostring(lua_State *L)
+{
+    luaL_getmetafield(L, 1, "__name");
+    lua_pushfstring(L, "%s: %p", lua_tostring(L, -1), lua_topointer(L, 1));
+    return 1;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// The Lua handles of C objects: full userdata with one metatable a type. The metatable's `__index`
+// is one C function that looks a name up in the type's method table and, failing that, among its
+// properties; its `__name` is what error messages say. All of it is made once a state, by
+// `box_open`, from the tables in libs.c.
+#pragma once
+
+#include "base/bytes.h"
+#include "script/generation.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+/// A property: pushes one value for the box at stack index 1.
+typedef int (*box_property_fn)(lua_State *L);
+
+struct box_property {
+    const char *name;
+    box_property_fn push;
+};
+
+/// All that a type shows to scripts. Both arrays end with a NULL name.
+struct box_class {
+    const char *name; // "Sse"
+    const luaL_Reg *methods;
+    const struct box_property *properties;
+};
+
+/// Makes the metatables of all types. Raises only when memory runs out.
+void box_open(lua_State *L);
+
+/// Gives the userdata on top of the stack its type.
+void box_set_type(lua_State *L, enum box_type type);
+
+/// The userdata at `index` if it is of `type`; raises an argument error otherwise.
+void *check_box(lua_State *L, int index, enum box_type type);
+
+/// Pushes the method table of `type`, for methods that are written in Lua.
+void box_push_methods(lua_State *L, enum box_type type);
+
+/// Pushes `nil, "closed", "ECLOSED"`; returns 3.
+int box_push_closed(lua_State *L);
+
+/// Pushes `nil`, the message and the code; returns 3.
+int box_push_failure(lua_State *L, const char *message, const char *code);
+
+/// Bytes of the string or number at `index`; raises otherwise. Valid until the C function returns.
+struct bytes check_bytes(lua_State *L, int index);
+
+/// A duration in seconds at `index` as milliseconds, at least 0; raises when it is not one.
+uint64_t check_duration_ms(lua_State *L, int index);
+
+/// Raises unless every key of the option table at `index` (or nil, none) is among `names`, which
+/// ends with NULL.
+void check_options(lua_State *L, int index, const char *const *names);
+
+/// The field `name` of the option table at `index` (or none), pushed; its type.
+int opt_field(lua_State *L, int index, const char *name);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "script/call.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "script/generation.h"
+#include "script/task.h"
+
+#include <lauxlib.h>
+
+enum {
+    GUARD_INSTRUCTIONS = 10000, // between two looks at the clock
+    LOAD_RUNS = 10,             // loading may take as long as so many runs
+};
+
+static void on_guard(lua_State *L, lua_Debug *record);
+static void begin_run(struct generation *generation, uint64_t limit_ns);
+static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
+static int with_traceback(lua_State *L);
+static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
+
+enum call_outcome call_task(struct task *task, int argument_count, int *result_count)
+{
+    struct generation *generation = task->generation;
+    lua_State *L = task->L;
+    struct task *outer = generation->running;
+    DCHECK(outer == NULL);
+    generation->running = task;
+    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    int status = lua_resume(L, NULL, argument_count, result_count);
+    generation->running = outer;
+    return end_run(generation, L, status);
+}
+
+enum call_outcome call_main(struct generation *generation, int argument_count, int result_count)
+{
+    lua_State *L = generation->L;
+    int base = lua_gettop(L) - argument_count;
+    lua_pushcfunction(L, with_traceback);
+    lua_insert(L, base);
+    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000 * LOAD_RUNS);
+    int status = lua_pcall(L, argument_count, result_count, base);
+    lua_remove(L, base);
+    return end_run(generation, L, status);
+}
+
+/// Before Lua 5.4.6 the same function had another name.
+void call_close(struct generation *generation, lua_State *coroutine)
+{
+    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    int status = lua_closethread(coroutine, NULL);
+#else
+    int status = lua_resetthread(coroutine);
+#endif
+    enum call_outcome outcome = end_run(generation, coroutine, status);
+    if (outcome != CALL_DONE) {
+        LOG(LOG_ERROR, "a closing variable failed",
+            log_string("error", lua_tostring(coroutine, -1)));
+    }
+    lua_settop(coroutine, 0);
+}
+
+void call_guard(lua_State *L)
+{
+    lua_sethook(L, on_guard, LUA_MASKCOUNT, GUARD_INSTRUCTIONS);
+}
+
+/// Parking catches what raising cannot: an `xpcall` whose message handler loops, a looping
+/// `__close`.
+static void on_guard(lua_State *L, lua_Debug *record)
+{
+    (void)record;
+    struct generation *generation = generation_of(L);
+    uint64_t now_ns = uv_hrtime();
+    if (!generation->is_struck && now_ns - generation->run_started_ns < generation->run_limit_ns) {
+        return;
+    }
+    generation->is_struck = true;
+    lua_sethook(L, on_guard, LUA_MASKCOUNT, 1);
+    if (lua_isyieldable(L)) {
+        lua_yield(L, 0);
+        return;
+    }
+    luaL_error(L, "ran for more than run_timeout (%f s)", (double)generation->run_limit_ns / 1e9);
+}
+
+static void begin_run(struct generation *generation, uint64_t limit_ns)
+{
+    generation->is_struck = false;
+    generation->is_capped = true;
+    generation->run_started_ns = uv_hrtime();
+    generation->run_limit_ns = limit_ns;
+}
+
+/// The memory cap is for runs of scripts alone: what happens out here, unprotected, must not raise.
+static enum call_outcome end_run(struct generation *generation, lua_State *L, int status)
+{
+    generation->is_capped = false;
+    if (!generation->is_struck) {
+        return outcome_of(generation, L, status);
+    }
+    generation->is_struck = false;
+    call_guard(L);
+    lua_pushfstring(L, "ran for more than run_timeout (%f s)",
+                    (double)generation->run_limit_ns / 1e9);
+    luaL_traceback(L, L, lua_tostring(L, -1), 0);
+    return CALL_TIMED_OUT;
+}
+
+static int with_traceback(lua_State *L)
+{
+    const char *text = lua_tostring(L, 1);
+    if (text == NULL) {
+        text = luaL_tolstring(L, 1, NULL);
+    }
+    luaL_traceback(L, L, text, 1);
+    return 1;
+}
+
+/// A failed coroutine keeps its stack, so its traceback can still be had.
+static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status)
+{
+    switch (status) {
+    case LUA_OK:
+        return CALL_DONE;
+    case LUA_YIELD:
+        return CALL_PARKED;
+    case LUA_ERRMEM:
+        return CALL_NO_MEMORY;
+    default:
+        break;
+    }
+    if (L != generation->L) {
+        luaL_traceback(L, L, luaL_tolstring(L, -1, NULL), 0);
+    }
+    return CALL_FAILED;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// The only door from C into Lua. Every entry is protected, measured against `run_timeout`, and has
+// one of five outcomes. A run that passes its limit is parked wherever Lua can yield and raised in
+// elsewhere, and stays under guard instruction by instruction until it is out (an error alone could
+// be caught by the script and looped on). The guard is against accidents, not against hostile
+// scripts.
+#pragma once
+
+#include <lua.h>
+
+struct generation;
+struct task;
+
+enum call_outcome {
+    CALL_DONE,      // returned; its results are on the stack
+    CALL_PARKED,    // waits; the task's undo slot is set
+    CALL_FAILED,    // raised; a message with traceback is on the stack
+    CALL_TIMED_OUT, // passed `run_timeout`; a message is on the stack
+    CALL_NO_MEMORY, // passed `lua_bytes`; a message is on the stack
+};
+
+/// Resumes the task's coroutine with the `argument_count` values on top of its stack. *Calls Lua.*
+enum call_outcome call_task(struct task *task, int argument_count, int *result_count);
+
+/// Calls the function below `argument_count` arguments on the main stack, for loading scripts.
+/// Leaves `result_count` results, or a message. *Calls Lua.*
+enum call_outcome call_main(struct generation *generation, int argument_count, int result_count);
+
+/// Closes a coroutine: pending to-be-closed variables run, guarded anew. *Calls Lua.*
+void call_close(struct generation *generation, lua_State *coroutine);
+
+/// Arms the guard in a new state. Coroutines inherit it.
+void call_guard(lua_State *L);

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "script/failure.h"
+
+#include "base/log.h"
+#include "script/generation.h"
+#include "script/listeners.h"
+#include "script/task.h"
+#include "script/visit.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+static void report(const struct task *task, struct bytes message);
+static void answer(struct visit *visit, struct bytes message);
+static void start_error_handler(struct visit *visit, struct bytes message);
+static void send_plain(struct visit *visit, struct bytes message);
+static struct bytes without_traceback(struct bytes message);
+
+void failure_handle(struct task *task, struct bytes message)
+{
+    struct visit *visit = task->visit;
+    report(task, message);
+    if (visit == NULL || visit->exchange == NULL || visit->exchange->is_doomed) {
+        return;
+    }
+    listeners_fire(visit, "error", without_traceback(message));
+    if (task->is_handler && visit->exchange->response.state != RESPONSE_ENDED) {
+        answer(visit, message);
+    }
+}
+
+void failure_unanswered(struct visit *visit)
+{
+    struct bytes message = BYTES("the handler returned without an answer");
+    LOG(LOG_ERROR, "script error", log_bytes("error", message),
+        log_bytes("target", visit->exchange->request.target_text));
+    send_plain(visit, message);
+}
+
+static void report(const struct task *task, struct bytes message)
+{
+    char id[EXCHANGE_ID_LEN_MAX];
+    const struct visit *visit = task->visit;
+    if (visit == NULL || visit->exchange == NULL) {
+        LOG(LOG_ERROR, "script error", log_bytes("error", message));
+        return;
+    }
+    const char *pattern = visit->route->pattern;
+    LOG(LOG_ERROR, "script error", log_string("route", pattern == NULL ? "-" : pattern),
+        log_bytes("id", bytes_of(id, exchange_id(visit->exchange, id))),
+        log_bytes("error", message));
+}
+
+static void answer(struct visit *visit, struct bytes message)
+{
+    struct exchange *exchange = visit->exchange;
+    if (exchange->response.state == RESPONSE_FRESH) {
+        response_deinit(&exchange->response);
+        response_init(&exchange->response);
+        exchange->response.status = 500;
+        if (visit->generation->on_error_ref != LUA_NOREF && !visit->is_failing) {
+            start_error_handler(visit, message);
+        } else {
+            send_plain(visit, message);
+        }
+    } else if (visit->stream != NULL) {
+        exchange->doom_reason = EXCHANGE_FAILED;
+        stream_end(visit->stream);
+    } else {
+        exchange_abort(exchange, EXCHANGE_FAILED);
+    }
+}
+
+/// on_error(message, request, response), in the place of the handler.
+static void start_error_handler(struct visit *visit, struct bytes message)
+{
+    lua_State *L = visit->generation->L;
+    struct bytes text = without_traceback(message);
+    visit->is_failing = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, visit->generation->on_error_ref);
+    lua_pushlstring(L, text.at, text.len);
+    visit_push(L, visit);                    // [fn, message, response]
+    lua_getiuservalue(L, -1, VISIT_REQUEST); // [fn, message, response, request]
+    lua_insert(L, -2);                       // [fn, message, request, response]
+    struct task *task = task_new(L, 3, visit);
+    task->is_handler = true;
+}
+
+static void send_plain(struct visit *visit, struct bytes message)
+{
+    struct exchange *exchange = visit->exchange;
+    struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
+    exchange->response.status = 500;
+    if (response_set_field(&exchange->response, BYTES("Content-Type"),
+                           BYTES("text/plain; charset=utf-8")) != 0) {
+        exchange_abort(exchange, EXCHANGE_FAILED);
+        return;
+    }
+    IGNORE(exchange_send(exchange, visit->generation->options.is_dev ? message : text)); // or gone
+}
+
+static struct bytes without_traceback(struct bytes message)
+{
+    const char *end = memmem(message.at, message.len, "\nstack traceback:", 17);
+    return end == NULL ? message : bytes_of(message.at, (size_t)(end - message.at));
+}

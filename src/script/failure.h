@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// What happens when a script fails: it is logged, and whoever waits for an answer gets one. Before
+// the head is out the script's `on_error` may shape it; if there is none or it fails too, a plain
+// 500. After the head an event stream ends properly and any other response is cut, so that the peer
+// sees that it is incomplete. The traceback goes to the log, and on the wire only in development
+// mode.
+#pragma once
+
+#include "base/bytes.h"
+
+struct task;
+struct visit;
+
+/// The task failed with `message`, traceback included.
+void failure_handle(struct task *task, struct bytes message);
+
+/// The handler has ended and nothing is left that could answer: a plain 500 is sent.
+void failure_unanswered(struct visit *visit);

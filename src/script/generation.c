@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "script/generation.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "script/box.h"
+#include "script/call.h"
+#include "script/embedded.h"
+#include "script/lib_timer.h"
+#include "script/libs.h"
+#include "script/task.h"
+#include "wire/route.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+
+static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
+static void open_state(struct generation *generation);
+static void open_libraries(lua_State *L);
+static void preload(lua_State *L);
+static int load_embedded(lua_State *L);
+static int push_lunesse(lua_State *L);
+static void free_routes(struct generation *generation);
+static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
+
+struct generation *generation_new(const struct generation_options *options)
+{
+    struct generation *generation = mem_new(struct generation);
+    generation->options = *options;
+    generation->is_loading = true;
+    generation->routes = route_table_new();
+    generation->on_error_ref = LUA_NOREF;
+    generation->json_encode_ref = LUA_NOREF;
+    generation->fallback.handler_ref = LUA_NOREF;
+    list_init(&generation->route_list);
+    list_init(&generation->visits);
+    list_init(&generation->tasks);
+    list_init(&generation->ready);
+    list_init(&generation->timers);
+    loop_job_init(&generation->ready_job, tasks_run_ready);
+    open_state(generation);
+    return generation;
+}
+
+void generation_free(struct generation *generation)
+{
+    CHECK(list_is_empty(&generation->visits));
+    lib_timer_stop_all(generation);
+    while (!list_is_empty(&generation->tasks)) {
+        task_cancel(LIST_ITEM(generation->tasks.next, struct task, node));
+    }
+    lib_timer_stop_all(generation); // closing variables may have made some
+    loop_job_cancel(&generation->ready_job);
+    lua_close(generation->L);
+    CHECK(generation->lua_bytes == 0);
+    free_routes(generation);
+    mem_free(generation);
+}
+
+int generation_load(struct generation *generation, const char *path, char **why)
+{
+    lua_State *L = generation->L;
+    if (luaL_loadfilex(L, path, "t") != LUA_OK) {
+        return finish_call(generation, CALL_FAILED, why);
+    }
+    lua_pushstring(L, path);
+    return finish_call(generation, call_main(generation, 1, 0), why);
+}
+
+int generation_complete(struct generation *generation, char **why)
+{
+    lua_State *L = generation->L;
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "lunesse.server");
+    lua_getfield(L, -1, "complete");
+    enum call_outcome outcome = call_main(generation, 0, 0);
+    int result = finish_call(generation, outcome, why);
+    lua_settop(L, 0);
+    generation->is_loading = false;
+    return result;
+}
+
+/// The cap holds while a script runs; the engine's own small needs are never refused.
+static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
+{
+    struct generation *generation = arg;
+    size_t freed = memory == NULL ? 0 : old_size;
+    if (size == 0) {
+        generation->lua_bytes -= freed;
+        mem_free(memory);
+        return NULL;
+    }
+    bool is_over = generation->lua_bytes - freed + size > generation->options.limits->lua_bytes;
+    if (is_over && generation->is_capped && size > freed) {
+        return NULL;
+    }
+    generation->lua_bytes += size - freed;
+    return mem_resize(memory, size);
+}
+
+static void open_state(struct generation *generation)
+{
+    lua_State *L = lua_newstate(allocate, generation);
+    CHECK(L != NULL);
+    generation->L = L;
+    *(struct generation **)lua_getextraspace(L) = generation;
+    open_libraries(L);
+    box_open(L);
+    preload(L);
+    call_guard(L);
+    lua_pushcfunction(L, push_lunesse);
+    char *why = NULL;
+    if (finish_call(generation, call_main(generation, 0, 0), &why) != 0) {
+        check_failed(__FILE__, __LINE__, why);
+    }
+}
+
+/// A script that set hooks would switch the guard off.
+static void open_libraries(lua_State *L)
+{
+    luaL_openlibs(L);
+    lua_getglobal(L, "debug");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "sethook");
+    lua_pop(L, 1);
+}
+
+static void preload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_lunesse_core);
+    lua_setfield(L, -2, "lunesse.core");
+    for (size_t i = 0; i < embedded_lua_count; i++) {
+        lua_pushinteger(L, (lua_Integer)i);
+        lua_pushcclosure(L, load_embedded, 1);
+        lua_setfield(L, -2, embedded_lua[i].name);
+    }
+    lua_pop(L, 1);
+}
+
+static int load_embedded(lua_State *L)
+{
+    const struct embedded_lua *file = &embedded_lua[lua_tointeger(L, lua_upvalueindex(1))];
+    lua_pushfstring(L, "=%s", file->name);
+    if (luaL_loadbuffer(L, (const char *)file->bytes, file->len, lua_tostring(L, -1)) != LUA_OK) {
+        return lua_error(L);
+    }
+    lua_call(L, 0, 1);
+    return 1;
+}
+
+/// Loads the module `lunesse`, so that a fault in it shows at once, and keeps what C needs of it.
+static int push_lunesse(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lunesse");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "json");
+    lua_getfield(L, -1, "encode");
+    generation_of(L)->json_encode_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static void free_routes(struct generation *generation)
+{
+    route_table_free(generation->routes);
+    LIST_EACH (node, after, &generation->route_list) {
+        struct route *route = LIST_ITEM(node, struct route, node);
+        mem_free(route->method);
+        mem_free(route->pattern);
+        mem_free(route->source);
+        mem_free(route);
+    }
+}
+
+/// Turns a failed call's message, on top of the main stack, into `why`.
+static int finish_call(struct generation *generation, enum call_outcome outcome, char **why)
+{
+    lua_State *L = generation->L;
+    if (outcome == CALL_DONE) {
+        return 0;
+    }
+    size_t len = 0;
+    const char *text = luaL_tolstring(L, -1, &len);
+    *why = mem_alloc(len + 1);
+    memcpy(*why, text, len + 1);
+    lua_settop(L, 0);
+    return -1;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//
+// One loaded set of scripts: a Lua state, the routes and hooks it registered, and everyone who
+// still runs in it: tasks, visits and timers. Owned by its worker. Used on the worker's thread
+// only. The state finds its generation through `generation_of`; coroutines inherit it. It dies in
+// `generation_free`, before which every exchange must be done or is cut loose there.
+#pragma once
+
+#include "base/limits.h"
+#include "base/list.h"
+#include "net/loop.h"
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct route_table;
+struct task;
+
+enum {
+    ADDRESSES_MAX = 16, // that scripts may declare
+    ADDRESS_TEXT_MAX = 108,
+    THREADS_KEPT_MAX = 64, // finished coroutines kept for reuse
+};
+
+/// The types of boxes.
+enum box_type { BOX_REQUEST, BOX_RESPONSE, BOX_SSE, BOX_TIMER, BOX_TYPE_COUNT };
+
+/// An address that a script declared with `server:listen`.
+struct address {
+    char text[ADDRESS_TEXT_MAX]; // host, or path of a Unix socket
+    uint16_t port;
+    bool is_unix;
+};
+
+/// One route as a script registered it. Owned by the generation.
+struct route {
+    struct list node; // generation->route_list
+    int handler_ref;  // Lua function, middlewares included
+    bool is_detached; // on_leave = "detach"
+    bool has_body_bytes;
+    bool has_heartbeat;
+    uint64_t body_bytes_max;
+    uint64_t heartbeat_ms;
+    char *method;
+    char *pattern;
+    char *source; // "scripts/clock.lua:5"
+};
+
+/// What a generation needs from the program that loads it.
+struct generation_options {
+    struct loop *loop;
+    struct limits *limits; // scripts may change them while they load; must outlive the generation
+    bool is_dev;           // tracebacks may be shown to the peer
+    bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
+};
+
+struct generation {
+    lua_State *L;
+    struct generation_options options;
+    struct route_table *routes;
+    struct list route_list;
+    struct route fallback; // answers when no route does; handler_ref is LUA_NOREF without
+    int on_error_ref;      // LUA_NOREF without
+    int json_encode_ref;
+    struct address addresses[ADDRESSES_MAX];
+    size_t address_count;
+    size_t lua_bytes;   // memory in use
+    bool is_loading;    // routes and limits may still be declared
+    struct list visits; // whose exchange is not done
+    struct list tasks;  // all that have not ended
+    struct list ready;  // to be resumed at the end of this turn
+    struct list timers; // armed script timers
+    struct loop_job ready_job;
+    struct task *running;    // NULL outside Lua
+    uint64_t run_started_ns; // of the run that is going on
+    uint64_t run_limit_ns;
+    bool is_struck; // the run passed its limit
+    bool is_capped; // a script runs, so its memory is held to the limit
+    int kept_threads[THREADS_KEPT_MAX];
+    size_t kept_thread_count;
+    int metatable_refs[BOX_TYPE_COUNT];
+    const void *metatables[BOX_TYPE_COUNT]; // their identities
+};
+
+/// Makes a generation with all libraries and no scripts.
+struct generation *generation_new(const struct generation_options *options);
+
+/// Cancels what still runs, cuts the exchanges loose, closes the state. *Calls Lua* (to-be-closed
+/// variables).
+void generation_free(struct generation *generation);
+
+/// Runs one script file. Returns 0, or -1 with a message "file:line: what" in `why` (malloc'ed by
+/// `mem_alloc`; the caller frees it with `mem_free`).
+MUST_USE int generation_load(struct generation *generation, const char *path, char **why);
+
+/// Ends loading: middlewares and handlers are joined, the routes are entered. Returns as
+/// `generation_load`.
+MUST_USE int generation_complete(struct generation *generation, char **why);
+
+static inline struct generation *generation_of(lua_State *L)
+{
+    return *(struct generation **)lua_getextraspace(L);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_coroutine.h"
+
+#include "script/generation.h"
+#include "script/task.h"
+
+#include <stdbool.h>
+
+static int l_resume(lua_State *L);
+static int l_wrap(lua_State *L);
+static int l_wrapped(lua_State *L);
+static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap);
+static int finish(lua_State *L, lua_State *coroutine, int status, bool is_wrap);
+static int after_wait(lua_State *L, int status, lua_KContext context);
+static int raise_from(lua_State *L);
+static bool is_waiting(lua_State *L);
+
+const luaL_Reg lib_coroutine_functions[] = {{"resume", l_resume}, {"wrap", l_wrap}, {NULL, NULL}};
+
+/// resume(coroutine, ...) -> true, ... | false, message
+static int l_resume(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    lua_State *coroutine = lua_tothread(L, 1);
+    int argument_count = lua_gettop(L) - 1;
+    if (!lua_checkstack(coroutine, argument_count)) {
+        lua_pushboolean(L, 0);
+        lua_pushliteral(L, "too many arguments to resume");
+        return 2;
+    }
+    lua_xmove(L, coroutine, argument_count);
+    return go_on(L, coroutine, argument_count, false);
+}
+
+/// wrap(fn) -> function
+static int l_wrap(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_State *coroutine = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, coroutine, 1);
+    lua_pushcclosure(L, l_wrapped, 1);
+    return 1;
+}
+
+static int l_wrapped(lua_State *L)
+{
+    lua_State *coroutine = lua_tothread(L, lua_upvalueindex(1));
+    int argument_count = lua_gettop(L);
+    luaL_argcheck(L, lua_checkstack(coroutine, argument_count), 1, "too many arguments");
+    lua_xmove(L, coroutine, argument_count);
+    lua_pushvalue(L, lua_upvalueindex(1)); // [coroutine]
+    return go_on(L, coroutine, argument_count, true);
+}
+
+/// Index 1 of `L` is the coroutine, also after a wait.
+static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap)
+{
+    int result_count = 0;
+    bool is_dead = lua_status(coroutine) == LUA_OK && lua_gettop(coroutine) == argument_count;
+    if (is_dead) {
+        lua_settop(coroutine, 0);
+        lua_pushliteral(coroutine, "cannot resume dead coroutine");
+        return finish(L, coroutine, LUA_ERRRUN, is_wrap);
+    }
+    int status = lua_resume(coroutine, L, argument_count, &result_count);
+    if (status == LUA_YIELD && is_waiting(L)) {
+        return lua_yieldk(L, 0, is_wrap, after_wait);
+    }
+    if (status != LUA_OK && status != LUA_YIELD) {
+        return finish(L, coroutine, status, is_wrap);
+    }
+    luaL_checkstack(L, result_count + 1, "too many results");
+    lua_pushboolean(L, 1);
+    lua_xmove(coroutine, L, result_count);
+    return is_wrap ? result_count : result_count + 1;
+}
+
+/// The wait is over: what it gives was put on the stack of the innermost coroutine.
+static int after_wait(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    lua_State *coroutine = lua_tothread(L, 1);
+    struct task *task = generation_of(L)->running;
+    int value_count = task->waiting == coroutine ? task->value_count : 0;
+    return go_on(L, coroutine, value_count, context != 0);
+}
+
+static int finish(lua_State *L, lua_State *coroutine, int status, bool is_wrap)
+{
+    (void)status;
+    lua_pushboolean(L, 0);
+    lua_xmove(coroutine, L, 1); // [.., false, message]
+    return is_wrap ? raise_from(L) : 2;
+}
+
+/// A wrapped coroutine passes its error on, with the place of the call in front of a string.
+static int raise_from(lua_State *L)
+{
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+/// Whether the yield that has just arrived is one of the engine's: a wait, or the end of a run that
+/// took too long.
+static bool is_waiting(lua_State *L)
+{
+    const struct generation *generation = generation_of(L);
+    return generation->is_struck ||
+           (generation->running != NULL && generation->running->is_parking);
+}

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_request.h"
+
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "http/request.h"
+#include "script/visit.h"
+#include "wire/url.h"
+
+/// The user values of a request box.
+enum { SLOT_BODY = 1, SLOT_MADE, SLOT_RESPONSE, SLOT_COUNT = SLOT_RESPONSE };
+
+struct request_box {
+    struct request request; // its slices point to the memory behind the box
+    uint64_t number;
+    const struct visit *visit; // kept alive by SLOT_RESPONSE
+    uint32_t seed;
+};
+
+typedef void (*make_fn)(lua_State *L, const struct request *request);
+
+static const struct request *check_request(lua_State *L);
+static int push_bytes(lua_State *L, struct bytes bytes);
+static int push_made(lua_State *L, const char *name, make_fn make);
+static void push_params(lua_State *L, const struct route_match *match);
+static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space);
+static void make_query(lua_State *L, const struct request *request);
+static void make_headers(lua_State *L, const struct request *request);
+static void make_cookies(lua_State *L, const struct request *request);
+static void add_cookies(lua_State *L, struct bytes rest);
+static void make_params(lua_State *L, const struct request *request);
+static void make_last_event_id(lua_State *L, const struct request *request);
+static void make_ip(lua_State *L, const struct request *request);
+static void set_header(lua_State *L, struct bytes name, struct bytes value);
+static int l_header_index(lua_State *L);
+static int l_text(lua_State *L);
+static int l_query_values(lua_State *L);
+static int l_accepts(lua_State *L);
+static int p_method(lua_State *L);
+static int p_target(lua_State *L);
+static int p_path(lua_State *L);
+static int p_query(lua_State *L);
+static int p_params(lua_State *L);
+static int p_headers(lua_State *L);
+static int p_cookies(lua_State *L);
+static int p_ip(lua_State *L);
+static int p_id(lua_State *L);
+static int p_http_version(lua_State *L);
+static int p_last_event_id(lua_State *L);
+
+static const luaL_Reg methods[] = {
+    {"text", l_text},
+    {"query_values", l_query_values},
+    {"accepts", l_accepts},
+    {NULL, NULL},
+};
+
+static const struct box_property properties[] = {
+    {"method", p_method},
+    {"target", p_target},
+    {"path", p_path},
+    {"query", p_query},
+    {"params", p_params},
+    {"headers", p_headers},
+    {"cookies", p_cookies},
+    {"ip", p_ip},
+    {"id", p_id},
+    {"http_version", p_http_version},
+    {"last_event_id", p_last_event_id},
+    {NULL, NULL},
+};
+
+const struct box_class lib_request_class = {"Request", methods, properties};
+
+/// Parameters point into the block, so they are made before it moves.
+void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match)
+{
+    struct request *request = &exchange->request;
+    size_t size = sizeof(struct request_box) + request_block_size(request);
+    struct request_box *box = lua_newuserdatauv(L, size, SLOT_COUNT);
+    *box = (struct request_box){.number = exchange->number,
+                                .visit = exchange->holder,
+                                .seed = conn_server_seed(exchange->conn)};
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, SLOT_RESPONSE);
+    if (match->param_count > 0) {
+        lua_newtable(L);
+        push_params(L, match);
+        lua_setfield(L, -2, "params");
+        lua_setiuservalue(L, -2, SLOT_MADE);
+    }
+    request_move_block(request, box + 1);
+    if (!buf_is_empty(&request->body)) {
+        push_bytes(L, buf_bytes(&request->body));
+        lua_setiuservalue(L, -2, SLOT_BODY);
+        buf_reset(&request->body);
+    }
+    box->request = *request;
+    box_set_type(L, BOX_REQUEST);
+}
+
+static const struct request *check_request(lua_State *L)
+{
+    const struct request_box *box = check_box(L, 1, BOX_REQUEST);
+    return &box->request;
+}
+
+static int push_bytes(lua_State *L, struct bytes bytes)
+{
+    lua_pushlstring(L, bytes.at, bytes.len);
+    return 1;
+}
+
+/// Pushes the value `name`, made on first use and kept with the box (at index 1).
+static int push_made(lua_State *L, const char *name, make_fn make)
+{
+    const struct request *request = check_request(L);
+    if (lua_getiuservalue(L, 1, SLOT_MADE) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, SLOT_MADE);
+    }
+    if (lua_getfield(L, -1, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+        make(L, request); // [made, value]
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, name);
+    }
+    return 1;
+}
+
+static void push_params(lua_State *L, const struct route_match *match)
+{
+    lua_createtable(L, 0, (int)match->param_count);
+    for (size_t i = 0; i < match->param_count; i++) {
+        push_bytes(L, match->params[i].name);
+        push_decoded(L, match->params[i].value, false);
+        lua_rawset(L, -3);
+    }
+}
+
+/// Decoding never makes a text longer, and what is encoded came within the head's limits.
+static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space)
+{
+    bool is_plain = memchr(text.at, '%', text.len) == NULL &&
+                    (!plus_is_space || memchr(text.at, '+', text.len) == NULL);
+    if (is_plain) {
+        push_bytes(L, text);
+        return;
+    }
+    struct buf decoded;
+    buf_init(&decoded, text.len);
+    CHECK(url_decode(text, plus_is_space, &decoded));
+    push_bytes(L, buf_bytes(&decoded));
+    buf_reset(&decoded);
+}
+
+static void make_params(lua_State *L, const struct request *request)
+{
+    (void)request;
+    lua_newtable(L);
+}
+
+/// A name that comes more than once has its last value here; `query_values` has them all.
+static void make_query(lua_State *L, const struct request *request)
+{
+    struct bytes rest = request->target.query;
+    struct bytes name;
+    struct bytes value;
+    lua_newtable(L);
+    while (url_next_pair(&rest, &name, &value)) {
+        push_decoded(L, name, true);
+        push_decoded(L, value, true);
+        lua_rawset(L, -3);
+    }
+}
+
+/// Keys are lower case; the metatable makes look-ups blind to case (RFC 9110, section 5.1).
+static void make_headers(lua_State *L, const struct request *request)
+{
+    lua_createtable(L, 0, (int)request->field_count);
+    for (size_t i = 0; i < request->field_count; i++) {
+        set_header(L, request->_fields[i].name, request->_fields[i].value);
+    }
+    if (luaL_newmetatable(L, "Headers")) {
+        lua_pushcfunction(L, l_header_index);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_setmetatable(L, -2);
+}
+
+/// [headers] -> [headers], with the field added, or joined to the one that is there (RFC
+/// 9110, 5.2).
+static void set_header(lua_State *L, struct bytes name, struct bytes value)
+{
+    luaL_Buffer buffer;
+    char *room = luaL_buffinitsize(L, &buffer, name.len);
+    for (size_t i = 0; i < name.len; i++) {
+        char byte = name.at[i];
+        room[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
+    }
+    luaL_pushresultsize(&buffer, name.len); // [headers, name]
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) { // [headers, name, old]
+        lua_pop(L, 1);
+        push_bytes(L, value);
+    } else {
+        lua_pushliteral(L, ", ");
+        push_bytes(L, value);
+        lua_concat(L, 3);
+    }
+    lua_rawset(L, -3);
+}
+
+static int l_header_index(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        return 0;
+    }
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "lower");
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+/// RFC 6265, section 5.4: `name=value` pairs, separated by semicolons. Of a repeated name the first
+/// counts, since that is the one with the most specific path.
+static void make_cookies(lua_State *L, const struct request *request)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (bytes_equal_nocase(request->_fields[i].name, BYTES("cookie"))) {
+            add_cookies(L, request->_fields[i].value);
+        }
+    }
+}
+
+/// [cookies] -> [cookies]
+static void add_cookies(lua_State *L, struct bytes rest)
+{
+    while (rest.len > 0) {
+        const char *end = memchr(rest.at, ';', rest.len);
+        struct bytes pair = bytes_of(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at));
+        rest = bytes_skip(rest, pair.len + (end == NULL ? 0 : 1));
+        const char *equals = memchr(pair.at, '=', pair.len);
+        if (equals == NULL) {
+            continue;
+        }
+        struct bytes name = bytes_trim(bytes_of(pair.at, (size_t)(equals - pair.at)));
+        struct bytes value = bytes_trim(bytes_skip(pair, (size_t)(equals - pair.at) + 1));
+        if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"') {
+            value = bytes_of(value.at + 1, value.len - 2);
+        }
+        push_bytes(L, name);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) == LUA_TNIL) { // [cookies, name, nil]
+            lua_pop(L, 1);
+            push_bytes(L, value);
+            lua_rawset(L, -3);
+        } else {
+            lua_pop(L, 2);
+        }
+    }
+}
+
+/// The header, or the query parameter, since a new EventSource cannot set headers. False for none.
+static void make_last_event_id(lua_State *L, const struct request *request)
+{
+    struct bytes id;
+    struct bytes rest = request->target.query;
+    struct bytes name;
+    if (request_field(request, BYTES("last-event-id"), &id)) {
+        push_bytes(L, id);
+        return;
+    }
+    while (url_next_pair(&rest, &name, &id)) {
+        if (bytes_equal(name, BYTES("last_event_id"))) {
+            push_decoded(L, id, true);
+            return;
+        }
+    }
+    lua_pushboolean(L, 0);
+}
+
+/// Asked of the socket when a script first wants it. False once the peer has left.
+static void make_ip(lua_State *L, const struct request *request)
+{
+    (void)request;
+    const struct request_box *box = check_box(L, 1, BOX_REQUEST);
+    char name[64];
+    if (box->visit->exchange == NULL) {
+        lua_pushboolean(L, 0);
+    } else {
+        push_bytes(L, bytes_of(name, exchange_peer_name(box->visit->exchange, name, sizeof(name))));
+    }
+}
+
+/// request:text() -> string. The body; empty when there was none.
+static int l_text(lua_State *L)
+{
+    check_request(L);
+    if (lua_getiuservalue(L, 1, SLOT_BODY) != LUA_TSTRING) {
+        lua_pushliteral(L, "");
+    }
+    return 1;
+}
+
+/// request:query_values(name) -> array of strings, in the order of the query.
+static int l_query_values(lua_State *L)
+{
+    const struct request *request = check_request(L);
+    luaL_checkstring(L, 2);
+    struct bytes rest = request->target.query;
+    struct bytes name;
+    struct bytes value;
+    lua_Integer count = 0;
+    lua_settop(L, 2);
+    lua_newtable(L); // [box, wanted, values]
+    while (url_next_pair(&rest, &name, &value)) {
+        push_decoded(L, name, true);
+        if (lua_rawequal(L, -1, 2)) {
+            push_decoded(L, value, true);
+            lua_rawseti(L, 3, ++count);
+        }
+        lua_settop(L, 3);
+    }
+    return 1;
+}
+
+/// request:accepts(type, ...) -> the one that the client likes best, the first of equals; nil for
+/// none.
+static int l_accepts(lua_State *L)
+{
+    const struct request *request = check_request(L);
+    int best = 0;
+    int best_quality = 0;
+    for (int i = 2; i <= lua_gettop(L); i++) {
+        int quality = request_quality(request, check_bytes(L, i));
+        if (quality > best_quality) {
+            best = i;
+            best_quality = quality;
+        }
+    }
+    if (best == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(L, best);
+    }
+    return 1;
+}
+
+static int p_method(lua_State *L)
+{
+    return push_bytes(L, check_request(L)->method);
+}
+
+static int p_target(lua_State *L)
+{
+    return push_bytes(L, check_request(L)->target_text);
+}
+
+static int p_path(lua_State *L)
+{
+    return push_bytes(L, check_request(L)->target.path);
+}
+
+static int p_query(lua_State *L)
+{
+    return push_made(L, "query", make_query);
+}
+
+static int p_params(lua_State *L)
+{
+    return push_made(L, "params", make_params);
+}
+
+static int p_headers(lua_State *L)
+{
+    return push_made(L, "headers", make_headers);
+}
+
+static int p_cookies(lua_State *L)
+{
+    return push_made(L, "cookies", make_cookies);
+}
+
+static int p_ip(lua_State *L)
+{
+    push_made(L, "ip", make_ip);
+    if (!lua_toboolean(L, -1)) {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+static int p_id(lua_State *L)
+{
+    const struct request_box *box = check_box(L, 1, BOX_REQUEST);
+    char id[EXCHANGE_ID_LEN_MAX];
+    return push_bytes(L, bytes_of(id, exchange_id_format(box->seed, box->number, id)));
+}
+
+static int p_http_version(lua_State *L)
+{
+    lua_pushstring(L, check_request(L)->minor_version == 0 ? "1.0" : "1.1");
+    return 1;
+}
+
+static int p_last_event_id(lua_State *L)
+{
+    push_made(L, "last_event_id", make_last_event_id);
+    if (!lua_toboolean(L, -1)) {
+        lua_pushnil(L);
+    }
+    return 1;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_response.h"
+
+#include "http/exchange.h"
+#include "script/lib_sse.h"
+#include "script/listeners.h"
+#include "script/task.h"
+#include "script/visit.h"
+
+#include <uv.h>
+
+static struct visit *check_visit(lua_State *L);
+static bool is_closed(const struct visit *visit);
+static int return_self(lua_State *L);
+static void check_field(lua_State *L, int index, int refusal);
+static void check_fresh(lua_State *L, const struct visit *visit);
+static void set_status(lua_State *L, struct visit *visit, int index);
+static void set_headers(lua_State *L, struct visit *visit, int index);
+static void default_type(struct exchange *exchange, struct bytes type);
+static struct bytes opt_content(lua_State *L, int index);
+static int push_result(lua_State *L, int failure);
+static int write_piece(lua_State *L, struct visit *visit, struct bytes piece);
+static int l_status(lua_State *L);
+static int l_header(lua_State *L);
+static int l_add_header(lua_State *L);
+static int l_type(lua_State *L);
+static int l_send(lua_State *L);
+static int l_write_head(lua_State *L);
+static int l_write(lua_State *L);
+static int l_finish(lua_State *L);
+static int p_headers_sent(lua_State *L);
+static int p_completed(lua_State *L);
+
+static const luaL_Reg methods[] = {
+    {"status", l_status},      {"header", l_header},    {"add_header", l_add_header},
+    {"type", l_type},          {"send", l_send},        {"write_head", l_write_head},
+    {"write", l_write},        {"finish", l_finish},    {"on", l_response_on},
+    {"once", l_response_once}, {"off", l_response_off}, {NULL, NULL},
+};
+
+static const struct box_property properties[] = {
+    {"headers_sent", p_headers_sent},
+    {"completed", p_completed},
+    {"sse", lib_sse_push_of_response},
+    {NULL, NULL},
+};
+
+const struct box_class lib_response_class = {"Response", methods, properties};
+
+static struct visit *check_visit(lua_State *L)
+{
+    return check_box(L, 1, BOX_RESPONSE);
+}
+
+static bool is_closed(const struct visit *visit)
+{
+    return visit->exchange == NULL || visit->exchange->is_doomed;
+}
+
+static int return_self(lua_State *L)
+{
+    lua_settop(L, 1);
+    return 1;
+}
+
+static void check_field(lua_State *L, int index, int refusal)
+{
+    switch ((enum response_refusal)refusal) {
+    case RESPONSE_BAD_NAME:
+        luaL_argerror(L, index, "a header name is letters, digits and !#$%&'*+-.^_`|~");
+        return;
+    case RESPONSE_BAD_VALUE:
+        luaL_argerror(L, index,
+                      "a header value has no control characters and no space at its ends");
+        return;
+    case RESPONSE_RESERVED:
+        luaL_argerror(L, index, "this header is set by the server itself");
+        return;
+    case RESPONSE_HEAD_SENT:
+        luaL_error(L, "the head is already sent");
+        return;
+    case RESPONSE_TOO_LARGE:
+        luaL_argerror(L, index, "the headers are larger than 64 KiB");
+        return;
+    }
+}
+
+static void check_fresh(lua_State *L, const struct visit *visit)
+{
+    if (visit->exchange->response.state != RESPONSE_FRESH) {
+        luaL_error(L, "the head is already sent");
+    }
+}
+
+/// response:status(code) -> response; response:status() -> code
+static int l_status(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    if (lua_gettop(L) == 1) {
+        lua_pushinteger(L, visit->exchange == NULL ? 0 : visit->exchange->response.status);
+        return 1;
+    }
+    set_status(L, visit, 2);
+    return return_self(L);
+}
+
+static void set_status(lua_State *L, struct visit *visit, int index)
+{
+    lua_Integer status = luaL_checkinteger(L, index);
+    luaL_argcheck(L, status >= 200 && status <= 599, index,
+                  "a status between 200 and 599 expected");
+    if (!is_closed(visit)) {
+        check_fresh(L, visit);
+        visit->exchange->response.status = (uint16_t)status;
+    }
+}
+
+/// response:header(name, value) -> response; response:header(name) -> value or nil
+static int l_header(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct bytes name = check_bytes(L, 2);
+    if (lua_gettop(L) == 2) {
+        struct bytes value;
+        if (is_closed(visit) || !response_field(&visit->exchange->response, name, &value)) {
+            return 0;
+        }
+        lua_pushlstring(L, value.at, value.len);
+        return 1;
+    }
+    struct bytes value = check_bytes(L, 3);
+    if (!is_closed(visit)) {
+        int refusal = response_set_field(&visit->exchange->response, name, value);
+        check_field(L, refusal == RESPONSE_BAD_VALUE ? 3 : 2, refusal);
+    }
+    return return_self(L);
+}
+
+/// response:add_header(name, value) -> response. Beside those of the same name.
+static int l_add_header(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct bytes name = check_bytes(L, 2);
+    struct bytes value = check_bytes(L, 3);
+    if (!is_closed(visit)) {
+        int refusal = response_add_field(&visit->exchange->response, name, value);
+        check_field(L, refusal == RESPONSE_BAD_VALUE ? 3 : 2, refusal);
+    }
+    return return_self(L);
+}
+
+/// response:type(mime) -> response
+static int l_type(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct bytes type = check_bytes(L, 2);
+    if (!is_closed(visit)) {
+        check_field(L, 2,
+                    response_set_field(&visit->exchange->response, BYTES("Content-Type"), type));
+    }
+    return return_self(L);
+}
+
+/// response:send(body) -> true; nil, "closed", "ECLOSED"
+static int l_send(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct bytes content = opt_content(L, 2);
+    if (is_closed(visit)) {
+        return box_push_closed(L);
+    }
+    if (visit->exchange->response.state != RESPONSE_FRESH) {
+        return luaL_error(L, "the response is already sent");
+    }
+    if (content.len > 0) {
+        default_type(visit->exchange, BYTES("text/plain; charset=utf-8"));
+    }
+    return push_result(L, exchange_send(visit->exchange, content));
+}
+
+static void default_type(struct exchange *exchange, struct bytes type)
+{
+    struct bytes unused;
+    if (!response_field(&exchange->response, BYTES("Content-Type"), &unused)) {
+        CHECK(response_set_field(&exchange->response, BYTES("Content-Type"), type) == 0);
+    }
+}
+
+static struct bytes opt_content(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index)) {
+        return BYTES("");
+    }
+    luaL_argcheck(L, !lua_istable(L, index), index, "a string expected; send tables with json()");
+    return check_bytes(L, index);
+}
+
+static int push_result(lua_State *L, int failure)
+{
+    if (failure != 0) {
+        return box_push_closed(L);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// response:write_head(status, headers) -> response. A header value may be an array: one field
+/// each.
+static int l_write_head(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    if (is_closed(visit)) {
+        return return_self(L);
+    }
+    check_fresh(L, visit);
+    set_status(L, visit, 2);
+    if (!lua_isnoneornil(L, 3)) {
+        set_headers(L, visit, 3);
+    }
+    IGNORE(exchange_begin(visit->exchange)); // it is fresh
+    return return_self(L);
+}
+
+static void set_headers(lua_State *L, struct visit *visit, int index)
+{
+    struct response *response = &visit->exchange->response;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) { // [.., name, value]
+        luaL_argcheck(L, lua_type(L, -2) == LUA_TSTRING, index, "header names are strings");
+        struct bytes name = check_bytes(L, -2);
+        if (!lua_istable(L, -1)) {
+            check_field(L, index, response_set_field(response, name, check_bytes(L, -1)));
+            lua_pop(L, 1);
+            continue;
+        }
+        response_remove_field(response, name);
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+            check_field(L, index, response_add_field(response, name, check_bytes(L, -1)));
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 2);
+    }
+}
+
+/// response:write(chunk) -> true; nil, "closed", "ECLOSED". Sends the head first if it is not out.
+/// Waits while the peer is slow.
+static int l_write(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct bytes piece = check_bytes(L, 2);
+    if (is_closed(visit) || visit->exchange->response.state == RESPONSE_ENDED) {
+        return box_push_closed(L);
+    }
+    return write_piece(L, visit, piece);
+}
+
+static int write_piece(lua_State *L, struct visit *visit, struct bytes piece)
+{
+    struct exchange *exchange = visit->exchange;
+    if (visit->stream != NULL) {
+        return luaL_error(L, "an event stream is open: use response.sse");
+    }
+    if (exchange->response.state == RESPONSE_FRESH) {
+        IGNORE(exchange_begin(exchange)); // it is fresh
+    }
+    int failure = exchange_write(exchange, piece);
+    if (failure == UV_ENOBUFS && exchange_pending_bytes(exchange) > 0) {
+        exchange_abort(exchange, EXCHANGE_SLOW);
+    } else if (failure == UV_ENOBUFS) {
+        return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
+    }
+    if (failure == 0 && exchange_is_over(exchange) && task_can_park(L)) {
+        return visit_park_until_drained(L, visit);
+    }
+    return push_result(L, failure);
+}
+
+/// response:finish([chunk]) -> true; nil, "closed", "ECLOSED"
+static int l_finish(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct bytes piece = opt_content(L, 2);
+    if (is_closed(visit) || visit->exchange->response.state == RESPONSE_ENDED) {
+        return box_push_closed(L);
+    }
+    if (visit->stream != NULL) {
+        return luaL_error(L, "an event stream is open: use response.sse");
+    }
+    if (visit->exchange->response.state == RESPONSE_FRESH) {
+        return push_result(L, exchange_send(visit->exchange, piece));
+    }
+    int failure = exchange_write(visit->exchange, piece);
+    if (failure == UV_ENOBUFS) {
+        return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
+    }
+    return push_result(L, failure == 0 ? exchange_finish(visit->exchange) : failure);
+}
+
+static int p_headers_sent(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    lua_pushboolean(L,
+                    visit->exchange == NULL || visit->exchange->response.state != RESPONSE_FRESH);
+    return 1;
+}
+
+static int p_completed(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    lua_pushboolean(L,
+                    visit->exchange == NULL || visit->exchange->response.state == RESPONSE_ENDED);
+    return 1;
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+//
+// The response box: what a script says of the response message, whole or by hand. Its memory is the
+// visit. Once the exchange is done, what sends answers `nil, "closed", "ECLOSED"`, and what
+// prepares does nothing.
+#pragma once
+
+#include "script/box.h"
+
+extern const struct box_class lib_response_class;

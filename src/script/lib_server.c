@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_server.h"
+
+#include "base/mem.h"
+#include "script/box.h"
+#include "script/generation.h"
+#include "wire/route.h"
+
+#include <string.h>
+
+static struct generation *check_loading(lua_State *L);
+static char *copy(struct bytes text);
+static void read_options(lua_State *L, struct route *route);
+static int raise_refusal(lua_State *L, struct route *route, int refusal, const struct route *taken,
+                         const char *why);
+static int l_is_loading(lua_State *L);
+static int l_route(lua_State *L);
+static int l_fallback(lua_State *L);
+static int l_on_error(lua_State *L);
+static int l_listen(lua_State *L);
+static int l_limit(lua_State *L);
+static int l_unrouted_text(lua_State *L);
+
+const luaL_Reg lib_server_functions[] = {
+    {"is_loading", l_is_loading},       {"route", l_route},   {"fallback", l_fallback},
+    {"on_error", l_on_error},           {"listen", l_listen}, {"limit", l_limit},
+    {"unrouted_text", l_unrouted_text}, {NULL, NULL},
+};
+
+const char *lib_server_unrouted_text(int status)
+{
+    switch (status) {
+    case 405:
+        return "405: this path has no such method; see Allow\n";
+    case 501:
+        return "501: this method is not implemented\n";
+    default:
+        return "404: no route for this path\n";
+    }
+}
+
+static struct generation *check_loading(lua_State *L)
+{
+    struct generation *generation = generation_of(L);
+    if (!generation->is_loading) {
+        luaL_error(L, "only while the scripts load");
+    }
+    return generation;
+}
+
+static int l_is_loading(lua_State *L)
+{
+    lua_pushboolean(L, generation_of(L)->is_loading);
+    return 1;
+}
+
+/// route(method, pattern, handler, source, { detached, body_bytes, heartbeat })
+static int l_route(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    struct bytes method = check_bytes(L, 1);
+    struct bytes pattern = check_bytes(L, 2);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    struct bytes source = check_bytes(L, 4);
+    struct route options = {0};
+    read_options(L, &options);
+    lua_pushvalue(L, 3);
+    int handler_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct route *route = mem_new(struct route);
+    *route = options;
+    route->handler_ref = handler_ref;
+    route->method = copy(method);
+    route->pattern = copy(pattern);
+    route->source = copy(source);
+    list_append(&generation->route_list, &route->node);
+    void *taken = NULL;
+    const char *why = "";
+    int refusal = route_add(generation->routes, method, pattern, route, &taken, &why);
+    return refusal == 0 ? 0 : raise_refusal(L, route, refusal, taken, why);
+}
+
+static char *copy(struct bytes text)
+{
+    char *string = mem_alloc(text.len + 1);
+    memcpy(string, text.at, text.len);
+    string[text.len] = '\0';
+    return string;
+}
+
+static void read_options(lua_State *L, struct route *route)
+{
+    route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
+        lua_Integer bytes = lua_tointeger(L, -1);
+        if (!lua_isinteger(L, -1) || bytes < 0) {
+            luaL_error(L, "%s: body_bytes is a whole number of bytes", lua_tostring(L, 4));
+        }
+        route->has_body_bytes = true;
+        route->body_bytes_max = (uint64_t)bytes;
+    }
+    int type = opt_field(L, 5, "heartbeat");
+    if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
+        route->has_heartbeat = true;
+    } else if (type != LUA_TNIL) {
+        if (type != LUA_TNUMBER || lua_tonumber(L, -1) <= 0) {
+            luaL_error(L, "%s: heartbeat is seconds, or false", lua_tostring(L, 4));
+        }
+        route->has_heartbeat = true;
+        route->heartbeat_ms = check_duration_ms(L, lua_gettop(L));
+    }
+}
+
+/// The message has the place of the route in front, which is not where this is called.
+static int raise_refusal(lua_State *L, struct route *route, int refusal, const struct route *taken,
+                         const char *why)
+{
+    if (refusal == ROUTE_DOUBLE) {
+        lua_pushfstring(L, "%s: the route %s %s is already declared at %s", route->source,
+                        route->method, route->pattern, taken->source);
+    } else {
+        lua_pushfstring(L, "%s: bad pattern '%s': %s", route->source, route->pattern, why);
+    }
+    return lua_error(L);
+}
+
+/// fallback(fn): answers what no route takes.
+static int l_fallback(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    generation->fallback.handler_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/// on_error(fn)
+static int l_on_error(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    generation->on_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/// listen(host or path, port, is_unix). The same address twice is one address.
+static int l_listen(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    struct bytes text = check_bytes(L, 1);
+    struct address address = {.port = (uint16_t)luaL_checkinteger(L, 2),
+                              .is_unix = lua_toboolean(L, 3)};
+    luaL_argcheck(L, text.len > 0 && text.len < ADDRESS_TEXT_MAX, 1,
+                  "an address of at most 107 characters expected");
+    memcpy(address.text, text.at, text.len);
+    for (size_t i = 0; i < generation->address_count; i++) {
+        if (memcmp(&generation->addresses[i], &address, sizeof(address)) == 0) {
+            return 0;
+        }
+    }
+    if (generation->address_count == ADDRESSES_MAX) {
+        return luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
+    }
+    generation->addresses[generation->address_count++] = address;
+    return 0;
+}
+
+/// limit(name, value) -> true | nil, message
+static int l_limit(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    const char *name = luaL_checkstring(L, 1);
+    const char *unit = limits_unit(name);
+    if (unit == NULL) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "there is no limit '%s'", name);
+        return 2;
+    }
+    double value = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : -1;
+    if (limits_set(generation->options.limits, name, value) != 0) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "bad value for the limit '%s': %s expected", name, unit);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// unrouted_text(status) -> string
+static int l_unrouted_text(lua_State *L)
+{
+    lua_pushstring(L, lib_server_unrouted_text((int)luaL_checkinteger(L, 1)));
+    return 1;
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_timer.h"
+
+#include "base/check.h"
+#include "script/task.h"
+#include "script/visit.h"
+
+/// The user values of a timer box.
+enum { SLOT_FN = 1, SLOT_COUNT = SLOT_FN };
+
+struct timer_box {
+    struct list node;       // generation->timers while armed
+    struct list visit_node; // visit->timers while tied
+    struct timer timer;
+    struct generation *generation;
+    struct visit *visit;  // whose task made it; NULL when not tied
+    struct task *task;    // that runs the function now
+    uint64_t interval_ms; // 0: fires once
+    uint64_t due_ms;
+    int anchor_ref;
+};
+
+static int make(lua_State *L, bool is_repeating);
+static void tie(struct timer_box *box, struct visit *visit);
+static void on_fired(struct timer *timer);
+static void on_task_ended(struct task *task, void *arg);
+static void stop(struct timer_box *box);
+static void on_slept(struct timer *timer);
+static void stop_sleeping(struct task *task, void *arg);
+static int l_after(lua_State *L);
+static int l_every(lua_State *L);
+static int l_sleep(lua_State *L);
+static int l_stop(lua_State *L);
+static int p_active(lua_State *L);
+
+static const luaL_Reg methods[] = {{"stop", l_stop}, {NULL, NULL}};
+static const struct box_property properties[] = {{"active", p_active}, {NULL, NULL}};
+
+const struct box_class lib_timer_class = {"Timer", methods, properties};
+
+const luaL_Reg lib_timer_functions[] = {
+    {"after", l_after}, {"every", l_every}, {"sleep", l_sleep}, {NULL, NULL}};
+
+void lib_timer_stop_tied(struct visit *visit)
+{
+    while (!list_is_empty(&visit->timers)) {
+        stop(LIST_ITEM(visit->timers.next, struct timer_box, visit_node));
+    }
+}
+
+void lib_timer_untie(struct visit *visit)
+{
+    while (!list_is_empty(&visit->timers)) {
+        struct timer_box *box = LIST_ITEM(visit->timers.next, struct timer_box, visit_node);
+        list_remove(&box->visit_node);
+        box->visit = NULL;
+    }
+}
+
+void lib_timer_stop_all(struct generation *generation)
+{
+    while (!list_is_empty(&generation->timers)) {
+        stop(LIST_ITEM(generation->timers.next, struct timer_box, node));
+    }
+}
+
+/// after(seconds, fn, [options]) -> Timer
+static int l_after(lua_State *L)
+{
+    return make(L, false);
+}
+
+/// every(seconds, fn, [options]) -> Timer
+static int l_every(lua_State *L)
+{
+    return make(L, true);
+}
+
+static int make(lua_State *L, bool is_repeating)
+{
+    static const char *const names[] = {"detached", "each_worker", NULL};
+    uint64_t delay_ms = check_duration_ms(L, 1);
+    luaL_argcheck(L, !is_repeating || delay_ms > 0, 1, "an interval above 0 expected");
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    check_options(L, 3, names);
+    lua_settop(L, 3);
+    opt_field(L, 3, "detached");
+    bool is_detached = lua_toboolean(L, -1);
+    struct generation *generation = generation_of(L);
+    struct task *task = generation->running;
+    struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
+    *box = (struct timer_box){.generation = generation,
+                              .interval_ms = is_repeating ? delay_ms : 0,
+                              .anchor_ref = LUA_NOREF};
+    timer_init(&box->timer, generation->options.loop, on_fired);
+    list_init(&box->node);
+    list_init(&box->visit_node);
+    box_set_type(L, BOX_TIMER);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, SLOT_FN);
+    lua_pushvalue(L, -1);
+    box->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    list_append(&generation->timers, &box->node);
+    if (task != NULL && task->visit != NULL && !is_detached) {
+        tie(box, task->visit);
+    }
+    box->due_ms = loop_now_ms(generation->options.loop) + delay_ms;
+    timer_arm_at(&box->timer, box->due_ms);
+    return 1;
+}
+
+static void tie(struct timer_box *box, struct visit *visit)
+{
+    if (visit->exchange != NULL) {
+        box->visit = visit;
+        list_append(&visit->timers, &box->visit_node);
+    }
+}
+
+/// The next turn is counted from when this one was due, not from now, so an interval does not
+/// drift; turns that were missed altogether are skipped.
+static void on_fired(struct timer *timer)
+{
+    struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);
+    lua_State *L = box->generation->L;
+    struct visit *visit = box->visit;
+    bool is_busy = box->task != NULL;
+    if (!is_busy) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref);
+        lua_getiuservalue(L, -1, SLOT_FN);
+        lua_remove(L, -2);
+    }
+    if (box->interval_ms == 0) {
+        stop(box);
+    } else {
+        uint64_t now_ms = loop_now_ms(box->generation->options.loop);
+        uint64_t late_ms = now_ms - box->due_ms;
+        box->due_ms += box->interval_ms * (1 + late_ms / box->interval_ms);
+        timer_arm_at(timer, box->due_ms);
+    }
+    if (is_busy) {
+        return;
+    }
+    struct task *task = task_new(L, 0, visit);
+    if (box->interval_ms > 0) {
+        box->task = task;
+        task->on_ended = on_task_ended;
+        task->ended_arg = box;
+    }
+}
+
+static void on_task_ended(struct task *task, void *arg)
+{
+    struct timer_box *box = arg;
+    DCHECK(box->task == task);
+    (void)task;
+    box->task = NULL;
+}
+
+/// The box may be collected from now on, so a task that still runs must not tell it of its end.
+static void stop(struct timer_box *box)
+{
+    timer_deinit(&box->timer);
+    list_remove(&box->node);
+    list_remove(&box->visit_node);
+    box->visit = NULL;
+    if (box->task != NULL) {
+        box->task->on_ended = NULL;
+        box->task = NULL;
+    }
+    luaL_unref(box->generation->L, LUA_REGISTRYINDEX, box->anchor_ref);
+    box->anchor_ref = LUA_NOREF;
+}
+
+/// timer:stop() -> true when it was still running, false when it had fired or stopped before.
+static int l_stop(lua_State *L)
+{
+    struct timer_box *box = check_box(L, 1, BOX_TIMER);
+    bool was_active = box->anchor_ref != LUA_NOREF;
+    if (was_active) {
+        stop(box);
+    }
+    lua_pushboolean(L, was_active);
+    return 1;
+}
+
+static int p_active(lua_State *L)
+{
+    const struct timer_box *box = check_box(L, 1, BOX_TIMER);
+    lua_pushboolean(L, box->anchor_ref != LUA_NOREF);
+    return 1;
+}
+
+/// sleep(seconds). Does not return once the peer of the event stream that it belongs to has left.
+static int l_sleep(lua_State *L)
+{
+    uint64_t delay_ms = check_duration_ms(L, 1);
+    if (!task_can_park(L)) {
+        return luaL_error(L, "sleep can only wait inside a handler, timer or callback");
+    }
+    struct task *task = task_current(L);
+    task->timer.fired = on_slept;
+    timer_arm(&task->timer, delay_ms);
+    return task_park(L, stop_sleeping, NULL);
+}
+
+static void on_slept(struct timer *timer)
+{
+    task_wake(CONTAINER_OF(timer, struct task, timer), 0);
+}
+
+static void stop_sleeping(struct task *task, void *arg)
+{
+    (void)arg;
+    timer_disarm(&task->timer);
+}

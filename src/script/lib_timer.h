@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//
+// Timers and sleep. A timer box holds its timer itself and is anchored while it is armed. One that
+// is made while a request is being handled is tied to the visit: it stops when the event stream
+// closes, unless it was made `detached`. The function runs in a task of its own; while it still
+// runs, the timer skips its turns and keeps its phase.
+#pragma once
+
+#include "script/box.h"
+
+struct visit;
+
+extern const struct box_class lib_timer_class;
+
+/// after, every, sleep.
+extern const luaL_Reg lib_timer_functions[];
+
+/// Stops the timers that are tied to `visit`.
+void lib_timer_stop_tied(struct visit *visit);
+
+/// Cuts the ties: the timers run on by themselves.
+void lib_timer_untie(struct visit *visit);
+
+/// Stops every timer of the generation.
+void lib_timer_stop_all(struct generation *generation);

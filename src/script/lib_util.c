@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_util.h"
+
+#include "script/box.h"
+#include "wire/url.h"
+
+#include <time.h>
+
+static int l_now(lua_State *L);
+static int l_clock(lua_State *L);
+static int l_version(lua_State *L);
+static int l_form(lua_State *L);
+static void push_decoded(lua_State *L, struct bytes text);
+static int l_advance(lua_State *L);
+
+const luaL_Reg lib_util_functions[] = {
+    {"now", l_now}, {"clock", l_clock}, {"version", l_version}, {"form", l_form}, {NULL, NULL}};
+
+const luaL_Reg lib_util_test_functions[] = {{"advance", l_advance}, {NULL, NULL}};
+
+/// now() -> seconds since 1970 UTC, with a fraction.
+static int l_now(lua_State *L)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+    return 1;
+}
+
+/// clock() -> seconds of a clock that only goes forward.
+static int l_clock(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)loop_clock_ns(generation_of(L)->options.loop) / 1e9);
+    return 1;
+}
+
+/// version() -> string
+static int l_version(lua_State *L)
+{
+    lua_pushliteral(L, LUNESSE_VERSION);
+    return 1;
+}
+
+/// form(text) -> table of an application/x-www-form-urlencoded text; the last of a repeated name.
+static int l_form(lua_State *L)
+{
+    struct bytes rest = check_bytes(L, 1);
+    struct bytes name;
+    struct bytes value;
+    lua_settop(L, 1);
+    lua_newtable(L);
+    while (url_next_pair(&rest, &name, &value)) {
+        push_decoded(L, name);
+        push_decoded(L, value);
+        lua_rawset(L, 2);
+    }
+    return 1;
+}
+
+static void push_decoded(lua_State *L, struct bytes text)
+{
+    struct buf decoded;
+    buf_init(&decoded, text.len);
+    CHECK(url_decode(text, true, &decoded)); // never longer than the text
+    struct bytes bytes = buf_bytes(&decoded);
+    lua_pushlstring(L, bytes.at, bytes.len);
+    buf_reset(&decoded);
+}
+
+/// advance(seconds): moves the engine's clock forward.
+static int l_advance(lua_State *L)
+{
+    loop_advance(generation_of(L)->options.loop, check_duration_ms(L, 1));
+    return 0;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "script/libs.h"
+
+#include "script/lib_coroutine.h"
+#include "script/lib_log.h"
+#include "script/lib_request.h"
+#include "script/lib_response.h"
+#include "script/lib_server.h"
+#include "script/lib_sse.h"
+#include "script/lib_timer.h"
+#include "script/lib_util.h"
+
+static const struct box_class *const classes[BOX_TYPE_COUNT] = {
+    [BOX_REQUEST] = &lib_request_class,
+    [BOX_RESPONSE] = &lib_response_class,
+    [BOX_SSE] = &lib_sse_class,
+    [BOX_TIMER] = &lib_timer_class,
+};
+
+static int l_methods(lua_State *L);
+
+const struct box_class *libs_class(enum box_type type)
+{
+    return classes[type];
+}
+
+int luaopen_lunesse_core(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_setfuncs(L, lib_server_functions, 0);
+    luaL_setfuncs(L, lib_timer_functions, 0);
+    luaL_setfuncs(L, lib_log_functions, 0);
+    luaL_setfuncs(L, lib_util_functions, 0);
+    luaL_setfuncs(L, lib_coroutine_functions, 0);
+    if (generation_of(L)->options.has_test_clock) {
+        luaL_setfuncs(L, lib_util_test_functions, 0);
+    }
+    lua_pushcfunction(L, l_methods);
+    lua_setfield(L, -2, "methods");
+    return 1;
+}
+
+/// core.methods("Request"): the method table of a box type, for the methods that are written in
+/// Lua.
+static int l_methods(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    for (int type = 0; type < BOX_TYPE_COUNT; type++) {
+        if (strcmp(classes[type]->name, name) == 0) {
+            box_push_methods(L, (enum box_type)type);
+            return 1;
+        }
+    }
+    return luaL_argerror(L, 1, "no such type");
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+//
+// The table of everything that scripts can reach from C: the box types, and the functions of the
+// module `lunesse.core`, on which the Lua half of the API stands.
+#pragma once
+
+#include "script/box.h"
+
+#include <lua.h>
+
+/// What `type` shows to scripts.
+const struct box_class *libs_class(enum box_type type);
+
+/// Pushes the table `lunesse.core`.
+int luaopen_lunesse_core(lua_State *L);

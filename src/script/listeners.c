@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include "script/listeners.h"
+
+#include "http/exchange.h"
+#include "script/box.h"
+#include "script/task.h"
+#include "script/visit.h"
+
+enum { LISTENER_FN = 1, LISTENER_IS_ONCE };
+
+static int add(lua_State *L, bool is_once);
+static void push_list(lua_State *L, const char *event);
+static bool tell_late(const struct visit *visit, const char *event);
+static void start(lua_State *L, struct bytes argument);
+
+static const char *const events[] = {"close", "abort", "finish", "drain", "error", NULL};
+
+int l_response_on(lua_State *L)
+{
+    return add(L, false);
+}
+
+int l_response_once(lua_State *L)
+{
+    return add(L, true);
+}
+
+int l_response_off(lua_State *L)
+{
+    check_box(L, 1, BOX_RESPONSE);
+    const char *event = events[luaL_checkoption(L, 2, NULL, events)];
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    lua_settop(L, 3);
+    push_list(L, event); // [box, event, fn, list]
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, 4); i >= 1; i--) {
+        lua_rawgeti(L, 4, i);
+        lua_rawgeti(L, -1, LISTENER_FN);
+        if (lua_rawequal(L, -1, 3)) {
+            lua_getglobal(L, "table");
+            lua_getfield(L, -1, "remove");
+            lua_pushvalue(L, 4);
+            lua_pushinteger(L, i);
+            lua_call(L, 2, 0);
+        }
+        lua_settop(L, 4);
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
+/// The list is taken as it stands: a listener that is added meanwhile waits for the next time.
+void listeners_fire(struct visit *visit, const char *event, struct bytes argument)
+{
+    if (!visit->has_listeners) {
+        return;
+    }
+    lua_State *L = visit->generation->L;
+    int top = lua_gettop(L);
+    visit_push(L, visit);
+    lua_getiuservalue(L, -1, VISIT_LISTENERS); // [response, listeners]
+    lua_newtable(L);                           // [response, listeners, kept]
+    int kept_count = 0;
+    int count = lua_getfield(L, -2, event) == LUA_TTABLE ? (int)lua_rawlen(L, -1) : 0;
+    for (int i = 1; i <= count; i++) { // [response, listeners, kept, list]
+        lua_rawgeti(L, -1, i);
+        lua_rawgeti(L, -1, LISTENER_IS_ONCE);
+        if (!lua_toboolean(L, -1)) {
+            lua_pushvalue(L, -2);
+            lua_rawseti(L, top + 3, ++kept_count);
+        }
+        lua_rawgeti(L, -2, LISTENER_FN);
+        start(L, argument);
+        lua_settop(L, top + 4);
+    }
+    lua_settop(L, top + 3);
+    lua_setfield(L, -2, event);
+    lua_settop(L, top);
+}
+
+static int add(lua_State *L, bool is_once)
+{
+    struct visit *visit = check_box(L, 1, BOX_RESPONSE);
+    const char *event = events[luaL_checkoption(L, 2, NULL, events)];
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    lua_settop(L, 3);
+    if (visit->exchange == NULL) {
+        if (tell_late(visit, event)) {
+            lua_settop(L, 3);
+            start(L, bytes_from_string(exchange_reason_text((enum exchange_reason)visit->reason)));
+        }
+        lua_settop(L, 1);
+        return 1;
+    }
+    visit->has_listeners = true;
+    push_list(L, event);      // [box, event, fn, list]
+    lua_createtable(L, 2, 0); // [box, event, fn, list, listener]
+    lua_pushvalue(L, 3);
+    lua_rawseti(L, -2, LISTENER_FN);
+    lua_pushboolean(L, is_once);
+    lua_rawseti(L, -2, LISTENER_IS_ONCE);
+    lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/// Whether a listener that comes after the end is to be told of `event` at once.
+static bool tell_late(const struct visit *visit, const char *event)
+{
+    bool is_finished = visit->reason == EXCHANGE_FINISHED;
+    return strcmp(event, "close") == 0 || strcmp(event, is_finished ? "finish" : "abort") == 0;
+}
+
+/// Pushes the list of `event` of the box at index 1, made if it is not there.
+static void push_list(lua_State *L, const char *event)
+{
+    if (lua_getiuservalue(L, 1, VISIT_LISTENERS) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, VISIT_LISTENERS);
+    }
+    if (lua_getfield(L, -1, event) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, event);
+    }
+    lua_remove(L, -2);
+}
+
+/// [fn] -> []. Belongs to no visit, so the visit's end does not cancel it.
+static void start(lua_State *L, struct bytes argument)
+{
+    lua_pushlstring(L, argument.at, argument.len);
+    (void)task_new(L, 1, NULL); // it runs at the end of the turn
+}

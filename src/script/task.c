@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+#include "script/task.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "script/call.h"
+#include "script/failure.h"
+#include "script/generation.h"
+#include "script/visit.h"
+
+#include <lauxlib.h>
+
+static void take_thread(struct task *task);
+static void give_thread_back(struct task *task);
+static void run(struct task *task);
+static void unpark(struct task *task);
+static void make_ready(struct task *task);
+static void end(struct task *task, enum call_outcome outcome);
+static void report(struct task *task, const char *text);
+static void release(struct task *task);
+
+struct task *task_new(lua_State *L, int argument_count, struct visit *visit)
+{
+    struct task *task = mem_new(struct task);
+    task->generation = generation_of(L);
+    list_append(&task->generation->tasks, &task->node);
+    list_init(&task->ready_node);
+    list_init(&task->visit_node);
+    list_init(&task->wait_node);
+    timer_init(&task->timer, task->generation->options.loop, NULL);
+    take_thread(task);
+    lua_xmove(L, task->L, argument_count + 1);
+    task->waiting = task->L;
+    task->value_count = argument_count;
+    if (visit != NULL) {
+        visit_adopt(visit, task);
+    }
+    make_ready(task);
+    return task;
+}
+
+void task_start(struct task *task)
+{
+    DCHECK(task->state == TASK_READY);
+    list_remove(&task->ready_node);
+    run(task);
+}
+
+struct task *task_current(lua_State *L)
+{
+    struct task *task = generation_of(L)->running;
+    CHECK(task != NULL);
+    return task;
+}
+
+bool task_can_park(lua_State *L)
+{
+    return generation_of(L)->running != NULL && lua_isyieldable(L);
+}
+
+int task_park(lua_State *L, task_undo_fn undo, void *arg)
+{
+    struct task *task = task_current(L);
+    DCHECK(task->state == TASK_RUNNING && task->_undo == NULL);
+    task->state = TASK_PARKED;
+    task->is_parking = true;
+    task->waiting = L;
+    task->value_count = 0;
+    task->_undo = undo;
+    task->_undo_arg = arg;
+    return lua_yield(L, 0);
+}
+
+void task_wake(struct task *task, int value_count)
+{
+    DCHECK(task->state == TASK_PARKED);
+    task->_undo = NULL;
+    task->value_count = value_count;
+    make_ready(task);
+}
+
+void task_cancel(struct task *task)
+{
+    if (task->state == TASK_RUNNING) {
+        task->is_cancelled = true;
+        return;
+    }
+    unpark(task);
+    release(task);
+}
+
+void tasks_run_ready(struct loop_job *job)
+{
+    struct generation *generation = CONTAINER_OF(job, struct generation, ready_job);
+    struct list batch;
+    list_take(&batch, &generation->ready);
+    while (!list_is_empty(&batch)) {
+        struct task *task = LIST_ITEM(batch.next, struct task, ready_node);
+        list_remove(&task->ready_node);
+        run(task);
+    }
+}
+
+/// A coroutine that ended well is clean and can carry the next task.
+static void take_thread(struct task *task)
+{
+    struct generation *generation = task->generation;
+    lua_State *L = generation->L;
+    if (generation->kept_thread_count > 0) {
+        task->thread_ref = generation->kept_threads[--generation->kept_thread_count];
+        lua_rawgeti(L, LUA_REGISTRYINDEX, task->thread_ref);
+        task->L = lua_tothread(L, -1);
+        lua_pop(L, 1);
+        return;
+    }
+    task->L = lua_newthread(L);
+    task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void give_thread_back(struct task *task)
+{
+    struct generation *generation = task->generation;
+    if (generation->kept_thread_count < THREADS_KEPT_MAX) {
+        generation->kept_threads[generation->kept_thread_count++] = task->thread_ref;
+    } else {
+        luaL_unref(generation->L, LUA_REGISTRYINDEX, task->thread_ref);
+    }
+}
+
+static void run(struct task *task)
+{
+    int result_count = 0;
+    int argument_count = task->waiting == task->L ? task->value_count : 0;
+    task->state = TASK_RUNNING;
+    task->is_parking = false;
+    enum call_outcome outcome = call_task(task, argument_count, &result_count);
+    if (outcome == CALL_PARKED && task->state == TASK_PARKED && !task->is_cancelled) {
+        return;
+    }
+    end(task, outcome);
+}
+
+/// A yield that nobody of ours asked for is the script's own, outside any coroutine of its own.
+static void end(struct task *task, enum call_outcome outcome)
+{
+    unpark(task);
+    switch (outcome) {
+    case CALL_DONE:
+        break;
+    case CALL_PARKED:
+        if (!task->is_cancelled) {
+            report(task, "coroutine.yield outside a coroutine: nothing would resume it");
+        }
+        break;
+    case CALL_FAILED:
+    case CALL_TIMED_OUT:
+    case CALL_NO_MEMORY:
+        report(task, lua_tostring(task->L, -1));
+        break;
+    }
+    if (outcome == CALL_DONE) {
+        lua_settop(task->L, 0);
+    }
+    release(task);
+}
+
+static void report(struct task *task, const char *text)
+{
+    struct bytes message = text == NULL ? BYTES("(no message)") : bytes_from_string(text);
+    failure_handle(task, message);
+}
+
+static void unpark(struct task *task)
+{
+    task_undo_fn undo = task->_undo;
+    task->_undo = NULL;
+    list_remove(&task->ready_node);
+    if (undo != NULL) {
+        undo(task, task->_undo_arg);
+    }
+}
+
+static void make_ready(struct task *task)
+{
+    task->state = TASK_READY;
+    list_append(&task->generation->ready, &task->ready_node);
+    loop_at_turn_end(task->generation->options.loop, LOOP_RUN, &task->generation->ready_job);
+}
+
+/// Leaves every list before the coroutine is closed, because closing runs code of the script.
+static void release(struct task *task)
+{
+    struct visit *visit = task->visit;
+    list_remove(&task->node);
+    list_remove(&task->visit_node);
+    list_remove(&task->wait_node);
+    timer_deinit(&task->timer);
+    if (task->on_ended != NULL) {
+        task->on_ended(task, task->ended_arg);
+    }
+    if (lua_status(task->L) != LUA_OK || lua_gettop(task->L) > 0) {
+        call_close(task->generation, task->L);
+    }
+    give_thread_back(task);
+    if (visit != NULL) {
+        visit_task_ended(visit, task);
+    }
+    mem_free(task);
+}
