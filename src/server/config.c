@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "server/config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_id {
+    OPTION_HOST = 256,
+    OPTION_PORT,
+    OPTION_UNIX,
+    OPTION_DEV,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
+    OPTION_LIMIT,
+    OPTION_CHECK,
+    OPTION_TEST_CLOCK,
+    OPTION_VERSION,
+    OPTION_HELP,
+};
+
+static const struct option options[] = {
+    {"host", required_argument, NULL, OPTION_HOST},
+    {"port", required_argument, NULL, OPTION_PORT},
+    {"unix", required_argument, NULL, OPTION_UNIX},
+    {"dev", no_argument, NULL, OPTION_DEV},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"check", no_argument, NULL, OPTION_CHECK},
+    {"test-clock", no_argument, NULL, OPTION_TEST_CLOCK},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+    "usage: lunesse [options] SCRIPT|FOLDER\n"
+    "\n"
+    "Serves the routes of a Lua script, or of all *.lua files of a folder, in name order.\n"
+    "\n"
+    "  --host ADDRESS       listen on this address (127.0.0.1)\n"
+    "  --port PORT          listen on this port (3000); 0 picks a free one\n"
+    "  --unix PATH          listen on a Unix socket\n"
+    "  --limit NAME=VALUE   set a limit; durations in seconds\n"
+    "  --dev                development: tracebacks in error answers, debug log\n"
+    "  --check              load the scripts, print the routes, exit\n"
+    "  --log-level LEVEL    debug, info, warn, error or silent (info)\n"
+    "  --log-format FORMAT  text or json (text)\n"
+    "  --version            print the version\n"
+    "  --help               print this\n"
+    "\n"
+    "Addresses on the command line take the place of the scripts' own server:listen.\n";
+
+static int apply(struct config *config, int option, const char *value);
+static int apply_port(struct config *config, const char *value);
+static int apply_log_format(struct config *config, const char *value);
+static int apply_limit(struct config *config, const char *value);
+static int bad_limit(const char *name, const char *value, int refusal);
+static int complain(const char *option, const char *value, const char *wanted);
+static enum config_outcome check_script(struct config *config, int count, char **names);
+
+enum config_outcome config_parse(struct config *config, int argument_count, char **arguments)
+{
+    *config = (struct config){.log_level = LOG_INFO, .log_format = LOG_TEXT};
+    int option;
+    while ((option = getopt_long(argument_count, arguments, "", options, NULL)) != -1) {
+        if (option == OPTION_HELP) {
+            fputs(help, stdout);
+            return CONFIG_DONE;
+        }
+        if (option == OPTION_VERSION) {
+            puts("lunesse " LUNESSE_VERSION);
+            return CONFIG_DONE;
+        }
+        if (option == '?') {
+            fputs("lunesse: see lunesse --help\n", stderr);
+            return CONFIG_USAGE;
+        }
+        if (apply(config, option, optarg) != 0) {
+            return CONFIG_USAGE;
+        }
+    }
+    return check_script(config, argument_count - optind, arguments + optind);
+}
+
+void config_apply_limits(const struct config *config, struct limits *limits)
+{
+    for (size_t i = 0; i < config->limit_count; i++) {
+        IGNORE(limits_set(limits, config->limits[i].name, config->limits[i].value)); // was checked
+    }
+}
+
+static enum config_outcome check_script(struct config *config, int count, char **names)
+{
+    if (count != 1) {
+        fprintf(stderr, "lunesse: %s; see lunesse --help\n",
+                count == 0 ? "name a script or a folder of scripts"
+                           : "name one script, or one folder of scripts");
+        return CONFIG_USAGE;
+    }
+    config->script = names[0];
+    return CONFIG_RUN;
+}
+
+static int apply(struct config *config, int option, const char *value)
+{
+    switch ((enum option_id)option) {
+    case OPTION_HOST:
+        config->host = value;
+        return 0;
+    case OPTION_PORT:
+        return apply_port(config, value);
+    case OPTION_UNIX:
+        config->unix_path = value;
+        return 0;
+    case OPTION_DEV:
+        config->is_dev = true;
+        config->log_level = LOG_DEBUG;
+        return 0;
+    case OPTION_LOG_LEVEL:
+        return log_level_parse(value, &config->log_level)
+                   ? 0
+                   : complain("--log-level", value, "debug, info, warn, error or silent");
+    case OPTION_LOG_FORMAT:
+        return apply_log_format(config, value);
+    case OPTION_LIMIT:
+        return apply_limit(config, value);
+    case OPTION_CHECK:
+        config->is_check = true;
+        return 0;
+    case OPTION_TEST_CLOCK:
+        config->has_test_clock = true;
+        return 0;
+    case OPTION_VERSION:
+    case OPTION_HELP:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static int apply_port(struct config *config, const char *value)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long port = strtoul(value, &end, 10);
+    if (errno != 0 || *value < '0' || *value > '9' || *end != '\0' || port > UINT16_MAX) {
+        return complain("--port", value, "a number between 0 and 65535");
+    }
+    config->port = (uint16_t)port;
+    config->has_port = true;
+    return 0;
+}
+
+static int apply_log_format(struct config *config, const char *value)
+{
+    if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0) {
+        return complain("--log-format", value, "text or json");
+    }
+    config->log_format = *value == 't' ? LOG_TEXT : LOG_JSON;
+    return 0;
+}
+
+static int apply_limit(struct config *config, const char *value)
+{
+    struct limits trial = limits_default();
+    const char *equals = strchr(value, '=');
+    size_t name_len = equals == NULL ? 0 : (size_t)(equals - value);
+    struct config_limit *limit = &config->limits[config->limit_count];
+    if (name_len == 0 || name_len >= sizeof(limit->name) ||
+        config->limit_count == CONFIG_LIMITS_MAX) {
+        return complain("--limit", value, "name=value");
+    }
+    memcpy(limit->name, value, name_len);
+    limit->name[name_len] = '\0';
+    char *end = NULL;
+    limit->value = strtod(equals + 1, &end);
+    int refusal = end == equals + 1 || *end != '\0' ? LIMITS_BAD_VALUE
+                                                    : limits_set(&trial, limit->name, limit->value);
+    if (refusal != 0) {
+        return bad_limit(limit->name, equals + 1, refusal);
+    }
+    config->limit_count++;
+    return 0;
+}
+
+static int bad_limit(const char *name, const char *value, int refusal)
+{
+    const char *unit = limits_unit(name);
+    if (refusal == LIMITS_BAD_VALUE && unit != NULL) {
+        fprintf(stderr, "lunesse: --limit %s=%s: %s expected\n", name, value, unit);
+        return -1;
+    }
+    fprintf(stderr, "lunesse: --limit %s: no such limit; there are", name);
+    for (size_t i = 0; limits_name(i) != NULL; i++) {
+        fprintf(stderr, "%s %s", i == 0 ? "" : ",", limits_name(i));
+    }
+    fputs("\n", stderr);
+    return -1;
+}
+
+static int complain(const char *option, const char *value, const char *wanted)
+{
+    fprintf(stderr, "lunesse: %s '%s': %s expected\n", option, value, wanted);
+    return -1;
+}

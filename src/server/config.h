@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// What the command line says: one struct with defaults, filled in by `config_parse`. Points into
+// argv.
+#pragma once
+
+#include "base/limits.h"
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CONFIG_LIMITS_MAX = 32 };
+
+struct config_limit {
+    char name[32];
+    double value;
+};
+
+struct config {
+    const char *script;    // file or folder
+    const char *host;      // NULL: as the scripts say, or 127.0.0.1
+    const char *unix_path; // NULL: no Unix socket
+    uint16_t port;
+    bool has_port;
+    bool is_dev;
+    bool is_check;
+    bool has_test_clock;
+    enum log_level log_level;
+    enum log_format log_format;
+    struct config_limit limits[CONFIG_LIMITS_MAX]; // --limit, over what scripts say
+    size_t limit_count;
+};
+
+enum config_outcome {
+    CONFIG_RUN,   // go on
+    CONFIG_DONE,  // --help or --version has been printed: exit 0
+    CONFIG_USAGE, // a mistake has been printed: exit 2
+};
+
+/// Reads the command line. Prints what --help and --version ask for, and mistakes.
+enum config_outcome config_parse(struct config *config, int argument_count, char **arguments);
+
+/// Sets the limits of --limit in `limits`.
+void config_apply_limits(const struct config *config, struct limits *limits);

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#include "server/report.h"
+
+#include "net/listener.h"
+#include "script/generation.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *advice(const struct address *address, int failure);
+
+void report_routes(const struct generation *generation, const char *base)
+{
+    int widest = 0;
+    LIST_EACH (node, after, &generation->route_list) {
+        int len = (int)strlen(LIST_ITEM(node, struct route, node)->pattern);
+        widest = len > widest ? len : widest;
+    }
+    LIST_EACH (node, after, &generation->route_list) {
+        const struct route *route = LIST_ITEM(node, struct route, node);
+        const char *method = strcmp(route->method, "*") == 0 ? "any" : route->method;
+        printf("%-7s %s%-*s  %s\n", method, base, widest, route->pattern, route->source);
+    }
+    fflush(stdout);
+}
+
+void report_listening(const struct generation *generation, const struct listener *listener)
+{
+    char base[160];
+    listener_url(listener, base, sizeof(base));
+    bool is_unix = listener_port(listener) == 0;
+    report_routes(generation, is_unix ? "" : base);
+    printf("listening on %s\n", base);
+    fflush(stdout);
+}
+
+void report_listen_failure(const struct address *address, int failure)
+{
+    if (address->is_unix) {
+        fprintf(stderr, "lunesse: cannot listen on unix:%s: %s%s\n", address->text,
+                uv_strerror(failure), advice(address, failure));
+    } else {
+        fprintf(stderr, "lunesse: cannot listen on %s port %u: %s%s\n", address->text,
+                address->port, uv_strerror(failure), advice(address, failure));
+    }
+}
+
+static const char *advice(const struct address *address, int failure)
+{
+    switch (failure) {
+    case UV_EADDRINUSE:
+        return address->is_unix ? "; stop the other program or choose another path with --unix"
+                                : "; stop the other program or choose another port with --port";
+    case UV_EACCES:
+        return address->is_unix ? "; the folder must be writable"
+                                : "; ports below 1024 need privileges: choose another with --port";
+    case UV_EADDRNOTAVAIL:
+        return "; this machine has no such address: choose another with --host";
+    case UV_EINVAL:
+        return "; an IPv4 or IPv6 address is expected: choose one with --host";
+    case UV_EEXIST:
+        return "; this file is not a socket: choose another path with --unix";
+    default:
+        return "";
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// What the program prints for the person who starts it: routes and addresses on standard output,
+// and why it cannot listen on standard error.
+#pragma once
+
+struct address;
+struct generation;
+struct listener;
+
+/// One line a route: method, URL (`base` and pattern), source.
+void report_routes(const struct generation *generation, const char *base);
+
+/// The routes under the listener's URL, and the line "listening on http://127.0.0.1:3000" or
+/// "listening on unix:/path".
+void report_listening(const struct generation *generation, const struct listener *listener);
+
+/// One line that says what to do.
+void report_listen_failure(const struct address *address, int failure);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "server/scripts.h"
+
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int find_in_folder(struct scripts *scripts, const char *folder);
+static int is_script(const struct dirent *entry);
+static int by_name(const void *a, const void *b);
+static char *join(const char *folder, const char *name);
+
+int scripts_find(struct scripts *scripts, const char *path)
+{
+    struct stat status;
+    *scripts = (struct scripts){0};
+    if (stat(path, &status) != 0) {
+        return -errno;
+    }
+    if (S_ISDIR(status.st_mode)) {
+        return find_in_folder(scripts, path);
+    }
+    if (access(path, R_OK) != 0) {
+        return -errno;
+    }
+    scripts->paths = mem_alloc(sizeof(char *));
+    scripts->paths[0] = join("", path);
+    scripts->count = 1;
+    return 0;
+}
+
+void scripts_deinit(struct scripts *scripts)
+{
+    for (size_t i = 0; i < scripts->count; i++) {
+        mem_free(scripts->paths[i]);
+    }
+    mem_free(scripts->paths);
+}
+
+static int find_in_folder(struct scripts *scripts, const char *folder)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_script, NULL);
+    if (count < 0) {
+        return -errno;
+    }
+    scripts->paths = mem_alloc(((size_t)count + 1) * sizeof(char *));
+    for (int i = 0; i < count; i++) {
+        scripts->paths[scripts->count++] = join(folder, entries[i]->d_name);
+        mem_free(entries[i]);
+    }
+    mem_free(entries);
+    qsort(scripts->paths, scripts->count, sizeof(char *), by_name);
+    return 0;
+}
+
+static int is_script(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && len > 4 && strcmp(entry->d_name + len - 4, ".lua") == 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/// `folder/name`; one slash between them, none for an empty folder.
+static char *join(const char *folder, const char *name)
+{
+    size_t folder_len = strlen(folder);
+    while (folder_len > 1 && folder[folder_len - 1] == '/') {
+        folder_len--;
+    }
+    bool needs_slash = folder_len > 0 && folder[folder_len - 1] != '/';
+    size_t size = folder_len + strlen(name) + 2;
+    char *path = mem_alloc(size);
+    snprintf(path, size, "%.*s%s%s", (int)folder_len, folder, needs_slash ? "/" : "", name);
+    return path;
+}
