@@ -1,0 +1,26 @@
+-- The module `lunesse`: what route scripts require. It joins the C half (`lunesse.core`) with the
+-- helpers that are better said in Lua. The types are described in lua/types/.
+local core = require "lunesse.core"
+local json = require "lunesse.json"
+local log = require "lunesse.log"
+local server = require "lunesse.server"
+
+require "lunesse.request"
+require "lunesse.response"
+
+coroutine.resume = core.resume
+coroutine.wrap = core.wrap
+
+return {
+  server = server.open,
+  after = core.after,
+  every = core.every,
+  sleep = core.sleep,
+  now = core.now,
+  clock = core.clock,
+  json = json,
+  log = log,
+  version = core.version(),
+  worker = 1,
+  advance = core.advance,
+}

@@ -1,0 +1,12 @@
+-- `lunesse.log`: one function a level, `log.info("text", { key = value })`.
+local core = require "lunesse.core"
+
+local log = {}
+
+for _, level in ipairs { "debug", "info", "warn", "error" } do
+  log[level] = function(text, fields)
+    return core.log(level, text, fields)
+  end
+end
+
+return log

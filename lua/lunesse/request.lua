@@ -1,0 +1,17 @@
+-- The methods of a request that need no C: bodies by their type.
+local core = require "lunesse.core"
+local json = require "lunesse.json"
+
+local Request = core.methods("Request")
+
+function Request:json()
+  return json.decode(self:text())
+end
+
+function Request:form()
+  local type = (self.headers["content-type"] or ""):match("^%s*([^;%s]*)"):lower()
+  if type ~= "application/x-www-form-urlencoded" then
+    return nil, "the body is not application/x-www-form-urlencoded", "ETYPE"
+  end
+  return core.form(self:text())
+end

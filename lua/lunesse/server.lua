@@ -1,0 +1,260 @@
+-- The server object: routes, groups, middleware, hooks. While the scripts load, everything is only
+-- written down here; `complete` then joins each handler with the middlewares that apply to it and
+-- hands the routes to the C half. So the order in which files and lines come does not matter.
+local core = require "lunesse.core"
+
+local server = {}
+
+local Group = {}
+Group.__index = Group
+
+local methods = { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS" }
+local route_options = { on_leave = true, body_bytes = true, heartbeat = true }
+
+local routes = {} -- { method, pattern, options, handlers, source }
+local middlewares = {} -- { prefix, fn }
+local hooks = {} -- not_found, on_error
+local the_server
+
+local function source_of_caller()
+  local info = debug.getinfo(3, "Sl")
+  return info.short_src .. ":" .. info.currentline
+end
+
+local function check_loading(what)
+  if not core.is_loading() then
+    error(what .. " belongs to the script's top level: the routes are already in use", 3)
+  end
+end
+
+local function check_prefix(prefix)
+  if type(prefix) ~= "string" or not prefix:match("^/") then
+    error("a prefix begins with a slash", 3)
+  end
+  return (prefix:gsub("/+$", ""))
+end
+
+local function check_functions(list, what)
+  if #list == 0 then
+    error(what .. " needs a handler function", 3)
+  end
+  for i = 1, list.n do
+    if type(list[i]) ~= "function" then
+      error(what .. ": functions expected, got " .. type(list[i]), 3)
+    end
+  end
+end
+
+local function check_options(options)
+  for key, value in pairs(options) do
+    if not route_options[key] then
+      error("unknown route option '" .. tostring(key) .. "'", 3)
+    end
+    if key == "on_leave" and value ~= "cancel" and value ~= "detach" then
+      error("on_leave is 'cancel' or 'detach'", 3)
+    end
+  end
+end
+
+local function add_route(group, method, pattern, source, ...)
+  local handlers = table.pack(...)
+  local options = {}
+  if type(handlers[1]) == "table" then
+    options = table.remove(handlers, 1)
+    handlers.n = handlers.n - 1
+    check_options(options)
+  end
+  if type(pattern) ~= "string" then
+    error("a pattern is a string such as '/room/:name'", 3)
+  end
+  check_functions(handlers, method .. " " .. pattern)
+  routes[#routes + 1] = {
+    method = method,
+    pattern = group.prefix .. pattern,
+    options = options,
+    handlers = handlers,
+    source = source,
+  }
+  return group
+end
+
+for _, method in ipairs(methods) do
+  Group[method:lower()] = function(self, pattern, ...)
+    check_loading("a route")
+    return add_route(self, method, pattern, source_of_caller(), ...)
+  end
+end
+
+function Group:any(pattern, ...)
+  check_loading("a route")
+  return add_route(self, "*", pattern, source_of_caller(), ...)
+end
+
+function Group:use(...)
+  check_loading("a middleware")
+  local prefix, list = "", table.pack(...)
+  if type(list[1]) == "string" then
+    prefix = check_prefix(table.remove(list, 1))
+    list.n = list.n - 1
+  end
+  check_functions(list, "use")
+  for i = 1, list.n do
+    middlewares[#middlewares + 1] = { prefix = self.prefix .. prefix, fn = list[i] }
+  end
+  return self
+end
+
+function Group:route(prefix)
+  return setmetatable({ prefix = self.prefix .. check_prefix(prefix) }, Group)
+end
+
+local Server = setmetatable({}, { __index = Group })
+Server.__index = Server
+
+local function set_hook(name, fn)
+  check_loading(name)
+  if type(fn) ~= "function" then
+    error(name .. " takes a function", 3)
+  end
+  if hooks[name] then
+    error(name .. " is already set", 3)
+  end
+  hooks[name] = fn
+end
+
+function Server:on_error(fn)
+  set_hook("on_error", fn)
+  return self
+end
+
+function Server:not_found(fn)
+  set_hook("not_found", fn)
+  return self
+end
+
+local function check_address(where)
+  for key in pairs(where) do
+    if key ~= "host" and key ~= "port" and key ~= "unix" then
+      error("unknown listen option '" .. tostring(key) .. "'", 3)
+    end
+  end
+  if where.unix == nil and math.type(where.port) ~= "integer" then
+    error("listen takes a port, { host =, port = } or { unix = }", 3)
+  end
+  if where.unix == nil and (where.port < 0 or where.port > 65535) then
+    error("a port is between 0 and 65535", 3)
+  end
+end
+
+function Server:listen(where)
+  check_loading("listen")
+  if type(where) ~= "table" then
+    where = { port = where }
+  end
+  check_address(where)
+  core.listen(where.unix or where.host or "127.0.0.1", where.port or 0, where.unix ~= nil)
+  return self
+end
+
+local function set_limits(limits)
+  for name, value in pairs(limits) do
+    local ok, message = core.limit(name, value)
+    if not ok then
+      error(message, 3)
+    end
+  end
+end
+
+-- lunesse.server([options]): this generation's one server.
+function server.open(options)
+  for key in pairs(options or {}) do
+    if key ~= "limits" then
+      error("unknown server option '" .. tostring(key) .. "'", 2)
+    end
+  end
+  if options and options.limits then
+    check_loading("limits")
+    set_limits(options.limits)
+  end
+  the_server = the_server or setmetatable({ prefix = "" }, Server)
+  return the_server
+end
+
+local function is_under(prefix, path)
+  return path:sub(1, #prefix) == prefix
+    and (#path == #prefix or path:sub(#prefix + 1, #prefix + 1) == "/")
+end
+
+-- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter.
+local function run(list, i, request, response)
+  if i == #list then
+    return list[i](request, response)
+  end
+  return list[i](request, response, function()
+    return run(list, i + 1, request, response)
+  end)
+end
+
+local function join(list)
+  if #list == 1 then
+    return list[1]
+  end
+  return function(request, response)
+    return run(list, 1, request, response)
+  end
+end
+
+local function join_route(route)
+  local list = {}
+  for _, middleware in ipairs(middlewares) do
+    if is_under(middleware.prefix, route.pattern) then
+      list[#list + 1] = middleware.fn
+    end
+  end
+  return join(table.move(route.handlers, 1, route.handlers.n, #list + 1, list))
+end
+
+-- The end of a request that no route takes. The status, and Allow, are already set.
+local function answer_unrouted(request, response)
+  local status = response:status()
+  if status == 404 and hooks.not_found then
+    return hooks.not_found(request, response)
+  elseif status == 204 then
+    return response:send()
+  end
+  return response:send(core.unrouted_text(status))
+end
+
+-- What runs for a request that no route takes: middlewares whose prefix its path is under.
+local function join_fallback()
+  return function(request, response)
+    local list = {}
+    for _, middleware in ipairs(middlewares) do
+      if is_under(middleware.prefix, request.path) then
+        list[#list + 1] = middleware.fn
+      end
+    end
+    list[#list + 1] = answer_unrouted
+    return run(list, 1, request, response)
+  end
+end
+
+-- Called once, when all scripts are loaded.
+function server.complete()
+  for _, route in ipairs(routes) do
+    local options = route.options
+    core.route(route.method, route.pattern, join_route(route), route.source, {
+      detached = options.on_leave == "detach",
+      body_bytes = options.body_bytes,
+      heartbeat = options.heartbeat,
+    })
+  end
+  if hooks.not_found or #middlewares > 0 then
+    core.fallback(join_fallback())
+  end
+  if hooks.on_error then
+    core.on_error(hooks.on_error)
+  end
+end
+
+return server
