@@ -27,6 +27,13 @@ void buf_clear(struct buf *buf)
     buf->_end = 0;
 }
 
+void buf_trim(struct buf *buf, size_t capacity)
+{
+    if (buf_is_empty(buf) && buf->_capacity > capacity) {
+        buf_reset(buf);
+    }
+}
+
 bool buf_append(struct buf *buf, struct bytes bytes)
 {
     char *room = buf_reserve(buf, bytes.len);

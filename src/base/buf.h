@@ -30,6 +30,9 @@ void buf_reset(struct buf *buf);
 /// Forgets the bytes, keeps the memory.
 void buf_clear(struct buf *buf);
 
+/// Frees the memory of an empty buf if it is more than `capacity` bytes.
+void buf_trim(struct buf *buf, size_t capacity);
+
 /// Appends a copy of `bytes`. False, and nothing changed, when the ceiling would be passed.
 MUST_USE bool buf_append(struct buf *buf, struct bytes bytes);
 

@@ -14,6 +14,7 @@ enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_LINGER, CONN_CLOSED };
 
 enum {
     INPUT_HIGH_BYTES = LOOP_READ_BYTES, // behind an answer: stop reading from here on
+    IDLE_OUTPUT_BYTES = 1024,           // kept for the next answer
     LINGER_MS = 2000,
     LINGER_DRAINING_MS = 100,
     LINGER_BYTES_MAX = 4 * 1024 * 1024,
@@ -60,6 +61,7 @@ static struct exchange *make_exchange(struct conn *conn, struct request request)
 static void begin_body(struct conn *conn, bool has_more);
 static void complete_message(struct conn *conn);
 static void refuse(struct conn *conn, int status, const char *why);
+static void take_reader(struct conn *conn);
 static void give_reader_back(struct conn *conn);
 static void cut(struct conn *conn, enum exchange_reason reason);
 static void settle_output(struct conn *conn);
@@ -271,7 +273,7 @@ static size_t feed_head(struct conn *conn, char *at, size_t len)
         return 0;
     }
     if (conn->reader == NULL) {
-        conn->reader = http1_new(conn->service->limits);
+        take_reader(conn);
     }
     if (conn->head_started_ns == 0) {
         conn->head_started_ns = loop_clock_ns(conn->service->loop);
@@ -394,9 +396,26 @@ static void refuse(struct conn *conn, int status, const char *why)
     CHECK(exchange_send(exchange, bytes_of(text, (size_t)len)) == 0);
 }
 
+/// One reader is kept for the next message, whichever connection it comes on.
+static void take_reader(struct conn *conn)
+{
+    struct service *service = conn->service;
+    if (service->spare_reader == NULL) {
+        conn->reader = http1_new(service->limits);
+        return;
+    }
+    conn->reader = service->spare_reader;
+    service->spare_reader = NULL;
+    http1_restart(conn->reader);
+}
+
 static void give_reader_back(struct conn *conn)
 {
-    http1_free(conn->reader);
+    if (conn->service->spare_reader == NULL) {
+        conn->service->spare_reader = conn->reader;
+    } else {
+        http1_free(conn->reader);
+    }
     conn->reader = NULL;
     conn->head_seen_len = 0;
 }
@@ -540,7 +559,7 @@ static void next_message(struct conn *conn)
     }
     if (conn->state == CONN_HEAD || conn->state == CONN_BODY) {
         conn->waiting_count = 0;
-        buf_reset(&conn->output); // an idle connection holds no output memory
+        buf_trim(&conn->output, IDLE_OUTPUT_BYTES);
         set_reading(conn, true);
     }
     if (conn->has_ended && conn->state != CONN_ANSWER) {

@@ -19,7 +19,8 @@ struct http1 {
     const char *why;
     struct bytes target;
     size_t field_count;
-    struct request_field *fields; // room for `limits.head_fields`
+    struct request_field *fields; // found by the parser, in the head
+    size_t field_capacity;
 };
 
 static int on_url(llhttp_t *parser, const char *at, size_t len);
@@ -39,6 +40,8 @@ static enum http1_result check_codings(struct http1 *reader, struct request *req
 static enum http1_result check_expect(struct http1 *reader, struct request *request);
 static void note_connection(struct request *request);
 static void keep_head(struct http1 *reader, struct bytes head, struct request *request);
+static void make_room(struct http1 *reader, size_t field_count);
+static struct request_place place_of(const struct request_field *field, const char *head);
 static struct bytes moved(struct bytes slice, const char *from, const char *to);
 static size_t count_field(const struct request *request, struct bytes name, struct bytes *value);
 static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
@@ -63,8 +66,15 @@ struct http1 *http1_new(const struct limits *limits)
         .head_fields = limits->head_fields,
         .target_bytes = limits->target_bytes,
     };
-    head_guard_init(&reader->guard.head);
+    http1_restart(reader);
     return reader;
+}
+
+void http1_restart(struct http1 *reader)
+{
+    head_guard_init(&reader->guard.head);
+    reader->target = BYTES("");
+    reader->field_count = 0;
 }
 
 void http1_free(struct http1 *reader)
@@ -147,7 +157,7 @@ static enum http1_result refuse_guard(struct http1 *reader, enum guard_result re
 /// The whole head stands in one piece, so the parser's slices need no gathering.
 static enum http1_result parse(struct http1 *reader, struct bytes head, struct request *request)
 {
-    reader->fields = mem_alloc((reader->guard.head.field_count + 1) * sizeof(struct request_field));
+    make_room(reader, reader->guard.head.field_count);
     llhttp_init(&reader->parser, HTTP_REQUEST, &settings);
     reader->parser.data = reader;
     llhttp_errno_t failure = llhttp_execute(&reader->parser, head.at, head.len);
@@ -195,7 +205,7 @@ static int on_field_name(llhttp_t *parser, const char *at, size_t len)
         last[-1].name.len += len;
         return 0;
     }
-    CHECK(reader->field_count <= reader->limits.head_fields);
+    CHECK(reader->field_count < reader->field_capacity);
     *last = (struct request_field){.name = bytes_of(at, len)};
     reader->field_count++;
     return 0;
@@ -221,19 +231,17 @@ static int on_headers_complete(llhttp_t *parser)
 /// Copies the head behind the field index into one block and points every slice there.
 static void keep_head(struct http1 *reader, struct bytes head, struct request *request)
 {
-    size_t index_size = reader->field_count * sizeof(struct request_field);
+    size_t index_size = reader->field_count * sizeof(struct request_place);
     char *block = mem_alloc(index_size + head.len);
     char *copy = block + index_size;
     memcpy(copy, head.at, head.len);
-    *request = (struct request){._fields = (struct request_field *)(void *)block,
+    *request = (struct request){._places = (struct request_place *)(void *)block,
                                 ._block_size = index_size + head.len,
                                 .field_count = reader->field_count,
                                 .minor_version = reader->parser.http_minor};
     buf_init(&request->body, 0);
     for (size_t i = 0; i < reader->field_count; i++) {
-        struct request_field field = reader->fields[i];
-        request->_fields[i].name = moved(field.name, head.at, copy);
-        request->_fields[i].value = bytes_trim(moved(field.value, head.at, copy));
+        request->_places[i] = place_of(&reader->fields[i], head.at);
     }
     request->target_text = moved(reader->target, head.at, copy);
     const char *method_end = memchr(copy, ' ', head.len);
@@ -242,8 +250,27 @@ static void keep_head(struct http1 *reader, struct bytes head, struct request *r
         method++;
     }
     request->method = bytes_of(method, (size_t)(method_end - method));
-    mem_free(reader->fields);
-    reader->fields = NULL;
+}
+
+/// One more than the guard counted is never needed: both see the same lines.
+static void make_room(struct http1 *reader, size_t field_count)
+{
+    if (field_count > reader->field_capacity) {
+        reader->fields = mem_resize(reader->fields, field_count * sizeof(struct request_field));
+        reader->field_capacity = field_count;
+    }
+}
+
+/// The head is bounded by `head_bytes`, whose range fits 32 bits.
+static struct request_place place_of(const struct request_field *field, const char *head)
+{
+    struct bytes value = field->value.at == NULL ? bytes_of(head, 0) : bytes_trim(field->value);
+    return (struct request_place){
+        .name_at = (uint32_t)(field->name.at - head),
+        .name_len = (uint32_t)field->name.len,
+        .value_at = (uint32_t)(value.at - head),
+        .value_len = (uint32_t)value.len,
+    };
 }
 
 static struct bytes moved(struct bytes slice, const char *from, const char *to)
@@ -355,10 +382,10 @@ static void note_connection(struct request *request)
     bool is_close = false;
     bool is_keep_alive = false;
     for (size_t i = 0; i < request->field_count; i++) {
-        const struct request_field *field = &request->_fields[i];
-        if (bytes_equal_nocase(field->name, BYTES("connection"))) {
-            is_close = is_close || headers_list_has(field->value, BYTES("close"));
-            is_keep_alive = is_keep_alive || headers_list_has(field->value, BYTES("keep-alive"));
+        struct request_field field = request_field_at(request, i);
+        if (bytes_equal_nocase(field.name, BYTES("connection"))) {
+            is_close = is_close || headers_list_has(field.value, BYTES("close"));
+            is_keep_alive = is_keep_alive || headers_list_has(field.value, BYTES("keep-alive"));
         }
     }
     request->wants_close = is_close || (request->minor_version == 0 && !is_keep_alive);
@@ -368,8 +395,9 @@ static size_t count_field(const struct request *request, struct bytes name, stru
 {
     size_t count = 0;
     for (size_t i = 0; i < request->field_count; i++) {
-        if (bytes_equal_nocase(request->_fields[i].name, name)) {
-            *value = request->_fields[i].value;
+        struct request_field field = request_field_at(request, i);
+        if (bytes_equal_nocase(field.name, name)) {
+            *value = field.value;
             count++;
         }
     }

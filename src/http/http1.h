@@ -25,6 +25,9 @@ enum http1_result {
 struct http1 *http1_new(const struct limits *limits);
 void http1_free(struct http1 *reader);
 
+/// Makes a used reader ready for the next message.
+void http1_restart(struct http1 *reader);
+
 /// Reads the head. `at` is the first byte of the head, of which the first `seen_len` bytes have
 /// been passed in before (unchanged since) and `len` are there in all. For HTTP1_DONE, `request` is
 /// filled in and `*taken` is the head's length; for HTTP1_MORE, `*taken` is `len` and the bytes

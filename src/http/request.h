@@ -19,8 +19,16 @@ struct request_field {
     struct bytes value; // trimmed
 };
 
+/// Where a field stands in the head: half the size of two slices, for as many as a browser sends.
+struct request_place {
+    uint32_t name_at;
+    uint32_t name_len;
+    uint32_t value_at;
+    uint32_t value_len;
+};
+
 struct request {
-    struct request_field *_fields; // the block; the head's bytes follow the array
+    struct request_place *_places; // the block; the head's bytes follow the array
     size_t field_count;
     struct bytes method;
     struct bytes target_text; // as it was sent
@@ -47,6 +55,9 @@ static inline size_t request_block_size(const struct request *request)
 /// Moves the block to `memory` (aligned for a pointer, `request_block_size` bytes), which belongs
 /// to the caller and must outlive the request. Slices taken before are no longer valid.
 void request_move_block(struct request *request, void *memory);
+
+/// Field number `index`, in the order in which they came.
+struct request_field request_field_at(const struct request *request, size_t index);
 
 /// The value of the first field `name` (blind to case). False when there is none.
 bool request_field(const struct request *request, struct bytes name, struct bytes *value);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "http/conn.h"
+#include "http/http1.h"
 #include "net/transport.h"
 
 #include <time.h>
@@ -26,6 +27,7 @@ void service_deinit(struct service *service)
 {
     CHECK(list_is_empty(&service->conns));
     CHECK(service->conn_count == 0);
+    http1_free(service->spare_reader);
 }
 
 void service_accept(struct service *service, struct transport *transport)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct exchange;
+struct http1;
 struct transport;
 
 /// Who answers. `user` is the service's.
@@ -38,6 +39,7 @@ struct service {
     bool is_draining;     // no new request is taken
     void *owner;
     void (*on_empty)(void *owner); // while draining: the last connection is gone; may be NULL
+    struct http1 *spare_reader;    // the last one given back; NULL while it is in use
     int64_t _date_second;
     char _date[HTTP_DATE_LEN];
 };

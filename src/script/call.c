@@ -61,6 +61,16 @@ void call_close(struct generation *generation, lua_State *coroutine)
     lua_settop(coroutine, 0);
 }
 
+bool call_collect(struct generation *generation, int step_kib)
+{
+    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    bool is_complete = lua_gc(generation->L, LUA_GCSTEP, step_kib) == 1;
+    int top = lua_gettop(generation->L);
+    (void)end_run(generation, generation->L, LUA_OK); // a finalizer's error is a warning of Lua's
+    lua_settop(generation->L, top);
+    return is_complete;
+}
+
 void call_guard(lua_State *L)
 {
     lua_sethook(L, on_guard, LUA_MASKCOUNT, GUARD_INSTRUCTIONS);

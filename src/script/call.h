@@ -8,6 +8,7 @@
 #pragma once
 
 #include <lua.h>
+#include <stdbool.h>
 
 struct generation;
 struct task;
@@ -29,6 +30,10 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
 
 /// Closes a coroutine: pending to-be-closed variables run, guarded anew. *Calls Lua.*
 void call_close(struct generation *generation, lua_State *coroutine);
+
+/// Collects garbage for about `step_kib` KiB of work. True when a whole cycle is complete. *Calls
+/// Lua* (finalizers of scripts).
+bool call_collect(struct generation *generation, int step_kib);
 
 /// Arms the guard in a new state. Coroutines inherit it.
 void call_guard(lua_State *L);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "script/box.h"
 #include "script/call.h"
+#include "script/collector.h"
 #include "script/embedded.h"
 #include "script/lib_timer.h"
 #include "script/libs.h"
@@ -41,6 +42,7 @@ struct generation *generation_new(const struct generation_options *options)
     list_init(&generation->timers);
     loop_job_init(&generation->ready_job, tasks_run_ready);
     open_state(generation);
+    collector_init(&generation->collector, generation);
     return generation;
 }
 
@@ -53,6 +55,7 @@ void generation_free(struct generation *generation)
     }
     lib_timer_stop_all(generation); // closing variables may have made some
     loop_job_cancel(&generation->ready_job);
+    collector_deinit(&generation->collector);
     lua_close(generation->L);
     CHECK(generation->lua_bytes == 0);
     free_routes(generation);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "net/loop.h"
+#include "script/collector.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -80,6 +81,7 @@ struct generation {
     bool is_capped; // a script runs, so its memory is held to the limit
     int kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
+    struct collector collector;
     int metatable_refs[BOX_TYPE_COUNT];
     const void *metatables[BOX_TYPE_COUNT]; // their identities
 };

@@ -181,7 +181,8 @@ static void make_headers(lua_State *L, const struct request *request)
 {
     lua_createtable(L, 0, (int)request->field_count);
     for (size_t i = 0; i < request->field_count; i++) {
-        set_header(L, request->_fields[i].name, request->_fields[i].value);
+        struct request_field field = request_field_at(request, i);
+        set_header(L, field.name, field.value);
     }
     if (luaL_newmetatable(L, "Headers")) {
         lua_pushcfunction(L, l_header_index);
@@ -232,8 +233,9 @@ static void make_cookies(lua_State *L, const struct request *request)
 {
     lua_newtable(L);
     for (size_t i = 0; i < request->field_count; i++) {
-        if (bytes_equal_nocase(request->_fields[i].name, BYTES("cookie"))) {
-            add_cookies(L, request->_fields[i].value);
+        struct request_field field = request_field_at(request, i);
+        if (bytes_equal_nocase(field.name, BYTES("cookie"))) {
+            add_cookies(L, field.value);
         }
     }
 }

@@ -221,4 +221,5 @@ static void unanchor(struct visit *visit)
 {
     luaL_unref(visit->generation->L, LUA_REGISTRYINDEX, visit->anchor_ref);
     visit->anchor_ref = LUA_NOREF;
+    collector_wake(&visit->generation->collector);
 }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "script/collector.h"
+
+#include "base/check.h"
+#include "script/call.h"
+#include "script/generation.h"
+
+#include <malloc.h>
+
+enum {
+    REST_MS = 500,                     // after something ended
+    STEP_MS = 2,                       // between two steps
+    STEP_KIB = 256,                    // a step's work: well under a millisecond
+    SLACK_BYTES = 512 * 1024,          // growth that is not worth a cycle
+    GIVE_BACK_BYTES = 4 * 1024 * 1024, // shrinkage that is worth telling the system
+};
+
+static void on_timer(struct timer *timer);
+
+void collector_init(struct collector *collector, struct generation *generation)
+{
+    *collector = (struct collector){.generation = generation};
+    timer_init(&collector->timer, generation->options.loop, on_timer);
+}
+
+void collector_wake(struct collector *collector)
+{
+    if (!timer_is_armed(&collector->timer) &&
+        collector->generation->lua_bytes > collector->settled_bytes + SLACK_BYTES) {
+        timer_arm(&collector->timer, REST_MS);
+    }
+}
+
+void collector_deinit(struct collector *collector)
+{
+    timer_deinit(&collector->timer);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct collector *collector = CONTAINER_OF(timer, struct collector, timer);
+    struct generation *generation = collector->generation;
+    if (collector->peak_bytes < generation->lua_bytes) {
+        collector->peak_bytes = generation->lua_bytes;
+    }
+    if (!call_collect(generation, STEP_KIB)) {
+        timer_arm(timer, STEP_MS);
+        return;
+    }
+    collector->settled_bytes = generation->lua_bytes;
+    if (collector->peak_bytes > generation->lua_bytes + GIVE_BACK_BYTES) {
+        malloc_trim(0);
+    }
+    collector->peak_bytes = 0;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//
+// Collects a state's garbage in small steps while there is nothing else to do. Lua collects only as
+// it allocates, so without this what ten thousand readers leave behind would stay until as many
+// come again. A member of the generation; costs nothing while nothing ends.
+#pragma once
+
+#include "net/timer.h"
+
+#include <stddef.h>
+
+struct generation;
+
+struct collector {
+    struct generation *generation;
+    struct timer timer;
+    size_t settled_bytes; // in use after the last whole cycle
+    size_t peak_bytes;    // in use when the steps of this cycle began
+};
+
+void collector_init(struct collector *collector, struct generation *generation);
+
+/// Something ended and left garbage: see to it soon.
+void collector_wake(struct collector *collector);
+
+void collector_deinit(struct collector *collector);
