@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+#
+# A thin front of CMake: it installs what is missing, builds, and starts things. `make help` lists the
+# targets. Everything that is already done costs nothing the second time.
+BUILD := build
+DEBUG := build/debug
+FUZZING := build/fuzz
+FUZZ_SECONDS := 60
+SCRIPTS := scripts
+BUSTED := lua5.4 /usr/bin/busted
+CLANG_FORMAT := $(firstword $(shell command -v clang-format-16 clang-format) clang-format)
+OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
+
+.PHONY: help deps test-deps build debug run test lint format format-check bench fuzz clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+deps: ## install the Debian packages that running needs
+	@cmake/deps.sh run
+
+test-deps: ## ... and those that the specs need, with the npm packages
+	@cmake/deps.sh test
+	@cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
+	  { cd spec && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.lunesse-lock; }
+
+build: deps ## a release build in build/
+	@test -f $(BUILD)/CMakeCache.txt || cmake -G Ninja -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(BUILD) --target lunesse
+
+debug: deps ## a debug build with assertions in build/debug/
+	@test -f $(DEBUG)/CMakeCache.txt || cmake -G Ninja -B $(DEBUG) -DCMAKE_BUILD_TYPE=Debug
+	@cmake --build $(DEBUG)
+
+run: build ## build, then serve the scripts in scripts/
+	@$(BUILD)/lunesse $(SCRIPTS)
+
+test: test-deps build debug ## the whole suite
+	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED)
+
+lint: test-deps debug ## luacheck, cppcheck, clang-tidy and the house rules
+	@luacheck --quiet .
+	@cppcheck --quiet --std=c11 -D_GNU_SOURCE -Isrc --inline-suppr \
+	  --enable=warning,performance,portability --suppress=arrayIndexOutOfBoundsCond \
+	  --error-exitcode=1 src
+	@find src -name '*.c' -print0 | xargs -0 -P2 -n4 clang-tidy --quiet -p $(DEBUG)
+	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED) spec/tidy_spec.lua
+
+format: test-deps ## lay out the C files
+	@$(CLANG_FORMAT) -i $(OURS)
+
+format-check: test-deps ## fail where `make format` would change something
+	@$(CLANG_FORMAT) --dry-run --Werror $(OURS)
+
+bench: build ## the benchmarks of spec/bench
+	@for file in spec/bench/*_bench.lua; do lua5.4 $$file || exit 1; done
+
+fuzz: test-deps ## each fuzz target for FUZZ_SECONDS seconds; findings go into the corpus
+	@test -f $(FUZZING)/CMakeCache.txt || \
+	  cmake -G Ninja -B $(FUZZING) -DFUZZ=ON -DCMAKE_C_COMPILER=clang
+	@cmake --build $(FUZZING)
+	@cmake/fuzz.sh $(FUZZING) $(FUZZ_SECONDS)
+
+clean: ## remove everything that was built
+	@rm -rf build spec/node_modules
