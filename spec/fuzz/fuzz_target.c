@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+//
+// Request targets, hosts, percent-decoding and pairs. Input: one byte that picks the method, then
+// the text that all of them get.
+#include "fuzz.h"
+
+#include "wire/url.h"
+
+static void check_target(struct bytes method, struct bytes text);
+static void check_parts(struct bytes text, const struct target *target);
+static bool is_inside(struct bytes part, struct bytes whole);
+static void check_raw(struct bytes text, const char *refused);
+static void check_decode(struct bytes text, bool plus_is_space);
+static int hex(char digit);
+static void check_pairs(struct bytes text);
+
+int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
+{
+    static const char *const methods[] = {"GET", "OPTIONS", "CONNECT", "POST"};
+    struct bytes input = bytes_of((const char *)at, len);
+    struct bytes method = bytes_from_string(methods[fuzz_byte(&input) % 4]);
+    check_target(method, input);
+    check_decode(input, false);
+    check_decode(input, true);
+    check_pairs(input);
+    if (url_host_is_valid(input)) {
+        check_raw(input, "\"<>\\^`{|}/?#@");
+        struct target target;
+        char text[4096] = "http://";
+        if (input.len < sizeof(text) - 7) {
+            memcpy(text + 7, input.at, input.len);
+            CHECK(url_split_target(BYTES("GET"), bytes_of(text, input.len + 7), &target));
+            CHECK(bytes_equal(target.authority, input));
+        }
+    }
+    return 0;
+}
+
+static void check_target(struct bytes method, struct bytes text)
+{
+    struct target target;
+    if (!url_split_target(method, text, &target)) {
+        return;
+    }
+    bool is_connect = bytes_equal(method, BYTES("CONNECT"));
+    CHECK((target.form == TARGET_AUTHORITY) == is_connect);
+    CHECK(target.form != TARGET_ASTERISK || bytes_equal(method, BYTES("OPTIONS")));
+    check_raw(text, "\"<>#");
+    check_parts(text, &target);
+}
+
+/// The parts stand in the text, in order, and are the whole of it.
+static void check_parts(struct bytes text, const struct target *target)
+{
+    switch (target->form) {
+    case TARGET_ASTERISK:
+        CHECK(bytes_equal(target->path, BYTES("*")));
+        return;
+    case TARGET_AUTHORITY:
+        CHECK(bytes_equal(target->authority, text));
+        CHECK(url_host_is_valid(text));
+        return;
+    case TARGET_ABSOLUTE:
+        CHECK(url_host_is_valid(target->authority));
+        CHECK(is_inside(target->authority, text));
+        break;
+    case TARGET_ORIGIN:
+        CHECK(target->authority.len == 0);
+        CHECK(is_inside(target->path, text));
+        break;
+    }
+    CHECK(target->path.at[0] == '/');
+    check_raw(target->path, "\"<>#\\?");
+    CHECK(target->query.len == 0 || is_inside(target->query, text));
+    CHECK(target->query.len == 0 || target->query.at[-1] == '?');
+    struct buf path;
+    buf_init(&path, target->path.len);
+    CHECK(url_decode(target->path, false, &path));
+    CHECK(memchr(buf_bytes(&path).at, '\0', buf_len(&path)) == NULL);
+    buf_reset(&path);
+}
+
+static bool is_inside(struct bytes part, struct bytes whole)
+{
+    return part.at >= whole.at && part.at + part.len <= whole.at + whole.len;
+}
+
+/// `text` is visible ASCII without the bytes in `refused`.
+static void check_raw(struct bytes text, const char *refused)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        CHECK(text.at[i] > ' ');
+        CHECK(text.at[i] < 0x7f);
+        CHECK(strchr(refused, text.at[i]) == NULL);
+    }
+}
+
+static void check_decode(struct bytes text, bool plus_is_space)
+{
+    struct buf out;
+    buf_init(&out, text.len);
+    CHECK(url_decode(text, plus_is_space, &out));
+    struct bytes decoded = buf_bytes(&out);
+    size_t at = 0;
+    for (size_t i = 0; i < decoded.len; i++) {
+        int wanted = (unsigned char)text.at[at];
+        bool is_sequence = text.at[at] == '%' && at + 2 < text.len && hex(text.at[at + 1]) >= 0 &&
+                           hex(text.at[at + 2]) >= 0;
+        if (is_sequence) {
+            wanted = hex(text.at[at + 1]) * 16 + hex(text.at[at + 2]);
+        } else if (plus_is_space && text.at[at] == '+') {
+            wanted = ' ';
+        }
+        CHECK((unsigned char)decoded.at[i] == wanted);
+        at += is_sequence ? 3 : 1;
+    }
+    CHECK(at == text.len);
+    buf_reset(&out);
+}
+
+static int hex(char digit)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    const char *found = digit == '\0' ? NULL : strchr(digits, digit);
+    return found == NULL ? -1 : (int)(found - digits) % 16;
+}
+
+/// The pairs, in order, are what stands between the ampersands.
+static void check_pairs(struct bytes text)
+{
+    struct bytes rest = text;
+    struct bytes name;
+    struct bytes value;
+    const char *seen = text.at;
+    while (url_next_pair(&rest, &name, &value)) {
+        for (; seen < name.at; seen++) {
+            CHECK(*seen == '&');
+        }
+        CHECK(name.len == 0 || memchr(name.at, '=', name.len) == NULL);
+        CHECK(name.len == 0 || memchr(name.at, '&', name.len) == NULL);
+        CHECK(value.len == 0 || memchr(value.at, '&', value.len) == NULL);
+        seen = name.at + name.len;
+        if (seen < text.at + text.len && *seen == '=') {
+            CHECK(value.at == seen + 1);
+            seen = value.at + value.len;
+        }
+        CHECK(seen == text.at + text.len || *seen == '&');
+    }
+    CHECK(rest.len == 0);
+}

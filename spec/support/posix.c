@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+//
+// What the specs need of POSIX and Lua does not have: start a program with its output in files,
+// look whether it has ended, signal it. Loaded by the system's own Lua under the name `spec_posix`.
+// A started program dies with the Lua process that started it, however that one ends.
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORDS_MAX = 256, EXIT_NO_PROGRAM = 127 };
+
+struct command {
+    const char *words[WORDS_MAX];       // argv, ended by NULL
+    const char *environment[WORDS_MAX]; // NAME=value, ended by NULL; added to what is inherited
+    const char *folder;
+    const char *paths[3]; // stdin, stdout, stderr
+};
+
+static int l_spawn(lua_State *L);
+static int l_wait(lua_State *L);
+static int l_kill(lua_State *L);
+static int l_make_folder(lua_State *L);
+static int l_receive(lua_State *L);
+static void check_words(lua_State *L, const char *name, const char **words);
+static _Noreturn void become(const struct command *command);
+static int push_failure(lua_State *L);
+
+static const luaL_Reg FUNCTIONS[] = {
+    {"spawn", l_spawn},     {"wait", l_wait}, {"kill", l_kill}, {"make_folder", l_make_folder},
+    {"receive", l_receive}, {NULL, NULL},
+};
+
+int luaopen_spec_posix(lua_State *L)
+{
+    luaL_newlib(L, FUNCTIONS);
+    return 1;
+}
+
+/// spawn{ argv = {...}, env = {"NAME=value"}, cwd =, stdin =, stdout =, stderr = } -> pid
+static int l_spawn(lua_State *L)
+{
+    static const char *const STREAMS[] = {"stdin", "stdout", "stderr"};
+    struct command command = {.folder = NULL};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    check_words(L, "argv", command.words);
+    check_words(L, "env", command.environment);
+    lua_getfield(L, 1, "cwd");
+    command.folder = luaL_optstring(L, -1, NULL);
+    for (int i = 0; i < 3; i++) {
+        lua_getfield(L, 1, STREAMS[i]);
+        command.paths[i] = luaL_optstring(L, -1, "/dev/null");
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        become(&command);
+    }
+    if (pid < 0) {
+        return push_failure(L);
+    }
+    lua_pushinteger(L, pid);
+    return 1;
+}
+
+/// wait(pid) -> nil while it runs; then "exit", code or "signal", number. Never blocks.
+static int l_wait(lua_State *L)
+{
+    int status = 0;
+    pid_t pid = waitpid((pid_t)luaL_checkinteger(L, 1), &status, WNOHANG);
+    if (pid < 0) {
+        return push_failure(L);
+    }
+    if (pid == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushstring(L, WIFEXITED(status) ? "exit" : "signal");
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    return 2;
+}
+
+/// kill(pid, signal) -> true or nil, message
+static int l_kill(lua_State *L)
+{
+    pid_t pid = (pid_t)luaL_checkinteger(L, 1);
+    if (kill(pid, (int)luaL_checkinteger(L, 2)) != 0) {
+        return push_failure(L);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// make_folder() -> the path of a new, empty, private folder
+static int l_make_folder(lua_State *L)
+{
+    char path[] = "/tmp/lunesse-spec-XXXXXX";
+    if (mkdtemp(path) == NULL) {
+        return push_failure(L);
+    }
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/// receive(socket, size, wait_ms) -> bytes; or nil and "timeout", "closed" (end of input) or
+/// "reset". Takes no more than `size` bytes from the kernel, which buffered readers cannot promise.
+static int l_receive(lua_State *L)
+{
+    struct pollfd wanted = {.fd = (int)luaL_checkinteger(L, 1), .events = POLLIN};
+    lua_Integer size = luaL_checkinteger(L, 2);
+    int wait_ms = (int)luaL_checkinteger(L, 3);
+    luaL_argcheck(L, size > 0, 2, "nothing to receive");
+    luaL_Buffer buffer;
+    char *room = luaL_buffinitsize(L, &buffer, (size_t)size);
+    ssize_t len = -1;
+    if (poll(&wanted, 1, wait_ms) > 0) {
+        len = recv(wanted.fd, room, (size_t)size, MSG_DONTWAIT);
+    } else {
+        errno = EAGAIN;
+    }
+    if (len <= 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, len == 0 ? "closed" : errno == EAGAIN ? "timeout" : "reset");
+        return 2;
+    }
+    luaL_pushresultsize(&buffer, (size_t)len);
+    return 1;
+}
+
+/// The strings of the list `name` of the table at 1. The list stays on the stack and so do they.
+static void check_words(lua_State *L, const char *name, const char **words)
+{
+    if (lua_getfield(L, 1, name) == LUA_TNIL) {
+        return;
+    }
+    int list = lua_gettop(L);
+    lua_Integer count = luaL_len(L, list);
+    luaL_argcheck(L, count < WORDS_MAX, 1, "too many words");
+    luaL_checkstack(L, (int)count + 8, "too many words");
+    for (lua_Integer i = 0; i < count; i++) {
+        lua_geti(L, list, i + 1);
+        words[i] = luaL_checkstring(L, -1);
+    }
+}
+
+/// The child's side: its descriptors, its folder, its environment, then the other program.
+static _Noreturn void become(const struct command *command)
+{
+    static const int FLAGS[] = {O_RDONLY, O_WRONLY | O_CREAT | O_APPEND,
+                                O_WRONLY | O_CREAT | O_APPEND};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int i = 0; i < 3; i++) {
+        int file = open(command->paths[i], FLAGS[i], 0600);
+        if (file < 0 || dup2(file, i) < 0) {
+            _exit(EXIT_NO_PROGRAM);
+        }
+    }
+    close_range(3, ~0U, 0);
+    if (command->folder != NULL && chdir(command->folder) != 0) {
+        _exit(EXIT_NO_PROGRAM);
+    }
+    for (const char *const *entry = command->environment; *entry != NULL; entry++) {
+        putenv((char *)*entry);
+    }
+    execvp(command->words[0], (char *const *)command->words);
+    _exit(EXIT_NO_PROGRAM);
+}
+
+static int push_failure(lua_State *L)
+{
+    int code = errno;
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(code));
+    lua_pushinteger(L, code);
+    return 3;
+}

@@ -1,0 +1,362 @@
+-- The house rules that a machine can judge. Each rule is a function that takes files (a table of
+-- path to text) and returns a list of complaints, `path:line: what is wrong`; so each can be shown
+-- to fail.
+
+local source = require "spec.support.c_source"
+
+local tidy = { rules = {} }
+local rules = tidy.rules
+
+tidy.limits = {
+  file_lines = 600, function_lines = 60, median_lines = 14,
+  columns = 100, nesting = 3, parameters = 5,
+}
+
+-- Which floors a floor may include, itself always.
+local FLOORS = {
+  base = {},
+  wire = { "base" },
+  net = { "base" },
+  http = { "net", "wire", "base" },
+  hub = { "net", "wire", "base" },
+  sse = { "http", "hub", "net", "wire", "base" },
+  script = { "sse", "http", "hub", "net", "wire", "base" },
+  server = { "script", "sse", "http", "hub", "net", "wire", "base" },
+  main = { "server", "script", "sse", "http", "hub", "net", "wire", "base" },
+}
+
+-- The only places that may include a third-party header.
+local HOMES = {
+  ["uv.h"] = "^src/net/",
+  ["llhttp.h"] = "^src/http/http1%.c$",
+  ["nghttp2/nghttp2.h"] = "^src/http/http2%.c$",
+  ["openssl/ssl.h"] = "^src/net/tls%.c$",
+  ["openssl/err.h"] = "^src/net/tls%.c$",
+  ["lua.h"] = "^src/script/",
+  ["lauxlib.h"] = "^src/script/",
+  ["lualib.h"] = "^src/script/",
+}
+
+local LIBC = {}
+for name in ([[
+  assert ctype dirent errno fcntl float inttypes limits locale math netdb poll pthread pwd sched
+  setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string
+  strings threads time unistd getopt malloc arpa/inet net/if netinet/in netinet/tcp sys/epoll
+  sys/eventfd sys/file sys/ioctl sys/mman sys/random sys/resource sys/sendfile sys/socket
+  sys/stat sys/time sys/types sys/uio sys/un sys/wait
+]]):gmatch("%S+") do
+  LIBC[name .. ".h"] = true
+end
+
+-- Calls that are wrong everywhere, or outside the file that owns them.
+local BANNED = {
+  { "sprintf" }, { "vsprintf" }, { "strcpy" }, { "strcat" }, { "strtok" }, { "gets" }, { "alloca" },
+  { "atoi" }, { "atol" }, { "strncpy" }, { "strncat" },
+  { "malloc", "^src/base/mem%.c$" }, { "calloc", "^src/base/mem%.c$" },
+  { "realloc", "^src/base/mem%.c$" }, { "free", "^src/base/mem%.c$" },
+  { "strdup" }, { "strndup" }, { "asprintf" },
+  { "lua_pcall", "^src/script/call%.c$" }, { "lua_pcallk", "^src/script/call%.c$" },
+}
+
+-- What pure functions on bytes have no use for.
+local NOT_IN_WIRE = {
+  "printf", "fprintf", "fopen", "open", "read", "write", "time", "clock_gettime", "gettimeofday",
+  "getenv", "rand",
+}
+
+local function floor_of(path)
+  return path:match("^src/([%w_]+)/") or (path == "src/main.c" and "main") or nil
+end
+
+local function is_source(path)
+  return path:find("^src/.*%.[ch]$") ~= nil
+end
+
+local function is_c(path)
+  return path:find("%.[ch]$") ~= nil
+end
+
+local function is_text(path)
+  return is_c(path) or path == "CMakeLists.txt" or path:find("%.lua$") or path:find("%.mjs$") or
+    path:find("%.cmake$") or path:find("%.sh$") or path:find("%.md$")
+end
+
+---Calls `fn(path, text, complain)` for the files that `filter` wants, in path order.
+local function each_file(files, filter, fn)
+  local paths, complaints = {}, {}
+  for path in pairs(files) do
+    if filter(path) then
+      paths[#paths + 1] = path
+    end
+  end
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    fn(path, files[path], function(line, ...)
+      complaints[#complaints + 1] = ("%s:%d: %s"):format(path, line, string.format(...))
+    end)
+  end
+  return complaints
+end
+
+local function contains(list, value)
+  for _, item in ipairs(list) do
+    if item == value then
+      return true
+    end
+  end
+  return false
+end
+
+---An include points down or sideways inside its own folder, never up.
+rules["includes point down, never up"] = function(files)
+  return each_file(files, is_source, function(path, text, complain)
+    local floor = floor_of(path)
+    if not FLOORS[floor] then
+      return complain(1, "no floor is called %s", tostring(floor))
+    end
+    for _, include in ipairs(source.includes(text)) do
+      local target = not include.is_system and (include.name:match("^([%w_]+)/") or "nowhere")
+      if target and target ~= floor and not contains(FLOORS[floor], target) then
+        complain(include.line, "%s may not include %s", floor, include.name)
+      end
+    end
+  end)
+end
+
+---A third-party header has one home, and no other header than libc's is unknown.
+rules["third-party headers stay in their one home"] = function(files)
+  return each_file(files, is_source, function(path, text, complain)
+    for _, include in ipairs(source.includes(text)) do
+      local home = HOMES[include.name]
+      if home and not path:find(home) then
+        complain(include.line, "%s has its home elsewhere", include.name)
+      elseif include.is_system and not home and not LIBC[include.name] then
+        complain(include.line, "%s is no header of libc and has no home", include.name)
+      end
+    end
+  end)
+end
+
+local function visit(path, graph, state, trail, complain)
+  state[path] = "open"
+  trail[#trail + 1] = path
+  for _, target in ipairs(graph[path] or {}) do
+    if state[target] == "open" then
+      complain(table.concat(trail, " -> ") .. " -> " .. target)
+    elseif not state[target] then
+      visit(target, graph, state, trail, complain)
+    end
+  end
+  trail[#trail] = nil
+  state[path] = "done"
+end
+
+rules["headers do not include each other in circles"] = function(files)
+  local graph, paths, state, complaints = {}, {}, {}, {}
+  for path, text in pairs(files) do
+    if path:find("^src/.*%.h$") then
+      graph[path] = {}
+      paths[#paths + 1] = path
+      for _, include in ipairs(source.includes(text)) do
+        table.insert(graph[path], "src/" .. include.name)
+      end
+    end
+  end
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    if not state[path] then
+      visit(path, graph, state, {}, function(circle)
+        complaints[#complaints + 1] = "circle: " .. circle
+      end)
+    end
+  end
+  return complaints
+end
+
+rules["no file is longer than 600 lines"] = function(files)
+  return each_file(files, is_text, function(path, text, complain)
+    local count = select(2, text:gsub("\n", ""))
+    if count > tidy.limits.file_lines and not path:find("%.md$") then
+      complain(count, "%d lines", count)
+    end
+  end)
+end
+
+rules["no function is longer than 60 lines"] = function(files)
+  return each_file(files, is_c, function(_, text, complain)
+    for _, fn in ipairs(source.functions(text)) do
+      if fn.lines > tidy.limits.function_lines then
+        complain(fn.line, "%s has %d lines", fn.name, fn.lines)
+      end
+    end
+  end)
+end
+
+rules["no function takes more than 5 parameters"] = function(files)
+  return each_file(files, is_c, function(_, text, complain)
+    for _, fn in ipairs(source.functions(text)) do
+      if fn.parameters > tidy.limits.parameters then
+        complain(fn.line, "%s takes %d", fn.name, fn.parameters)
+      end
+    end
+  end)
+end
+
+rules["no function nests deeper than 3"] = function(files)
+  return each_file(files, is_c, function(_, text, complain)
+    for _, fn in ipairs(source.functions(text)) do
+      if fn.nesting > tidy.limits.nesting then
+        complain(fn.line, "%s nests %d deep", fn.name, fn.nesting)
+      end
+    end
+  end)
+end
+
+local function columns(line)
+  return utf8.len(line) or #line
+end
+
+rules["no line is wider than 100 columns"] = function(files)
+  return each_file(files, is_text, function(path, text, complain)
+    local number = 0
+    for line in text:gmatch("([^\n]*)\n?") do
+      number = number + 1
+      if columns(line) > tidy.limits.columns and not path:find("%.md$") then
+        complain(number, "%d columns", columns(line))
+      end
+    end
+  end)
+end
+
+rules["no tabs, no spaces at line ends, one newline at the end"] = function(files)
+  return each_file(files, is_text, function(_, text, complain)
+    local number = 0
+    for line in text:gmatch("([^\n]*)\n?") do
+      number = number + 1
+      if line:find("\t", 1, true) then
+        complain(number, "a tab")
+      end
+      if line:find("[ \r]$") then
+        complain(number, "white space at the end")
+      end
+    end
+    if not text:find("[^\n]\n$") then
+      complain(number, "the file does not end with one newline")
+    end
+  end)
+end
+
+rules["every C file says its licence in the first line"] = function(files)
+  return each_file(files, is_c, function(_, text, complain)
+    if not text:find("^// SPDX%-License%-Identifier: MIT\n") then
+      complain(1, "no SPDX line")
+    end
+  end)
+end
+
+rules["every header has its paragraph, and is guarded by pragma once"] = function(files)
+  return each_file(files, function(path)
+    return path:find("^src/.*%.h$") ~= nil
+  end, function(_, text, complain)
+    if not text:find("^// SPDX[^\n]*\n//\n// %S") then
+      complain(2, "no paragraph that says what it is")
+    end
+    if not text:find("\n#pragma once\n") then
+      complain(1, "no pragma once")
+    end
+  end)
+end
+
+rules["banned functions are not called"] = function(files)
+  return each_file(files, is_source, function(path, text, complain)
+    local code = source.code(text)
+    for _, ban in ipairs(BANNED) do
+      if not (ban[2] and path:find(ban[2])) then
+        for _, line in ipairs(source.calls(code, ban[1])) do
+          complain(line, "calls %s", ban[1])
+        end
+      end
+    end
+  end)
+end
+
+rules["wire is pure: no clock, no input, no output"] = function(files)
+  return each_file(files, function(path)
+    return path:find("^src/wire/") ~= nil
+  end, function(_, text, complain)
+    local code = source.code(text)
+    for _, name in ipairs(NOT_IN_WIRE) do
+      for _, line in ipairs(source.calls(code, name)) do
+        complain(line, "calls %s", name)
+      end
+    end
+  end)
+end
+
+rules["libuv is spoken to in net alone"] = function(files)
+  return each_file(files, function(path)
+    return is_source(path) and not path:find("^src/net/")
+  end, function(_, text, complain)
+    for _, line in ipairs(source.matches(source.code(text), "%f[%w_]uv_%w+")) do
+      complain(line, "libuv outside of net")
+    end
+  end)
+end
+
+rules["a TODO names its issue"] = function(files)
+  return each_file(files, function(path)
+    return is_text(path) and not path:find("tidy") and not path:find("%.md$")
+  end, function(_, text, complain)
+    for _, line in ipairs(source.matches(text, "%f[%w]TODO%f[%W]%(?#?%d*%)?")) do
+      local words = source.line(text, line)
+      if not words:find("TODO%(#%d+%)") then
+        complain(line, "a TODO without an issue: TODO(#1)")
+      end
+    end
+  end)
+end
+
+rules["comments are // comments"] = function(files)
+  return each_file(files, is_c, function(_, text, complain)
+    for _, line in ipairs(source.matches(source.code(text, true), "/%*")) do
+      complain(line, "a block comment")
+    end
+  end)
+end
+
+rules["structs have no typedef, and names no _t of our own"] = function(files)
+  return each_file(files, is_source, function(_, text, complain)
+    local code = source.code(text)
+    for _, pattern in ipairs { "%f[%w_]typedef%s+struct", "%f[%w_]typedef%s+enum",
+      "%f[%w_]typedef%s+union", "%f[%w_]struct%s+%w[%w_]*_t%f[^%w_]" } do
+      for _, line in ipairs(source.matches(code, pattern)) do
+        complain(line, "typedef of a struct, or a name of POSIX")
+      end
+    end
+  end)
+end
+
+---The lengths of all functions of `files`, sorted.
+local function function_lengths(files)
+  local lengths = {}
+  for path, text in pairs(files) do
+    if is_source(path) then
+      for _, fn in ipairs(source.functions(text)) do
+        lengths[#lengths + 1] = fn.lines
+      end
+    end
+  end
+  table.sort(lengths)
+  return lengths
+end
+
+---The median and the ninth tenth of the lengths of functions, and how many there are.
+function tidy.function_lines(files)
+  local lengths = function_lengths(files)
+  local function at(share)
+    return lengths[math.max(1, math.ceil(#lengths * share))] or 0
+  end
+  return at(0.5), at(0.9), #lengths
+end
+
+return tidy

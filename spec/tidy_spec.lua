@@ -1,0 +1,212 @@
+-- The house rules, held by a machine. Each rule also has to fail on a small bad example, so that
+-- none is blind. The rules themselves are in spec/support/tidy.lua.
+
+local lfs = require "lfs"
+local source = require "spec.support.c_source"
+local tidy = require "spec.support.tidy"
+local Process = require "spec.support.process"
+
+local FOLDERS = { "src", "lua", "scripts", "spec", "cmake" }
+local SKIPPED = { node_modules = true, corpus = true }
+
+local function read_tree(folder, files)
+  for name in lfs.dir(folder) do
+    local path = folder .. "/" .. name
+    local mode = lfs.attributes(path, "mode")
+    if mode == "directory" and not name:find("^%.") and not SKIPPED[name] then
+      read_tree(path, files)
+    elseif mode == "file" then
+      files[path] = Process.read_file(path)
+    end
+  end
+  return files
+end
+
+local function project()
+  local files = { ["CMakeLists.txt"] = Process.read_file("CMakeLists.txt") }
+  for _, folder in ipairs(FOLDERS) do
+    if lfs.attributes(folder, "mode") == "directory" then
+      read_tree(folder, files)
+    end
+  end
+  return files
+end
+
+local SPDX = "// SPDX-License-Identifier: MIT\n"
+local HEADER = SPDX .. "//\n// What it is.\n// Who owns it.\n#pragma once\n"
+
+local function fn(signature, body)
+  return SPDX .. signature .. "\n{\n" .. body .. "}\n"
+end
+
+-- For each rule: files that break it once, and files that come close and do not.
+local EXAMPLES = {
+  ["includes point down, never up"] = {
+    bad = { ["src/base/a.h"] = '#include "net/loop.h"\n' },
+    good = { ["src/http/a.c"] = '#include "http/b.h"\n#include "wire/c.h"\n' },
+  },
+  ["third-party headers stay in their one home"] = {
+    bad = { ["src/http/conn.c"] = "#include <uv.h>\n" },
+    good = { ["src/net/tcp.c"] = "#include <uv.h>\n#include <stdio.h>\n" },
+  },
+  ["headers do not include each other in circles"] = {
+    bad = {
+      ["src/base/a.h"] = '#include "base/b.h"\n', ["src/base/b.h"] = '#include "base/a.h"\n',
+    },
+    good = { ["src/base/a.h"] = '#include "base/b.h"\n', ["src/base/b.h"] = "" },
+  },
+  ["no file is longer than 600 lines"] = {
+    bad = { ["src/base/a.c"] = ("\n"):rep(601) },
+    good = { ["src/base/a.c"] = ("\n"):rep(600) },
+  },
+  ["no function is longer than 60 lines"] = {
+    bad = { ["src/base/a.c"] = fn("void a(void)", ("    b();\n"):rep(58)) },
+    good = { ["src/base/a.c"] = fn("void a(void)", ("    b();\n"):rep(57)) },
+  },
+  ["no function takes more than 5 parameters"] = {
+    bad = { ["src/base/a.c"] = fn("void a(int b, int c, int d,\n       int e, int f, int g)", "") },
+    good = { ["src/base/a.c"] = fn("void a(int b, int c, void (*d)(int, int), int e, int f)", "") },
+  },
+  ["no function nests deeper than 3"] = {
+    bad = { ["src/base/a.c"] = fn("void a(void)", "if (b) {\nfor (;;) {\nif (c) {\nx();\n" ..
+      "} else {\nwhile (d) {\n}\n}\n}\n}\n") },
+    good = { ["src/base/a.c"] = fn("void a(void)", "struct x x = {{1}};\nif (b) {\nfor (;;) {\n" ..
+      "if (c) {\nx = (struct x){{{1}}};\n}\n}\n}\nif (d) {\n}\n") },
+  },
+  ["no line is wider than 100 columns"] = {
+    bad = { ["spec/a.lua"] = ("x"):rep(101) .. "\n" },
+    good = { ["spec/a.lua"] = ("\u{2013}"):rep(100) .. "\n" },
+  },
+  ["no tabs, no spaces at line ends, one newline at the end"] = {
+    bad = { ["src/base/a.c"] = "int\ta;\n" },
+    good = { ["src/base/a.c"] = "int a;\n" },
+  },
+  ["every C file says its licence in the first line"] = {
+    bad = { ["spec/unit/a.c"] = "int a;\n" },
+    good = { ["spec/unit/a.c"] = SPDX },
+  },
+  ["every header has its paragraph, and is guarded by pragma once"] = {
+    bad = { ["src/base/a.h"] = SPDX .. "#pragma once\n" },
+    good = { ["src/base/a.h"] = HEADER },
+  },
+  ["banned functions are not called"] = {
+    bad = { ["src/script/box.c"] = "x = lua_pcall(L, 0, 0, 0);\n" },
+    good = { ["src/script/box.c"] = "// sprintf(\nx = \"atoi(\"; snprintf(a); mem_free(b);\n",
+      ["src/base/mem.c"] = "free(a);\n", ["src/script/call.c"] = "lua_pcall(L, 0, 0, 0);\n" },
+  },
+  ["wire is pure: no clock, no input, no output"] = {
+    bad = { ["src/wire/date.c"] = "now = time(NULL);\n" },
+    good = { ["src/wire/date.c"] = "date_time(a); snprintf(b);\n" },
+  },
+  ["libuv is spoken to in net alone"] = {
+    bad = { ["src/http/conn.c"] = "uv_close(a);\n" },
+    good = {
+      ["src/http/conn.c"] = "return UV_EOF; // uv_close\n", ["src/net/tcp.c"] = "uv_close(a);\n",
+    },
+  },
+  ["a TODO names its issue"] = {
+    bad = { ["src/base/a.c"] = "// TODO: later\n" },
+    good = { ["src/base/a.c"] = "// TODO(#12): later\n" },
+  },
+  ["comments are // comments"] = {
+    bad = { ["src/base/a.c"] = "/* a */\n" },
+    good = { ["src/base/a.c"] = "// a /* b */\nx = \"/*\";\n" },
+  },
+  ["structs have no typedef, and names no _t of our own"] = {
+    bad = { ["src/base/a.h"] = "typedef struct a a;\n" },
+    good = { ["src/base/a.h"] = "typedef void (*a_fn)(struct b *b, size_t c);\n" },
+  },
+}
+
+describe("the house rule:", function()
+  local files = project()
+
+  for name, rule in pairs(tidy.rules) do
+    it(name, function()
+      local complaints = rule(files)
+      assert(#complaints == 0, table.concat(complaints, "\n"))
+    end)
+  end
+
+  local median, tenth, count = tidy.function_lines(files)
+  it(("the median of %d functions has %d lines (at most 14; nine tenths have %d or less)"):format(
+    count, median, tenth), function()
+    assert.is_true(median <= tidy.limits.median_lines)
+  end)
+
+  it("every header compiles alone", function()
+    local _, flags = Process.run { "pkg-config", "--cflags", "lua5.4", "libuv" }
+    for path in pairs(files) do
+      local header = path:match("^src/(.+%.h)$")
+      if header then
+        local argv = { "gcc", "-std=gnu11", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra",
+          "-Werror", "-Isrc", "-I/usr/share/include/llhttp", "-include", header,
+          "-x", "c", "/dev/null" }
+        for flag in flags:gmatch("%S+") do
+          table.insert(argv, 2, flag)
+        end
+        local code, _, complaints = Process.run(argv)
+        assert(code == 0, complaints)
+      end
+    end
+  end)
+end)
+
+describe("the judge of the rule:", function()
+  for name, rule in pairs(tidy.rules) do
+    it(name .. ", sees what breaks it and lets pass what does not", function()
+      local example = assert(EXAMPLES[name], "no example")
+      local complaints = rule(example.bad)
+      assert.equal(1, #complaints, table.concat(complaints, "\n"))
+      assert.same({}, rule(example.good))
+    end)
+  end
+
+  it("measures functions as they stand", function()
+    local functions = source.functions(SPDX .. [[
+#define A(b)                                                                                       \
+    c(b)
+static const struct b B = {
+    1,
+};
+
+static void first(struct a *a, void (*fn)(int, int),
+                  int c)
+{
+    if (a != NULL) {
+        fn(1, 2);
+    }
+}
+
+/// Says why.
+int second(void)
+{
+    switch ('}') {
+    case 1: {
+        return 2;
+    }
+    }
+}
+]])
+    assert.same({
+      { name = "first", line = 8, lines = 7, parameters = 3, nesting = 1 },
+      { name = "second", line = 17, lines = 8, parameters = 0, nesting = 2 },
+    }, functions)
+  end)
+
+  it("computes the median and the ninth tenth", function()
+    local text = ""
+    for count = 1, 10 do
+      text = text .. fn("void a(void)", ("b();\n"):rep(count)) .. "\n"
+    end
+    assert.same({ 8, 12, 10 }, { tidy.function_lines { ["src/base/a.c"] = text } })
+  end)
+
+  it("sees a circle of three headers", function()
+    local complaints = tidy.rules["headers do not include each other in circles"] {
+      ["src/base/a.h"] = '#include "base/b.h"\n', ["src/base/b.h"] = '#include "base/c.h"\n',
+      ["src/base/c.h"] = '#include "base/a.h"\n',
+    }
+    assert.equal(1, #complaints)
+  end)
+end)
