@@ -1,0 +1,101 @@
+---@meta
+
+---The module that route scripts require. Durations are seconds, everywhere.
+---
+---```lua
+---local lunesse = require "lunesse"
+---local server = lunesse.server()
+---
+---server:get("/", function(request, response)
+---  response:send("hello\n")
+---end)
+---```
+---@class lunesse
+---@field json json        text to values and back
+---@field log log          the server's log
+---@field version string   of the program, such as "0.1.0"
+---@field worker integer   number of the worker that runs this script, from 1
+local lunesse = {}
+
+---What `lunesse.server` takes.
+---@class ServerOptions
+---@field limits? table<string, number>  by name; durations in seconds, sizes in bytes
+
+---The server, of which there is one: every script, and every call, is given the same. Limits can be
+---set while the scripts load, and `--limit` on the command line goes over them. A name that does
+---not exist, or a value that cannot be, raises.
+---
+---```lua
+---local server = lunesse.server {
+---  limits = { body_bytes = 64 * 1024, heartbeat = 20 },
+---}
+---```
+---@param options? ServerOptions
+---@return Server
+function lunesse.server(options) end
+
+---What timers take.
+---@class TimerOptions
+---Made while a request is handled, a timer stops with that request's event stream, unless it is
+---detached. Default false.
+---@field detached? boolean
+---Made while the scripts load, a timer runs in one worker, unless this is set. Default false.
+---@field each_worker? boolean
+
+---Calls `fn` once, `seconds` from now, in a coroutine of its own, so it may wait.
+---
+---```lua
+---lunesse.after(30, function()
+---  sse:send("closing", "thirty seconds are over")
+---  sse:close()
+---end)
+---```
+---@param seconds number  0 or more
+---@param fn fun()
+---@param options? TimerOptions
+---@return Timer
+function lunesse.after(seconds, fn, options) end
+
+---Calls `fn` every `seconds`. The first call comes after one interval. It keeps its phase, however
+---long `fn` takes, and never overlaps itself: a call that is due while the one before it still runs
+---is left out.
+---
+---```lua
+---local ticker = lunesse.every(5, function()
+---  sse:send(os.date("!%T"))
+---end)
+---```
+---@param seconds number  above 0
+---@param fn fun()
+---@param options? TimerOptions
+---@return Timer
+function lunesse.every(seconds, fn, options) end
+
+---Waits, while everything else goes on. Belongs into handlers, timers and callbacks; elsewhere it
+---raises. In the handler of an event stream it does not return once the reader has left: the
+---handler ends there, and its to-be-closed variables run.
+---
+---```lua
+---for n = 10, 0, -1 do
+---  sse:send("tick", n)
+---  lunesse.sleep(1)
+---end
+---```
+---@param seconds number  0 or more
+function lunesse.sleep(seconds) end
+
+---The time of day: seconds since 1970 UTC, with a fraction. It may be set back.
+---@return number seconds
+function lunesse.now() end
+
+---Seconds of a clock that only goes forward, from an arbitrary beginning: for measuring.
+---
+---```lua
+---local start = lunesse.clock()
+---work()
+---lunesse.log.info("worked", { seconds = lunesse.clock() - start })
+---```
+---@return number seconds
+function lunesse.clock() end
+
+return lunesse

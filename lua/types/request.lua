@@ -1,0 +1,71 @@
+---@meta
+
+---A request, complete with its body. It can be read for as long as the script holds it, also after
+---the response has ended.
+---@class Request
+---@field method string                   "GET"
+---@field target string                   as it came: "/room/a?x=1"
+---@field path string                     the target's path, still percent-encoded
+---@field query table<string, string>     decoded; of a repeated name the last value
+---@field params table<string, string>    what `:name` and `*rest` of the pattern stand for, decoded
+---@field headers table<string, string>   looked up blind to case; repeated fields joined with ", "
+---@field cookies table<string, string>   by name; of a repeated name the first value
+---@field ip string?                      the peer's address, or "unix"; nil when asked too late
+---@field id string                       names this request in the log
+---@field http_version "1.0" | "1.1"
+---@field last_event_id string?           header Last-Event-ID, or the query's `last_event_id`
+local Request = {}
+
+---The body as it came; empty when there was none.
+---@return string
+function Request:text() end
+
+---The body as JSON. The type that the peer gives it is not looked at. JSON's null is
+---`lunesse.json.null`.
+---
+---```lua
+---local said, why = request:json()
+---if said == nil then
+---  return response:status(400):send(why .. "\n")
+---end
+---```
+---@return any value
+---@return string? err
+---@return "EJSON" | nil code
+function Request:json() end
+
+---The fields of a body of the type application/x-www-form-urlencoded; of a repeated name the last
+---value.
+---
+---```lua
+---local form, why = request:form()
+---local name = form and form.name
+---```
+---@return table<string, string>? fields
+---@return string? err
+---@return "ETYPE" | nil code
+function Request:form() end
+
+---All values of a name in the query, in their order; an empty table when there is none.
+---
+---```lua
+----- /search?tag=sea&tag=moon
+---for _, tag in ipairs(request:query_values("tag")) do
+---  search(tag)
+---end
+---```
+---@param name string
+---@return string[]
+function Request:query_values(name) end
+
+---Which of these media types the client likes best, by its Accept header; of equals the first. nil
+---when it takes none of them. Without the header it takes all.
+---
+---```lua
+---if request:accepts("text/html", "application/json") == "application/json" then
+---  return response:json(report)
+---end
+---```
+---@param ... string  media types such as "text/html"
+---@return string? type
+function Request:accepts(...) end

@@ -1,0 +1,171 @@
+---@meta
+
+---What a listener of a response can wait for. `close` comes exactly once, at the end, with the
+---reason: "finished" (all of it is out), "left" (the peer), "slow" (it did not read), "failed" (the
+---handler), "timeout", "shutdown" or "refused". `finish` and `abort` come just before it: all of it
+---went out, or not. `drain`: what a waiting sender waited for. `error`: a handler, timer or
+---callback of this request raised; with the message.
+---@alias ResponseEvent "close" | "abort" | "finish" | "drain" | "error"
+
+---A response, for one request. The engine writes what frames it: Content-Length, Transfer-Encoding,
+---Connection and Date are not for scripts to set. After the peer has left every method is safe:
+---those that send return `nil, "closed", "ECLOSED"`, the others do nothing.
+---@class Response
+---@field headers_sent boolean  the head is out, and can no longer be changed
+---@field completed boolean     the answer is complete, or over
+---@field sse Sse?              the event stream; nil for HEAD and where Accept has no event stream
+local Response = {}
+
+---Sets the status, or without an argument returns it. It is 200 at first. Raises once the head is
+---out.
+---
+---```lua
+---response:status(404):send("no such room\n")
+---```
+---@param code integer  200 to 599
+---@return Response self
+---@overload fun(self: Response): integer
+function Response:status(code) end
+
+---Sets a header in place of those of the same name, or without a value returns it. A name or value
+---that cannot stand in a head raises, and so do the names that the engine writes.
+---
+---```lua
+---response:header("Cache-Control", "max-age=60")
+---```
+---@param name string
+---@param value string | number
+---@return Response self
+---@overload fun(self: Response, name: string): string?
+function Response:header(name, value) end
+
+---Adds a header beside those of the same name.
+---
+---```lua
+---response:add_header("Link", "</style.css>; rel=preload")
+---```
+---@param name string
+---@param value string | number
+---@return Response self
+function Response:add_header(name, value) end
+
+---Sets the header Content-Type.
+---
+---```lua
+---response:type("text/html; charset=utf-8"):send(page)
+---```
+---@param mime string
+---@return Response self
+function Response:type(mime) end
+
+---What a cookie may be given.
+---@class CookieOptions
+---@field path? string
+---@field domain? string
+---@field max_age? integer                       seconds
+---@field expires? number                        seconds since 1970 UTC
+---@field secure? boolean                        default false
+---@field http_only? boolean                     default false
+---@field same_site? "strict" | "lax" | "none"
+
+---Sets a cookie. A name or value that RFC 6265 does not allow raises: encode it before.
+---
+---```lua
+---response:cookie("key", key, { path = "/", http_only = true, same_site = "lax" })
+---```
+---@param name string
+---@param value string | number
+---@param options? CookieOptions
+---@return Response self
+function Response:cookie(name, value, options) end
+
+---Answers with this body. The type is text/plain in UTF-8 unless one is set. A second answer
+---raises.
+---
+---```lua
+---response:send("hello\n")
+---```
+---@param body? string | number  default empty
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | nil code
+function Response:send(body) end
+
+---Answers with a value as JSON. The type is application/json unless one is set. What JSON cannot
+---hold raises.
+---
+---```lua
+---response:status(201):json { id = 7 }
+---```
+---@param value any
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | nil code
+function Response:json(value) end
+
+---Answers with a redirection.
+---
+---```lua
+---response:redirect("/room/sea", 303)
+---```
+---@param url string
+---@param status? integer  300 to 399, default 302
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | nil code
+function Response:redirect(url, status) end
+
+---Sends the head of a response whose body follows with `write`. A header value may be an array: one
+---header each.
+---
+---```lua
+---response:write_head(200, { ["Content-Type"] = "text/plain" })
+---response:write("one\n")
+---response:finish("two\n")
+---```
+---@param status integer                                       200 to 599
+---@param headers? table<string, string | number | string[]>  beside those that are set
+---@return Response self
+function Response:write_head(status, headers) end
+
+---Sends a piece of the body, as one chunk; the head before it if that is not out. Waits while the
+---peer is slow. A handler of a plain response runs on when the peer has left, so it should look at
+---what this returns.
+---@param chunk string | number
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "EMSGSIZE" | nil code
+function Response:write(chunk) end
+
+---Ends the body, after one more piece if there is one. Without a head before it, it is `send`
+---without a type.
+---@param chunk? string | number
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "EMSGSIZE" | nil code
+function Response:finish(chunk) end
+
+---Calls `fn` whenever the event comes, in a coroutine of its own. After the end, a listener of
+---`close` is called at once.
+---@param event ResponseEvent
+---@param fn fun(detail: string)  the reason for `close`, the message for `error`, otherwise ""
+---@return Response self
+function Response:on(event, fn) end
+
+---Calls `fn` the next time the event comes, and then no more.
+---
+---```lua
+---response:once("close", function(reason)
+---  readers = readers - 1
+---end)
+---```
+---@param event ResponseEvent
+---@param fn fun(detail: string)  the reason for `close`, the message for `error`, otherwise ""
+---@return Response self
+function Response:once(event, fn) end
+
+---Takes a listener away. Does nothing when it was not there.
+---@param event ResponseEvent
+---@param fn function
+---@return Response self
+function Response:off(event, fn) end

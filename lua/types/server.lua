@@ -1,0 +1,164 @@
+---@meta
+
+---Answers a request. What it returns is ignored.
+---@alias Handler fun(request: Request, response: Response)
+
+---Stands before handlers. `next()` runs what comes after it and returns when that has run; without
+---it the matter ends here.
+---@alias Middleware fun(request: Request, response: Response, next: fun())
+
+---What a route takes, in a table between its pattern and its handler.
+---@class RouteOptions
+---When the reader of an event stream leaves, "cancel" (default) ends the handler where it waits;
+---"detach" lets it run to its end.
+---@field on_leave? "cancel" | "detach"
+---Largest request body in bytes. Default: the limit of that name.
+---@field body_bytes? integer
+---Seconds of silence before a heartbeat, or none. Default: the limit of that name.
+---@field heartbeat? number | false
+
+---What stands behind a route's pattern.
+---@alias RoutePart RouteOptions | Middleware | Handler
+
+---Routes under one prefix. `server:route(prefix)` makes one, and the server itself is one whose
+---prefix is empty. Everything here belongs to the script's top level: once the scripts are loaded
+---it raises.
+---
+---A pattern is made of literal segments, `:name` for one segment and a final `*rest` for all that
+---is left; the values are in `request.params`. A literal wins over `:name`, and that over `*rest`.
+---HEAD is answered from GET, OPTIONS and 405 by the list of what there is. Two equal routes raise,
+---and the message names both places.
+---@class Group
+local Group = {}
+
+---Answers GET requests, and HEAD requests with the same head.
+---
+---```lua
+---server:get("/greet/:name", function(request, response)
+---  response:send("hello " .. request.params.name .. "\n")
+---end)
+---```
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:get(pattern, ...) end
+
+---Answers POST requests.
+---
+---```lua
+---server:post("/echo", { body_bytes = 1024 }, function(request, response)
+---  response:send(request:text())
+---end)
+---```
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:post(pattern, ...) end
+
+---Answers PUT requests.
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:put(pattern, ...) end
+
+---Answers PATCH requests.
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:patch(pattern, ...) end
+
+---Answers DELETE requests.
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:delete(pattern, ...) end
+
+---Answers HEAD requests in place of the GET route of the same pattern.
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:head(pattern, ...) end
+
+---Answers OPTIONS requests in place of the automatic answer with `Allow`.
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:options(pattern, ...) end
+
+---Answers requests of any method for which the pattern has no route of its own.
+---@param pattern string   such as "/room/:name"
+---@param ... RoutePart    options (may be left out), middlewares, and last the handler
+---@return Group self
+function Group:any(pattern, ...) end
+
+---Puts middlewares before every route of this group, wherever in the scripts those are declared;
+---with a prefix, before those under it. They run in the order in which they were given, also for
+---requests that no route takes.
+---
+---```lua
+---server:use("/admin", function(request, response, next)
+---  if request.cookies.key == os.getenv("ADMIN_KEY") then return next() end
+---  response:status(403):send("not for you\n")
+---end)
+---```
+---@param ... string | Middleware  a prefix such as "/admin" (may be left out), then middlewares
+---@return Group self
+function Group:use(...) end
+
+---A group of routes under a prefix.
+---
+---```lua
+---local api = server:route("/api")
+---api:get("/time", function(_, response)
+---  response:json { now = lunesse.now() }
+---end)
+---```
+---@param prefix string  such as "/api"
+---@return Group
+function Group:route(prefix) end
+
+---The server: what `lunesse.server()` returns.
+---@class Server : Group
+local Server = {}
+
+---Answers in the place of a handler that raised before its head was out. Without it, or when it
+---raises too, the answer is a plain 500. `message` is what was raised, without traceback; the log
+---has all of it either way.
+---
+---```lua
+---server:on_error(function(message, request, response)
+---  response:status(500):json { error = "sorry", id = request.id }
+---end)
+---```
+---@param fn fun(message: string, request: Request, response: Response)
+---@return Server self
+function Server:on_error(fn) end
+
+---Answers requests for paths that no route has. The status is already 404.
+---
+---```lua
+---server:not_found(function(request, response)
+---  response:send("there is no " .. request.path .. "\n")
+---end)
+---```
+---@param fn Handler
+---@return Server self
+function Server:not_found(fn) end
+
+---Where to listen.
+---@class ListenAddress
+---@field host? string   an IPv4 or IPv6 address or "localhost"; default "127.0.0.1"
+---@field port? integer  0 picks a free one
+---@field unix? string   path of a Unix socket, in place of host and port
+
+---Declares an address; there may be several. The command line's --host, --port and --unix take
+---their place. Without any, the server listens on 127.0.0.1 port 3000.
+---
+---```lua
+---server:listen(3000)
+---server:listen { host = "0.0.0.0", port = 8080 }
+---server:listen { unix = "/run/lunesse.sock" }
+---```
+---@param where integer | ListenAddress  a port, or an address
+---@return Server self
+function Server:listen(where) end

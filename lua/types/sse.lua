@@ -1,0 +1,83 @@
+---@meta
+
+---One event, by its fields. At least one of them.
+---@class EventFields
+---@field id? string | number     a reader that comes back says the last one it saw
+---@field event? string | number  the event's name; without one a reader calls it "message"
+---@field data? any               a table as JSON; without data a reader tells the page nothing
+---@field retry? number           seconds that a reader waits before it comes back
+
+---What `open` takes.
+---@class StreamOptions
+---Seconds that a reader waits before it comes back. Default: up to the reader.
+---@field retry? number
+---Seconds of silence before a comment keeps the connection awake, or none. Default: the route's, or
+---else the limit of that name (15).
+---@field heartbeat? number | false
+
+---An event stream, `response.sse`. Every method is safe after the stream has closed: it returns
+---`nil, "closed", "ECLOSED"`. The first event, comment or retry opens the stream by itself.
+---@class Sse
+---@field active boolean          open and not closing
+---@field pending integer         bytes that wait to be sent on this connection
+---@field last_event_id string?   where the client was: as `request.last_event_id`
+local Sse = {}
+
+---Opens the stream: status 200, the head of an event stream and a first comment leave together, at
+---the end of this turn. Headers that were set before stay, but those that make it an event stream
+---are the engine's. Raises when another answer has begun.
+---
+---```lua
+---sse:open { retry = 2, heartbeat = 30 }
+---```
+---@param options? StreamOptions
+---@return true? ok
+---@return string? err
+---@return "EALREADY" | "ECLOSED" | nil code
+function Sse:open(options) end
+
+---Sends one event: `send(data)`, `send(event, data)`, `send(id, event, data)`, or one table of
+---event fields. The number of arguments decides, so "", 0 and false are data. Line breaks in data
+---are kept. A table as data is sent as JSON; a single table is data too, unless it has a field
+---named id, event, data or retry. Waits while the peer is slow.
+---
+---```lua
+---sse:send("hello")
+---sse:send("said", { name = "Ada", text = "hello" })
+---sse:send(7, "said", "hello")
+---sse:send { id = 7, event = "said", data = "hello", retry = 2 }
+---```
+---@param id string | number     without line break and NUL
+---@param event string | number  without line break and NUL
+---@param data any               a string, number or boolean as it is, a table as JSON
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "EMSGSIZE" | nil code
+---@overload fun(self: Sse, event: string | number, data: any): true?, string?, string?
+---@overload fun(self: Sse, fields: EventFields): true?, string?, string?
+---@overload fun(self: Sse, data: any): true?, string?, string?
+function Sse:send(id, event, data) end
+
+---Sends a comment, which readers ignore. Waits while the peer is slow.
+---@param text string | number  each line becomes a comment line
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "EMSGSIZE" | nil code
+function Sse:comment(text) end
+
+---Tells the reader how long to wait before it comes back, whenever the connection is lost.
+---@param seconds number
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | nil code
+function Sse:retry(seconds) end
+
+---Ends the stream: what was sent still goes out, then the response is complete. An `EventSource`
+---will connect again, unless the page closed it or the route answers 204. May be called again.
+---
+---```lua
+---sse:send("done", "that was all") -- the page closes its EventSource here
+---sse:close()
+---```
+---@return true ok
+function Sse:close() end

@@ -1,0 +1,19 @@
+-- The page at /, which opens the streams of the scripts beside this one. It is the file index.html,
+-- as it stands: nothing is built, and nothing comes from anywhere else.
+local lunesse = require "lunesse"
+local server = lunesse.server()
+
+-- A script is given its own path, so it finds what lies beside it from wherever it was started.
+local path = ...
+local file = assert(io.open((path:gsub("%.lua$", ".html")), "rb"))
+local page = file:read("a")
+file:close()
+
+server:get("/", function(request, response)
+  response:type("text/html; charset=utf-8")
+  response:header("Cache-Control", "no-cache")
+  -- The browser is held to the sentence above: it loads and asks nothing but this server.
+  response:header("Content-Security-Policy", "default-src 'none'; connect-src 'self'; " ..
+    "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'")
+  response:send(page)
+end)
