@@ -1,4 +1,5 @@
 -- The methods of a response that need no C: JSON, redirects, cookies.
+local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 local json = require "lunesse.json"
 
@@ -7,9 +8,9 @@ local Response = core.methods("Response")
 function Response:json(value)
   local text = json.encode(value)
   if not self:header("Content-Type") then
-    self:type("application/json")
+    caller.call(self.type, self, "application/json")
   end
-  return self:send(text)
+  return caller.call(self.send, self, text)
 end
 
 function Response:redirect(url, status)
@@ -17,12 +18,14 @@ function Response:redirect(url, status)
   if type(status) ~= "number" or status < 300 or status > 399 then
     error("a redirect status is between 300 and 399", 2)
   end
-  return self:status(status):header("Location", url):send()
+  caller.call(self.status, self, status)
+  caller.call(self.header, self, "Location", url)
+  return caller.call(self.send, self)
 end
 
 -- RFC 6265, section 4.1: what a cookie's name, value and attributes may be made of.
 local name_pattern = "^[%w!#$%%&'*+%-.^_`|~]+$"
-local value_pattern = "^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$"
+local value_pattern = "^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b%]\x5e-\x7e]*$"
 local attribute_pattern = "^[\x20-\x3a\x3c-\x7e]*$"
 local same_sites = { strict = "Strict", lax = "Lax", none = "None" }
 
@@ -80,5 +83,5 @@ function Response:cookie(name, value, options)
       parts[#parts + 1] = part ~= "" and part or nil
     end
   end
-  return self:add_header("Set-Cookie", table.concat(parts, "; "))
+  return caller.call(self.add_header, self, "Set-Cookie", table.concat(parts, "; "))
 end

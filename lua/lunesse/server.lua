@@ -1,6 +1,7 @@
 -- The server object: routes, groups, middleware, hooks. While the scripts load, everything is only
 -- written down here; `complete` then joins each handler with the middlewares that apply to it and
 -- hands the routes to the C half. So the order in which files and lines come does not matter.
+local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 
 local server = {}
@@ -23,7 +24,8 @@ end
 
 local function check_loading(what)
   if not core.is_loading() then
-    error(what .. " belongs to the script's top level: the routes are already in use", 3)
+    error(what .. " belongs to the script's top level: the routes are already in use",
+      caller.level())
   end
 end
 
@@ -65,7 +67,7 @@ local function add_route(group, method, pattern, source, ...)
     check_options(options)
   end
   if type(pattern) ~= "string" then
-    error("a pattern is a string such as '/room/:name'", 3)
+    error("a pattern is a string such as '/room/:name'", caller.level())
   end
   check_functions(handlers, method .. " " .. pattern)
   routes[#routes + 1] = {

@@ -42,13 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     struct bytes line = fuzz_text(&input, '\n');
     while (input.len > 0 && count < PATTERNS_MAX) {
         struct known *next = &known[count];
-        void *taken = NULL;
+        struct route_problem problem = {0};
         next->method = method_of(&line);
         next->pattern = line;
-        const char *why = NULL;
-        int result = route_add(table, next->method, line, next, &taken, &why);
-        CHECK((result == ROUTE_BAD_PATTERN) == (why != NULL));
-        CHECK((result == ROUTE_DOUBLE) == (taken != NULL));
+        int result = route_add(table, next->method, line, next, &problem);
+        CHECK((result == ROUTE_BAD_PATTERN) == (problem.why != NULL));
+        CHECK((result == ROUTE_DOUBLE) == (problem.taken != NULL));
         if (result == 0 && is_short(line)) {
             count++;
         } else if (result == 0) {

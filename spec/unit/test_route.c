@@ -10,9 +10,9 @@ static int marks[10];
 
 static void add(struct route_table *table, const char *method, const char *pattern, int number)
 {
-    void *taken = NULL;
+    struct route_problem problem = {0};
     EXPECT_INT(route_add(table, bytes_from_string(method), bytes_from_string(pattern),
-                         &marks[number], &taken, NULL),
+                         &marks[number], &problem),
                0);
 }
 
@@ -195,16 +195,16 @@ TEST(head_falls_back_to_get_and_any_method_to_any)
 TEST(a_route_is_registered_once)
 {
     struct route_table *table = route_table_new();
-    void *taken = NULL;
+    struct route_problem problem = {0};
     add(table, "GET", "/a/:id", 1);
-    EXPECT_INT(route_add(table, BYTES("GET"), BYTES("/%61/:other"), &marks[2], &taken, NULL),
+    EXPECT_INT(route_add(table, BYTES("GET"), BYTES("/%61/:other"), &marks[2], &problem),
                ROUTE_DOUBLE);
-    EXPECT(taken == &marks[1]);
+    EXPECT(problem.taken == &marks[1]);
     add(table, "POST", "/a/:other", 3);
     add(table, "*", "/a/:id", 4);
-    EXPECT_INT(route_add(table, BYTES("*"), BYTES("/a/:id"), &marks[5], &taken, NULL),
+    EXPECT_INT(route_add(table, BYTES("*"), BYTES("/a/:id"), &marks[5], &problem),
                ROUTE_DOUBLE);
-    EXPECT(taken == &marks[4]);
+    EXPECT(problem.taken == &marks[4]);
     EXPECT_INT(found(table, "POST", "/a/1"), 3);
     route_table_free(table);
 }
@@ -223,11 +223,9 @@ TEST(each_registration_keeps_its_own_names)
 static void expect_bad(struct bytes pattern, const char *wanted)
 {
     struct route_table *table = route_table_new();
-    void *taken = NULL;
-    const char *why = "";
-    EXPECT_INT(route_add(table, BYTES("GET"), pattern, &marks[0], &taken, &why), ROUTE_BAD_PATTERN);
-    EXPECT_BYTES(bytes_from_string(why), bytes_from_string(wanted));
-    EXPECT_INT(route_add(table, BYTES("GET"), pattern, &marks[0], &taken, NULL), ROUTE_BAD_PATTERN);
+    struct route_problem problem = {.why = ""};
+    EXPECT_INT(route_add(table, BYTES("GET"), pattern, &marks[0], &problem), ROUTE_BAD_PATTERN);
+    EXPECT_BYTES(bytes_from_string(problem.why), bytes_from_string(wanted));
     route_table_free(table);
 }
 

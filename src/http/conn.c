@@ -17,7 +17,6 @@ enum {
     IDLE_OUTPUT_BYTES = 1024,           // kept for the next answer
     LINGER_MS = 2000,
     LINGER_DRAINING_MS = 100,
-    LINGER_BYTES_MAX = 4 * 1024 * 1024,
 };
 
 struct conn {
@@ -56,12 +55,15 @@ static void feed_input(struct conn *conn);
 static size_t feed(struct conn *conn, char *at, size_t len);
 static size_t feed_head(struct conn *conn, char *at, size_t len);
 static size_t feed_body(struct conn *conn, char *at, size_t len);
+static size_t await_head(struct conn *conn, size_t len);
 static void begin_exchange(struct conn *conn, struct request request, bool has_more);
 static struct exchange *make_exchange(struct conn *conn, struct request request);
 static void begin_body(struct conn *conn, bool has_more);
+static void await_body(struct conn *conn, bool has_moved);
 static void complete_message(struct conn *conn);
 static void refuse(struct conn *conn, int status, const char *why);
 static void take_reader(struct conn *conn);
+static void refuse_head(struct conn *conn, int status, const char *why);
 static void give_reader_back(struct conn *conn);
 static void cut(struct conn *conn, enum exchange_reason reason);
 static void settle_output(struct conn *conn);
@@ -192,11 +194,7 @@ static void on_bytes(void *user, char *at, size_t len)
 {
     struct conn *conn = user;
     if (conn->state == CONN_LINGER) {
-        conn->stalled_bytes += len;
-        if (conn->stalled_bytes > LINGER_BYTES_MAX) {
-            conn_close(conn, EXCHANGE_FINISHED);
-        }
-        return;
+        return; // bounded by time: to stop reading would reset the answer away
     }
     if (conn->state == CONN_ANSWER || !buf_is_empty(&conn->input)) {
         keep_input(conn, at, len);
@@ -275,18 +273,11 @@ static size_t feed_head(struct conn *conn, char *at, size_t len)
     if (conn->reader == NULL) {
         take_reader(conn);
     }
-    if (conn->head_started_ns == 0) {
-        conn->head_started_ns = loop_clock_ns(conn->service->loop);
-        if (!conn->is_first) {
-            timer_arm(&conn->timer, conn->service->limits->head_timeout_ms);
-        }
-    }
     struct request request = {0};
     size_t taken = 0;
     switch (http1_head(conn->reader, at, conn->head_seen_len, len, &request, &taken)) {
     case HTTP1_MORE:
-        conn->head_seen_len = len;
-        return 0;
+        return await_head(conn, len);
     case HTTP1_REFUSED:
         conn->exchange = make_exchange(conn, request);
         refuse(conn, http1_status(conn->reader), http1_why(conn->reader));
@@ -297,6 +288,22 @@ static size_t feed_head(struct conn *conn, char *at, size_t len)
     conn->head_seen_len = 0;
     begin_exchange(conn, request, len > taken);
     return taken;
+}
+
+/// Empty lines begin no message (RFC 9112, section 2.2). What does has `head_timeout` to its end.
+static size_t await_head(struct conn *conn, size_t len)
+{
+    if (!http1_has_begun(conn->reader)) {
+        return len;
+    }
+    if (conn->head_seen_len == 0) {
+        conn->head_started_ns = loop_clock_ns(conn->service->loop);
+        if (!conn->is_first) {
+            timer_arm(&conn->timer, conn->service->limits->head_timeout_ms);
+        }
+    }
+    conn->head_seen_len = len;
+    return 0;
 }
 
 static void begin_exchange(struct conn *conn, struct request request, bool has_more)
@@ -326,7 +333,8 @@ static struct exchange *make_exchange(struct conn *conn, struct request request)
     exchange->conn = conn;
     exchange->request = request;
     exchange->number = conn->service->next_number++;
-    exchange->started_ns = conn->head_started_ns;
+    exchange->started_ns =
+        conn->head_started_ns != 0 ? conn->head_started_ns : loop_clock_ns(conn->service->loop);
     exchange->body_bytes_max = conn->service->limits->body_bytes;
     conn->head_started_ns = 0;
     response_init(&exchange->response);
@@ -354,9 +362,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
     if (request_has_body(request)) {
         switch (http1_body(conn->reader, bytes_of(at, len), request, &taken)) {
         case HTTP1_MORE:
-            if (taken > 0) {
-                timer_arm(&conn->timer, conn->service->limits->body_timeout_ms);
-            }
+            await_body(conn, taken > 0);
             return taken;
         case HTTP1_REFUSED:
             refuse(conn, http1_status(conn->reader), http1_why(conn->reader));
@@ -367,6 +373,18 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
     }
     complete_message(conn);
     return taken;
+}
+
+/// A chunk that announces more than the route takes is refused before it is read.
+static void await_body(struct conn *conn, bool has_moved)
+{
+    const struct exchange *exchange = conn->exchange;
+    uint64_t left = http1_body_left(conn->reader, &exchange->request);
+    if (left > exchange->body_bytes_max - buf_len(&exchange->request.body)) {
+        refuse(conn, 413, "the body is larger than this route takes");
+    } else if (has_moved) {
+        timer_arm(&conn->timer, conn->service->limits->body_timeout_ms);
+    }
 }
 
 static void complete_message(struct conn *conn)
@@ -409,6 +427,15 @@ static void take_reader(struct conn *conn)
     http1_restart(conn->reader);
 }
 
+/// The same for a head that is not complete.
+static void refuse_head(struct conn *conn, int status, const char *why)
+{
+    struct request request = {0};
+    http1_note_method(buf_bytes(&conn->input), &request);
+    conn->exchange = make_exchange(conn, request);
+    refuse(conn, status, why);
+}
+
 static void give_reader_back(struct conn *conn)
 {
     if (conn->service->spare_reader == NULL) {
@@ -434,8 +461,7 @@ static void on_end(void *user)
     } else if (conn->state == CONN_BODY) {
         refuse(conn, 400, "the body ended before its length (RFC 9112, 8)");
     } else if (conn->head_seen_len > 0) {
-        conn->exchange = make_exchange(conn, (struct request){0});
-        refuse(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
+        refuse_head(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
     } else {
         conn_close(conn, EXCHANGE_LEFT);
     }
@@ -574,7 +600,6 @@ static void linger(struct conn *conn)
         return;
     }
     conn->state = CONN_LINGER;
-    conn->stalled_bytes = 0;
     buf_reset(&conn->input);
     buf_reset(&conn->output);
     transport_shut(conn->transport);
@@ -610,8 +635,7 @@ static void on_deadline(struct timer *timer)
             conn_close(conn, EXCHANGE_FINISHED); // an idle connection is owed nothing
             return;
         }
-        conn->exchange = make_exchange(conn, (struct request){0});
-        refuse(conn, 408, "the head was not complete in time");
+        refuse_head(conn, 408, "the head was not complete in time");
         return;
     case CONN_BODY:
         refuse(conn, 408, "the body stalled");

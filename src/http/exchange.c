@@ -5,7 +5,7 @@
 #include "wire/status.h"
 
 #include <stdio.h>
-#include <uv.h>
+#include <errno.h>
 
 static void write_head(struct exchange *exchange, uint64_t content_length);
 static void append(struct exchange *exchange, struct bytes bytes);
@@ -27,12 +27,15 @@ int exchange_send(struct exchange *exchange, struct bytes content)
 {
     struct response *response = &exchange->response;
     if (exchange->is_doomed) {
-        return UV_ECANCELED;
+        return -ECANCELED;
     }
     if (response->state != RESPONSE_FRESH) {
-        return UV_EALREADY;
+        return -EALREADY;
     }
     bool has_content = status_has_content(response->status);
+    if (response->status == 205) {
+        content = BYTES(""); // it says its length, which is none (RFC 9110, section 15.3.6)
+    }
     response->framing = has_content ? FRAMING_LENGTH : FRAMING_NONE;
     write_head(exchange, content.len);
     if (has_content && !exchange_is_head(exchange)) {
@@ -48,14 +51,15 @@ int exchange_begin(struct exchange *exchange)
 {
     struct response *response = &exchange->response;
     if (exchange->is_doomed) {
-        return UV_ECANCELED;
+        return -ECANCELED;
     }
     if (response->state != RESPONSE_FRESH) {
-        return UV_EALREADY;
+        return -EALREADY;
     }
     response->framing = (uint8_t)open_framing(exchange);
     write_head(exchange, 0);
-    response->state = RESPONSE_OPEN;
+    // HEAD has its whole answer now; whoever goes on writing is told that it is over.
+    response->state = exchange_is_head(exchange) ? RESPONSE_ENDED : RESPONSE_OPEN;
     conn_wrote(exchange->conn);
     return 0;
 }
@@ -64,18 +68,19 @@ int exchange_write(struct exchange *exchange, struct bytes content)
 {
     struct response *response = &exchange->response;
     if (exchange->is_doomed) {
-        return UV_ECANCELED;
+        return -ECANCELED;
     }
     if (response->state != RESPONSE_OPEN) {
-        return UV_EINVAL;
+        return -EINVAL;
     }
-    bool has_content = !exchange_is_head(exchange) && status_has_content(response->status);
+    bool has_content = !exchange_is_head(exchange) && status_has_content(response->status) &&
+                       response->status != 205;
     if (content.len == 0 || !has_content) {
         return 0; // an empty chunk would end the content
     }
     if (exchange_pending_bytes(exchange) + content.len >
         conn_limits(exchange->conn)->stream_max_bytes) {
-        return UV_ENOBUFS;
+        return -ENOBUFS;
     }
     char size[24];
     int len = snprintf(size, sizeof(size), "%zx\r\n", content.len);
@@ -94,10 +99,10 @@ int exchange_finish(struct exchange *exchange)
 {
     struct response *response = &exchange->response;
     if (exchange->is_doomed) {
-        return UV_ECANCELED;
+        return -ECANCELED;
     }
     if (response->state != RESPONSE_OPEN) {
-        return UV_EINVAL;
+        return -EINVAL;
     }
     if (exchange_is_chunked(exchange) && !exchange_is_head(exchange)) {
         append(exchange, BYTES("0\r\n\r\n"));

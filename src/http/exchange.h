@@ -59,19 +59,19 @@ const char *exchange_reason_text(enum exchange_reason reason);
 /// Whether the response is for HEAD: no content goes out, whatever is written.
 bool exchange_is_head(const struct exchange *exchange);
 
-/// Sends the whole response: head with Content-Length, and `content`. Returns 0, UV_EALREADY when
-/// the head is out, or UV_ECANCELED when the exchange is doomed.
+/// Sends the whole response: head with Content-Length, and `content`. Returns 0, -EALREADY when
+/// the head is out, or -ECANCELED when the exchange is doomed.
 MUST_USE int exchange_send(struct exchange *exchange, struct bytes content);
 
 /// Sends the head of a response whose content follows in pieces. Returns as `exchange_send`.
 MUST_USE int exchange_begin(struct exchange *exchange);
 
 /// Sends a piece of content in a chunk of its own. An empty piece sends nothing. Returns 0,
-/// UV_EINVAL when the response is not open, UV_ECANCELED when doomed, or UV_ENOBUFS when the queue
+/// -EINVAL when the response is not open, -ECANCELED when doomed, or -ENOBUFS when the queue
 /// would pass `stream_max_bytes`; then nothing was added.
 MUST_USE int exchange_write(struct exchange *exchange, struct bytes content);
 
-/// Ends the content. Returns 0, UV_EINVAL when the response is not open, or UV_ECANCELED.
+/// Ends the content. Returns 0, -EINVAL when the response is not open, or -ECANCELED.
 MUST_USE int exchange_finish(struct exchange *exchange);
 
 /// Ends the exchange before its time, from the loop: the connection is reset (EXCHANGE_SLOW) or

@@ -25,6 +25,7 @@ struct http1 {
 
 static int on_url(llhttp_t *parser, const char *at, size_t len);
 static int on_field_name(llhttp_t *parser, const char *at, size_t len);
+static int on_field_name_complete(llhttp_t *parser);
 static int on_field_value(llhttp_t *parser, const char *at, size_t len);
 static int on_headers_complete(llhttp_t *parser);
 static enum http1_result refuse(struct http1 *reader, int status, const char *why);
@@ -34,10 +35,12 @@ static enum http1_result parse(struct http1 *reader, struct bytes head, struct r
 static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure);
 static enum http1_result check_meaning(struct http1 *reader, struct request *request);
 static enum http1_result check_host(struct http1 *reader, const struct request *request);
+static enum http1_result check_scheme(struct http1 *reader, const struct request *request);
 static enum http1_result check_framing(struct http1 *reader, struct request *request);
 static enum http1_result check_codings(struct http1 *reader, struct request *request,
                                        struct bytes value);
 static enum http1_result check_expect(struct http1 *reader, struct request *request);
+static void adopt_authority(struct request *request);
 static void note_connection(struct request *request);
 static void keep_head(struct http1 *reader, struct bytes head, struct request *request);
 static void make_room(struct http1 *reader, size_t field_count);
@@ -52,6 +55,7 @@ static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
 static const llhttp_settings_t settings = {
     .on_url = on_url,
     .on_header_field = on_field_name,
+    .on_header_field_complete = on_field_name_complete,
     .on_header_value = on_field_value,
     .on_headers_complete = on_headers_complete,
 };
@@ -97,6 +101,7 @@ enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, si
         return HTTP1_MORE;
     }
     if (result != GUARD_DONE) {
+        http1_note_method(bytes_of(at, *taken), request);
         return refuse_guard(reader, result, guard->why);
     }
     enum http1_result parsed = parse(reader, bytes_of(at, *taken), request);
@@ -107,12 +112,32 @@ enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, si
     return parsed;
 }
 
+bool http1_has_begun(const struct http1 *reader)
+{
+    return head_guard_has_begun(&reader->guard.head);
+}
+
+void http1_note_method(struct bytes head, struct request *request)
+{
+    while (head.len > 0 && (head.at[0] == '\r' || head.at[0] == '\n')) {
+        head = bytes_skip(head, 1);
+    }
+    if (bytes_starts_with(head, BYTES("HEAD "))) {
+        request->method = BYTES("HEAD"); // the bytes of the head do not last
+    }
+}
+
 enum http1_result http1_body(struct http1 *reader, struct bytes bytes, struct request *request,
                              size_t *taken)
 {
     *taken = 0;
     return request->is_chunked ? take_chunks(reader, bytes, request, taken)
                                : take_sized(reader, bytes, request, taken);
+}
+
+uint64_t http1_body_left(const struct http1 *reader, const struct request *request)
+{
+    return request->is_chunked ? reader->guard.chunks.data_left : reader->body_left;
 }
 
 int http1_status(const struct http1 *reader)
@@ -141,6 +166,9 @@ static enum http1_result refuse_guard(struct http1 *reader, enum guard_result re
     case GUARD_TARGET_TOO_LONG:
         return refuse(reader, 414, "the request target is longer than target_bytes");
     case GUARD_HEAD_TOO_LARGE:
+        if (reader->guard.head.target_len == 0) {
+            return refuse(reader, 501, "the method is longer than any other (RFC 9112, 3)");
+        }
         return refuse(reader, 431, "the head is larger than head_bytes or head_fields");
     case GUARD_TRAILERS_TOO_LARGE:
         return refuse(reader, 431, "the trailers are larger than head_bytes or head_fields");
@@ -162,6 +190,7 @@ static enum http1_result parse(struct http1 *reader, struct bytes head, struct r
     reader->parser.data = reader;
     llhttp_errno_t failure = llhttp_execute(&reader->parser, head.at, head.len);
     if (failure != HPE_OK && failure != HPE_PAUSED) {
+        http1_note_method(head, request);
         return refuse_parse(reader, failure);
     }
     keep_head(reader, head, request);
@@ -169,19 +198,15 @@ static enum http1_result parse(struct http1 *reader, struct bytes head, struct r
 }
 
 /// The guard has passed the grammar, so what is left is a method that llhttp does not know, or a
-/// length or coding that it refuses.
+/// target that it refuses.
 static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure)
 {
     switch (failure) {
     case HPE_INVALID_METHOD:
+    case HPE_INVALID_CONSTANT: // a method of RTSP
         return refuse(reader, 501, "the method is not implemented (RFC 9110, 9.1)");
     case HPE_INVALID_URL:
         return refuse(reader, 400, "the request target is malformed (RFC 9112, 3.2)");
-    case HPE_INVALID_CONTENT_LENGTH:
-    case HPE_UNEXPECTED_CONTENT_LENGTH:
-        return refuse(reader, 400, "Content-Length is not one number (RFC 9112, 6.3)");
-    case HPE_INVALID_TRANSFER_ENCODING:
-        return refuse(reader, 400, "the final transfer coding must be chunked (RFC 9112, 6.3)");
     default:
         return refuse(reader, 400, "the request is malformed (RFC 9112, 2.2)");
     }
@@ -208,6 +233,15 @@ static int on_field_name(llhttp_t *parser, const char *at, size_t len)
     CHECK(reader->field_count < reader->field_capacity);
     *last = (struct request_field){.name = bytes_of(at, len)};
     reader->field_count++;
+    return 0;
+}
+
+/// Every field is an ordinary one to the parser, so that lengths and codings are judged in one
+/// place, here. Its own judgement refuses lists with empty members, which are legal (RFC 9110,
+/// section 5.6.1.2).
+static int on_field_name_complete(llhttp_t *parser)
+{
+    parser->header_state = 0;
     return 0;
 }
 
@@ -285,9 +319,13 @@ static enum http1_result check_meaning(struct http1 *reader, struct request *req
     }
     enum http1_result result = check_host(reader, request);
     if (result == HTTP1_DONE) {
+        result = check_scheme(reader, request);
+    }
+    if (result == HTTP1_DONE) {
         result = check_framing(reader, request);
     }
     if (result == HTTP1_DONE) {
+        adopt_authority(request);
         note_connection(request);
         result = check_expect(reader, request);
     }
@@ -305,8 +343,20 @@ static enum http1_result check_host(struct http1 *reader, const struct request *
         return request->minor_version == 0 ? HTTP1_DONE
                                            : refuse(reader, 400, "Host is missing (RFC 9112, 3.2)");
     }
-    return url_host_is_valid(host) ? HTTP1_DONE
-                                   : refuse(reader, 400, "Host is not a host (RFC 9112, 3.2)");
+    // A comma may stand in a name, but here it is what two Hosts look like once joined.
+    bool is_one = url_host_is_valid(host) && memchr(host.at, ',', host.len) == NULL;
+    return is_one ? HTTP1_DONE : refuse(reader, 400, "Host is not a host (RFC 9112, 3.2)");
+}
+
+/// A resource of https must not be served over a connection that is not secured.
+static enum http1_result check_scheme(struct http1 *reader, const struct request *request)
+{
+    struct bytes https = BYTES("https:");
+    struct bytes text = request->target_text;
+    bool is_https = request->target.form == TARGET_ABSOLUTE && text.len > https.len &&
+                    bytes_equal_nocase(bytes_of(text.at, https.len), https);
+    return is_https ? refuse(reader, 421, "https over a plain connection (RFC 9110, 7.4)")
+                    : HTTP1_DONE;
 }
 
 /// RFC 9112, section 6.3: which of the two lengths counts, and when neither can be trusted.
@@ -365,15 +415,33 @@ static enum http1_result check_codings(struct http1 *reader, struct request *req
 /// HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
 static enum http1_result check_expect(struct http1 *reader, struct request *request)
 {
-    struct bytes value;
-    if (request->minor_version == 0 || count_field(request, BYTES("expect"), &value) == 0) {
-        return HTTP1_DONE;
+    struct bytes member;
+    for (size_t i = 0; i < request->field_count && request->minor_version > 0; i++) {
+        struct request_field field = request_field_at(request, i);
+        if (!bytes_equal_nocase(field.name, BYTES("expect"))) {
+            continue;
+        }
+        while (headers_next_member(&field.value, &member)) {
+            if (!bytes_equal_nocase(member, BYTES("100-continue"))) {
+                return refuse(reader, 417, "only 100-continue can be expected (RFC 9110, 10.1.1)");
+            }
+            request->expects_continue = true;
+        }
     }
-    if (!bytes_equal_nocase(value, BYTES("100-continue"))) {
-        return refuse(reader, 417, "only 100-continue can be expected (RFC 9110, 10.1.1)");
-    }
-    request->expects_continue = true;
     return HTTP1_DONE;
+}
+
+/// The authority of an absolute target takes the place of Host (RFC 9112, section 3.2.2).
+static void adopt_authority(struct request *request)
+{
+    const char *head = (const char *)(request->_places + request->field_count);
+    struct bytes authority = request->target.authority;
+    for (size_t i = 0; i < request->field_count && request->target.form == TARGET_ABSOLUTE; i++) {
+        if (bytes_equal_nocase(request_field_at(request, i).name, BYTES("host"))) {
+            request->_places[i].value_at = (uint32_t)(authority.at - head);
+            request->_places[i].value_len = (uint32_t)authority.len;
+        }
+    }
 }
 
 /// RFC 9112, section 9.3.

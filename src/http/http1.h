@@ -12,7 +12,9 @@
 #include "base/limits.h"
 #include "http/request.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct http1;
 
@@ -31,14 +33,24 @@ void http1_restart(struct http1 *reader);
 /// Reads the head. `at` is the first byte of the head, of which the first `seen_len` bytes have
 /// been passed in before (unchanged since) and `len` are there in all. For HTTP1_DONE, `request` is
 /// filled in and `*taken` is the head's length; for HTTP1_MORE, `*taken` is `len` and the bytes
-/// must be kept.
+/// must be kept once the head has begun.
 MUST_USE enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, size_t len,
                                       struct request *request, size_t *taken);
+
+/// Whether the bytes of the head were more than empty lines, which begin no message.
+bool http1_has_begun(const struct http1 *reader);
+
+/// Sets the method of a request whose head is refused, for as much of it as was read: the answer to
+/// HEAD has no content, whatever it says (RFC 9110, section 9.3.2).
+void http1_note_method(struct bytes head, struct request *request);
 
 /// Reads the body of `request` into its `body`, whose ceiling is the limit (413 beyond). `*taken`
 /// of the bytes were consumed.
 MUST_USE enum http1_result http1_body(struct http1 *reader, struct bytes bytes,
                                       struct request *request, size_t *taken);
+
+/// Bytes that the peer has announced, of a chunk or of a sized body, and that have not come yet.
+uint64_t http1_body_left(const struct http1 *reader, const struct request *request);
 
 /// The status that answers what was refused, and a sentence that says why.
 int http1_status(const struct http1 *reader);

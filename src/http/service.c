@@ -7,6 +7,9 @@
 #include "net/transport.h"
 
 #include <time.h>
+#include <unistd.h>
+
+enum { SURPLUS_MIN = 32 }; // so many at once are told that they are too many, however low the bound
 
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
                   const struct service_events *events, void *user)
@@ -20,7 +23,7 @@ void service_init(struct service *service, struct loop *loop, const struct limit
         .next_number = 1,
     };
     list_init(&service->conns);
-    CHECK(uv_random(NULL, NULL, &service->seed, sizeof(service->seed), 0, NULL) == 0);
+    CHECK(getentropy(&service->seed, sizeof(service->seed)) == 0);
 }
 
 void service_deinit(struct service *service)
@@ -32,8 +35,8 @@ void service_deinit(struct service *service)
 
 void service_accept(struct service *service, struct transport *transport)
 {
-    if (service->is_draining ||
-        service->conn_count >= service->conns_max + service->conns_max / 10 + 1) {
+    size_t spare = service->conns_max / 10 > SURPLUS_MIN ? service->conns_max / 10 : SURPLUS_MIN;
+    if (service->is_draining || service->conn_count >= service->conns_max + spare) {
         transport_reset(transport);
         return;
     }

@@ -82,6 +82,11 @@ uint64_t loop_clock_ns(const struct loop *loop)
     return uv_hrtime() + loop->_advanced_ms * 1000000;
 }
 
+uint64_t loop_machine_ns(void)
+{
+    return uv_hrtime();
+}
+
 void loop_advance(struct loop *loop, uint64_t ms)
 {
     loop->_advanced_ms += ms;

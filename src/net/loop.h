@@ -75,6 +75,9 @@ uint64_t loop_now_ms(const struct loop *loop);
 /// Nanoseconds of the same clock, read now: for measuring, not for waiting.
 uint64_t loop_clock_ns(const struct loop *loop);
 
+/// Nanoseconds of the machine's monotonic clock, read now and never moved: what a CPU has spent.
+uint64_t loop_machine_ns(void);
+
 /// Moves the clock forward: for specs. Timers that become due fire in the next turn.
 void loop_advance(struct loop *loop, uint64_t ms);
 

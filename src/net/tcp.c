@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 /// What the kernel did not take, on its way out. Owned by libuv until `on_written`.
@@ -178,7 +179,7 @@ static size_t peer_name(const struct transport *transport, char *out, size_t siz
     int len = sizeof(address);
     out[0] = '\0';
     if (tcp->handle.type != UV_TCP) {
-        strncpy(out, "unix", size);
+        snprintf(out, size, "unix");
     } else if (uv_tcp_getpeername(&tcp->tcp, (struct sockaddr *)&address, &len) == 0) {
         (void)uv_ip_name((struct sockaddr *)&address, out, size);
     }

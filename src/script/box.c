@@ -2,9 +2,11 @@
 #include "script/box.h"
 
 #include "script/libs.h"
+#include "wire/url.h"
 
 #include <math.h>
 
+static bool is_duration(lua_Number seconds);
 static void make_class(lua_State *L, enum box_type type);
 static int l_index(lua_State *L);
 static int l_newindex(lua_State *L);
@@ -58,6 +60,14 @@ int box_push_failure(lua_State *L, const char *message, const char *code)
     return 3;
 }
 
+/// In a buffer of Lua's, so that nothing is lost when memory runs out.
+void box_push_decoded(lua_State *L, struct bytes text, bool plus_is_space)
+{
+    luaL_Buffer buffer;
+    char *room = luaL_buffinitsize(L, &buffer, text.len);
+    luaL_pushresultsize(&buffer, url_decode(text, plus_is_space, room));
+}
+
 struct bytes check_bytes(lua_State *L, int index)
 {
     size_t len = 0;
@@ -68,8 +78,22 @@ struct bytes check_bytes(lua_State *L, int index)
 uint64_t check_duration_ms(lua_State *L, int index)
 {
     lua_Number seconds = luaL_checknumber(L, index);
-    luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, index, "seconds between 0 and 1e9 expected");
+    luaL_argcheck(L, is_duration(seconds), index, "seconds between 0 and 1e9 expected");
     return (uint64_t)ceil(seconds * 1000);
+}
+
+uint64_t check_duration_option_ms(lua_State *L, int index, const char *name)
+{
+    if (lua_type(L, -1) != LUA_TNUMBER || !is_duration(lua_tonumber(L, -1))) {
+        luaL_argerror(L, index,
+                      lua_pushfstring(L, "%s: seconds between 0 and 1e9 expected", name));
+    }
+    return (uint64_t)ceil(lua_tonumber(L, -1) * 1000);
+}
+
+static bool is_duration(lua_Number seconds)
+{
+    return seconds >= 0 && seconds <= 1e9; // false for NaN
 }
 
 void check_options(lua_State *L, int index, const char *const *names)

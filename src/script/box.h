@@ -46,11 +46,17 @@ int box_push_closed(lua_State *L);
 /// Pushes `nil`, the message and the code; returns 3.
 int box_push_failure(lua_State *L, const char *message, const char *code);
 
+/// Pushes `text` percent-decoded (see `url_decode`).
+void box_push_decoded(lua_State *L, struct bytes text, bool plus_is_space);
+
 /// Bytes of the string or number at `index`; raises otherwise. Valid until the C function returns.
 struct bytes check_bytes(lua_State *L, int index);
 
 /// A duration in seconds at `index` as milliseconds, at least 0; raises when it is not one.
 uint64_t check_duration_ms(lua_State *L, int index);
+
+/// The same for the value on top of the stack, which is the option `name` of the argument `index`.
+uint64_t check_duration_option_ms(lua_State *L, int index, const char *name);
 
 /// Raises unless every key of the option table at `index` (or nil, none) is among `names`, which
 /// ends with NULL.

@@ -47,14 +47,18 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
 /// Before Lua 5.4.6 the same function had another name.
 void call_close(struct generation *generation, lua_State *coroutine)
 {
+    // A coroutine that failed passes its own error on: that one has been told.
+    bool has_failed = lua_status(coroutine) > LUA_YIELD;
+    const void *told = has_failed ? lua_topointer(coroutine, -1) : NULL;
     begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
 #if LUA_VERSION_RELEASE_NUM >= 50406
     int status = lua_closethread(coroutine, NULL);
 #else
     int status = lua_resetthread(coroutine);
 #endif
+    bool is_told = has_failed && status != LUA_OK && lua_topointer(coroutine, -1) == told;
     enum call_outcome outcome = end_run(generation, coroutine, status);
-    if (outcome != CALL_DONE) {
+    if (outcome == CALL_TIMED_OUT || (outcome != CALL_DONE && !is_told)) {
         LOG(LOG_ERROR, "a closing variable failed",
             log_string("error", lua_tostring(coroutine, -1)));
     }
@@ -82,7 +86,7 @@ static void on_guard(lua_State *L, lua_Debug *record)
 {
     (void)record;
     struct generation *generation = generation_of(L);
-    uint64_t now_ns = uv_hrtime();
+    uint64_t now_ns = loop_machine_ns();
     if (!generation->is_struck && now_ns - generation->run_started_ns < generation->run_limit_ns) {
         return;
     }
@@ -99,7 +103,7 @@ static void begin_run(struct generation *generation, uint64_t limit_ns)
 {
     generation->is_struck = false;
     generation->is_capped = true;
-    generation->run_started_ns = uv_hrtime();
+    generation->run_started_ns = loop_machine_ns();
     generation->run_limit_ns = limit_ns;
 }
 

@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static void report(const struct task *task, struct bytes message);
+static void report(const struct visit *visit, struct bytes message);
 static void answer(struct visit *visit, struct bytes message);
 static void start_error_handler(struct visit *visit, struct bytes message);
 static void send_plain(struct visit *visit, struct bytes message);
@@ -19,7 +19,7 @@ static struct bytes without_traceback(struct bytes message);
 void failure_handle(struct task *task, struct bytes message)
 {
     struct visit *visit = task->visit;
-    report(task, message);
+    report(visit, message);
     if (visit == NULL || visit->exchange == NULL || visit->exchange->is_doomed) {
         return;
     }
@@ -32,15 +32,13 @@ void failure_handle(struct task *task, struct bytes message)
 void failure_unanswered(struct visit *visit)
 {
     struct bytes message = BYTES("the handler returned without an answer");
-    LOG(LOG_ERROR, "script error", log_bytes("error", message),
-        log_bytes("target", visit->exchange->request.target_text));
+    report(visit, message);
     send_plain(visit, message);
 }
 
-static void report(const struct task *task, struct bytes message)
+static void report(const struct visit *visit, struct bytes message)
 {
     char id[EXCHANGE_ID_LEN_MAX];
-    const struct visit *visit = task->visit;
     if (visit == NULL || visit->exchange == NULL) {
         LOG(LOG_ERROR, "script error", log_bytes("error", message));
         return;

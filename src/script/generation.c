@@ -80,6 +80,10 @@ int generation_complete(struct generation *generation, char **why)
     lua_getfield(L, -1, "complete");
     enum call_outcome outcome = call_main(generation, 0, 0);
     int result = finish_call(generation, outcome, why);
+    char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
+    if (traceback != NULL) {
+        *traceback = '\0'; // it has no line of a script, and the message has
+    }
     lua_settop(L, 0);
     generation->is_loading = false;
     return result;
@@ -187,8 +191,13 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
     }
     size_t len = 0;
     const char *text = luaL_tolstring(L, -1, &len);
+    const char *traceback = strstr(text, "\nstack traceback:");
+    if (traceback != NULL && !generation->options.is_dev) {
+        len = (size_t)(traceback - text); // one line says it; --dev says more
+    }
     *why = mem_alloc(len + 1);
-    memcpy(*why, text, len + 1);
+    memcpy(*why, text, len);
+    (*why)[len] = '\0';
     lua_settop(L, 0);
     return -1;
 }

@@ -23,7 +23,6 @@ static const struct request *check_request(lua_State *L);
 static int push_bytes(lua_State *L, struct bytes bytes);
 static int push_made(lua_State *L, const char *name, make_fn make);
 static void push_params(lua_State *L, const struct route_match *match);
-static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space);
 static void make_query(lua_State *L, const struct request *request);
 static void make_headers(lua_State *L, const struct request *request);
 static void make_cookies(lua_State *L, const struct request *request);
@@ -135,25 +134,9 @@ static void push_params(lua_State *L, const struct route_match *match)
     lua_createtable(L, 0, (int)match->param_count);
     for (size_t i = 0; i < match->param_count; i++) {
         push_bytes(L, match->params[i].name);
-        push_decoded(L, match->params[i].value, false);
+        box_push_decoded(L, match->params[i].value, false);
         lua_rawset(L, -3);
     }
-}
-
-/// Decoding never makes a text longer, and what is encoded came within the head's limits.
-static void push_decoded(lua_State *L, struct bytes text, bool plus_is_space)
-{
-    bool is_plain = memchr(text.at, '%', text.len) == NULL &&
-                    (!plus_is_space || memchr(text.at, '+', text.len) == NULL);
-    if (is_plain) {
-        push_bytes(L, text);
-        return;
-    }
-    struct buf decoded;
-    buf_init(&decoded, text.len);
-    CHECK(url_decode(text, plus_is_space, &decoded));
-    push_bytes(L, buf_bytes(&decoded));
-    buf_reset(&decoded);
 }
 
 static void make_params(lua_State *L, const struct request *request)
@@ -170,8 +153,8 @@ static void make_query(lua_State *L, const struct request *request)
     struct bytes value;
     lua_newtable(L);
     while (url_next_pair(&rest, &name, &value)) {
-        push_decoded(L, name, true);
-        push_decoded(L, value, true);
+        box_push_decoded(L, name, true);
+        box_push_decoded(L, value, true);
         lua_rawset(L, -3);
     }
 }
@@ -280,7 +263,7 @@ static void make_last_event_id(lua_State *L, const struct request *request)
     }
     while (url_next_pair(&rest, &name, &id)) {
         if (bytes_equal(name, BYTES("last_event_id"))) {
-            push_decoded(L, id, true);
+            box_push_decoded(L, id, true);
             return;
         }
     }
@@ -322,9 +305,9 @@ static int l_query_values(lua_State *L)
     lua_settop(L, 2);
     lua_newtable(L); // [box, wanted, values]
     while (url_next_pair(&rest, &name, &value)) {
-        push_decoded(L, name, true);
+        box_push_decoded(L, name, true);
         if (lua_rawequal(L, -1, 2)) {
-            push_decoded(L, value, true);
+            box_push_decoded(L, value, true);
             lua_rawseti(L, 3, ++count);
         }
         lua_settop(L, 3);

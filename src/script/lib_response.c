@@ -7,7 +7,7 @@
 #include "script/task.h"
 #include "script/visit.h"
 
-#include <uv.h>
+#include <errno.h>
 
 static struct visit *check_visit(lua_State *L);
 static bool is_closed(const struct visit *visit);
@@ -123,7 +123,8 @@ static int l_header(lua_State *L)
     if (lua_gettop(L) == 2) {
         struct bytes value;
         if (is_closed(visit) || !response_field(&visit->exchange->response, name, &value)) {
-            return 0;
+            lua_pushnil(L);
+            return 1;
         }
         lua_pushlstring(L, value.at, value.len);
         return 1;
@@ -265,9 +266,9 @@ static int write_piece(lua_State *L, struct visit *visit, struct bytes piece)
         IGNORE(exchange_begin(exchange)); // it is fresh
     }
     int failure = exchange_write(exchange, piece);
-    if (failure == UV_ENOBUFS && exchange_pending_bytes(exchange) > 0) {
+    if (failure == -ENOBUFS && exchange_pending_bytes(exchange) > 0) {
         exchange_abort(exchange, EXCHANGE_SLOW);
-    } else if (failure == UV_ENOBUFS) {
+    } else if (failure == -ENOBUFS) {
         return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
     }
     if (failure == 0 && exchange_is_over(exchange) && task_can_park(L)) {
@@ -291,7 +292,7 @@ static int l_finish(lua_State *L)
         return push_result(L, exchange_send(visit->exchange, piece));
     }
     int failure = exchange_write(visit->exchange, piece);
-    if (failure == UV_ENOBUFS) {
+    if (failure == -ENOBUFS) {
         return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
     }
     return push_result(L, failure == 0 ? exchange_finish(visit->exchange) : failure);

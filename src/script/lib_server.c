@@ -11,8 +11,8 @@
 static struct generation *check_loading(lua_State *L);
 static char *copy(struct bytes text);
 static void read_options(lua_State *L, struct route *route);
-static int raise_refusal(lua_State *L, struct route *route, int refusal, const struct route *taken,
-                         const char *why);
+static int raise_refusal(lua_State *L, struct route *route, int refusal,
+                         const struct route_problem *problem);
 static int l_is_loading(lua_State *L);
 static int l_route(lua_State *L);
 static int l_fallback(lua_State *L);
@@ -73,10 +73,9 @@ static int l_route(lua_State *L)
     route->pattern = copy(pattern);
     route->source = copy(source);
     list_append(&generation->route_list, &route->node);
-    void *taken = NULL;
-    const char *why = "";
-    int refusal = route_add(generation->routes, method, pattern, route, &taken, &why);
-    return refusal == 0 ? 0 : raise_refusal(L, route, refusal, taken, why);
+    struct route_problem problem = {0};
+    int refusal = route_add(generation->routes, method, pattern, route, &problem);
+    return refusal == 0 ? 0 : raise_refusal(L, route, refusal, &problem);
 }
 
 static char *copy(struct bytes text)
@@ -111,14 +110,15 @@ static void read_options(lua_State *L, struct route *route)
 }
 
 /// The message has the place of the route in front, which is not where this is called.
-static int raise_refusal(lua_State *L, struct route *route, int refusal, const struct route *taken,
-                         const char *why)
+static int raise_refusal(lua_State *L, struct route *route, int refusal,
+                         const struct route_problem *problem)
 {
     if (refusal == ROUTE_DOUBLE) {
         lua_pushfstring(L, "%s: the route %s %s is already declared at %s", route->source,
-                        route->method, route->pattern, taken->source);
+                        route->method, route->pattern,
+                        ((const struct route *)problem->taken)->source);
     } else {
-        lua_pushfstring(L, "%s: bad pattern '%s': %s", route->source, route->pattern, why);
+        lua_pushfstring(L, "%s: bad pattern '%s': %s", route->source, route->pattern, problem->why);
     }
     return lua_error(L);
 }
@@ -154,7 +154,9 @@ static int l_listen(lua_State *L)
                   "an address of at most 107 characters expected");
     memcpy(address.text, text.at, text.len);
     for (size_t i = 0; i < generation->address_count; i++) {
-        if (memcmp(&generation->addresses[i], &address, sizeof(address)) == 0) {
+        const struct address *known = &generation->addresses[i];
+        if (strcmp(known->text, address.text) == 0 && known->port == address.port &&
+            known->is_unix == address.is_unix) {
             return 0;
         }
     }

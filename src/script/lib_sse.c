@@ -6,7 +6,7 @@
 #include "script/task.h"
 #include "script/visit.h"
 
-#include <uv.h>
+#include <errno.h>
 
 /// The user values of an sse box. Its memory is one pointer, to the visit.
 enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
@@ -18,11 +18,11 @@ static struct stream_options default_options(const struct visit *visit);
 static void read_options(lua_State *L, struct stream_options *options);
 static struct bytes check_data(lua_State *L, int index);
 static struct sse_event check_arguments(lua_State *L);
+static void check_names(lua_State *L, const struct sse_event *event);
 static bool has_event_field(lua_State *L);
 static struct sse_event check_table(lua_State *L);
 static void check_fields(lua_State *L);
 static struct bytes check_text_field(lua_State *L, const char *name, bool *is_there);
-static uint64_t check_retry_ms(lua_State *L, int index);
 static int push_result(lua_State *L, struct visit *visit, int failure);
 static int l_open(lua_State *L);
 static int l_send(lua_State *L);
@@ -114,13 +114,13 @@ static void read_options(lua_State *L, struct stream_options *options)
     lua_settop(L, 2);
     if (opt_field(L, 2, "retry") != LUA_TNIL) {
         options->has_retry = true;
-        options->retry_ms = check_duration_ms(L, 3);
+        options->retry_ms = check_duration_option_ms(L, 2, "retry");
     }
     int type = opt_field(L, 2, "heartbeat");
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, 4)) {
         options->heartbeat_ms = 0;
     } else if (type != LUA_TNIL) {
-        options->heartbeat_ms = check_duration_ms(L, 4);
+        options->heartbeat_ms = check_duration_option_ms(L, 2, "heartbeat");
     }
 }
 
@@ -130,18 +130,27 @@ static int l_send(lua_State *L)
 {
     struct visit *visit = check_visit(L);
     struct sse_event event = check_arguments(L);
+    check_names(L, &event);
     if (!ensure_open(L, visit)) {
         return box_push_closed(L);
     }
-    int failure = stream_send(visit->stream, &event);
-    if (failure == SSE_BAD_ID) {
-        return luaL_argerror(L, 2, "an event id has no line break and no NUL");
+    return push_result(L, visit, stream_send(visit->stream, &event));
+}
+
+/// Before the stream opens by itself: a mistake in the first event is still answered with a 500.
+static void check_names(lua_State *L, const struct sse_event *event)
+{
+    int count = lua_gettop(L);
+    switch (sse_check_event(event)) {
+    case SSE_BAD_ID:
+        luaL_argerror(L, 2, "an event id has no line break and no NUL");
+        return;
+    case SSE_BAD_EVENT:
+        luaL_argerror(L, count == 4 ? 3 : 2, "an event name has no line break and no NUL");
+        return;
+    default:
+        return;
     }
-    if (failure == SSE_BAD_EVENT) {
-        return luaL_argerror(L, lua_gettop(L) == 4 ? 3 : 2,
-                             "an event name has no line break and no NUL");
-    }
-    return push_result(L, visit, failure);
 }
 
 /// By the number of arguments, never by their truth: "", 0 and false are data.
@@ -186,7 +195,7 @@ static struct sse_event check_table(lua_State *L)
     event.event = check_text_field(L, "event", &event.has_event);
     if (lua_getfield(L, 2, "retry") != LUA_TNIL) {
         event.has_retry = true;
-        event.retry_ms = check_retry_ms(L, -1);
+        event.retry_ms = check_duration_option_ms(L, 2, "retry");
     }
     if (lua_getfield(L, 2, "data") == LUA_TNIL) {
         event.has_data = false;
@@ -250,11 +259,6 @@ static struct bytes check_data(lua_State *L, int index)
     }
 }
 
-static uint64_t check_retry_ms(lua_State *L, int index)
-{
-    return check_duration_ms(L, lua_absindex(L, index));
-}
-
 static bool ensure_open(lua_State *L, struct visit *visit)
 {
     if (visit->exchange == NULL || visit->exchange->is_doomed) {
@@ -272,7 +276,7 @@ static bool ensure_open(lua_State *L, struct visit *visit)
 
 static int push_result(lua_State *L, struct visit *visit, int failure)
 {
-    if (failure == UV_EMSGSIZE) {
+    if (failure == -EMSGSIZE) {
         return box_push_failure(L, "the event is larger than stream_max_bytes", "EMSGSIZE");
     }
     if (failure != 0) {
@@ -298,7 +302,7 @@ static int l_comment(lua_State *L)
 static int l_retry(lua_State *L)
 {
     struct visit *visit = check_visit(L);
-    uint64_t retry_ms = check_retry_ms(L, 2);
+    uint64_t retry_ms = check_duration_ms(L, 2);
     return ensure_open(L, visit) ? push_result(L, visit, stream_retry(visit->stream, retry_ms))
                                  : box_push_closed(L);
 }

@@ -118,19 +118,21 @@ static void tie(struct timer_box *box, struct visit *visit)
 }
 
 /// The next turn is counted from when this one was due, not from now, so an interval does not
-/// drift; turns that were missed altogether are skipped.
+/// drift; turns that were missed altogether are skipped. A timer that fires once is unanchored here,
+/// and making the task may collect it.
 static void on_fired(struct timer *timer)
 {
     struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);
     lua_State *L = box->generation->L;
     struct visit *visit = box->visit;
     bool is_busy = box->task != NULL;
+    bool is_repeating = box->interval_ms > 0;
     if (!is_busy) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref);
         lua_getiuservalue(L, -1, SLOT_FN);
         lua_remove(L, -2);
     }
-    if (box->interval_ms == 0) {
+    if (!is_repeating) {
         stop(box);
     } else {
         uint64_t now_ms = loop_now_ms(box->generation->options.loop);
@@ -142,7 +144,7 @@ static void on_fired(struct timer *timer)
         return;
     }
     struct task *task = task_new(L, 0, visit);
-    if (box->interval_ms > 0) {
+    if (is_repeating) {
         box->task = task;
         task->on_ended = on_task_ended;
         task->ended_arg = box;

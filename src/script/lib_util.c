@@ -10,7 +10,6 @@ static int l_now(lua_State *L);
 static int l_clock(lua_State *L);
 static int l_version(lua_State *L);
 static int l_form(lua_State *L);
-static void push_decoded(lua_State *L, struct bytes text);
 static int l_advance(lua_State *L);
 
 const luaL_Reg lib_util_functions[] = {
@@ -50,21 +49,11 @@ static int l_form(lua_State *L)
     lua_settop(L, 1);
     lua_newtable(L);
     while (url_next_pair(&rest, &name, &value)) {
-        push_decoded(L, name);
-        push_decoded(L, value);
+        box_push_decoded(L, name, true);
+        box_push_decoded(L, value, true);
         lua_rawset(L, 2);
     }
     return 1;
-}
-
-static void push_decoded(lua_State *L, struct bytes text)
-{
-    struct buf decoded;
-    buf_init(&decoded, text.len);
-    CHECK(url_decode(text, true, &decoded)); // never longer than the text
-    struct bytes bytes = buf_bytes(&decoded);
-    lua_pushlstring(L, bytes.at, bytes.len);
-    buf_reset(&decoded);
 }
 
 /// advance(seconds): moves the engine's clock forward.

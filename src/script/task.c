@@ -11,13 +11,14 @@
 #include <lauxlib.h>
 
 static void take_thread(struct task *task);
-static void give_thread_back(struct task *task);
+static void give_thread_back(struct task *task, bool is_clean);
 static void run(struct task *task);
 static void unpark(struct task *task);
 static void make_ready(struct task *task);
 static void end(struct task *task, enum call_outcome outcome);
 static void report(struct task *task, const char *text);
 static void release(struct task *task);
+static void close_inner(struct task *task);
 
 struct task *task_new(lua_State *L, int argument_count, struct visit *visit)
 {
@@ -101,7 +102,8 @@ void tasks_run_ready(struct loop_job *job)
     }
 }
 
-/// A coroutine that ended well is clean and can carry the next task.
+/// Only a coroutine that ended well carries another task: an error that was raised inside the guard's
+/// hook leaves hooks disabled in its coroutine for ever.
 static void take_thread(struct task *task)
 {
     struct generation *generation = task->generation;
@@ -117,10 +119,10 @@ static void take_thread(struct task *task)
     task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-static void give_thread_back(struct task *task)
+static void give_thread_back(struct task *task, bool is_clean)
 {
     struct generation *generation = task->generation;
-    if (generation->kept_thread_count < THREADS_KEPT_MAX) {
+    if (is_clean && generation->kept_thread_count < THREADS_KEPT_MAX) {
         generation->kept_threads[generation->kept_thread_count++] = task->thread_ref;
     } else {
         luaL_unref(generation->L, LUA_REGISTRYINDEX, task->thread_ref);
@@ -149,7 +151,8 @@ static void end(struct task *task, enum call_outcome outcome)
         break;
     case CALL_PARKED:
         if (!task->is_cancelled) {
-            report(task, "coroutine.yield outside a coroutine: nothing would resume it");
+            luaL_traceback(task->L, task->L, "coroutine.yield outside a coroutine of the script", 0);
+            report(task, lua_tostring(task->L, -1));
         }
         break;
     case CALL_FAILED:
@@ -198,12 +201,31 @@ static void release(struct task *task)
     if (task->on_ended != NULL) {
         task->on_ended(task, task->ended_arg);
     }
-    if (lua_status(task->L) != LUA_OK || lua_gettop(task->L) > 0) {
+    if (task->state != TASK_RUNNING) {
+        close_inner(task);
+    }
+    bool is_clean = lua_status(task->L) == LUA_OK && lua_gettop(task->L) == 0;
+    if (!is_clean) {
         call_close(task->generation, task->L);
     }
-    give_thread_back(task);
+    give_thread_back(task, is_clean);
     if (visit != NULL) {
         visit_task_ended(visit, task);
     }
     mem_free(task);
+}
+
+/// Coroutines of the script through which the task waits are closed from the innermost out, as an
+/// error there would. Each is at index 1 of the one that resumed it (see lib_coroutine.c).
+static void close_inner(struct task *task)
+{
+    while (task->waiting != task->L) {
+        lua_State *outer = task->L;
+        while (lua_tothread(outer, 1) != task->waiting) {
+            outer = lua_tothread(outer, 1);
+            CHECK(outer != NULL);
+        }
+        call_close(task->generation, task->waiting);
+        task->waiting = outer;
+    }
 }

@@ -88,6 +88,9 @@ int visit_open_stream(struct visit *visit, const struct stream_options *options)
         return failure;
     }
     visit->was_stream = true;
+    if (visit->has_peer_ended) {
+        stream_probe(visit->stream);
+    }
     return 0;
 }
 
@@ -141,6 +144,7 @@ static void on_drained(struct exchange *exchange)
 static void on_peer_ended(struct exchange *exchange)
 {
     struct visit *visit = exchange->holder;
+    visit->has_peer_ended = true;
     if (visit->stream != NULL) {
         stream_probe(visit->stream);
     }

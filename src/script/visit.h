@@ -27,7 +27,7 @@ struct task;
 /// The user values of a response box.
 enum visit_slot {
     VISIT_REQUEST = 1, // the request box
-    VISIT_STREAM, // the sse box, once it was asked for; false when the client does not accept one
+    VISIT_STREAM, // the sse box, once it was asked for; nil before, and when none is accepted
     VISIT_LISTENERS, // see listeners.h
     VISIT_SLOT_COUNT = VISIT_LISTENERS,
 };
@@ -46,6 +46,7 @@ struct visit {
     bool has_listeners;  // somebody asked to be told of something
     bool is_failing;     // the error handler has its turn
     bool was_stream;     // an event stream was opened
+    bool has_peer_ended; // the peer has closed its sending side
 };
 
 /// Makes the visit for a complete request and runs the route's handler, or the fallback. *Calls

@@ -4,6 +4,7 @@
 #include "net/listener.h"
 #include "script/generation.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,27 +39,27 @@ void report_listen_failure(const struct address *address, int failure)
 {
     if (address->is_unix) {
         fprintf(stderr, "lunesse: cannot listen on unix:%s: %s%s\n", address->text,
-                uv_strerror(failure), advice(address, failure));
+                strerror(-failure), advice(address, failure));
     } else {
         fprintf(stderr, "lunesse: cannot listen on %s port %u: %s%s\n", address->text,
-                address->port, uv_strerror(failure), advice(address, failure));
+                address->port, strerror(-failure), advice(address, failure));
     }
 }
 
 static const char *advice(const struct address *address, int failure)
 {
     switch (failure) {
-    case UV_EADDRINUSE:
+    case -EADDRINUSE:
         return address->is_unix ? "; stop the other program or choose another path with --unix"
                                 : "; stop the other program or choose another port with --port";
-    case UV_EACCES:
+    case -EACCES:
         return address->is_unix ? "; the folder must be writable"
                                 : "; ports below 1024 need privileges: choose another with --port";
-    case UV_EADDRNOTAVAIL:
+    case -EADDRNOTAVAIL:
         return "; this machine has no such address: choose another with --host";
-    case UV_EINVAL:
+    case -EINVAL:
         return "; an IPv4 or IPv6 address is expected: choose one with --host";
-    case UV_EEXIST:
+    case -EEXIST:
         return "; this file is not a socket: choose another path with --unix";
     default:
         return "";

@@ -12,7 +12,7 @@ struct scripts {
     size_t count;
 };
 
-/// Finds the scripts. Returns 0, or a negative UV_ code (UV_ENOENT, UV_EACCES, ...); a folder
+/// Finds the scripts. Returns 0, or a negative errno code (-ENOENT, -EACCES, ...); a folder
 /// without *.lua files gives 0 and no paths.
 MUST_USE int scripts_find(struct scripts *scripts, const char *path);
 

@@ -15,6 +15,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 enum {
@@ -90,7 +91,7 @@ static int load(struct server *server)
     server->dispatch.generation = server->generation;
     int failure = scripts_find(&scripts, config->script);
     if (failure != 0) {
-        fprintf(stderr, "lunesse: cannot read %s: %s\n", config->script, uv_strerror(failure));
+        fprintf(stderr, "lunesse: cannot read %s: %s\n", config->script, strerror(-failure));
         return 1;
     }
     int result = load_scripts(server, &scripts);

@@ -4,7 +4,7 @@
 #include "http/conn.h"
 #include "http/exchange.h"
 
-#include <uv.h>
+#include <errno.h>
 
 enum {
     PROBE_FIRST_MS = 10,
@@ -15,6 +15,7 @@ enum {
 static int settle(struct stream *stream, size_t len_before, int refusal);
 static int check_room(struct stream *stream, size_t size);
 static void on_timer(struct timer *timer);
+static void begin_probe(struct stream *stream);
 static void look_at_peer(struct stream *stream);
 static void send_heartbeat(struct stream *stream);
 static void arm_heartbeat(struct stream *stream);
@@ -25,9 +26,10 @@ int stream_open(struct stream *stream, struct exchange *exchange,
     *stream = (struct stream){.exchange = exchange, ._heartbeat_ms = options->heartbeat_ms};
     timer_init(&stream->_timer, conn_loop(exchange->conn), on_timer);
     if (exchange->response.state != RESPONSE_FRESH) {
-        return UV_EALREADY;
+        return -EALREADY;
     }
     exchange->response.is_stream = true;
+    exchange->response.status = 200; // before the framing is chosen: 204 would have none
     int failure = exchange_begin(exchange);
     if (failure != 0) {
         return failure;
@@ -49,7 +51,7 @@ void stream_deinit(struct stream *stream)
 
 int stream_send(struct stream *stream, const struct sse_event *event)
 {
-    int failure = check_room(stream, event->data.len);
+    int failure = check_room(stream, event->id.len + event->event.len + event->data.len);
     if (failure != 0) {
         return failure;
     }
@@ -97,9 +99,9 @@ void stream_probe(struct stream *stream)
     if (!stream->is_open) {
         return;
     }
-    stream->_probe_ms = PROBE_FIRST_MS;
+    stream->_has_peer_ended = true;
+    begin_probe(stream);
     IGNORE(stream_comment(stream, BYTES(""))); // a peer that is gone answers it with a reset
-    timer_arm(&stream->_timer, stream->_probe_ms);
 }
 
 static int settle(struct stream *stream, size_t len_before, int refusal)
@@ -108,7 +110,12 @@ static int settle(struct stream *stream, size_t len_before, int refusal)
         return refusal;
     }
     exchange_wrote(stream->exchange, buf_len(exchange_output(stream->exchange)) - len_before);
-    if (stream->_probe_ms == 0) {
+    if (stream->_probe_ms != 0) {
+        return 0;
+    }
+    if (stream->_has_peer_ended) {
+        begin_probe(stream);
+    } else {
         arm_heartbeat(stream);
     }
     return 0;
@@ -118,15 +125,15 @@ static int settle(struct stream *stream, size_t len_before, int refusal)
 static int check_room(struct stream *stream, size_t size)
 {
     if (!stream->is_open || stream->exchange->is_doomed) {
-        return UV_ECANCELED;
+        return -ECANCELED;
     }
     uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
     if (size > bytes_max) {
-        return UV_EMSGSIZE;
+        return -EMSGSIZE;
     }
     if (exchange_pending_bytes(stream->exchange) + size > bytes_max) {
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
-        return UV_ENOBUFS;
+        return -ENOBUFS;
     }
     return 0;
 }
@@ -139,6 +146,12 @@ static void on_timer(struct timer *timer)
     } else {
         send_heartbeat(stream);
     }
+}
+
+static void begin_probe(struct stream *stream)
+{
+    stream->_probe_ms = PROBE_FIRST_MS;
+    timer_arm(&stream->_timer, stream->_probe_ms);
 }
 
 static void look_at_peer(struct stream *stream)

@@ -27,6 +27,7 @@ struct stream {
     uint64_t _heartbeat_ms; // 0: none
     uint64_t _probe_ms;     // pause before the next look; 0: not probing
     bool is_open;
+    bool _has_peer_ended; // its sending side is closed: each writing is followed by a look
 };
 
 struct stream_options {
@@ -36,7 +37,7 @@ struct stream_options {
 };
 
 /// Opens the stream: status 200, the event-stream head, a comment and, if asked for, a `retry:`.
-/// Returns 0, or UV_EALREADY when the exchange has sent a head, or UV_ECANCELED when it is doomed;
+/// Returns 0, or -EALREADY when the exchange has sent a head, or -ECANCELED when it is doomed;
 /// then the stream is not open, but may be deinited.
 MUST_USE int stream_open(struct stream *stream, struct exchange *exchange,
                          const struct stream_options *options);
@@ -44,8 +45,8 @@ MUST_USE int stream_open(struct stream *stream, struct exchange *exchange,
 /// Stops the timer. The exchange may be gone.
 void stream_deinit(struct stream *stream);
 
-/// Sends one event. Returns 0; SSE_BAD_ID or SSE_BAD_EVENT; UV_ECANCELED when the stream is not
-/// open or the peer left; UV_EMSGSIZE when the event alone is over `stream_max_bytes`; UV_ENOBUFS
+/// Sends one event. Returns 0; SSE_BAD_ID or SSE_BAD_EVENT; -ECANCELED when the stream is not
+/// open or the peer left; -EMSGSIZE when the event alone is over `stream_max_bytes`; -ENOBUFS
 /// when the queue would pass it: the stream is then being reset as slow.
 MUST_USE int stream_send(struct stream *stream, const struct sse_event *event);
 
@@ -58,5 +59,6 @@ MUST_USE int stream_retry(struct stream *stream, uint64_t retry_ms);
 /// Ends the stream properly: what was sent is flushed, the response ends. Idempotent.
 void stream_end(struct stream *stream);
 
-/// The peer has closed its sending side: find out whether it has left altogether.
+/// The peer has closed its sending side: find out whether it has left altogether, now and, as it may
+/// leave any time without another word, after whatever is sent later.
 void stream_probe(struct stream *stream);

@@ -49,6 +49,9 @@ struct head_guard {
 
 void head_guard_init(struct head_guard *guard);
 
+/// Whether anything but empty lines was seen: they may stand between messages and begin none.
+bool head_guard_has_begun(const struct head_guard *guard);
+
 /// The same for a trailer section: it starts behind the request line and changes no byte.
 void head_guard_init_trailers(struct head_guard *guard);
 

@@ -66,6 +66,11 @@ void head_guard_init(struct head_guard *guard)
     *guard = (struct head_guard){._state = HEAD_START};
 }
 
+bool head_guard_has_begun(const struct head_guard *guard)
+{
+    return guard->_state > HEAD_START_LF;
+}
+
 void head_guard_init_trailers(struct head_guard *guard)
 {
     *guard = (struct head_guard){._state = HEAD_FIELD, ._keeps_tabs = true};
@@ -338,14 +343,10 @@ static enum guard_result refuse(struct scan *scan, const char *why)
     return GUARD_BAD;
 }
 
-/// The verdict when the next byte, which is there, would pass `head_bytes`. The target's own bound
-/// goes first where one byte passes both.
+/// The verdict when the next byte, which is there, would pass `head_bytes`. A target that is not
+/// complete by then is itself too long (RFC 9112, section 3).
 static enum guard_result over_head_bytes(const struct scan *scan)
 {
-    const struct head_guard *guard = scan->guard;
-    bool is_target = guard->_state == HEAD_TARGET && octet_is(*scan->at, OCTET_VCHAR);
-    if (is_target && guard->target_len == scan->limits->target_bytes) {
-        return GUARD_TARGET_TOO_LONG;
-    }
-    return GUARD_HEAD_TOO_LARGE;
+    bool is_target = scan->guard->_state == HEAD_TARGET && octet_is(*scan->at, OCTET_VCHAR);
+    return is_target ? GUARD_TARGET_TOO_LONG : GUARD_HEAD_TOO_LARGE;
 }

@@ -75,22 +75,20 @@ void route_table_free(struct route_table *table)
 }
 
 int route_add(struct route_table *table, struct bytes method, struct bytes pattern, void *target,
-              void **taken, const char **why)
+              struct route_problem *problem)
 {
     CHECK(target != NULL);
     CHECK(method.len > 0);
     struct entry parsed = {.target = target};
     const char *error = parse_names(pattern, &parsed);
     if (error != NULL) {
-        if (why != NULL) {
-            *why = error;
-        }
+        problem->why = error;
         return ROUTE_BAD_PATTERN;
     }
     struct node *node = place_pattern(&table->root, pattern);
     const struct entry *other = entry_for(node, method);
     if (other != NULL) {
-        *taken = other->target;
+        problem->taken = other->target;
         return ROUTE_DOUBLE;
     }
     size_t size = (node->entry_count + 1) * sizeof(struct entry *);

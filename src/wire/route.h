@@ -44,15 +44,21 @@ enum route_refusal {
     ROUTE_DOUBLE = -2,      // this method and an equal pattern (names aside) are taken; see `taken`
 };
 
+/// What stands in the way of a registration.
+struct route_problem {
+    void *taken;
+    const char *why;
+};
+
 struct route_table *route_table_new(void);
 void route_table_free(struct route_table *table);
 
 /// Registers `target` (not NULL) for `method` and `pattern`; both are copied. Method "*" stands for
 /// any method; a named method wins over it. Returns 0 or a `route_refusal`; with ROUTE_DOUBLE,
-/// `*taken` is what stands there. `*why` (may be NULL) is set to a sentence, lower case, for
-/// ROUTE_BAD_PATTERN.
+/// `problem->taken` is what stands there; with ROUTE_BAD_PATTERN, `problem->why` is a sentence, lower
+/// case.
 MUST_USE int route_add(struct route_table *table, struct bytes method, struct bytes pattern,
-                       void *target, void **taken, const char **why);
+                       void *target, struct route_problem *problem);
 
 /// Looks up a path that `url_split_target` accepted. HEAD falls back to GET when nothing is
 /// registered for HEAD itself.

@@ -28,7 +28,6 @@ enum { DECIMAL_MAX = 20 };
 
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 
-static int check_names(const struct sse_event *event);
 static bool is_one_line(struct bytes text);
 static int encode(struct buf *out, const struct field *fields, size_t count, bool has_end,
                   bool chunked);
@@ -44,12 +43,23 @@ static size_t hex_digits(size_t size);
 static char *put_chunk_size(char *at, size_t size);
 static struct bytes put_decimal(uint64_t number, char *memory);
 
+int sse_check_event(const struct sse_event *event)
+{
+    if (event->has_id && !is_one_line(event->id)) {
+        return SSE_BAD_ID;
+    }
+    if (event->has_event && !is_one_line(event->event)) {
+        return SSE_BAD_EVENT;
+    }
+    return 0;
+}
+
 int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunked)
 {
     struct field fields[4];
     size_t count = 0;
     char digits[DECIMAL_MAX];
-    int refusal = check_names(event);
+    int refusal = sse_check_event(event);
     if (refusal != 0) {
         return refusal;
     }
@@ -78,17 +88,6 @@ int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked)
 {
     struct sse_event event = {.has_retry = true, .retry_ms = retry_ms};
     return sse_encode_event(out, &event, chunked);
-}
-
-static int check_names(const struct sse_event *event)
-{
-    if (event->has_id && !is_one_line(event->id)) {
-        return SSE_BAD_ID;
-    }
-    if (event->has_event && !is_one_line(event->event)) {
-        return SSE_BAD_EVENT;
-    }
-    return 0;
 }
 
 static bool is_one_line(struct bytes text)

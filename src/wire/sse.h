@@ -22,7 +22,7 @@ struct sse_event {
     uint64_t retry_ms;
 };
 
-/// What `sse_check` may answer besides 0.
+/// What is wrong with an event.
 enum sse_refusal {
     SSE_BAD_ID = -1,    // CR, LF or NUL in the id (NUL makes a reader ignore it)
     SSE_BAD_EVENT = -2, // CR, LF or NUL in the event name
@@ -31,6 +31,9 @@ enum sse_refusal {
 
 /// Longest chunk framing around a text: up to 16 hexadecimal digits, CRLF before and CRLF after.
 enum { SSE_FRAMING_MAX = 20 };
+
+/// Whether the event can be encoded: 0, SSE_BAD_ID or SSE_BAD_EVENT.
+MUST_USE int sse_check_event(const struct sse_event *event);
 
 /// Appends one event: `id:`, `event:`, `retry:` and `data:` lines in that order, then an empty
 /// line. One space follows each colon. With `chunked` the text stands in one chunk of its own (RFC

@@ -60,24 +60,13 @@ bool url_host_is_valid(struct bytes host)
     return host.at[len] == ':' && is_port(bytes_skip(host, len + 1));
 }
 
-bool url_decode(struct bytes text, bool plus_is_space, struct buf *out)
+size_t url_decode(struct bytes text, bool plus_is_space, char *out)
 {
     size_t size = 0;
     for (size_t at = 0; at < text.len; size++) {
-        (void)decode(text, plus_is_space, &at);
+        out[size] = decode(text, plus_is_space, &at);
     }
-    if (size == 0) {
-        return true;
-    }
-    char *room = buf_reserve(out, size);
-    if (room == NULL) {
-        return false;
-    }
-    for (size_t at = 0; at < text.len; room++) {
-        *room = decode(text, plus_is_space, &at);
-    }
-    buf_commit(out, size);
-    return true;
+    return size;
 }
 
 bool url_next_pair(struct bytes *rest, struct bytes *name, struct bytes *value)
