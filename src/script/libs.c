@@ -17,7 +17,9 @@ static const struct box_class *const classes[BOX_TYPE_COUNT] = {
     [BOX_TIMER] = &lib_timer_class,
 };
 
+static enum box_type check_type(lua_State *L);
 static int l_methods(lua_State *L);
+static int l_properties(lua_State *L);
 
 const struct box_class *libs_class(enum box_type type)
 {
@@ -37,19 +39,38 @@ int luaopen_lunesse_core(lua_State *L)
     }
     lua_pushcfunction(L, l_methods);
     lua_setfield(L, -2, "methods");
+    lua_pushcfunction(L, l_properties);
+    lua_setfield(L, -2, "properties");
     return 1;
 }
 
-/// core.methods("Request"): the method table of a box type, for the methods that are written in
-/// Lua.
-static int l_methods(lua_State *L)
+static enum box_type check_type(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     for (int type = 0; type < BOX_TYPE_COUNT; type++) {
         if (strcmp(classes[type]->name, name) == 0) {
-            box_push_methods(L, (enum box_type)type);
-            return 1;
+            return (enum box_type)type;
         }
     }
-    return luaL_argerror(L, 1, "no such type");
+    luaL_argerror(L, 1, "no such type");
+    UNREACHABLE();
+}
+
+/// methods("Request") -> the method table of a box type, for the methods that are written in Lua.
+static int l_methods(lua_State *L)
+{
+    box_push_methods(L, check_type(L));
+    return 1;
+}
+
+/// properties("Request") -> array of the names of its properties.
+static int l_properties(lua_State *L)
+{
+    const struct box_property *property = classes[check_type(L)]->properties;
+    lua_newtable(L);
+    for (lua_Integer i = 1; property->name != NULL; property++, i++) {
+        lua_pushstring(L, property->name);
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
 }
