@@ -10,6 +10,8 @@ require "lunesse.response"
 
 coroutine.resume = core.resume
 coroutine.wrap = core.wrap
+coroutine.yield = core.yield
+coroutine.close = core.close
 
 return {
   server = server.open,

@@ -7,6 +7,7 @@
 #include "script/task.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 
 enum {
     GUARD_INSTRUCTIONS = 10000, // between two looks at the clock
@@ -18,6 +19,8 @@ static void begin_run(struct generation *generation, uint64_t limit_ns);
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
+static void push_text(struct generation *generation, lua_State *coroutine);
+static int l_text(lua_State *L);
 
 enum call_outcome call_task(struct task *task, int argument_count, int *result_count)
 {
@@ -44,18 +47,13 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
     return end_run(generation, L, status);
 }
 
-/// Before Lua 5.4.6 the same function had another name.
 void call_close(struct generation *generation, lua_State *coroutine)
 {
     // A coroutine that failed passes its own error on: that one has been told.
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
     const void *told = has_failed ? lua_topointer(coroutine, -1) : NULL;
     begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
-#if LUA_VERSION_RELEASE_NUM >= 50406
-    int status = lua_closethread(coroutine, NULL);
-#else
-    int status = lua_resetthread(coroutine);
-#endif
+    int status = call_close_inside(coroutine);
     bool is_told = has_failed && status != LUA_OK && lua_topointer(coroutine, -1) == told;
     enum call_outcome outcome = end_run(generation, coroutine, status);
     if (outcome == CALL_TIMED_OUT || (outcome != CALL_DONE && !is_told)) {
@@ -75,6 +73,21 @@ bool call_collect(struct generation *generation, int step_kib)
     return is_complete;
 }
 
+/// A closing variable that waited would be lost: Lua takes its yield for an error of the coroutine.
+/// Before Lua 5.4.6 the same function had another name.
+int call_close_inside(lua_State *coroutine)
+{
+    struct generation *generation = generation_of(coroutine);
+    generation->closing_count++;
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    int status = lua_closethread(coroutine, NULL);
+#else
+    int status = lua_resetthread(coroutine);
+#endif
+    generation->closing_count--;
+    return status;
+}
+
 void call_guard(lua_State *L)
 {
     lua_sethook(L, on_guard, LUA_MASKCOUNT, GUARD_INSTRUCTIONS);
@@ -84,11 +97,15 @@ void call_guard(lua_State *L)
 /// `__close`.
 static void on_guard(lua_State *L, lua_Debug *record)
 {
-    (void)record;
     struct generation *generation = generation_of(L);
     uint64_t now_ns = loop_machine_ns();
     if (!generation->is_struck && now_ns - generation->run_started_ns < generation->run_limit_ns) {
         return;
+    }
+    if (!generation->is_struck) {
+        lua_getinfo(L, "Sl", record);
+        snprintf(generation->struck_at, sizeof(generation->struck_at), "%s:%d", record->short_src,
+                 record->currentline);
     }
     generation->is_struck = true;
     lua_sethook(L, on_guard, LUA_MASKCOUNT, 1);
@@ -116,7 +133,7 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
     }
     generation->is_struck = false;
     call_guard(L);
-    lua_pushfstring(L, "ran for more than run_timeout (%f s)",
+    lua_pushfstring(L, "%s: ran for more than run_timeout (%f s)", generation->struck_at,
                     (double)generation->run_limit_ns / 1e9);
     luaL_traceback(L, L, lua_tostring(L, -1), 0);
     return CALL_TIMED_OUT;
@@ -146,7 +163,37 @@ static enum call_outcome outcome_of(struct generation *generation, lua_State *L,
         break;
     }
     if (L != generation->L) {
-        luaL_traceback(L, L, luaL_tolstring(L, -1, NULL), 0);
+        push_text(generation, L);
+        luaL_traceback(L, L, lua_tostring(L, -1), 0);
     }
     return CALL_FAILED;
+}
+
+/// Pushes the error on top of a failed coroutine as text. How an object becomes text is a script's
+/// business, so it may fail, or loop, in its turn.
+static void push_text(struct generation *generation, lua_State *coroutine)
+{
+    lua_State *L = generation->L;
+    lua_pushvalue(coroutine, -1);
+    if (lua_type(coroutine, -1) == LUA_TSTRING) {
+        return;
+    }
+    lua_pushcfunction(L, l_text);
+    lua_xmove(coroutine, L, 1);
+    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    int status = lua_pcall(L, 1, 1, 0);
+    generation->is_capped = false;
+    generation->is_struck = false;
+    call_guard(L);
+    if (status != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "(an error object that has no text)");
+    }
+    lua_xmove(L, coroutine, 1);
+}
+
+static int l_text(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
 }

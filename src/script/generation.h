@@ -77,8 +77,10 @@ struct generation {
     struct task *running;    // NULL outside Lua
     uint64_t run_started_ns; // of the run that is going on
     uint64_t run_limit_ns;
-    bool is_struck; // the run passed its limit
-    bool is_capped; // a script runs, so its memory is held to the limit
+    int closing_count; // coroutines that are being closed within this run
+    char struck_at[LUA_IDSIZE + 16]; // script and line where the run passed its limit
+    bool is_struck;                  // it did
+    bool is_capped;                  // a script runs, so its memory is held to the limit
     int kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
     struct collector collector;

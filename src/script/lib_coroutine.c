@@ -9,13 +9,17 @@
 static int l_resume(lua_State *L);
 static int l_wrap(lua_State *L);
 static int l_wrapped(lua_State *L);
+static int l_yield(lua_State *L);
+static int l_close(lua_State *L);
+static void check_not_waiting(lua_State *L, lua_State *coroutine);
 static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap);
 static int finish(lua_State *L, lua_State *coroutine, int status, bool is_wrap);
 static int after_wait(lua_State *L, int status, lua_KContext context);
-static int raise_from(lua_State *L);
+static int raise_from(lua_State *L, int status);
 static bool is_waiting(lua_State *L);
 
-const luaL_Reg lib_coroutine_functions[] = {{"resume", l_resume}, {"wrap", l_wrap}, {NULL, NULL}};
+const luaL_Reg lib_coroutine_functions[] = {
+    {"resume", l_resume}, {"wrap", l_wrap}, {"yield", l_yield}, {"close", l_close}, {NULL, NULL}};
 
 /// resume(coroutine, ...) -> true, ... | false, message
 static int l_resume(lua_State *L)
@@ -23,6 +27,7 @@ static int l_resume(lua_State *L)
     luaL_checktype(L, 1, LUA_TTHREAD);
     lua_State *coroutine = lua_tothread(L, 1);
     int argument_count = lua_gettop(L) - 1;
+    check_not_waiting(L, coroutine);
     if (!lua_checkstack(coroutine, argument_count)) {
         lua_pushboolean(L, 0);
         lua_pushliteral(L, "too many arguments to resume");
@@ -47,10 +52,54 @@ static int l_wrapped(lua_State *L)
 {
     lua_State *coroutine = lua_tothread(L, lua_upvalueindex(1));
     int argument_count = lua_gettop(L);
+    check_not_waiting(L, coroutine);
     luaL_argcheck(L, lua_checkstack(coroutine, argument_count), 1, "too many arguments");
     lua_xmove(L, coroutine, argument_count);
     lua_pushvalue(L, lua_upvalueindex(1)); // [coroutine]
     return go_on(L, coroutine, argument_count, true);
+}
+
+/// Lua's own, but known to `check_not_waiting`.
+static int l_yield(lua_State *L)
+{
+    return lua_yield(L, lua_gettop(L));
+}
+
+/// close(coroutine) -> true | false, error
+static int l_close(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    lua_State *coroutine = lua_tothread(L, 1);
+    lua_Debug record;
+    if (coroutine == L ||
+        (lua_status(coroutine) == LUA_OK && lua_getstack(coroutine, 0, &record) != 0)) {
+        return luaL_error(L, "cannot close a %s coroutine",
+                          coroutine == L ? "running" : "normal");
+    }
+    check_not_waiting(L, coroutine);
+    bool is_well = call_close_inside(coroutine) == LUA_OK;
+    lua_pushboolean(L, is_well);
+    if (is_well) {
+        return 1;
+    }
+    lua_xmove(coroutine, L, 1);
+    return 2;
+}
+
+/// A coroutine that is suspended elsewhere than in `yield` waits for the engine, and a task waits in
+/// it: nobody else may go on with it.
+static void check_not_waiting(lua_State *L, lua_State *coroutine)
+{
+    lua_Debug record;
+    if (lua_status(coroutine) != LUA_YIELD || lua_getstack(coroutine, 0, &record) == 0) {
+        return;
+    }
+    lua_getinfo(coroutine, "f", &record);
+    bool is_yield = lua_tocfunction(coroutine, -1) == l_yield;
+    lua_pop(coroutine, 1);
+    if (!is_yield) {
+        luaL_error(L, "this coroutine waits in another task");
+    }
 }
 
 /// Index 1 of `L` is the coroutine, also after a wait.
@@ -88,16 +137,22 @@ static int after_wait(lua_State *L, int status, lua_KContext context)
 
 static int finish(lua_State *L, lua_State *coroutine, int status, bool is_wrap)
 {
-    (void)status;
+    if (is_wrap && lua_status(coroutine) > LUA_YIELD) {
+        status = call_close_inside(coroutine);
+    }
     lua_pushboolean(L, 0);
-    lua_xmove(coroutine, L, 1); // [.., false, message]
-    return is_wrap ? raise_from(L) : 2;
+    if (coroutine == L) {
+        lua_insert(L, -2); // it cannot resume itself: the message is here already
+    } else {
+        lua_xmove(coroutine, L, 1); // [.., false, message]
+    }
+    return is_wrap ? raise_from(L, status) : 2;
 }
 
 /// A wrapped coroutine passes its error on, with the place of the call in front of a string.
-static int raise_from(lua_State *L)
+static int raise_from(lua_State *L, int status)
 {
-    if (lua_type(L, -1) == LUA_TSTRING) {
+    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
         lua_insert(L, -2);
         lua_concat(L, 2);

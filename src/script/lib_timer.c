@@ -21,6 +21,7 @@ struct timer_box {
 };
 
 static int make(lua_State *L, bool is_repeating);
+static uint64_t due_ms_after(const struct generation *generation, uint64_t delay_ms);
 static void tie(struct timer_box *box, struct visit *visit);
 static void on_fired(struct timer *timer);
 static void on_task_ended(struct task *task, void *arg);
@@ -104,9 +105,15 @@ static int make(lua_State *L, bool is_repeating)
     if (task != NULL && task->visit != NULL && !is_detached) {
         tie(box, task->visit);
     }
-    box->due_ms = loop_now_ms(generation->options.loop) + delay_ms;
+    box->due_ms = due_ms_after(generation, delay_ms);
     timer_arm_at(&box->timer, box->due_ms);
     return 1;
+}
+
+/// The loop's own time stands still while a script runs; a wait counts from now.
+static uint64_t due_ms_after(const struct generation *generation, uint64_t delay_ms)
+{
+    return loop_clock_ns(generation->options.loop) / 1000000 + delay_ms;
 }
 
 static void tie(struct timer_box *box, struct visit *visit)
@@ -202,7 +209,7 @@ static int l_sleep(lua_State *L)
     }
     struct task *task = task_current(L);
     task->timer.fired = on_slept;
-    timer_arm(&task->timer, delay_ms);
+    timer_arm_at(&task->timer, due_ms_after(task->generation, delay_ms));
     return task_park(L, stop_sleeping, NULL);
 }
 

@@ -56,7 +56,8 @@ struct task *task_current(lua_State *L)
 
 bool task_can_park(lua_State *L)
 {
-    return generation_of(L)->running != NULL && lua_isyieldable(L);
+    const struct generation *generation = generation_of(L);
+    return generation->running != NULL && generation->closing_count == 0 && lua_isyieldable(L);
 }
 
 int task_park(lua_State *L, task_undo_fn undo, void *arg)

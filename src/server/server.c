@@ -94,9 +94,10 @@ static int load(struct server *server)
         fprintf(stderr, "lunesse: cannot read %s: %s\n", config->script, strerror(-failure));
         return 1;
     }
+    config_apply_limits(config, &server->limits); // loading has its limits too
     int result = load_scripts(server, &scripts);
     scripts_deinit(&scripts);
-    config_apply_limits(config, &server->limits);
+    config_apply_limits(config, &server->limits); // over what the scripts say
     set_connections(&server->limits);
     return result;
 }
