@@ -3,7 +3,11 @@
 
 #include "base/check.h"
 
+#include <malloc.h>
 #include <stdlib.h>
+
+// Less than this is kept: the next connections will want it.
+enum { TIDY_BYTES_MIN = 4 * 1024 * 1024 };
 
 void *mem_zero(size_t size)
 {
@@ -29,4 +33,12 @@ void *mem_resize(void *memory, size_t size)
 void mem_free(void *memory)
 {
     free(memory);
+}
+
+void mem_tidy(void)
+{
+    struct mallinfo2 heap = mallinfo2();
+    if (heap.fordblks > TIDY_BYTES_MIN && heap.fordblks > heap.uordblks / 4) {
+        malloc_trim(0);
+    }
 }

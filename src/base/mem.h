@@ -19,5 +19,9 @@ void *mem_resize(void *memory, size_t size);
 /// Gives `memory` back; NULL is allowed.
 void mem_free(void *memory);
 
+/// Gives memory that is free but still held back to the system, if it is so much that it is worth
+/// the time. For quiet moments.
+void mem_tidy(void);
+
 /// A zeroed struct of the given type.
 #define mem_new(type) ((type *)mem_zero(sizeof(type)))

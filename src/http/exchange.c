@@ -4,8 +4,8 @@
 #include "http/conn.h"
 #include "wire/status.h"
 
-#include <stdio.h>
 #include <errno.h>
+#include <stdio.h>
 
 static void write_head(struct exchange *exchange, uint64_t content_length);
 static void append(struct exchange *exchange, struct bytes bytes);

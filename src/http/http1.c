@@ -14,6 +14,7 @@ struct http1 {
         struct chunk_guard chunks;
     } guard;
     struct guard_limits limits;
+    size_t seen_len;    // bytes of an incomplete head that the guard has passed
     uint64_t body_left; // of a sized body
     int status;
     const char *why;
@@ -78,6 +79,7 @@ void http1_restart(struct http1 *reader)
 {
     head_guard_init(&reader->guard.head);
     reader->target = BYTES("");
+    reader->seen_len = 0;
     reader->field_count = 0;
 }
 
@@ -89,15 +91,19 @@ void http1_free(struct http1 *reader)
     }
 }
 
-enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, size_t len,
-                             struct request *request, size_t *taken)
+enum http1_result http1_head(struct http1 *reader, char *at, size_t len, struct request *request,
+                             size_t *taken)
 {
     size_t guard_taken = 0;
+    size_t seen_len = reader->seen_len;
     struct head_guard *guard = &reader->guard.head;
     enum guard_result result =
         head_guard_take(guard, at + seen_len, len - seen_len, &reader->limits, &guard_taken);
     *taken = seen_len + guard_taken;
     if (result == GUARD_MORE) {
+        bool has_begun = head_guard_has_begun(guard);
+        reader->seen_len = has_begun ? len : 0;
+        *taken = has_begun ? 0 : len;
         return HTTP1_MORE;
     }
     if (result != GUARD_DONE) {
@@ -110,11 +116,6 @@ enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, si
         chunk_guard_init(&reader->guard.chunks);
     }
     return parsed;
-}
-
-bool http1_has_begun(const struct http1 *reader)
-{
-    return head_guard_has_begun(&reader->guard.head);
 }
 
 void http1_note_method(struct bytes head, struct request *request)

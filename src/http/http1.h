@@ -30,15 +30,12 @@ void http1_free(struct http1 *reader);
 /// Makes a used reader ready for the next message.
 void http1_restart(struct http1 *reader);
 
-/// Reads the head. `at` is the first byte of the head, of which the first `seen_len` bytes have
-/// been passed in before (unchanged since) and `len` are there in all. For HTTP1_DONE, `request` is
-/// filled in and `*taken` is the head's length; for HTTP1_MORE, `*taken` is `len` and the bytes
-/// must be kept once the head has begun.
-MUST_USE enum http1_result http1_head(struct http1 *reader, char *at, size_t seen_len, size_t len,
+/// Reads the head. `at` is its first byte and `len` bytes are there in all, those of earlier calls
+/// included and unchanged. For HTTP1_DONE, `request` is filled in and `*taken` is the head's
+/// length. For HTTP1_MORE, `*taken` is 0 and the bytes must be kept; or all of them were empty
+/// lines, which begin no message (RFC 9112, section 2.2), and `*taken` is `len`.
+MUST_USE enum http1_result http1_head(struct http1 *reader, char *at, size_t len,
                                       struct request *request, size_t *taken);
-
-/// Whether the bytes of the head were more than empty lines, which begin no message.
-bool http1_has_begun(const struct http1 *reader);
 
 /// Sets the method of a request whose head is refused, for as much of it as was read: the answer to
 /// HEAD has no content, whatever it says (RFC 9110, section 9.3.2).

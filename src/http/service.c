@@ -2,6 +2,7 @@
 #include "http/service.h"
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "http/conn.h"
 #include "http/http1.h"
 #include "net/transport.h"
@@ -9,7 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SURPLUS_MIN = 32 }; // so many at once are told that they are too many, however low the bound
+enum {
+    SURPLUS_MIN = 32, // so many at once are told that they are too many, however low the bound
+    TIDY_MS = 1000,
+};
+
+static void on_tidy(struct timer *timer);
 
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
                   const struct service_events *events, void *user)
@@ -23,6 +29,7 @@ void service_init(struct service *service, struct loop *loop, const struct limit
         .next_number = 1,
     };
     list_init(&service->conns);
+    timer_init(&service->_tidy_timer, loop, on_tidy);
     CHECK(getentropy(&service->seed, sizeof(service->seed)) == 0);
 }
 
@@ -31,6 +38,7 @@ void service_deinit(struct service *service)
     CHECK(list_is_empty(&service->conns));
     CHECK(service->conn_count == 0);
     http1_free(service->spare_reader);
+    timer_deinit(&service->_tidy_timer);
 }
 
 void service_accept(struct service *service, struct transport *transport)
@@ -61,6 +69,17 @@ void service_close_all(struct service *service)
     }
 }
 
+void service_forget(struct service *service)
+{
+    service->conn_count--;
+    if (!timer_is_armed(&service->_tidy_timer)) {
+        timer_arm(&service->_tidy_timer, TIDY_MS);
+    }
+    if (service->is_draining && service->conn_count == 0 && service->on_empty != NULL) {
+        service->on_empty(service->owner);
+    }
+}
+
 struct bytes service_date(struct service *service)
 {
     struct timespec now;
@@ -70,4 +89,10 @@ struct bytes service_date(struct service *service)
         date_format(now.tv_sec, service->_date);
     }
     return bytes_of(service->_date, HTTP_DATE_LEN);
+}
+
+static void on_tidy(struct timer *timer)
+{
+    (void)timer;
+    mem_tidy();
 }

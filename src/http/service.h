@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "net/loop.h"
+#include "net/timer.h"
 #include "wire/date.h"
 
 #include <stdbool.h>
@@ -40,6 +41,7 @@ struct service {
     void *owner;
     void (*on_empty)(void *owner); // while draining: the last connection is gone; may be NULL
     struct http1 *spare_reader;    // the last one given back; NULL while it is in use
+    struct timer _tidy_timer;      // after connections have closed
     int64_t _date_second;
     char _date[HTTP_DATE_LEN];
 };
@@ -60,6 +62,9 @@ void service_drain(struct service *service);
 
 /// Closes every connection now; exchanges end as EXCHANGE_SHUTDOWN. *May call Lua.*
 void service_close_all(struct service *service);
+
+/// A connection has left the list and its memory is free. May end the draining: the last statement.
+void service_forget(struct service *service);
 
 /// The HTTP date of now, valid until the next call.
 struct bytes service_date(struct service *service);

@@ -5,8 +5,10 @@
 #include "net/loop.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /// What the kernel did not take, on its way out. Owned by libuv until `on_written`.
@@ -33,6 +35,7 @@ static void stop(struct transport *transport);
 static int write_out(struct transport *transport, struct buf *out);
 static int write_rest(struct tcp *tcp, struct buf *out);
 static size_t pending_bytes(const struct transport *transport);
+static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
 static bool peer_is_gone(const struct transport *transport);
@@ -48,6 +51,7 @@ static const struct transport_ops tcp_ops = {
     .stop = stop,
     .write = write_out,
     .pending_bytes = pending_bytes,
+    .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
     .peer_is_gone = peer_is_gone,
@@ -122,6 +126,16 @@ static int write_rest(struct tcp *tcp, struct buf *out)
 static size_t pending_bytes(const struct transport *transport)
 {
     return uv_stream_get_write_queue_size(&tcp_of(transport)->stream);
+}
+
+static size_t unsent_bytes(const struct transport *transport)
+{
+    int fd;
+    int in_kernel = 0;
+    if (uv_fileno(&tcp_of(transport)->handle, &fd) != 0 || ioctl(fd, SIOCOUTQ, &in_kernel) != 0) {
+        in_kernel = 0;
+    }
+    return pending_bytes(transport) + (size_t)in_kernel;
 }
 
 static void shut(struct transport *transport)

@@ -34,6 +34,7 @@ struct transport_ops {
     void (*stop)(struct transport *transport);
     int (*write)(struct transport *transport, struct buf *out);
     size_t (*pending_bytes)(const struct transport *transport);
+    size_t (*unsent_bytes)(const struct transport *transport);
     void (*shut)(struct transport *transport);
     void (*close)(struct transport *transport, bool is_reset);
     bool (*peer_is_gone)(const struct transport *transport);
@@ -77,6 +78,13 @@ MUST_USE static inline int transport_write(struct transport *transport, struct b
 static inline size_t transport_pending_bytes(const struct transport *transport)
 {
     return transport->ops->pending_bytes(transport);
+}
+
+/// The same with what the kernel holds and the peer has not acknowledged: it falls when the peer
+/// reads, however slowly.
+static inline size_t transport_unsent_bytes(const struct transport *transport)
+{
+    return transport->ops->unsent_bytes(transport);
 }
 
 /// Closes the sending side once everything written is out; reading goes on.

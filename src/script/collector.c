@@ -2,17 +2,15 @@
 #include "script/collector.h"
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "script/call.h"
 #include "script/generation.h"
 
-#include <malloc.h>
-
 enum {
-    REST_MS = 500,                     // after something ended
-    STEP_MS = 2,                       // between two steps
-    STEP_KIB = 256,                    // a step's work: well under a millisecond
-    SLACK_BYTES = 512 * 1024,          // growth that is not worth a cycle
-    GIVE_BACK_BYTES = 4 * 1024 * 1024, // shrinkage that is worth telling the system
+    REST_MS = 500,            // after something ended
+    STEP_MS = 2,              // between two steps
+    STEP_KIB = 256,           // a step's work: well under a millisecond
+    SLACK_BYTES = 512 * 1024, // growth that is not worth a cycle
 };
 
 static void on_timer(struct timer *timer);
@@ -40,16 +38,10 @@ static void on_timer(struct timer *timer)
 {
     struct collector *collector = CONTAINER_OF(timer, struct collector, timer);
     struct generation *generation = collector->generation;
-    if (collector->peak_bytes < generation->lua_bytes) {
-        collector->peak_bytes = generation->lua_bytes;
-    }
     if (!call_collect(generation, STEP_KIB)) {
         timer_arm(timer, STEP_MS);
         return;
     }
     collector->settled_bytes = generation->lua_bytes;
-    if (collector->peak_bytes > generation->lua_bytes + GIVE_BACK_BYTES) {
-        malloc_trim(0);
-    }
-    collector->peak_bytes = 0;
+    mem_tidy();
 }

@@ -15,7 +15,6 @@ struct collector {
     struct generation *generation;
     struct timer timer;
     size_t settled_bytes; // in use after the last whole cycle
-    size_t peak_bytes;    // in use when the steps of this cycle began
 };
 
 void collector_init(struct collector *collector, struct generation *generation);

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+#include "http/intake.h"
+
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/conn_parts.h"
+#include "http/http1.h"
+
+#include <stdio.h>
+
+enum {
+    INPUT_HIGH_BYTES = LOOP_READ_BYTES, // behind an answer: stop reading from here on
+};
+
+static size_t feed_head(struct conn *conn, char *at, size_t len);
+static void await_head(struct conn *conn, bool has_begun);
+static void begin_exchange(struct conn *conn, struct request request, bool has_more);
+static struct exchange *make_exchange(struct conn *conn, struct request request);
+static void begin_body(struct conn *conn, bool has_more);
+static size_t feed_body(struct conn *conn, char *at, size_t len);
+static void await_body(struct conn *conn, bool has_moved);
+static void complete_message(struct conn *conn);
+static void take_reader(struct conn *conn);
+static void count_waiting(struct conn *conn, const char *at, size_t len);
+
+size_t intake_feed(struct conn *conn, char *at, size_t len)
+{
+    size_t taken = 0;
+    if (conn->state == CONN_HEAD) {
+        taken = feed_head(conn, at, len);
+    }
+    if (conn->state == CONN_BODY) {
+        taken += feed_body(conn, at + taken, len - taken);
+    }
+    return taken;
+}
+
+/// The ceiling is never met: reading stops a whole read before it.
+void intake_keep(struct conn *conn, char *at, size_t len)
+{
+    CHECK(buf_append(&conn->input, bytes_of(at, len)));
+    if (conn->state != CONN_ANSWER) {
+        return;
+    }
+    count_waiting(conn, at, len);
+    if (buf_len(&conn->input) >= INPUT_HIGH_BYTES ||
+        conn->waiting_count >= conn->service->limits->pipeline) {
+        conn_set_reading(conn, false);
+    }
+}
+
+void intake_feed_kept(struct conn *conn)
+{
+    if (conn->state != CONN_HEAD && conn->state != CONN_BODY) {
+        return;
+    }
+    struct bytes bytes = buf_bytes(&conn->input);
+    size_t taken = intake_feed(conn, (char *)bytes.at, bytes.len);
+    buf_consume(&conn->input, taken);
+    if (buf_is_empty(&conn->input)) {
+        buf_reset(&conn->input);
+    }
+}
+
+/// The answer to a message that cannot be taken. Where the next message would begin is uncertain,
+/// so the connection ends after it.
+void intake_refuse(struct conn *conn, int status, const char *why)
+{
+    struct exchange *exchange = conn->exchange;
+    char text[160];
+    int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
+    conn->is_last = true;
+    conn->state = CONN_ANSWER;
+    intake_give_reader_back(conn);
+    timer_disarm(&conn->timer);
+    exchange->doom_reason = EXCHANGE_REFUSED;
+    exchange->request.wants_close = true;
+    exchange->response.status = (uint16_t)status;
+    CHECK(response_set_field(&exchange->response, BYTES("Content-Type"),
+                             BYTES("text/plain; charset=utf-8")) == 0);
+    CHECK(exchange_send(exchange, bytes_of(text, (size_t)len)) == 0);
+}
+
+void intake_refuse_head(struct conn *conn, int status, const char *why)
+{
+    struct request request = {0};
+    http1_note_method(buf_bytes(&conn->input), &request);
+    conn->exchange = make_exchange(conn, request);
+    intake_refuse(conn, status, why);
+}
+
+void intake_give_reader_back(struct conn *conn)
+{
+    if (conn->service->spare_reader == NULL) {
+        conn->service->spare_reader = conn->reader;
+    } else {
+        http1_free(conn->reader);
+    }
+    conn->reader = NULL;
+    conn->has_partial_head = false;
+}
+
+static size_t feed_head(struct conn *conn, char *at, size_t len)
+{
+    if (len == 0) {
+        return 0;
+    }
+    if (conn->reader == NULL) {
+        take_reader(conn);
+    }
+    struct request request = {0};
+    size_t taken = 0;
+    switch (http1_head(conn->reader, at, len, &request, &taken)) {
+    case HTTP1_MORE:
+        await_head(conn, len > taken);
+        return taken;
+    case HTTP1_REFUSED:
+        conn->exchange = make_exchange(conn, request);
+        intake_refuse(conn, http1_status(conn->reader), http1_why(conn->reader));
+        return len;
+    case HTTP1_DONE:
+        break;
+    }
+    conn->has_partial_head = false;
+    begin_exchange(conn, request, len > taken);
+    return taken;
+}
+
+/// A head that has begun has `head_timeout` to its end.
+static void await_head(struct conn *conn, bool has_begun)
+{
+    if (has_begun && !conn->has_partial_head) {
+        conn->head_started_ns = loop_clock_ns(conn->service->loop);
+        if (!conn->is_first) {
+            timer_arm(&conn->timer, conn->service->limits->head_timeout_ms);
+        }
+    }
+    conn->has_partial_head = has_begun;
+}
+
+static void begin_exchange(struct conn *conn, struct request request, bool has_more)
+{
+    struct exchange *exchange = make_exchange(conn, request);
+    conn->exchange = exchange;
+    conn->is_first = false;
+    conn->waiting_count -= conn->waiting_count > 0 ? 1 : 0;
+    conn->service->events->on_head(conn->service->user, exchange);
+    if (request.content_length > exchange->body_bytes_max) {
+        intake_refuse(conn, 413, "the body is larger than this route takes");
+        return;
+    }
+    buf_init(&exchange->request.body, exchange->body_bytes_max);
+    if (request.expects_continue && exchange->is_refused_early) {
+        conn->is_last = true; // whether the body follows is not known
+        complete_message(conn);
+        return;
+    }
+    conn->state = CONN_BODY;
+    begin_body(conn, has_more);
+}
+
+static struct exchange *make_exchange(struct conn *conn, struct request request)
+{
+    struct exchange *exchange = mem_new(struct exchange);
+    exchange->conn = conn;
+    exchange->request = request;
+    exchange->number = conn->service->next_number++;
+    exchange->started_ns =
+        conn->head_started_ns != 0 ? conn->head_started_ns : loop_clock_ns(conn->service->loop);
+    exchange->body_bytes_max = conn->service->limits->body_bytes;
+    conn->head_started_ns = 0;
+    response_init(&exchange->response);
+    return exchange;
+}
+
+/// A peer that has begun to send its body does not wait for a 100 (RFC 9110, section 10.1.1).
+static void begin_body(struct conn *conn, bool has_more)
+{
+    const struct request *request = &conn->exchange->request;
+    if (!request_has_body(request)) {
+        return;
+    }
+    timer_arm(&conn->timer, conn->service->limits->body_timeout_ms);
+    if (request->expects_continue && !has_more) {
+        CHECK(buf_append(&conn->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n")));
+        conn_wrote(conn);
+    }
+}
+
+static size_t feed_body(struct conn *conn, char *at, size_t len)
+{
+    struct request *request = &conn->exchange->request;
+    size_t taken = 0;
+    if (request_has_body(request)) {
+        switch (http1_body(conn->reader, bytes_of(at, len), request, &taken)) {
+        case HTTP1_MORE:
+            await_body(conn, taken > 0);
+            return taken;
+        case HTTP1_REFUSED:
+            intake_refuse(conn, http1_status(conn->reader), http1_why(conn->reader));
+            return len;
+        case HTTP1_DONE:
+            break;
+        }
+    }
+    complete_message(conn);
+    return taken;
+}
+
+/// A chunk that announces more than the route takes is refused before it is read.
+static void await_body(struct conn *conn, bool has_moved)
+{
+    const struct exchange *exchange = conn->exchange;
+    uint64_t left = http1_body_left(conn->reader, &exchange->request);
+    if (left > exchange->body_bytes_max - buf_len(&exchange->request.body)) {
+        intake_refuse(conn, 413, "the body is larger than this route takes");
+    } else if (has_moved) {
+        timer_arm(&conn->timer, conn->service->limits->body_timeout_ms);
+    }
+}
+
+static void complete_message(struct conn *conn)
+{
+    intake_give_reader_back(conn);
+    timer_disarm(&conn->timer);
+    conn->state = CONN_ANSWER;
+    conn->service->events->on_request(conn->service->user, conn->exchange);
+}
+
+/// One reader is kept for the next message, whichever connection it comes on.
+static void take_reader(struct conn *conn)
+{
+    struct service *service = conn->service;
+    if (service->spare_reader == NULL) {
+        conn->reader = http1_new(service->limits);
+        return;
+    }
+    conn->reader = service->spare_reader;
+    service->spare_reader = NULL;
+    http1_restart(conn->reader);
+}
+
+/// An empty line in a body counts too: then reading merely stops a little early.
+static void count_waiting(struct conn *conn, const char *at, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char wanted = conn->line_end_len % 2 == 0 ? '\r' : '\n';
+        if (at[i] == wanted) {
+            conn->line_end_len++;
+        } else {
+            conn->line_end_len = at[i] == '\r' ? 1 : 0;
+        }
+        if (conn->line_end_len == 4) {
+            conn->waiting_count++;
+            conn->line_end_len = 0;
+        }
+    }
+}

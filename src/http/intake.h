@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// A connection's input: from bytes to one exchange after the other. It reads a head, asks who
+// answers, reads the body, and hands the exchange up; what arrives behind it is kept, bounded,
+// until the answer is out. What cannot be taken is refused here, with an answer that is framed,
+// dated, and the last. Works on the conn that owns it.
+#pragma once
+
+#include <stddef.h>
+
+struct conn;
+
+/// Reads messages from `at` until one waits for its answer or more bytes are needed. Returns how
+/// many bytes are done with. *May call Lua*, but only as the last thing before it returns.
+size_t intake_feed(struct conn *conn, char *at, size_t len);
+
+/// Keeps bytes for later: an incomplete head, or what came behind a message that is being answered.
+/// Stops reading when enough waits.
+void intake_keep(struct conn *conn, char *at, size_t len);
+
+/// Feeds what was kept. *May call Lua.*
+void intake_feed_kept(struct conn *conn);
+
+/// Answers the current exchange with `status`, and nothing after it.
+void intake_refuse(struct conn *conn, int status, const char *why);
+
+/// The same while no exchange has begun.
+void intake_refuse_head(struct conn *conn, int status, const char *why);
+
+/// Gives the reader back, if there is one.
+void intake_give_reader_back(struct conn *conn);
