@@ -10,7 +10,8 @@ enum {
     REST_MS = 500,            // after something ended
     STEP_MS = 2,              // between two steps
     STEP_KIB = 256,           // a step's work: well under a millisecond
-    SLACK_BYTES = 512 * 1024, // growth that is not worth a cycle
+    VISIT_BYTES = 2048,       // what a visit leaves behind, roughly
+    SLACK_BYTES = 512 * 1024, // garbage that is not worth a cycle
 };
 
 static void on_timer(struct timer *timer);
@@ -23,8 +24,10 @@ void collector_init(struct collector *collector, struct generation *generation)
 
 void collector_wake(struct collector *collector)
 {
-    if (!timer_is_armed(&collector->timer) &&
-        collector->generation->lua_bytes > collector->settled_bytes + SLACK_BYTES) {
+    collector->ended_count++;
+    size_t garbage_bytes = collector->ended_count * VISIT_BYTES;
+    if (garbage_bytes > SLACK_BYTES + collector->settled_bytes / 2 &&
+        !timer_is_armed(&collector->timer)) {
         timer_arm(&collector->timer, REST_MS);
     }
 }
@@ -43,5 +46,6 @@ static void on_timer(struct timer *timer)
         return;
     }
     collector->settled_bytes = generation->lua_bytes;
+    collector->ended_count = 0;
     mem_tidy();
 }

@@ -15,11 +15,12 @@ struct collector {
     struct generation *generation;
     struct timer timer;
     size_t settled_bytes; // in use after the last whole cycle
+    size_t ended_count;   // visits that have ended since
 };
 
 void collector_init(struct collector *collector, struct generation *generation);
 
-/// Something ended and left garbage: see to it soon.
+/// A visit ended and left garbage: when that is likely to be half of all, see to it soon.
 void collector_wake(struct collector *collector);
 
 void collector_deinit(struct collector *collector);

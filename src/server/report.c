@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool has_page(const struct generation *generation);
 static const char *advice(const struct address *address, int failure);
 
 void report_routes(const struct generation *generation, const char *base)
@@ -31,6 +32,9 @@ void report_listening(const struct generation *generation, const struct listener
     listener_url(listener, base, sizeof(base));
     bool is_unix = listener_port(listener) == 0;
     report_routes(generation, is_unix ? "" : base);
+    if (!is_unix && has_page(generation)) {
+        printf("open %s/ in a browser\n", base);
+    }
     printf("listening on %s\n", base);
     fflush(stdout);
 }
@@ -44,6 +48,17 @@ void report_listen_failure(const struct address *address, int failure)
         fprintf(stderr, "lunesse: cannot listen on %s port %u: %s%s\n", address->text,
                 address->port, strerror(-failure), advice(address, failure));
     }
+}
+
+static bool has_page(const struct generation *generation)
+{
+    LIST_EACH (node, after, &generation->route_list) {
+        const struct route *route = LIST_ITEM(node, struct route, node);
+        if (strcmp(route->method, "GET") == 0 && strcmp(route->pattern, "/") == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const char *advice(const struct address *address, int failure)
