@@ -52,8 +52,11 @@ format: test-deps ## lay out the C files
 format-check: test-deps ## fail where `make format` would change something
 	@$(CLANG_FORMAT) --dry-run --Werror $(OURS)
 
-bench: build ## the benchmarks of spec/bench
-	@for file in spec/bench/*_bench.lua; do lua5.4 $$file || exit 1; done
+bench: build ## the benchmarks of spec/bench, beside nginx with its Lua module
+	@cmake/deps.sh bench
+	@cmake --build $(BUILD) --target spec_posix
+	@for file in spec/bench/*_bench.lua; do \
+	  LUNESSE_BUILD=$(CURDIR)/$(BUILD) lua5.4 $$file || exit 1; done
 
 fuzz: test-deps ## each fuzz target for FUZZ_SECONDS seconds; findings go into the corpus
 	@test -f $(FUZZING)/CMakeCache.txt || \

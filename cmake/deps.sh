@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# deps.sh run|test: installs the Debian packages that are missing, and only those; says which. Does
-# nothing, and asks for nothing, when all are there. A package written with a command behind a colon
-# counts as present when the command is, wherever it came from.
+# deps.sh run|test|bench: installs the Debian packages that are missing, and only those; says which.
+# Does nothing, and asks for nothing, when all are there. A package written with a command behind a
+# colon counts as present when the command is, wherever it came from.
 set -eu
 
 run_packages="gcc libc6-dev cmake ninja-build pkg-config
@@ -11,6 +11,10 @@ run_packages="gcc libc6-dev cmake ninja-build pkg-config
 test_packages="lua5.4 lua-busted lua-filesystem lua-system lua-penlight lua-socket lua-check
   clang libclang-rt-14-dev clang-format-16 clang-tidy cppcheck valgrind curl git
   nodejs:node npm:npm chromium:chromium"
+# The benches start an nginx of their own. Where services run, Debian starts another on installing
+# the package; `systemctl disable --now nginx` ends that one.
+bench_packages="lua5.4 lua-filesystem lua-system lua-socket curl wrk nginx-light
+  libnginx-mod-http-lua"
 
 is_present() {
   case $1 in
@@ -23,7 +27,8 @@ $1 "*) true ;; *) false ;; esac ;;
 case ${1-} in
   run) wanted=$run_packages ;;
   test) wanted="$run_packages $test_packages" ;;
-  *) echo "usage: deps.sh run|test" >&2; exit 2 ;;
+  bench) wanted="$run_packages $bench_packages" ;;
+  *) echo "usage: deps.sh run|test|bench" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -12,20 +12,20 @@ local log = {}
 
 ---Writes a record that matters while one looks for a fault. Not written by default.
 ---@param text string | number
----@param fields? table<string, any>  at most 32; names of letters, digits and `_.-`
+---@param fields? table<string, any>  at most 32, not called time, level or text
 function log.debug(text, fields) end
 
 ---Writes a record of what usually happens.
 ---@param text string | number
----@param fields? table<string, any>  at most 32; names of letters, digits and `_.-`
+---@param fields? table<string, any>  at most 32, not called time, level or text
 function log.info(text, fields) end
 
 ---Writes a record of what should not have happened, but was dealt with.
 ---@param text string | number
----@param fields? table<string, any>  at most 32; names of letters, digits and `_.-`
+---@param fields? table<string, any>  at most 32, not called time, level or text
 function log.warn(text, fields) end
 
 ---Writes a record of what went wrong.
 ---@param text string | number
----@param fields? table<string, any>  at most 32; names of letters, digits and `_.-`
+---@param fields? table<string, any>  at most 32, not called time, level or text
 function log.error(text, fields) end

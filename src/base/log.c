@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/buf.h"
+#include "base/decimal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,7 +13,10 @@
 enum {
     LOG_GATHER_BYTES = 32 * 1024,
     LOG_BYTES_MAX = 1024 * 1024,
-    LOG_TIME_LEN = 24, // 2026-01-31T12:34:56.789Z
+    LOG_TIME_LEN = 24,       // 2026-01-31T12:34:56.789Z
+    RECORD_FRAME_BYTES = 96, // time, level, quotes, braces
+    FIELD_FRAME_BYTES = 48,  // separators, quotes, a number
+    ESCAPED_BYTES_MAX = 6,   // what one byte becomes: \u00ff
 };
 
 static struct {
@@ -20,13 +24,16 @@ static struct {
     enum log_format format;
     struct buf gathered;
     int64_t lost_count;
+    char *at; // where the next byte of the record goes: in room that was reserved for all of it
     time_t second; // the second that `time_text` shows
     char time_text[LOG_TIME_LEN + 1];
 } the_log = {.level = LOG_INFO, .format = LOG_TEXT, .gathered = {._max = LOG_BYTES_MAX}};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
-static void append(struct bytes bytes);
+static bool begin_record(struct bytes text, const struct log_field *fields, size_t count);
+static void end_record(void);
+static inline void append(struct bytes bytes);
 static void append_time(void);
 static void append_start(enum log_level level, struct bytes text);
 static void append_field(const struct log_field *field);
@@ -70,11 +77,15 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
         the_log.lost_count++;
         return;
     }
+    if (!begin_record(text, fields, count)) {
+        the_log.lost_count++;
+        return;
+    }
     append_start(level, text);
     for (size_t i = 0; i < count; i++) {
         append_field(&fields[i]);
     }
-    append(the_log.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+    end_record();
     if (level >= LOG_WARN || buf_len(&the_log.gathered) >= LOG_GATHER_BYTES) {
         log_flush();
     }
@@ -92,11 +103,28 @@ void log_flush(void)
     }
 }
 
-static void append(struct bytes bytes)
+/// Reserves the most that the record can take, so that its pieces need not ask one by one.
+static bool begin_record(struct bytes text, const struct log_field *fields, size_t count)
 {
-    if (!buf_append(&the_log.gathered, bytes)) {
-        the_log.lost_count++;
+    size_t size = RECORD_FRAME_BYTES + text.len * ESCAPED_BYTES_MAX;
+    for (size_t i = 0; i < count; i++) {
+        size += FIELD_FRAME_BYTES + fields[i].key.len + fields[i].text.len * ESCAPED_BYTES_MAX;
     }
+    the_log.at = buf_reserve(&the_log.gathered, size);
+    return the_log.at != NULL;
+}
+
+static void end_record(void)
+{
+    append(the_log.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+    struct bytes before = buf_bytes(&the_log.gathered);
+    buf_commit(&the_log.gathered, (size_t)(the_log.at - (before.at + before.len)));
+}
+
+static inline void append(struct bytes bytes)
+{
+    memcpy(the_log.at, bytes.at, bytes.len);
+    the_log.at += bytes.len;
 }
 
 static void append_start(enum log_level level, struct bytes text)
@@ -154,26 +182,23 @@ static void append_field(const struct log_field *field)
     }
 }
 
+/// A duration of 1234 microseconds is 1.234 milliseconds.
 static void append_number(const struct log_field *field)
 {
-    char text[32];
+    char text[DECIMAL_LEN_MAX];
     bool is_negative = field->number < 0;
-    uint64_t rest = is_negative ? 0 - (uint64_t)field->number : (uint64_t)field->number;
-    size_t at = sizeof(text);
-    int decimals = field->type == LOG_FIELD_MICROSECONDS ? 3 : 0;
-    int digit_count = 0;
-    do {
-        if (decimals > 0 && digit_count == decimals) {
-            text[--at] = '.';
-        }
-        text[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-        digit_count++;
-    } while (rest > 0 || digit_count <= decimals);
+    uint64_t number = is_negative ? 0 - (uint64_t)field->number : (uint64_t)field->number;
     if (is_negative) {
-        text[--at] = '-';
+        append(BYTES("-"));
     }
-    append(bytes_of(text + at, sizeof(text) - at));
+    if (field->type != LOG_FIELD_MICROSECONDS) {
+        append(bytes_of(text, decimal_write(number, text)));
+        return;
+    }
+    append(bytes_of(text, decimal_write(number / 1000, text)));
+    append(BYTES("."));
+    size_t len = decimal_write(1000 + number % 1000, text); // the 1 keeps the leading zeros
+    append(bytes_of(text + 1, len - 1));
 }
 
 /// The bare value, or a quoted one where a bare one could be misread.
@@ -259,8 +284,11 @@ static void write_out(void)
 static void report_lost(void)
 {
     struct log_field field = log_int("lines", the_log.lost_count);
+    struct bytes text = BYTES("log lines lost: standard error is not being read");
     the_log.lost_count = 0;
-    append_start(LOG_WARN, BYTES("log lines lost: standard error is not being read"));
-    append_field(&field);
-    append(the_log.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+    if (begin_record(text, &field, 1)) {
+        append_start(LOG_WARN, text);
+        append_field(&field);
+        end_record();
+    }
 }

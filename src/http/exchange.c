@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "http/exchange.h"
 
+#include "base/decimal.h"
 #include "http/conn.h"
 #include "wire/status.h"
 
@@ -170,14 +171,7 @@ size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)
         out[i] = digits[seed >> (28 - 4 * i) & 15];
     }
     out[8] = '-';
-    char text[20];
-    size_t at = sizeof(text);
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    memcpy(out + 9, text + at, sizeof(text) - at);
-    return 9 + sizeof(text) - at;
+    return 9 + decimal_write(number, out + 9);
 }
 
 /// The only place where a head is written. HTTP/1.0 is told keep-alive in so many words, because

@@ -2,6 +2,7 @@
 #include "http/response.h"
 
 #include "base/check.h"
+#include "base/decimal.h"
 #include "wire/headers.h"
 #include "wire/status.h"
 
@@ -10,12 +11,14 @@
 enum { FIELDS_BYTES_MAX = 64 * 1024 };
 
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
+static int append_field(struct response *response, struct bytes name, struct bytes value);
 static bool is_reserved(struct bytes name);
 static bool next_line(struct bytes *rest, struct bytes *line);
 static bool line_is_named(struct bytes line, struct bytes name);
 static void append(struct buf *out, struct bytes bytes);
 static void append_status_line(int status, struct buf *out);
 static void append_stream_fields(struct buf *out, const struct response_head *head);
+static void append_default_type(const struct response *response, struct buf *out);
 static void append_framing(const struct response *response, const struct response_head *head,
                            struct buf *out);
 
@@ -37,24 +40,13 @@ int response_set_field(struct response *response, struct bytes name, struct byte
         return refusal;
     }
     response_remove_field(response, name);
-    return response_add_field(response, name, value);
+    return append_field(response, name, value);
 }
 
 int response_add_field(struct response *response, struct bytes name, struct bytes value)
 {
     int refusal = check_field(response, name, value);
-    if (refusal != 0) {
-        return refusal;
-    }
-    size_t size = name.len + 2 + value.len + 2;
-    if (buf_reserve(&response->_fields, size) == NULL) {
-        return RESPONSE_TOO_LARGE;
-    }
-    append(&response->_fields, name);
-    append(&response->_fields, BYTES(": "));
-    append(&response->_fields, value);
-    append(&response->_fields, BYTES("\r\n"));
-    return 0;
+    return refusal != 0 ? refusal : append_field(response, name, value);
 }
 
 bool response_field(const struct response *response, struct bytes name, struct bytes *value)
@@ -114,9 +106,23 @@ void response_write_head(struct response *response, const struct response_head *
     append(out, BYTES("Date: "));
     append(out, head->date);
     append(out, BYTES("\r\n"));
+    append_default_type(response, out);
     append(out, buf_bytes(&response->_fields));
     append_framing(response, head, out);
     append(out, BYTES("\r\n"));
+}
+
+static int append_field(struct response *response, struct bytes name, struct bytes value)
+{
+    size_t size = name.len + value.len + 4;
+    if (buf_reserve(&response->_fields, size) == NULL) {
+        return RESPONSE_TOO_LARGE;
+    }
+    append(&response->_fields, name);
+    append(&response->_fields, BYTES(": "));
+    append(&response->_fields, value);
+    append(&response->_fields, BYTES("\r\n"));
+    return 0;
 }
 
 static int check_field(const struct response *response, struct bytes name, struct bytes value)
@@ -194,15 +200,25 @@ static void append_stream_fields(struct buf *out, const struct response_head *he
     append(out, BYTES("X-Accel-Buffering: no\r\n"));
 }
 
+static void append_default_type(const struct response *response, struct buf *out)
+{
+    struct bytes type;
+    if (response->default_type.len > 0 && !response_field(response, BYTES("Content-Type"), &type)) {
+        append(out, BYTES("Content-Type: "));
+        append(out, response->default_type);
+        append(out, BYTES("\r\n"));
+    }
+}
+
 static void append_framing(const struct response *response, const struct response_head *head,
                            struct buf *out)
 {
-    char text[48];
+    char text[DECIMAL_LEN_MAX];
     if (response->framing == FRAMING_CHUNKED) {
         append(out, BYTES("Transfer-Encoding: chunked\r\n"));
     } else if (response->framing == FRAMING_LENGTH) {
-        int len = snprintf(text, sizeof(text), "Content-Length: %llu\r\n",
-                           (unsigned long long)head->content_length);
-        append(out, bytes_of(text, (size_t)len));
+        append(out, BYTES("Content-Length: "));
+        append(out, bytes_of(text, decimal_write(head->content_length, text)));
+        append(out, BYTES("\r\n"));
     }
 }

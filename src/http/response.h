@@ -27,12 +27,13 @@ enum response_framing {
 };
 
 struct response {
-    uint16_t status;        // 200 until said otherwise
-    uint8_t state;          // enum response_state
-    uint8_t framing;        // enum response_framing
-    bool is_stream;         // an event stream
-    uint64_t content_bytes; // sent so far, without framing
-    struct buf _fields;     // "Name: value\r\n" each
+    uint16_t status;           // 200 until said otherwise
+    uint8_t state;             // enum response_state
+    uint8_t framing;           // enum response_framing
+    bool is_stream;            // an event stream
+    uint64_t content_bytes;    // sent so far, without framing
+    struct bytes default_type; // Content-Type where no field says another; a literal; may be empty
+    struct buf _fields;        // "Name: value\r\n" each
 };
 
 enum response_refusal {

@@ -5,7 +5,6 @@
 #include "net/loop.h"
 
 #include <arpa/inet.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -128,11 +127,12 @@ static size_t pending_bytes(const struct transport *transport)
     return uv_stream_get_write_queue_size(&tcp_of(transport)->stream);
 }
 
+/// TIOCOUTQ is what tcp(7) calls SIOCOUTQ: bytes that the peer has not acknowledged.
 static size_t unsent_bytes(const struct transport *transport)
 {
     int fd;
     int in_kernel = 0;
-    if (uv_fileno(&tcp_of(transport)->handle, &fd) != 0 || ioctl(fd, SIOCOUTQ, &in_kernel) != 0) {
+    if (uv_fileno(&tcp_of(transport)->handle, &fd) != 0 || ioctl(fd, TIOCOUTQ, &in_kernel) != 0) {
         in_kernel = 0;
     }
     return pending_bytes(transport) + (size_t)in_kernel;

@@ -20,6 +20,7 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
 static void push_text(struct generation *generation, lua_State *coroutine);
+static void add_traceback(struct generation *generation, lua_State *L);
 static int l_text(lua_State *L);
 
 enum call_outcome call_task(struct task *task, int argument_count, int *result_count)
@@ -133,9 +134,10 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
     }
     generation->is_struck = false;
     call_guard(L);
-    lua_pushfstring(L, "%s: ran for more than run_timeout (%f s)", generation->struck_at,
-                    (double)generation->run_limit_ns / 1e9);
-    luaL_traceback(L, L, lua_tostring(L, -1), 0);
+    lua_pushfstring(generation->L, "%s: ran for more than run_timeout (%f s)",
+                    generation->struck_at, (double)generation->run_limit_ns / 1e9);
+    lua_xmove(generation->L, L, 1);
+    add_traceback(generation, L);
     return CALL_TIMED_OUT;
 }
 
@@ -164,9 +166,17 @@ static enum call_outcome outcome_of(struct generation *generation, lua_State *L,
     }
     if (L != generation->L) {
         push_text(generation, L);
-        luaL_traceback(L, L, lua_tostring(L, -1), 0);
+        add_traceback(generation, L);
     }
     return CALL_FAILED;
+}
+
+/// [text] -> [text, text with traceback]. Made on the main stack: a coroutine that was cut short may
+/// have room for one value and not more.
+static void add_traceback(struct generation *generation, lua_State *L)
+{
+    luaL_traceback(generation->L, L, lua_tostring(L, -1), 0);
+    lua_xmove(generation->L, L, 1);
 }
 
 /// Pushes the error on top of a failed coroutine as text. How an object becomes text is a script's

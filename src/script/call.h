@@ -35,8 +35,8 @@ void call_close(struct generation *generation, lua_State *coroutine);
 /// Lua* (finalizers of scripts).
 bool call_collect(struct generation *generation, int step_kib);
 
-/// Closes a coroutine within a run; nothing can wait meanwhile. Returns as `lua_closethread`. *Calls
-/// Lua.*
+/// Closes a coroutine within a run; nothing can wait meanwhile. Returns as `lua_closethread`.
+/// *Calls Lua.*
 int call_close_inside(lua_State *coroutine);
 
 /// Arms the guard in a new state. Coroutines inherit it.

@@ -56,6 +56,7 @@ void generation_free(struct generation *generation)
     lib_timer_stop_all(generation); // closing variables may have made some
     loop_job_cancel(&generation->ready_job);
     collector_deinit(&generation->collector);
+    generation->is_ended = true;
     lua_close(generation->L);
     CHECK(generation->lua_bytes == 0);
     free_routes(generation);

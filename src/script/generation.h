@@ -77,10 +77,12 @@ struct generation {
     struct task *running;    // NULL outside Lua
     uint64_t run_started_ns; // of the run that is going on
     uint64_t run_limit_ns;
-    int closing_count; // coroutines that are being closed within this run
+    int closing_count; // coroutines that nothing can wait in now: they are being closed, or were
+                       // resumed from where Lua cannot yield
     char struck_at[LUA_IDSIZE + 16]; // script and line where the run passed its limit
     bool is_struck;                  // it did
     bool is_capped;                  // a script runs, so its memory is held to the limit
+    bool is_ended;                   // only finalizers run now: nothing that they start would run
     int kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
     struct collector collector;
@@ -103,7 +105,10 @@ MUST_USE int generation_load(struct generation *generation, const char *path, ch
 /// `generation_load`.
 MUST_USE int generation_complete(struct generation *generation, char **why);
 
+/// Set in the extra space of coroutines that belong to tasks (see task.c); the address is even.
+#define GENERATION_MARK ((uintptr_t)1)
+
 static inline struct generation *generation_of(lua_State *L)
 {
-    return *(struct generation **)lua_getextraspace(L);
+    return (struct generation *)(*(uintptr_t *)lua_getextraspace(L) & ~GENERATION_MARK);
 }

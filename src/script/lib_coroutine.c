@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_coroutine.h"
 
+#include "script/call.h"
 #include "script/generation.h"
 #include "script/task.h"
 
@@ -87,10 +88,14 @@ static int l_close(lua_State *L)
 }
 
 /// A coroutine that is suspended elsewhere than in `yield` waits for the engine, and a task waits in
-/// it: nobody else may go on with it.
+/// it: nobody else may go on with it, nor begin a task that has not had its turn.
 static void check_not_waiting(lua_State *L, lua_State *coroutine)
 {
     lua_Debug record;
+    if (task_owns(coroutine) && lua_status(coroutine) == LUA_OK && lua_gettop(coroutine) > 0 &&
+        lua_getstack(coroutine, 0, &record) == 0) {
+        luaL_error(L, "this coroutine belongs to another task");
+    }
     if (lua_status(coroutine) != LUA_YIELD || lua_getstack(coroutine, 0, &record) == 0) {
         return;
     }
@@ -112,7 +117,11 @@ static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is
         lua_pushliteral(coroutine, "cannot resume dead coroutine");
         return finish(L, coroutine, LUA_ERRRUN, is_wrap);
     }
+    struct generation *generation = generation_of(L);
+    int held = lua_isyieldable(L) ? 0 : 1; // a wait in there could not get through here
+    generation->closing_count += held;
     int status = lua_resume(coroutine, L, argument_count, &result_count);
+    generation->closing_count -= held;
     if (status == LUA_YIELD && is_waiting(L)) {
         return lua_yieldk(L, 0, is_wrap, after_wait);
     }

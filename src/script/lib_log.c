@@ -10,6 +10,7 @@ enum { LOG_FIELDS_MAX = 32 };
 
 static int l_log(lua_State *L);
 static size_t gather(lua_State *L, int index, struct log_field *fields);
+static bool is_taken(struct bytes key);
 static void sort(struct log_field *fields, size_t count);
 
 const luaL_Reg lib_log_functions[] = {{"log", l_log}, {NULL, NULL}};
@@ -50,12 +51,21 @@ static size_t gather(lua_State *L, int index, struct log_field *fields)
                 key.at[i] != '\0';
             luaL_argcheck(L, is_plain, index, "a field name is letters, digits, '_', '.' and '-'");
         }
+        luaL_argcheck(L, key.len > 0 && !is_taken(key), index,
+                      "a field is not called '', time, level or text: each record has those");
         size_t len = 0;
         const char *at = luaL_tolstring(L, -1, &len); // [.., key, value, text]
         fields[count++] = (struct log_field){.key = key, .text = bytes_of(at, len)};
         lua_pushvalue(L, -3); // [.., key, value, text, key]
     }
     return count;
+}
+
+/// What a second field of the same name would make ambiguous.
+static bool is_taken(struct bytes key)
+{
+    return bytes_equal(key, BYTES("time")) || bytes_equal(key, BYTES("level")) ||
+           bytes_equal(key, BYTES("text"));
 }
 
 /// A table has no order; a log line should.

@@ -16,7 +16,6 @@ static void check_field(lua_State *L, int index, int refusal);
 static void check_fresh(lua_State *L, const struct visit *visit);
 static void set_status(lua_State *L, struct visit *visit, int index);
 static void set_headers(lua_State *L, struct visit *visit, int index);
-static void default_type(struct exchange *exchange, struct bytes type);
 static struct bytes opt_content(lua_State *L, int index);
 static int push_result(lua_State *L, int failure);
 static int write_piece(lua_State *L, struct visit *visit, struct bytes piece);
@@ -174,17 +173,9 @@ static int l_send(lua_State *L)
         return luaL_error(L, "the response is already sent");
     }
     if (content.len > 0) {
-        default_type(visit->exchange, BYTES("text/plain; charset=utf-8"));
+        visit->exchange->response.default_type = BYTES("text/plain; charset=utf-8");
     }
     return push_result(L, exchange_send(visit->exchange, content));
-}
-
-static void default_type(struct exchange *exchange, struct bytes type)
-{
-    struct bytes unused;
-    if (!response_field(&exchange->response, BYTES("Content-Type"), &unused)) {
-        CHECK(response_set_field(&exchange->response, BYTES("Content-Type"), type) == 0);
-    }
 }
 
 static struct bytes opt_content(lua_State *L, int index)

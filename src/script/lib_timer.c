@@ -24,6 +24,7 @@ static int make(lua_State *L, bool is_repeating);
 static uint64_t due_ms_after(const struct generation *generation, uint64_t delay_ms);
 static void tie(struct timer_box *box, struct visit *visit);
 static void on_fired(struct timer *timer);
+static void run_in_task(struct timer_box *box, struct visit *visit);
 static void on_task_ended(struct task *task, void *arg);
 static void stop(struct timer_box *box);
 static void on_slept(struct timer *timer);
@@ -89,6 +90,9 @@ static int make(lua_State *L, bool is_repeating)
     bool is_detached = lua_toboolean(L, -1);
     struct generation *generation = generation_of(L);
     struct task *task = generation->running;
+    if (generation->is_ended) {
+        return luaL_error(L, "the server has ended");
+    }
     struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
     *box = (struct timer_box){.generation = generation,
                               .interval_ms = is_repeating ? delay_ms : 0,
@@ -126,7 +130,7 @@ static void tie(struct timer_box *box, struct visit *visit)
 
 /// The next turn is counted from when this one was due, not from now, so an interval does not
 /// drift; turns that were missed altogether are skipped. A timer that fires once is unanchored here,
-/// and making the task may collect it.
+/// and making the task may run finalizers, which may stop any timer: the stack keeps the box.
 static void on_fired(struct timer *timer)
 {
     struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);
@@ -134,11 +138,7 @@ static void on_fired(struct timer *timer)
     struct visit *visit = box->visit;
     bool is_busy = box->task != NULL;
     bool is_repeating = box->interval_ms > 0;
-    if (!is_busy) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref);
-        lua_getiuservalue(L, -1, SLOT_FN);
-        lua_remove(L, -2);
-    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref); // [box]
     if (!is_repeating) {
         stop(box);
     } else {
@@ -147,11 +147,18 @@ static void on_fired(struct timer *timer)
         box->due_ms += box->interval_ms * (1 + late_ms / box->interval_ms);
         timer_arm_at(timer, box->due_ms);
     }
-    if (is_busy) {
-        return;
+    if (!is_busy) {
+        lua_getiuservalue(L, -1, SLOT_FN);
+        run_in_task(box, visit);
     }
-    struct task *task = task_new(L, 0, visit);
-    if (is_repeating) {
+    lua_pop(L, 1);
+}
+
+/// [fn] -> []
+static void run_in_task(struct timer_box *box, struct visit *visit)
+{
+    struct task *task = task_new(box->generation->L, 0, visit);
+    if (box->anchor_ref != LUA_NOREF) {
         box->task = task;
         task->on_ended = on_task_ended;
         task->ended_arg = box;

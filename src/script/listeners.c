@@ -84,7 +84,7 @@ static int add(lua_State *L, bool is_once)
     luaL_checktype(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);
     if (visit->exchange == NULL) {
-        if (tell_late(visit, event)) {
+        if (tell_late(visit, event) && !visit->generation->is_ended) {
             lua_settop(L, 3);
             start(L, bytes_from_string(exchange_reason_text((enum exchange_reason)visit->reason)));
         }

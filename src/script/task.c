@@ -103,8 +103,14 @@ void tasks_run_ready(struct loop_job *job)
     }
 }
 
+bool task_owns(lua_State *coroutine)
+{
+    return (*(uintptr_t *)lua_getextraspace(coroutine) & GENERATION_MARK) != 0;
+}
+
 /// Only a coroutine that ended well carries another task: an error that was raised inside the guard's
-/// hook leaves hooks disabled in its coroutine for ever.
+/// hook leaves hooks disabled in its coroutine for ever. The memory cap is lifted, because the main
+/// stack is not protected, even while a script runs.
 static void take_thread(struct task *task)
 {
     struct generation *generation = task->generation;
@@ -116,8 +122,12 @@ static void take_thread(struct task *task)
         lua_pop(L, 1);
         return;
     }
+    bool is_capped = generation->is_capped;
+    generation->is_capped = false;
     task->L = lua_newthread(L);
     task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    generation->is_capped = is_capped;
+    *(uintptr_t *)lua_getextraspace(task->L) |= GENERATION_MARK;
 }
 
 static void give_thread_back(struct task *task, bool is_clean)
@@ -211,7 +221,7 @@ static void release(struct task *task)
     }
     give_thread_back(task, is_clean);
     if (visit != NULL) {
-        visit_task_ended(visit, task);
+        visit_task_ended(visit);
     }
     mem_free(task);
 }

@@ -66,13 +66,13 @@ void visit_adopt(struct visit *visit, struct task *task)
     }
 }
 
-void visit_task_ended(struct visit *visit, struct task *task)
+void visit_task_ended(struct visit *visit)
 {
     if (visit->exchange == NULL) {
         if (list_is_empty(&visit->tasks)) {
             unanchor(visit);
         }
-    } else if (task->is_handler && is_forgotten(visit)) {
+    } else if (is_forgotten(visit)) {
         failure_unanswered(visit);
     }
 }
@@ -111,6 +111,9 @@ void visits_end_streams(struct generation *generation)
             IGNORE(stream_retry(visit->stream, retry_ms)); // a reader that is too slow goes without
             visit->exchange->doom_reason = EXCHANGE_SHUTDOWN;
             stream_end(visit->stream);
+            if (!visit->route->is_detached) {
+                cancel_tasks(visit); // a loop of sends would spin until the response is out
+            }
         }
     }
 }

@@ -60,8 +60,9 @@ void visit_push(lua_State *L, const struct visit *visit);
 /// The task belongs to the visit from now on.
 void visit_adopt(struct visit *visit, struct task *task);
 
-/// A task of the visit has ended, one way or the other.
-void visit_task_ended(struct visit *visit, struct task *task);
+/// A task of the visit has ended, one way or the other. When nothing is left that could answer, a 500
+/// is sent.
+void visit_task_ended(struct visit *visit);
 
 /// Opens the event stream. Returns as `stream_open`.
 MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options *options);
@@ -71,5 +72,5 @@ MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options 
 int visit_park_until_drained(lua_State *L, struct visit *visit);
 
 /// Ends every open event stream, because the server is ending; readers are told, spread over some
-/// seconds, when to come back. The closing itself comes at the end of the turn.
+/// seconds, when to come back. The closing itself comes at the end of the turn. *Calls Lua.*
 void visits_end_streams(struct generation *generation);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "server/config.h"
 
+#include "script/generation.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -115,7 +117,9 @@ static int apply(struct config *config, int option, const char *value)
         return apply_port(config, value);
     case OPTION_UNIX:
         config->unix_path = value;
-        return 0;
+        return strlen(value) > 0 && strlen(value) < ADDRESS_TEXT_MAX
+                   ? 0
+                   : complain("--unix", value, "a path of 1 to 107 characters");
     case OPTION_DEV:
         config->is_dev = true;
         config->log_level = LOG_DEBUG;

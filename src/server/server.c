@@ -185,13 +185,13 @@ static int listen_on(struct server *server, const struct address *address)
 
 static void serve(struct server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
-        report_listening(server->generation, &server->listeners[i]);
-    }
     server->loop.on_turn_end = on_turn_end;
     server->service.on_empty = on_empty;
     server->service.owner = server;
     signals_open(&server->signals, &server->loop, on_signal, server);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        report_listening(server->generation, &server->listeners[i]);
+    }
     loop_run(&server->loop);
     signals_close(&server->signals);
 }

@@ -59,6 +59,6 @@ MUST_USE int stream_retry(struct stream *stream, uint64_t retry_ms);
 /// Ends the stream properly: what was sent is flushed, the response ends. Idempotent.
 void stream_end(struct stream *stream);
 
-/// The peer has closed its sending side: find out whether it has left altogether, now and, as it may
-/// leave any time without another word, after whatever is sent later.
+/// The peer has closed its sending side: find out whether it has left altogether, now and, as it
+/// may leave any time without another word, after whatever is sent later.
 void stream_probe(struct stream *stream);

@@ -1,0 +1,357 @@
+-- Scripts that fail, loop and eat memory: what the peer sees, what the log says, and that the
+-- others do not notice.
+
+local support = require "spec.sse.support"
+local wire = require "spec.support.wire"
+local clock = require "spec.support.clock"
+
+local start, get, await_marks = support.start, support.get, support.await_marks
+
+local PLAIN = "500: the handler failed; the server's log says why\n"
+
+describe("a handler that raises", function()
+  it("leaves a plain 500 when nothing is out, and a log line with script and line", function()
+    local server = start [[
+server:get("/a/:b", function(_, response)
+  response:status(201):header("X-A", "1"):type("text/html")
+  error("on purpose")
+end)
+]]
+    local response = server:request { target = "/a/1" }
+    assert.same({ 500, PLAIN }, { response.status, response.body })
+    assert.is_nil(response.headers["x-a"])
+    assert.equal("text/plain; charset=utf-8", response.headers["content-type"])
+    local lines = server:log_lines("script error")
+    assert.equal(1, #lines)
+    assert.matches(" error script error route=/a/:b id=%x+-%d+ error=", lines[1])
+    assert.matches("script.lua:3: on purpose", lines[1])
+    assert.matches("stack traceback:", lines[1])
+    assert.equal(0, #server:log_lines("closing variable"))
+  end)
+
+  it("leaves the connection fit for the next request", function()
+    local server = start [[
+server:get("/bad", function() error("on purpose") end)
+server:get("/good", function(_, response) response:send("good") end)
+]]
+    local client = server:connect()
+    client:send(wire.request { target = "/bad" } .. wire.request { target = "/good" })
+    assert.equal(500, client:response().status)
+    assert.equal("good", client:response().body)
+    client:close()
+  end)
+
+  it("leaves a 500 also after it has waited, and for errors that are no text", function()
+    local server = start([[
+server:get("/wait", function() lunesse.sleep(0.001) error("late") end)
+server:get("/table", function() error({ code = 1 }) end)
+server:get("/nil", function() error(nil) end)
+server:get("/object", function()
+  error(setmetatable({}, { __tostring = function() return "an object says" end }))
+end)
+server:get("/bad-object", function()
+  error(setmetatable({}, { __tostring = function() error("no") end }))
+end)
+server:get("/loop-object", function()
+  error(setmetatable({}, { __tostring = function() while true do end end }))
+end)
+server:get("/line", function() error("two\nlines \"quoted\" \xff", 0) end)
+server:get("/deep", function() local function f() return 1 + f() end f() end)
+]], { args = { "--limit", "run_timeout=0.8" } })
+    for _, target in ipairs { "/wait", "/table", "/nil", "/object", "/bad-object",
+      "/loop-object", "/line", "/deep" } do
+      local response = server:request { target = target }
+      assert.same({ 500, PLAIN }, { response.status, response.body }, target)
+    end
+    assert.equal(8, #server:log_lines("script error"))
+    assert.equal(1, #server:log_lines("an object says"))
+    assert.equal(1, #server:log_lines("stack overflow"))
+  end)
+
+  it("ends an open stream cleanly, so that the reader comes back and never sees a traceback",
+    function()
+      local server = start [[
+server:get("/", function(_, response)
+  response.sse:send("x")
+  lunesse.sleep(0.001)
+  error("on purpose")
+end)
+]]
+      assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
+      assert.matches("reason=failed", eventually(function()
+        return support.access_line(server, "/")
+      end))
+      assert.equal(1, #server:log_lines("script.lua:4: on purpose"))
+    end)
+
+  it("shows its traceback to the peer with --dev and nothing out, and never in a stream", function()
+    local server = start([[
+server:get("/", function() error("on purpose") end)
+server:get("/stream", function(_, response) response.sse:send("x") error("on purpose") end)
+]], { args = { "--dev" } })
+    local response = server:request {}
+    assert.equal(500, response.status)
+    assert.matches("script.lua:1: on purpose\nstack traceback:\n", response.body)
+    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/stream")))
+  end)
+
+  it("after its answer was sent changes nothing for the peer", function()
+    local server = start [[
+server:get("/", function(_, response) response:send("x") error("afterwards") end)
+]]
+    local response = server:request {}
+    assert.same({ 200, "x" }, { response.status, response.body })
+    assert.equal(1, #server:log_lines("afterwards"))
+  end)
+
+  it("runs its to-be-closed variables, with the error", function()
+    local server = start [[
+server:get("/", function()
+  local guard <close> = setmetatable({}, {
+    __close = function(_, e) mark(e:match("on purpose")) end,
+  })
+  error("on purpose")
+end)
+server:get("/closer", function()
+  local guard <close> = setmetatable({}, { __close = function() error("in the closer") end })
+  error("on purpose")
+end)
+]]
+    assert.equal(500, server:request({}).status)
+    await_marks(server, { "on purpose" })
+    assert.equal(500, server:request({ target = "/closer" }).status)
+    assert.equal(1, #server:log_lines("in the closer"))
+  end)
+end)
+
+describe("a handler that returns without an answer", function()
+  it("leaves a 500, and the log says so", function()
+    local server = start [[
+server:get("/now", function() end)
+server:get("/later", function() lunesse.sleep(0.001) end)
+server:get("/head", function(_, response) response:status(201):header("X", "1") end)
+]]
+    for _, target in ipairs { "/now", "/later", "/head" } do
+      local response = server:request { target = target }
+      assert.same({ 500, PLAIN }, { response.status, response.body })
+    end
+    assert.equal(3, #server:log_lines("the handler returned without an answer"))
+  end)
+
+  it("is fine while a timer of its own may still answer", function()
+    local server = start [[
+server:get("/", function(_, response)
+  lunesse.after(0.01, function() response:send("later") end)
+end)
+]]
+    assert.equal("later", get(server, "/"))
+  end)
+end)
+
+describe("errors outside of handlers", function()
+  it("are logged, and nothing else happens: timers, listeners, callbacks", function()
+    local server = start [[
+lunesse.after(0, function() error("at load") end)
+server:get("/", function(_, response)
+  response:on("close", function() error("in close") end)
+  response.sse:open()
+  lunesse.after(0, function() error("in timer") end)
+  lunesse.after(0.02, function() response.sse:send("still here") response.sse:close() end)
+end)
+]]
+    assert.equal(support.chunks(":\n", "data: still here\n\n"), (support.stream_bytes(server, "/")))
+    eventually(function()
+      return #server:log_lines("script error") == 3
+    end)
+    assert.equal(1, #server:log_lines("script.lua:1: at load"))
+    assert.equal(1, #server:log_lines("script.lua:5: in timer"))
+    assert.equal(1, #server:log_lines("script.lua:3: in close"))
+  end)
+end)
+
+describe("a loop that does not end", function()
+  local LIMIT = { args = { "--limit", "run_timeout=0.1" } }
+  local TICK = [[
+server:get("/tick", function(_, response)
+  response.sse:open()
+  lunesse.every(0.01, function() response.sse:send("tick") end)
+end)
+server:get("/alive", function(_, response) response:send("alive") end)
+]]
+
+  ---Each handler here never returns by itself.
+  local LOOPS = {
+    plain = "while true do end",
+    ["in pcall"] = "while true do pcall(function() while true do end end) end",
+    ["in short pcalls"] = "while true do pcall(error) end",
+    ["in xpcall, whose handler loops"] =
+      "xpcall(function() while true do end end, function() while true do end end)",
+    ["in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
+    ["in short coroutines"] = "while true do coroutine.wrap(function() end)() end",
+    ["in a coroutine inside pcall inside a coroutine"] = [[coroutine.wrap(function()
+      while true do pcall(coroutine.wrap(function() while true do end end)) end end)()]],
+    ["in a comparator"] = "table.sort({ 3, 2, 1 }, function() while true do end end)",
+    ["in a comparator inside pcall"] =
+      "while true do pcall(table.sort, { 3, 2, 1 }, function() while true do end end) end",
+    ["in gsub's callback"] = "(('x'):rep(10)):gsub('x', function() while true do end end)",
+    ["in a metamethod"] =
+      "local x = setmetatable({}, { __index = function() while true do end end }).x",
+    ["in __close"] = [[do local x <close> = setmetatable({}, { __close = function()
+      while true do end end }) end]],
+    ["in __close when the loop is ended"] = [[local x <close> = setmetatable({}, { __close =
+      function() while true do end end }) while true do end]],
+    ["in __close of a coroutine"] = [[local co = coroutine.create(function()
+      local x <close> = setmetatable({}, { __close = function() while true do end end })
+      coroutine.yield() end) coroutine.resume(co) while true do coroutine.close(co) end]],
+    ["with goto"] = "::top:: goto top",
+    ["after a wait"] = "lunesse.sleep(0.001) while true do end",
+    ["in next()"] = "local t = {} while true do t[1] = next(t) end",
+  }
+
+  for name, text in pairs(LOOPS) do
+    it(name .. " is ended within run_timeout, with a 500, and the others go on", function()
+      local route = ("server:get('/loop', function(_, response)\n%s\nend)"):format(text)
+      local server = start(TICK .. route, LIMIT)
+      local tick = server:stream("/tick")
+      tick:event()
+      local began = clock.now()
+      local response = server:request { target = "/loop", seconds = 5 }
+      assert.same({ 500, PLAIN }, { response.status, response.body })
+      assert.is_true(clock.now() - began < 0.1 * 2 + 0.3 * clock.slow)
+      eventually(function()
+        return #server:log_lines("ran for more than run_timeout") >= 1
+      end)
+      assert.equal("alive", get(server, "/alive"))
+      local seen = #tick.parser.events
+      assert.is_true(tick:read_until(function()
+        return #tick.parser.events > seen + 5
+      end))
+      tick:close()
+    end)
+  end
+
+  it("in a stream's handler ends the stream properly", function()
+    local server = start([[
+server:get("/", function(_, response)
+  response:on("close", function(reason) mark("close", reason) end)
+  response.sse:send("x")
+  while true do end
+end)
+]], LIMIT)
+    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
+    await_marks(server, { "close failed" })
+    assert.equal(1, #server:log_lines("script.lua:4: ran for more than run_timeout (0.1 s)"))
+  end)
+
+  it("in a timer or a listener is ended and logged, and the stream goes on", function()
+    local server = start(TICK .. [[
+lunesse.after(0, function() while true do end end)
+server:get("/listener", function(_, response)
+  response:on("close", function() while true do end end)
+  response:send("x")
+end)
+]], LIMIT)
+    assert.equal("x", get(server, "/listener"))
+    eventually(function()
+      return #server:log_lines("ran for more than run_timeout") == 2
+    end)
+    local tick = server:stream("/tick")
+    tick:take(3)
+    tick:close()
+  end)
+
+  it("while a script loads stops the start, with script and line", function()
+    local Server = require "spec.support.server"
+    local folder = Server.write { ["bad.lua"] = "\nwhile true do end\n" }
+    local code, _, err = Server.run { "--check", "--limit", "run_timeout=0.02", folder }
+    assert.equal(1, code)
+    assert.matches("bad.lua:2", err)
+    assert.matches("run_timeout", err)
+  end)
+
+  it("does not count time spent waiting, nor many short runs", function()
+    local server = start([[
+server:get("/", function(_, response)
+  for _ = 1, 10 do
+    local stop = lunesse.clock() + 0.03
+    while lunesse.clock() < stop do end
+    lunesse.sleep(0.001)
+  end
+  lunesse.sleep(0.2)
+  response:send("done")
+end)
+]], LIMIT)
+    assert.equal("done", get(server, "/"))
+    assert.equal(0, #server:log_lines("run_timeout"))
+  end)
+
+  it("cannot be made endless by debug.sethook, which scripts do not have", function()
+    local server = start [[
+server:get("/", function(_, response) response:send(tostring(debug.sethook)) end)
+]]
+    assert.equal("nil", get(server, "/"))
+  end)
+end)
+
+describe("memory over lua_bytes", function()
+  local LIMIT = { args = { "--limit", "lua_bytes=20000000" } }
+
+  it("fails the handler that asks for it, and the worker lives", function()
+    local server = start([[
+server:get("/table", function()
+  local t = {}
+  for i = 1, 1e9 do t[i] = { i } end
+end)
+server:get("/string", function() return ("x"):rep(1e9) end)
+server:get("/caught", function(_, response)
+  local ok, problem = pcall(string.rep, "x", 1e9)
+  response:send(tostring(ok) .. " " .. tostring(problem))
+end)
+server:get("/alive", function(_, response) response:send(("x"):rep(1000000)) end)
+server:get("/tick", function(_, response)
+  response.sse:open()
+  lunesse.every(0.01, function() response.sse:send("tick") end)
+end)
+]], LIMIT)
+    local tick = server:stream("/tick")
+    tick:event()
+    for _ = 1, 3 do
+      assert.equal(500, server:request({ target = "/table", seconds = 10 }).status)
+      assert.equal(500, server:request({ target = "/string" }).status)
+      assert.equal("false not enough memory", get(server, "/caught"))
+      assert.equal(1000000, #get(server, "/alive"))
+    end
+    eventually(function()
+      return #server:log_lines("not enough memory") == 6
+    end)
+    tick:take(5)
+    tick:close()
+  end)
+
+  it("fails a stream's handler, which ends the stream properly", function()
+    local server = start([[
+server:get("/", function(_, response)
+  response.sse:send("x")
+  local t = {}
+  for i = 1, 1e9 do t[i] = { i } end
+end)
+]], LIMIT)
+    local bytes = support.stream_bytes(server, "/")
+    assert.equal(support.chunks(":\n", "data: x\n\n"), bytes)
+  end)
+
+  it("that was kept by a script is not given to others, who fail alone", function()
+    local server = start([[
+local kept = {}
+server:get("/keep", function(_, response)
+  for i = #kept + 1, #kept + 100 do kept[i] = ("x"):rep(100000) .. i end
+  response:send("kept")
+end)
+server:get("/free", function(_, response) kept = {} collectgarbage() response:send("freed") end)
+]], LIMIT)
+    assert.equal("kept", get(server, "/keep"))
+    assert.equal(500, server:request({ target = "/keep" }).status)
+    assert.equal("freed", get(server, "/free"))
+    assert.equal("kept", get(server, "/keep"))
+  end)
+end)
