@@ -202,8 +202,7 @@ TEST(a_route_is_registered_once)
     EXPECT(problem.taken == &marks[1]);
     add(table, "POST", "/a/:other", 3);
     add(table, "*", "/a/:id", 4);
-    EXPECT_INT(route_add(table, BYTES("*"), BYTES("/a/:id"), &marks[5], &problem),
-               ROUTE_DOUBLE);
+    EXPECT_INT(route_add(table, BYTES("*"), BYTES("/a/:id"), &marks[5], &problem), ROUTE_DOUBLE);
     EXPECT(problem.taken == &marks[4]);
     EXPECT_INT(found(table, "POST", "/a/1"), 3);
     route_table_free(table);

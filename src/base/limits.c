@@ -37,7 +37,10 @@ static const struct limit table[] = {
 
 enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
 
-// Far above anything sensible and far below where the arithmetic on it could overflow.
+// Far above anything sensible and below where the arithmetic on it could overflow: durations are
+// counted in nanoseconds, places in a head in 32 bits.
+static const double seconds_max = 1e9;
+static const double head_bytes_max = 1e9;
 static const double value_max = 1e15;
 
 static const struct limit *find(const char *name);
@@ -70,10 +73,12 @@ int limits_set(struct limits *limits, const char *name, double value)
     if (limit == NULL) {
         return LIMITS_UNKNOWN;
     }
-    if (!(value >= limit->min) || value > value_max) {
+    bool is_duration = limit->unit == UNIT_SECONDS;
+    bool is_head = limit->offset == offsetof(struct limits, head_bytes);
+    double max = is_duration ? seconds_max : is_head ? head_bytes_max : value_max;
+    if (!(value >= limit->min) || value > max) {
         return LIMITS_BAD_VALUE;
     }
-    bool is_duration = limit->unit == UNIT_SECONDS;
     double scaled = is_duration ? ceil(value * 1000) : value;
     if (scaled != floor(scaled)) {
         return LIMITS_BAD_VALUE;

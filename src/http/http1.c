@@ -138,7 +138,7 @@ enum http1_result http1_body(struct http1 *reader, struct bytes bytes, struct re
 
 uint64_t http1_body_left(const struct http1 *reader, const struct request *request)
 {
-    return request->is_chunked ? reader->guard.chunks.data_left : reader->body_left;
+    return request->is_chunked ? chunk_guard_data_left(&reader->guard.chunks) : reader->body_left;
 }
 
 int http1_status(const struct http1 *reader)

@@ -17,7 +17,7 @@ static int parse_address(const char *host, uint16_t port, struct sockaddr_storag
 static void set_options(struct listener *listener, uint64_t peer_timeout_ms);
 static int listen_now(struct listener *listener, struct loop *loop);
 static int clear_path(const char *path);
-static bool is_answered(const char *path);
+static bool is_dead(const char *path);
 static void on_connection(uv_stream_t *stream, int failure);
 static void on_close(uv_handle_t *handle);
 
@@ -132,23 +132,25 @@ static int clear_path(const char *path)
     if (!S_ISSOCK(status.st_mode)) {
         return UV_EEXIST;
     }
-    if (is_answered(path)) {
+    if (!is_dead(path)) {
         return UV_EADDRINUSE;
     }
     return unlink(path) == 0 ? 0 : -errno;
 }
 
-static bool is_answered(const char *path)
+/// Only a refusal proves that nobody listens: a busy server lets us wait, another user's says no.
+static bool is_dead(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(address.sun_path)) {
         return false;
     }
     memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answered = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 &&
+                      errno == ECONNREFUSED;
     close(fd);
-    return answered;
+    return is_refused;
 }
 
 static void on_connection(uv_stream_t *stream, int failure)

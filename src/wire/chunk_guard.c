@@ -128,12 +128,17 @@ enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes
     return result;
 }
 
+uint64_t chunk_guard_data_left(const struct chunk_guard *guard)
+{
+    return guard->_state == CHUNK_DATA ? guard->_data_left : 0;
+}
+
 static enum guard_result take_data(struct chunk_guard *guard, struct bytes bytes,
                                    struct chunk_part *part)
 {
-    size_t len = bytes.len < guard->data_left ? bytes.len : (size_t)guard->data_left;
-    guard->data_left -= len;
-    if (guard->data_left == 0) {
+    size_t len = bytes.len < guard->_data_left ? bytes.len : (size_t)guard->_data_left;
+    guard->_data_left -= len;
+    if (guard->_data_left == 0) {
         guard->_state = CHUNK_DATA_CR;
     }
     *part = (struct chunk_part){.taken = len, .data = bytes_of(bytes.at, len)};
@@ -167,7 +172,7 @@ static enum guard_result take_byte(struct chunk_guard *guard, char byte)
     case CHUNK_SIZE:
         return take_size_byte(guard, byte);
     case CHUNK_SIZE_LF:
-        return take_wanted(guard, byte, '\n', guard->data_left == 0 ? CHUNK_TRAILERS : CHUNK_DATA);
+        return take_wanted(guard, byte, '\n', guard->_data_left == 0 ? CHUNK_TRAILERS : CHUNK_DATA);
     case CHUNK_DATA_CR:
         return take_wanted(guard, byte, '\r', CHUNK_DATA_LF);
     case CHUNK_DATA_LF:
@@ -182,10 +187,10 @@ static enum guard_result take_byte(struct chunk_guard *guard, char byte)
 static enum guard_result take_size_byte(struct chunk_guard *guard, char byte)
 {
     if (octet_is(byte, OCTET_HEX)) {
-        if (guard->data_left >> 60 != 0) {
+        if (guard->_data_left >> 60 != 0) {
             return refuse(guard, "a chunk size beyond 64 bits (RFC 9112, section 7.1)");
         }
-        guard->data_left = guard->data_left << 4 | octet_hex_value(byte);
+        guard->_data_left = guard->_data_left << 4 | octet_hex_value(byte);
         guard->_has_digit = true;
         return GUARD_MORE;
     }

@@ -72,7 +72,7 @@ enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len
 /// honest size line).
 struct chunk_guard {
     const char *why;
-    uint64_t data_left; // bytes of the current chunk still to come
+    uint64_t _data_left; // bytes of the current chunk still to come, or its size so far
     size_t _framing_bytes;
     size_t _chunk_count;
     uint8_t _state;
@@ -92,3 +92,7 @@ void chunk_guard_init(struct chunk_guard *guard);
 /// result is GUARD_MORE and bytes are left. GUARD_DONE after the empty line that ends the trailers.
 enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes,
                                    const struct guard_limits *limits, struct chunk_part *part);
+
+/// Bytes of data that the current chunk has announced and that have not come. 0 while its size line
+/// is not complete: what was read of that may yet be refused.
+uint64_t chunk_guard_data_left(const struct chunk_guard *guard);

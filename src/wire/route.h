@@ -55,8 +55,8 @@ void route_table_free(struct route_table *table);
 
 /// Registers `target` (not NULL) for `method` and `pattern`; both are copied. Method "*" stands for
 /// any method; a named method wins over it. Returns 0 or a `route_refusal`; with ROUTE_DOUBLE,
-/// `problem->taken` is what stands there; with ROUTE_BAD_PATTERN, `problem->why` is a sentence, lower
-/// case.
+/// `problem->taken` is what stands there; with ROUTE_BAD_PATTERN, `problem->why` is a sentence,
+/// lower case.
 MUST_USE int route_add(struct route_table *table, struct bytes method, struct bytes pattern,
                        void *target, struct route_problem *problem);
 

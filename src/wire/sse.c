@@ -5,6 +5,7 @@
 // with nothing to repair, which is nearly every text, is measured in one pass and then copied.
 #include "wire/sse.h"
 
+#include "base/decimal.h"
 #include "wire/utf8.h"
 
 #include <string.h>
@@ -24,8 +25,6 @@ struct lines {
     bool is_over;
 };
 
-enum { DECIMAL_MAX = 20 };
-
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 
 static bool is_one_line(struct bytes text);
@@ -41,7 +40,6 @@ static char *put_repaired(char *at, struct bytes line);
 static char *put_bytes(char *at, struct bytes bytes);
 static size_t hex_digits(size_t size);
 static char *put_chunk_size(char *at, size_t size);
-static struct bytes put_decimal(uint64_t number, char *memory);
 
 int sse_check_event(const struct sse_event *event)
 {
@@ -58,7 +56,7 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
 {
     struct field fields[4];
     size_t count = 0;
-    char digits[DECIMAL_MAX];
+    char digits[DECIMAL_LEN_MAX];
     int refusal = sse_check_event(event);
     if (refusal != 0) {
         return refusal;
@@ -70,7 +68,8 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
         fields[count++] = measure(BYTES("event: "), event->event);
     }
     if (event->has_retry) {
-        fields[count++] = measure(BYTES("retry: "), put_decimal(event->retry_ms, digits));
+        struct bytes retry_ms = bytes_of(digits, decimal_write(event->retry_ms, digits));
+        fields[count++] = measure(BYTES("retry: "), retry_ms);
     }
     if (event->has_data) {
         fields[count++] = measure(BYTES("data: "), event->data);
@@ -265,16 +264,4 @@ static char *put_chunk_size(char *at, size_t size)
         *--digit = "0123456789abcdef"[size & 15];
     }
     return put_bytes(end, BYTES("\r\n"));
-}
-
-/// `number` in decimal, at the end of `memory`, which has DECIMAL_MAX bytes.
-static struct bytes put_decimal(uint64_t number, char *memory)
-{
-    char *end = memory + DECIMAL_MAX;
-    char *at = end;
-    do {
-        *--at = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return bytes_of(at, (size_t)(end - at));
 }

@@ -39,8 +39,8 @@ MUST_USE bool url_split_target(struct bytes method, struct bytes text, struct ta
 /// empty.
 bool url_host_is_valid(struct bytes host);
 
-/// Decodes %XX (and, with `plus_is_space`, "+") to `out`, which has room for `text.len` bytes; returns
-/// how many were written. A bad sequence is kept as it stands.
+/// Decodes %XX (and, with `plus_is_space`, "+") to `out`, which has room for `text.len` bytes;
+/// returns how many were written. A bad sequence is kept as it stands.
 size_t url_decode(struct bytes text, bool plus_is_space, char *out);
 
 /// Takes the next `name=value` pair of a query or form body, both still encoded; without "=" the
