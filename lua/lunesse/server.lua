@@ -182,9 +182,40 @@ function server.open(options)
   return the_server
 end
 
+local function decoded(segment)
+  return (segment:gsub("%%(%x%x)", function(digits)
+    return string.char(tonumber(digits, 16))
+  end))
+end
+
+-- Whether what matches `pattern`, a route's pattern or a request's path, is under `prefix`:
+-- "always", "never", or "maybe", which only the path can tell. A segment `:name` of the prefix
+-- takes any one.
+local function relation(prefix, pattern)
+  local answer = "always"
+  local next_segment = pattern:gmatch("[^/]+")
+  for wanted in prefix:gmatch("[^/]+") do
+    local segment = next_segment()
+    if not segment then
+      return "never"
+    elseif segment:match("^%*") then
+      return "maybe"
+    elseif not wanted:match("^:") then
+      if segment:match("^:") then
+        answer = "maybe"
+      elseif decoded(segment) ~= decoded(wanted) then
+        return "never"
+      end
+    end
+  end
+  return answer
+end
+
+-- A path has no patterns in it: what looks like one is text.
 local function is_under(prefix, path)
-  return path:sub(1, #prefix) == prefix
-    and (#path == #prefix or path:sub(#prefix + 1, #prefix + 1) == "/")
+  return relation(prefix, path:gsub("[:*]", function(byte)
+    return ("%%%02x"):format(byte:byte())
+  end)) == "always"
 end
 
 -- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter.
@@ -206,14 +237,41 @@ local function join(list)
   end
 end
 
-local function join_route(route)
-  local list = {}
-  for _, middleware in ipairs(middlewares) do
-    if is_under(middleware.prefix, route.pattern) then
-      list[#list + 1] = middleware.fn
+-- The functions of `list` whose prefix the request's path is under, and what comes after them.
+local function applying(list, request)
+  local applies = {}
+  for _, middleware in ipairs(list) do
+    if is_under(middleware.prefix, request.path) then
+      applies[#applies + 1] = middleware.fn
     end
   end
-  return join(table.move(route.handlers, 1, route.handlers.n, #list + 1, list))
+  return applies
+end
+
+-- Most prefixes are decided here, once. A route such as `/*rest` may or may not lead under a
+-- prefix, so it asks again for each request.
+local function join_route(route)
+  local list, is_open = {}, false
+  for _, middleware in ipairs(middlewares) do
+    local answer = relation(middleware.prefix, route.pattern)
+    is_open = is_open or answer == "maybe"
+    if answer ~= "never" then
+      list[#list + 1] = middleware
+    end
+  end
+  local handlers = table.move(route.handlers, 1, route.handlers.n, 1, {})
+  if is_open then
+    return function(request, response)
+      local chain = applying(list, request)
+      table.move(handlers, 1, #handlers, #chain + 1, chain)
+      return run(chain, 1, request, response)
+    end
+  end
+  local chain = {}
+  for i, middleware in ipairs(list) do
+    chain[i] = middleware.fn
+  end
+  return join(table.move(handlers, 1, #handlers, #chain + 1, chain))
 end
 
 -- The end of a request that no route takes. The status, and Allow, are already set.
@@ -230,14 +288,9 @@ end
 -- What runs for a request that no route takes: middlewares whose prefix its path is under.
 local function join_fallback()
   return function(request, response)
-    local list = {}
-    for _, middleware in ipairs(middlewares) do
-      if is_under(middleware.prefix, request.path) then
-        list[#list + 1] = middleware.fn
-      end
-    end
-    list[#list + 1] = answer_unrouted
-    return run(list, 1, request, response)
+    local chain = applying(middlewares, request)
+    chain[#chain + 1] = answer_unrouted
+    return run(chain, 1, request, response)
   end
 end
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

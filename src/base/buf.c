@@ -87,7 +87,7 @@ static void make_room(struct buf *buf, size_t size)
 {
     size_t len = buf_len(buf);
     size_t needed = len + size;
-    if (buf->_start >= len && needed <= buf->_capacity && buf->_capacity > 0) {
+    if (buf->_start >= len && needed <= buf->_capacity && buf->_memory != NULL) {
         memmove(buf->_memory, buf->_memory + buf->_start, len);
         buf->_end = len;
         buf->_start = 0;

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/decimal.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,11 +13,12 @@
 
 enum {
     LOG_GATHER_BYTES = 32 * 1024,
-    LOG_BYTES_MAX = 1024 * 1024,
+    LOG_BYTES_MAX = 8 * 1024 * 1024,
     LOG_TIME_LEN = 24,       // 2026-01-31T12:34:56.789Z
     RECORD_FRAME_BYTES = 96, // time, level, quotes, braces
     FIELD_FRAME_BYTES = 48,  // separators, quotes, a number
-    ESCAPED_BYTES_MAX = 6,   // what one byte becomes: \u00ff
+    TEXT_BYTES_MAX = 16 * 1024,
+    ESCAPED_BYTES_MAX = 6, // what one byte becomes: \u00ff
 };
 
 static struct {
@@ -32,6 +34,7 @@ static struct {
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count);
+static struct bytes clipped(struct bytes text);
 static void end_record(void);
 static inline void append(struct bytes bytes);
 static void append_time(void);
@@ -81,7 +84,7 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
         the_log.lost_count++;
         return;
     }
-    append_start(level, text);
+    append_start(level, clipped(text));
     for (size_t i = 0; i < count; i++) {
         append_field(&fields[i]);
     }
@@ -106,12 +109,19 @@ void log_flush(void)
 /// Reserves the most that the record can take, so that its pieces need not ask one by one.
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count)
 {
-    size_t size = RECORD_FRAME_BYTES + text.len * ESCAPED_BYTES_MAX;
+    size_t size = RECORD_FRAME_BYTES + clipped(text).len * ESCAPED_BYTES_MAX;
     for (size_t i = 0; i < count; i++) {
-        size += FIELD_FRAME_BYTES + fields[i].key.len + fields[i].text.len * ESCAPED_BYTES_MAX;
+        size_t value_len = clipped(fields[i].text).len;
+        size += FIELD_FRAME_BYTES + fields[i].key.len + value_len * ESCAPED_BYTES_MAX;
     }
     the_log.at = buf_reserve(&the_log.gathered, size);
     return the_log.at != NULL;
+}
+
+/// A line of the log is for reading: a long text shows its beginning.
+static struct bytes clipped(struct bytes text)
+{
+    return text.len <= TEXT_BYTES_MAX ? text : bytes_of(text.at, TEXT_BYTES_MAX);
 }
 
 static void end_record(void)
@@ -176,9 +186,9 @@ static void append_field(const struct log_field *field)
     if (field->type != LOG_FIELD_BYTES) {
         append_number(field);
     } else if (is_json) {
-        append_quoted(field->text);
+        append_quoted(clipped(field->text));
     } else {
-        append_value(field->text);
+        append_value(clipped(field->text));
     }
 }
 
@@ -226,9 +236,14 @@ static void append_quoted(struct bytes text)
 {
     append(BYTES("\""));
     size_t plain = 0;
+    size_t utf8_end = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.at[i];
-        if (byte >= ' ' && byte != '"' && byte != '\\' && byte < 0x7f) {
+        if (byte >= 0x80 && i >= utf8_end) {
+            utf8_end = i + utf8_valid_prefix(bytes_skip(text, i));
+        }
+        bool is_plain = byte >= ' ' && byte != '"' && byte != '\\' && byte != 0x7f;
+        if (is_plain && (byte < 0x80 || i < utf8_end)) {
             continue;
         }
         append(bytes_of(text.at + plain, i - plain));
@@ -239,7 +254,7 @@ static void append_quoted(struct bytes text)
     append(BYTES("\""));
 }
 
-/// Non-ASCII bytes are shown as Latin-1 code points: the log must be valid JSON whatever came in.
+/// What is not UTF-8 is shown as Latin-1 code points: the log must be valid JSON whatever came in.
 static void append_escaped(unsigned char byte)
 {
     char text[8];

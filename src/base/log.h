@@ -2,9 +2,10 @@
 //
 // The log: one line a record, on standard error. A record has a time, a level, a text and fields,
 // as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line:
-// control bytes and quotes are escaped. Records are gathered and written in one go by `log_flush`,
-// which the loop calls at the end of each turn; a warning or an error is written at once. One per
-// process; may be used from one thread at a time.
+// control bytes and quotes are escaped, bytes that are not UTF-8 shown as \u00ff, and of a text
+// over 16 KiB only the beginning is written. Records are gathered and written in one go by
+// `log_flush`, which the loop calls at the end of each turn; a warning or an error is written at
+// once. One per process; may be used from one thread at a time.
 #pragma once
 
 #include "base/bytes.h"

@@ -23,6 +23,9 @@ void signals_close(struct signals *signals)
 {
     uv_close((uv_handle_t *)&signals->_interrupt, NULL);
     uv_close((uv_handle_t *)&signals->_terminate, NULL);
+    // Closing brings the default action back; a late signal must not cut the clean-up short.
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
 }
 
 static void on_signal(uv_signal_t *handle, int number)

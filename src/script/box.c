@@ -85,8 +85,7 @@ uint64_t check_duration_ms(lua_State *L, int index)
 uint64_t check_duration_option_ms(lua_State *L, int index, const char *name)
 {
     if (lua_type(L, -1) != LUA_TNUMBER || !is_duration(lua_tonumber(L, -1))) {
-        luaL_argerror(L, index,
-                      lua_pushfstring(L, "%s: seconds between 0 and 1e9 expected", name));
+        luaL_argerror(L, index, lua_pushfstring(L, "%s: seconds between 0 and 1e9 expected", name));
     }
     return (uint64_t)ceil(lua_tonumber(L, -1) * 1000);
 }

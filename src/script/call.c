@@ -171,8 +171,8 @@ static enum call_outcome outcome_of(struct generation *generation, lua_State *L,
     return CALL_FAILED;
 }
 
-/// [text] -> [text, text with traceback]. Made on the main stack: a coroutine that was cut short may
-/// have room for one value and not more.
+/// [text] -> [text, text with traceback]. Made on the main stack: a coroutine that was cut short
+/// may have room for one value and not more.
 static void add_traceback(struct generation *generation, lua_State *L)
 {
     luaL_traceback(generation->L, L, lua_tostring(L, -1), 0);

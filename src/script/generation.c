@@ -113,7 +113,9 @@ static void open_state(struct generation *generation)
     lua_State *L = lua_newstate(allocate, generation);
     CHECK(L != NULL);
     generation->L = L;
-    *(struct generation **)lua_getextraspace(L) = generation;
+    generation->mark = (struct coroutine_mark){.generation = generation};
+    generation->task_mark = (struct coroutine_mark){.generation = generation, .is_task = true};
+    *(struct coroutine_mark **)lua_getextraspace(L) = &generation->mark;
     open_libraries(L);
     box_open(L);
     preload(L);

@@ -57,8 +57,17 @@ struct generation_options {
     bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
 };
 
+/// What a coroutine's extra space points to. Coroutines of scripts have the mark of the main one;
+/// those that carry tasks have the other.
+struct coroutine_mark {
+    struct generation *generation;
+    bool is_task;
+};
+
 struct generation {
     lua_State *L;
+    struct coroutine_mark mark;
+    struct coroutine_mark task_mark;
     struct generation_options options;
     struct route_table *routes;
     struct list route_list;
@@ -105,10 +114,7 @@ MUST_USE int generation_load(struct generation *generation, const char *path, ch
 /// `generation_load`.
 MUST_USE int generation_complete(struct generation *generation, char **why);
 
-/// Set in the extra space of coroutines that belong to tasks (see task.c); the address is even.
-#define GENERATION_MARK ((uintptr_t)1)
-
 static inline struct generation *generation_of(lua_State *L)
 {
-    return (struct generation *)(*(uintptr_t *)lua_getextraspace(L) & ~GENERATION_MARK);
+    return (*(struct coroutine_mark **)lua_getextraspace(L))->generation;
 }

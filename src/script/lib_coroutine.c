@@ -74,8 +74,7 @@ static int l_close(lua_State *L)
     lua_Debug record;
     if (coroutine == L ||
         (lua_status(coroutine) == LUA_OK && lua_getstack(coroutine, 0, &record) != 0)) {
-        return luaL_error(L, "cannot close a %s coroutine",
-                          coroutine == L ? "running" : "normal");
+        return luaL_error(L, "cannot close a %s coroutine", coroutine == L ? "running" : "normal");
     }
     check_not_waiting(L, coroutine);
     bool is_well = call_close_inside(coroutine) == LUA_OK;
@@ -87,8 +86,8 @@ static int l_close(lua_State *L)
     return 2;
 }
 
-/// A coroutine that is suspended elsewhere than in `yield` waits for the engine, and a task waits in
-/// it: nobody else may go on with it, nor begin a task that has not had its turn.
+/// A coroutine that is suspended elsewhere than in `yield` waits for the engine, and a task waits
+/// in it: nobody else may go on with it, nor begin a task that has not had its turn.
 static void check_not_waiting(lua_State *L, lua_State *coroutine)
 {
     lua_Debug record;

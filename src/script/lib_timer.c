@@ -129,8 +129,8 @@ static void tie(struct timer_box *box, struct visit *visit)
 }
 
 /// The next turn is counted from when this one was due, not from now, so an interval does not
-/// drift; turns that were missed altogether are skipped. A timer that fires once is unanchored here,
-/// and making the task may run finalizers, which may stop any timer: the stack keeps the box.
+/// drift; turns that were missed altogether are skipped. A timer that fires once is unanchored
+/// here, and making the task may run finalizers, which may stop any timer: the stack keeps the box.
 static void on_fired(struct timer *timer)
 {
     struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);

@@ -105,12 +105,12 @@ void tasks_run_ready(struct loop_job *job)
 
 bool task_owns(lua_State *coroutine)
 {
-    return (*(uintptr_t *)lua_getextraspace(coroutine) & GENERATION_MARK) != 0;
+    return (*(struct coroutine_mark **)lua_getextraspace(coroutine))->is_task;
 }
 
-/// Only a coroutine that ended well carries another task: an error that was raised inside the guard's
-/// hook leaves hooks disabled in its coroutine for ever. The memory cap is lifted, because the main
-/// stack is not protected, even while a script runs.
+/// Only a coroutine that ended well carries another task: an error that was raised inside the
+/// guard's hook leaves hooks disabled in its coroutine for ever. The memory cap is lifted, because
+/// the main stack is not protected, even while a script runs.
 static void take_thread(struct task *task)
 {
     struct generation *generation = task->generation;
@@ -127,7 +127,7 @@ static void take_thread(struct task *task)
     task->L = lua_newthread(L);
     task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     generation->is_capped = is_capped;
-    *(uintptr_t *)lua_getextraspace(task->L) |= GENERATION_MARK;
+    *(struct coroutine_mark **)lua_getextraspace(task->L) = &task->generation->task_mark;
 }
 
 static void give_thread_back(struct task *task, bool is_clean)
@@ -162,7 +162,8 @@ static void end(struct task *task, enum call_outcome outcome)
         break;
     case CALL_PARKED:
         if (!task->is_cancelled) {
-            luaL_traceback(task->L, task->L, "coroutine.yield outside a coroutine of the script", 0);
+            luaL_traceback(task->L, task->L, "coroutine.yield outside a coroutine of the script",
+                           0);
             report(task, lua_tostring(task->L, -1));
         }
         break;

@@ -69,7 +69,8 @@ struct task *task_current(lua_State *L);
 /// closing variable.
 bool task_can_park(lua_State *L);
 
-/// Whether the coroutine was made for tasks. A script can get hold of it; only its task may start it.
+/// Whether the coroutine was made for tasks. A script can get hold of it; only its task may start
+/// it.
 bool task_owns(lua_State *coroutine);
 
 /// Parks the running task; a binding says `return task_park(L, undo, arg);` and whatever is passed

@@ -28,7 +28,7 @@ static void cut(struct visit *visit);
 static void cancel_tasks(struct visit *visit);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
-static bool is_forgotten(const struct visit *visit);
+static bool is_dormant(const struct visit *visit);
 static void unanchor(struct visit *visit);
 
 static const struct exchange_events events = {
@@ -72,8 +72,10 @@ void visit_task_ended(struct visit *visit)
         if (list_is_empty(&visit->tasks)) {
             unanchor(visit);
         }
-    } else if (is_forgotten(visit)) {
-        failure_unanswered(visit);
+    } else if (is_dormant(visit) && visit->has_peer_ended) {
+        exchange_abort(visit->exchange, EXCHANGE_LEFT);
+    } else if (is_dormant(visit) && !visit->has_listeners) {
+        failure_unanswered(visit); // whoever answers later wants to know when the peer leaves
     }
 }
 
@@ -114,6 +116,8 @@ void visits_end_streams(struct generation *generation)
             if (!visit->route->is_detached) {
                 cancel_tasks(visit); // a loop of sends would spin until the response is out
             }
+        } else if (is_dormant(visit)) {
+            exchange_abort(visit->exchange, EXCHANGE_SHUTDOWN); // who could answer it, will not
         }
     }
 }
@@ -150,6 +154,8 @@ static void on_peer_ended(struct exchange *exchange)
     visit->has_peer_ended = true;
     if (visit->stream != NULL) {
         stream_probe(visit->stream);
+    } else if (is_dormant(visit)) {
+        exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
     }
 }
 
@@ -217,11 +223,12 @@ static void stop_waiting(struct task *task, void *arg)
     list_remove(&task->wait_node);
 }
 
-/// Whether nothing is left that could answer: no task, no timer and nobody who listens for the end.
-static bool is_forgotten(const struct visit *visit)
+/// Whether no task and no timer of its own will answer: only another request's handler could, which
+/// may have kept the response.
+static bool is_dormant(const struct visit *visit)
 {
     return visit->exchange->response.state == RESPONSE_FRESH && !visit->exchange->is_doomed &&
-           list_is_empty(&visit->tasks) && list_is_empty(&visit->timers) && !visit->has_listeners;
+           list_is_empty(&visit->tasks) && list_is_empty(&visit->timers);
 }
 
 static void unanchor(struct visit *visit)

@@ -27,8 +27,8 @@ struct task;
 /// The user values of a response box.
 enum visit_slot {
     VISIT_REQUEST = 1, // the request box
-    VISIT_STREAM, // the sse box, once it was asked for; nil before, and when none is accepted
-    VISIT_LISTENERS, // see listeners.h
+    VISIT_STREAM,      // the sse box, once it was asked for; nil before, and when none is accepted
+    VISIT_LISTENERS,   // see listeners.h
     VISIT_SLOT_COUNT = VISIT_LISTENERS,
 };
 
@@ -60,8 +60,8 @@ void visit_push(lua_State *L, const struct visit *visit);
 /// The task belongs to the visit from now on.
 void visit_adopt(struct visit *visit, struct task *task);
 
-/// A task of the visit has ended, one way or the other. When nothing is left that could answer, a 500
-/// is sent.
+/// A task of the visit has ended, one way or the other. When nothing is left that could answer, a
+/// 500 is sent.
 void visit_task_ended(struct visit *visit);
 
 /// Opens the event stream. Returns as `stream_open`.
@@ -71,6 +71,7 @@ MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options 
 /// "ECLOSED"`.
 int visit_park_until_drained(lua_State *L, struct visit *visit);
 
-/// Ends every open event stream, because the server is ending; readers are told, spread over some
-/// seconds, when to come back. The closing itself comes at the end of the turn. *Calls Lua.*
+/// Ends every open event stream, and every request that nothing works on, because the server is
+/// ending; readers are told, spread over some seconds, when to come back. The closing itself comes
+/// at the end of the turn. *Calls Lua.*
 void visits_end_streams(struct generation *generation);

@@ -6,7 +6,7 @@
 #include "wire/sse.h"
 
 #include "base/decimal.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
