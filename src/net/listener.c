@@ -147,8 +147,8 @@ static bool is_dead(const char *path)
     }
     memcpy(address.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool is_refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 &&
-                      errno == ECONNREFUSED;
+    bool is_refused =
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 && errno == ECONNREFUSED;
     close(fd);
     return is_refused;
 }

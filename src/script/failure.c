@@ -14,6 +14,7 @@ static void report(const struct visit *visit, struct bytes message);
 static void answer(struct visit *visit, struct bytes message);
 static void start_error_handler(struct visit *visit, struct bytes message);
 static void send_plain(struct visit *visit, struct bytes message);
+static void start_over(struct response *response);
 static struct bytes without_traceback(struct bytes message);
 
 void failure_handle(struct task *task, struct bytes message)
@@ -53,9 +54,7 @@ static void answer(struct visit *visit, struct bytes message)
 {
     struct exchange *exchange = visit->exchange;
     if (exchange->response.state == RESPONSE_FRESH) {
-        response_deinit(&exchange->response);
-        response_init(&exchange->response);
-        exchange->response.status = 500;
+        start_over(&exchange->response);
         if (visit->generation->on_error_ref != LUA_NOREF && !visit->is_failing) {
             start_error_handler(visit, message);
         } else {
@@ -88,13 +87,17 @@ static void send_plain(struct visit *visit, struct bytes message)
 {
     struct exchange *exchange = visit->exchange;
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
-    exchange->response.status = 500;
-    if (response_set_field(&exchange->response, BYTES("Content-Type"),
-                           BYTES("text/plain; charset=utf-8")) != 0) {
-        exchange_abort(exchange, EXCHANGE_FAILED);
-        return;
-    }
+    start_over(&exchange->response);
+    exchange->response.default_type = BYTES("text/plain; charset=utf-8");
     IGNORE(exchange_send(exchange, visit->generation->options.is_dev ? message : text)); // or gone
+}
+
+/// Whatever the handler prepared belonged to another answer.
+static void start_over(struct response *response)
+{
+    response_deinit(response);
+    response_init(response);
+    response->status = 500;
 }
 
 static struct bytes without_traceback(struct bytes message)

@@ -127,13 +127,16 @@ static void open_state(struct generation *generation)
     }
 }
 
-/// A script that set hooks would switch the guard off.
+/// What would switch the guard off, or reach into the boxes behind the engine's back.
 static void open_libraries(lua_State *L)
 {
+    static const char *const removed[] = {"sethook", "setuservalue", "setmetatable", "getregistry"};
     luaL_openlibs(L);
     lua_getglobal(L, "debug");
-    lua_pushnil(L);
-    lua_setfield(L, -2, "sethook");
+    for (size_t i = 0; i < sizeof(removed) / sizeof(removed[0]); i++) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, removed[i]);
+    }
     lua_pop(L, 1);
 }
 

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT
+//
+// A whole connection: the codec, the conn and its exchanges over a loopback transport, answered by
+// a small script that the request's target chooses. However the input is cut and however slowly the
+// output is taken, the answers are the same; they are well formed by a reader of their own; and
+// they answer the requests that a plain reader finds, no others. Input: a byte of choices, one for
+// the size of input pieces, one for the size of output pieces, then what the peer sends.
+#include "exchanges.h"
+#include "fuzz.h"
+#include "loopback.h"
+#include "messages.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "http/service.h"
+#include "sse/stream.h"
+
+#include <stdio.h>
+
+enum {
+    INPUT_BYTES_MAX = 4096,
+    FINE_BYTES_MAX = 1024, // cut at each byte
+    PIECES_MAX = 6,        // of an answer by hand
+    TURNS_MAX = 100000,
+};
+
+enum choice { CHOICE_SMALL = 1, CHOICE_SURPLUS = 2, CHOICE_LEAVES = 4, CHOICE_ENDS = 8 };
+
+/// How one run goes.
+struct plan {
+    uint8_t choices;
+    size_t input_step;
+    size_t output_step;
+    size_t cut_at; // the connection is torn down when so many bytes were sent; SIZE_MAX: never
+};
+
+/// What one run gave.
+struct outcome {
+    struct loopback transport;
+    struct service service;
+    struct buf requests; // "method target body_len\n" of each whose body was read
+    size_t request_count;
+};
+
+/// Who answers one exchange.
+struct holder {
+    struct exchange *exchange;
+    struct loop *loop;
+    struct loop_job job;
+    struct stream stream;
+    int piece_count; // still to be written
+    bool is_stream;
+};
+
+static struct limits choose_limits(uint8_t choices);
+static void run(struct outcome *outcome, struct bytes input, const struct plan *plan);
+static void send_all(struct outcome *outcome, struct bytes input, const struct plan *plan);
+static void settle(struct outcome *outcome, size_t output_step);
+static void free_outcome(struct outcome *outcome);
+static void check_requests(const struct outcome *outcome, struct bytes input);
+static void check_responses(struct outcome *outcome, struct buf *canonical);
+static void check_same(const struct buf *wanted, struct bytes input, const struct plan *plan);
+static void on_head(void *user, struct exchange *exchange);
+static void on_request(void *user, struct exchange *exchange);
+static void note_request(const struct request *request, struct buf *out);
+static void on_later(struct loop_job *job);
+static void answer(struct holder *holder);
+static void open_stream(struct holder *holder);
+static void send_event(struct holder *holder);
+static void echo(struct exchange *exchange);
+static void on_drained(struct exchange *exchange);
+static void on_peer_ended(struct exchange *exchange);
+static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static char kind_of(const struct exchange *exchange);
+
+static const struct service_events service_events = {.on_head = on_head, .on_request = on_request};
+static const struct exchange_events exchange_events = {
+    .on_drained = on_drained, .on_peer_ended = on_peer_ended, .on_done = on_done};
+
+static struct loop the_loop;
+static struct limits the_limits;
+
+int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
+{
+    static bool is_ready;
+    if (!is_ready) {
+        CHECK(loop_init(&the_loop) == 0);
+        log_configure(LOG_SILENT, LOG_TEXT);
+        is_ready = true;
+    }
+    struct bytes input = bytes_of((const char *)at, len);
+    struct plan plan = {.choices = fuzz_byte(&input), .cut_at = SIZE_MAX};
+    size_t input_step = 1 + (size_t)fuzz_byte(&input);
+    size_t output_step = 1 + (size_t)fuzz_byte(&input);
+    input.len = input.len > INPUT_BYTES_MAX ? INPUT_BYTES_MAX : input.len;
+    the_limits = choose_limits(plan.choices);
+    plan.input_step = plan.output_step = SIZE_MAX;
+    struct outcome whole;
+    struct buf wanted;
+    buf_init(&wanted, SIZE_MAX);
+    run(&whole, input, &plan);
+    check_requests(&whole, input);
+    check_responses(&whole, &wanted);
+    free_outcome(&whole);
+    plan.output_step = output_step;
+    check_same(&wanted, input, &plan);
+    plan.input_step = input_step;
+    check_same(&wanted, input, &plan);
+    plan.input_step = 1;
+    plan.output_step = SIZE_MAX;
+    check_same(&wanted, input, &plan);
+    plan.cut_at = input_step * 8;
+    plan.input_step = input_step * 2;
+    plan.output_step = output_step;
+    run(&whole, input, &plan);
+    free_outcome(&whole);
+    buf_reset(&wanted);
+    return 0;
+}
+
+/// Deadlines are far away: what a run gives must not depend on time.
+static struct limits choose_limits(uint8_t choices)
+{
+    struct limits limits = limits_default();
+    limits.head_timeout_ms = limits.body_timeout_ms = limits.idle_timeout_ms = 1000000000;
+    limits.peer_timeout_ms = 1000000000;
+    limits.connections = (choices & CHOICE_SURPLUS) != 0 ? 0 : 10;
+    if ((choices & CHOICE_SMALL) != 0) {
+        limits.head_bytes = 200;
+        limits.head_fields = 6;
+        limits.target_bytes = 40;
+        limits.body_bytes = 50;
+        limits.pipeline = 2;
+    }
+    return limits;
+}
+
+static void check_same(const struct buf *wanted, struct bytes input, const struct plan *plan)
+{
+    if (plan->input_step == 1 && input.len > FINE_BYTES_MAX) {
+        return;
+    }
+    struct outcome outcome;
+    struct buf canonical;
+    buf_init(&canonical, SIZE_MAX);
+    run(&outcome, input, plan);
+    check_requests(&outcome, input);
+    check_responses(&outcome, &canonical);
+    CHECK(bytes_equal(buf_bytes(&canonical), buf_bytes(wanted)));
+    free_outcome(&outcome);
+    buf_reset(&canonical);
+}
+
+/// The peer sends everything, reads everything, closes its side, and the connection must be gone.
+static void run(struct outcome *outcome, struct bytes input, const struct plan *plan)
+{
+    *outcome = (struct outcome){.request_count = 0};
+    buf_init(&outcome->requests, SIZE_MAX);
+    service_init(&outcome->service, &the_loop, &the_limits, &service_events, outcome);
+    loopback_init(&outcome->transport, &the_loop, plan->output_step);
+    service_accept(&outcome->service, &outcome->transport.base);
+    send_all(outcome, input, plan);
+    if (plan->cut_at == SIZE_MAX) {
+        settle(outcome, plan->output_step);
+    } else if ((plan->choices & CHOICE_LEAVES) != 0) {
+        loopback_fail(&outcome->transport);
+    } else if ((plan->choices & CHOICE_ENDS) != 0) {
+        service_close_all(&outcome->service);
+    } else {
+        service_drain(&outcome->service);
+    }
+    loopback_end(&outcome->transport);
+    settle(outcome, plan->output_step);
+    CHECK(outcome->transport.is_gone);
+    CHECK(outcome->service.conn_count == 0);
+}
+
+/// While the server does not read, what it has written is taken until it does.
+static void send_all(struct outcome *outcome, struct bytes input, const struct plan *plan)
+{
+    struct loopback *transport = &outcome->transport;
+    size_t sent = 0;
+    while (input.len > 0 && sent < plan->cut_at) {
+        if (!transport->is_reading) {
+            settle(outcome, plan->output_step);
+        }
+        if (transport->is_closing) {
+            return;
+        }
+        size_t size = plan->input_step < input.len ? plan->input_step : input.len;
+        loopback_send(transport, bytes_of(input.at, size));
+        input = bytes_skip(input, size);
+        sent += size;
+        if (size % 2 == 1) {
+            uv_run(&the_loop.uv, UV_RUN_NOWAIT);
+            loopback_take(transport, plan->output_step);
+        }
+    }
+}
+
+/// Turns until nothing is left to do.
+static void settle(struct outcome *outcome, size_t output_step)
+{
+    struct loopback *transport = &outcome->transport;
+    bool is_busy = true;
+    for (int turns = 0; is_busy; turns++) {
+        CHECK(turns < TURNS_MAX);
+        uv_run(&the_loop.uv, UV_RUN_NOWAIT);
+        is_busy = !list_is_empty(&the_loop._jobs[LOOP_RUN]) ||
+                  !list_is_empty(&the_loop._jobs[LOOP_WRITE]);
+        if (!is_busy && !transport->is_gone && !buf_is_empty(&transport->waiting)) {
+            loopback_take(transport, output_step);
+            is_busy = true;
+        }
+    }
+}
+
+static void free_outcome(struct outcome *outcome)
+{
+    service_deinit(&outcome->service);
+    loopback_deinit(&outcome->transport);
+    buf_reset(&outcome->requests);
+}
+
+/// Whatever was taken for a request is one, with that method, target and body; none is left out
+/// before the first that was refused.
+static void check_requests(const struct outcome *outcome, struct bytes input)
+{
+    struct bytes found = buf_bytes(&outcome->requests);
+    struct plain_request request;
+    while (found.len > 0) {
+        char text[32];
+        CHECK(plain_request(input, &request));
+        int len = snprintf(text, sizeof(text), " %zu\n", request.body_len);
+        size_t size = request.method.len + 1 + request.target.len + (size_t)len;
+        CHECK(bytes_starts_with(found, request.method));
+        CHECK(found.len >= size);
+        struct bytes target = bytes_of(found.at + request.method.len + 1, request.target.len);
+        CHECK(bytes_equal(target, request.target));
+        CHECK(memcmp(target.at + target.len, text, (size_t)len) == 0);
+        found = bytes_skip(found, size);
+        input = request.rest;
+    }
+}
+
+/// Each request has its answer, in order; at most one more refuses what came then; an answer that
+/// says it is the last one is.
+static void check_responses(struct outcome *outcome, struct buf *canonical)
+{
+    struct bytes rest = buf_bytes(&outcome->transport.taken);
+    struct bytes requests = buf_bytes(&outcome->requests);
+    size_t final_count = 0;
+    bool is_close = false;
+    while (rest.len > 0) {
+        struct plain_response response;
+        bool is_head = bytes_starts_with(requests, BYTES("HEAD "));
+        CHECK(!is_close);
+        plain_response(rest, is_head, requests.len == 0, &response);
+        rest = response.rest;
+        if (response.status >= 200) {
+            messages_put(canonical, buf_bytes(&response.text));
+            is_close = response.is_close;
+            final_count++;
+            const char *end = requests.len == 0 ? NULL : memchr(requests.at, '\n', requests.len);
+            requests =
+                end == NULL ? BYTES("") : bytes_skip(requests, (size_t)(end - requests.at) + 1);
+        }
+        buf_reset(&response.text);
+    }
+    CHECK(final_count >= outcome->request_count);
+    CHECK(final_count <= outcome->request_count + 1);
+}
+
+static void on_head(void *user, struct exchange *exchange)
+{
+    (void)user;
+    char kind = kind_of(exchange);
+    exchange->is_refused_early = kind == 'x' || conn_is_surplus(exchange->conn);
+    if (kind == 'b') {
+        exchange->body_bytes_max = 8;
+    }
+}
+
+static void on_request(void *user, struct exchange *exchange)
+{
+    struct outcome *outcome = user;
+    outcome->request_count++;
+    if (!exchange->is_refused_early || !exchange->request.expects_continue) {
+        note_request(&exchange->request, &outcome->requests);
+    }
+    struct holder *holder = mem_new(struct holder);
+    holder->exchange = exchange;
+    holder->loop = &the_loop;
+    loop_job_init(&holder->job, on_later);
+    exchange->holder = holder;
+    exchange->events = &exchange_events;
+    if (exchange->request.target_text.len % 2 == 0) {
+        answer(holder);
+    } else {
+        loop_at_turn_end(&the_loop, LOOP_RUN, &holder->job);
+    }
+}
+
+static void note_request(const struct request *request, struct buf *out)
+{
+    char text[32];
+    int len = snprintf(text, sizeof(text), " %zu\n", buf_len(&request->body));
+    messages_put(out, request->method);
+    messages_put(out, BYTES(" "));
+    messages_put(out, request->target_text);
+    messages_put(out, bytes_of(text, (size_t)len));
+}
+
+static void on_later(struct loop_job *job)
+{
+    answer(CONTAINER_OF(job, struct holder, job));
+}
+
+/// The first letter of the path says how: c, chunked by hand; s, an event stream; n, no content;
+/// f, a failure; anything else, an echo.
+static void answer(struct holder *holder)
+{
+    struct exchange *exchange = holder->exchange;
+    switch (kind_of(exchange)) {
+    case 'c':
+        holder->piece_count = (int)exchange->request.target_text.len % PIECES_MAX;
+        IGNORE(exchange_begin(exchange)); // it is fresh
+        exchange_await_drain(exchange);
+        return;
+    case 's':
+        open_stream(holder);
+        return;
+    case 'n':
+        exchange->response.status = 204;
+        echo(exchange);
+        return;
+    case 'f':
+        exchange->response.status = 500;
+        echo(exchange);
+        return;
+    default:
+        echo(exchange);
+    }
+}
+
+static void open_stream(struct holder *holder)
+{
+    struct stream_options options = {.has_retry = true, .retry_ms = 1};
+    holder->is_stream = stream_open(&holder->stream, holder->exchange, &options) == 0;
+    CHECK(holder->is_stream || exchange_is_head(holder->exchange));
+    if (!holder->is_stream) {
+        stream_deinit(&holder->stream);
+        return;
+    }
+    holder->piece_count = (int)holder->exchange->request.target_text.len % PIECES_MAX;
+    exchange_await_drain(holder->exchange);
+}
+
+static void echo(struct exchange *exchange)
+{
+    const struct request *request = &exchange->request;
+    struct buf body;
+    buf_init(&body, SIZE_MAX);
+    messages_put(&body, request->method);
+    messages_put(&body, BYTES(" "));
+    messages_put(&body, request->target_text);
+    messages_put(&body, BYTES("\n"));
+    messages_put(&body, buf_bytes(&request->body));
+    CHECK(exchange_send(exchange, buf_bytes(&body)) == 0);
+    buf_reset(&body);
+}
+
+/// One piece more each time.
+static void on_drained(struct exchange *exchange)
+{
+    struct holder *holder = exchange->holder;
+    if (holder->piece_count-- > 0) {
+        if (holder->is_stream) {
+            send_event(holder);
+        } else {
+            IGNORE(exchange_write(exchange, exchange->request.target_text)); // HEAD has ended
+        }
+        exchange_await_drain(exchange);
+    } else if (holder->is_stream) {
+        stream_end(&holder->stream);
+    } else {
+        IGNORE(exchange_finish(exchange)); // HEAD has ended
+    }
+}
+
+static void send_event(struct holder *holder)
+{
+    struct sse_event event = {.has_data = true, .data = holder->exchange->request.target_text};
+    CHECK(stream_send(&holder->stream, &event) == 0);
+}
+
+static void on_peer_ended(struct exchange *exchange)
+{
+    struct holder *holder = exchange->holder;
+    if (holder->is_stream) {
+        stream_probe(&holder->stream);
+    }
+}
+
+static void on_done(struct exchange *exchange, enum exchange_reason reason)
+{
+    struct holder *holder = exchange->holder;
+    (void)reason;
+    if (holder->is_stream) {
+        stream_deinit(&holder->stream);
+    }
+    loop_job_cancel(&holder->job);
+    mem_free(holder);
+}
+
+static char kind_of(const struct exchange *exchange)
+{
+    struct bytes path = exchange->request.target.path;
+    return path.len > 1 ? path.at[1] : '/';
+}

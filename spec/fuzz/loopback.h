@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// A transport without a socket: whoever drives it says what the peer sends, and how much of what is
+// written the kernel takes. Owned by its driver, which must let the loop turn until `is_gone`
+// before it frees it. Everything that was taken is in `taken`.
+#pragma once
+
+#include "base/buf.h"
+#include "net/loop.h"
+#include "net/transport.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct loopback {
+    struct transport base;
+    struct loop *loop;
+    struct loop_job job; // the closing
+    struct buf taken;    // what the peer has been sent
+    struct buf waiting;  // what was written and is not taken yet
+    size_t room;         // bytes of a write that are taken at once
+    bool is_reading;
+    bool has_ended; // the peer has closed its sending side
+    bool is_shut;
+    bool is_closing;
+    bool is_gone;
+};
+
+void loopback_init(struct loopback *loopback, struct loop *loop, size_t room);
+
+/// Frees the bytes. CHECKs that the transport is gone.
+void loopback_deinit(struct loopback *loopback);
+
+/// The peer sends `bytes`. Reading must be on.
+void loopback_send(struct loopback *loopback, struct bytes bytes);
+
+/// The peer closes its sending side.
+void loopback_end(struct loopback *loopback);
+
+/// The peer is found to be gone.
+void loopback_fail(struct loopback *loopback);
+
+/// Takes up to `size` of the bytes that wait.
+void loopback_take(struct loopback *loopback, size_t size);
