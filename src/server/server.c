@@ -189,6 +189,7 @@ static void serve(struct server *server)
     server->service.on_empty = on_empty;
     server->service.owner = server;
     signals_open(&server->signals, &server->loop, on_signal, server);
+    log_flush(); // what the scripts logged while they loaded comes before the addresses
     for (size_t i = 0; i < server->listener_count; i++) {
         report_listening(server->generation, &server->listeners[i]);
     }
