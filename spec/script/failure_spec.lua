@@ -296,7 +296,9 @@ end)
 end)
 
 describe("memory over lua_bytes", function()
-  local LIMIT = { args = { "--limit", "lua_bytes=20000000" } }
+  -- Filling the memory must take less than a run may, on slow builds too.
+  local LIMIT = { args = { "--limit", "lua_bytes=20000000", "--limit",
+    "run_timeout=" .. clock.slow } }
 
   it("fails the handler that asks for it, and the worker lives", function()
     local server = start([[
