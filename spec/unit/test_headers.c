@@ -11,7 +11,8 @@ TEST(a_token_byte_is_what_the_standard_lists)
         bool is_alpha = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
         bool is_digit = byte >= '0' && byte <= '9';
         bool is_mark = byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL;
-        EXPECT(headers_is_tchar((unsigned char)byte) == (is_alpha || is_digit || is_mark));
+        EXPECT(headers_is_token(bytes_of(&(char){(char)byte}, 1)) ==
+               (is_alpha || is_digit || is_mark));
         char text[2] = {'a', (char)byte};
         EXPECT(headers_name_is_valid(bytes_of(text, 2)) == (is_alpha || is_digit || is_mark));
     }
@@ -21,7 +22,6 @@ TEST(a_value_byte_is_visible_or_obs_text_or_white_space)
 {
     for (int byte = 0; byte < 256; byte++) {
         bool is_legal = (byte >= 0x20 && byte != 0x7f) || byte == '\t';
-        EXPECT(headers_is_value_byte((unsigned char)byte) == is_legal);
         char text[3] = {'a', (char)byte, 'b'};
         EXPECT(headers_value_is_valid(bytes_of(text, 3)) == is_legal);
     }

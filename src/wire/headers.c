@@ -26,16 +26,6 @@ bool headers_is_token(struct bytes text)
     return text.len > 0 && are_all(text, OCTET_TCHAR);
 }
 
-bool headers_is_tchar(unsigned char byte)
-{
-    return octet_is((char)byte, OCTET_TCHAR);
-}
-
-bool headers_is_value_byte(unsigned char byte)
-{
-    return octet_is((char)byte, OCTET_VALUE);
-}
-
 bool headers_next_member(struct bytes *rest, struct bytes *member)
 {
     while (rest->len > 0) {

@@ -20,12 +20,6 @@ bool headers_value_is_valid(struct bytes value);
 /// A token: one or more tchar (RFC 9110, section 5.6.2).
 bool headers_is_token(struct bytes text);
 
-/// Whether `byte` may stand in a token.
-bool headers_is_tchar(unsigned char byte);
-
-/// Whether `byte` may stand in a field value (SP and HTAB included).
-bool headers_is_value_byte(unsigned char byte);
-
 /// Takes the next member of a comma-separated list from `rest`, trimmed. Commas inside quoted
 /// strings do not separate. Empty members are skipped (RFC 9110, section 5.6.1.2). False at the
 /// end.
