@@ -59,6 +59,12 @@ static inline bool buf_is_empty(const struct buf *buf)
     return buf->_end == buf->_start;
 }
 
+/// The bytes held, to be changed in place; the buf must not be empty. Valid as `buf_bytes`.
+static inline char *buf_start(struct buf *buf)
+{
+    return buf->_memory + buf->_start;
+}
+
 /// The bytes held, valid until the buf is next changed.
 static inline struct bytes buf_bytes(const struct buf *buf)
 {

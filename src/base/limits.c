@@ -30,8 +30,12 @@ static const struct limit table[] = {
     {"stream_max_bytes", offsetof(struct limits, stream_max_bytes), UNIT_BYTES, 1},
     {"heartbeat", offsetof(struct limits, heartbeat_ms), UNIT_SECONDS, 0},
     {"peer_timeout", offsetof(struct limits, peer_timeout_ms), UNIT_SECONDS, 0.001},
+    {"stream_channels", offsetof(struct limits, stream_channels), UNIT_COUNT, 1},
+    {"channels", offsetof(struct limits, channels), UNIT_COUNT, 1},
+    {"channel_name_bytes", offsetof(struct limits, channel_name_bytes), UNIT_BYTES, 1},
     {"run_timeout", offsetof(struct limits, run_timeout_ms), UNIT_SECONDS, 0.001},
     {"lua_bytes", offsetof(struct limits, lua_bytes), UNIT_BYTES, 1024 * 1024},
+    {"drain_delay", offsetof(struct limits, drain_delay_ms), UNIT_SECONDS, 0},
     {"drain_timeout", offsetof(struct limits, drain_timeout_ms), UNIT_SECONDS, 0},
 };
 
@@ -61,8 +65,12 @@ struct limits limits_default(void)
         .stream_max_bytes = 1024 * 1024,
         .heartbeat_ms = 15 * 1000,
         .peer_timeout_ms = 60 * 1000,
+        .stream_channels = 16,
+        .channels = 100 * 1000,
+        .channel_name_bytes = 255,
         .run_timeout_ms = 1000,
         .lua_bytes = 256 * 1024 * 1024,
+        .drain_delay_ms = 0,
         .drain_timeout_ms = 10 * 1000,
     };
 }

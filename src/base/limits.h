@@ -26,9 +26,13 @@ struct limits {
     uint64_t stream_max_bytes;  // over this, a stream is reset
     uint64_t heartbeat_ms;      // silence after which a stream sends a comment; 0 for never
     uint64_t peer_timeout_ms;   // a peer that takes nothing for so long is gone
-    uint64_t run_timeout_ms;    // one uninterrupted run of Lua
-    uint64_t lua_bytes;         // memory of one worker's Lua state
-    uint64_t drain_timeout_ms;  // from the signal to the end, for handlers still running
+    uint64_t stream_channels;   // that one stream may subscribe to
+    uint64_t channels;          // that the server may have
+    uint64_t channel_name_bytes;
+    uint64_t run_timeout_ms;   // one uninterrupted run of Lua
+    uint64_t lua_bytes;        // memory of one worker's Lua state
+    uint64_t drain_delay_ms;   // from the signal to the draining: a balancer's time to notice
+    uint64_t drain_timeout_ms; // from there to the end: readers come back, handlers finish
 };
 
 /// The defaults.

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 // Less than this is kept: the next connections will want it.
-enum { TIDY_BYTES_MIN = 4 * 1024 * 1024 };
+enum { TIDY_BYTES_MIN = 1024 * 1024 };
 
 void *mem_zero(size_t size)
 {
@@ -28,6 +28,13 @@ void *mem_resize(void *memory, size_t size)
     void *resized = realloc(memory, size);
     CHECK(resized != NULL);
     return resized;
+}
+
+void *mem_aligned(size_t alignment, size_t size)
+{
+    void *memory = NULL;
+    CHECK(posix_memalign(&memory, alignment, size) == 0);
+    return memory;
 }
 
 void mem_free(void *memory)

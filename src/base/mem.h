@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory for small things of fixed size: it is there, or the process aborts. Whatever has a size
+// Memory that is there, or the process aborts. Whatever has a size
 // that a peer decides goes through `buf`, which has a ceiling. This is the only place that calls
 // the allocator of libc.
 #pragma once
@@ -12,6 +12,9 @@ void *mem_zero(size_t size);
 
 /// `size` bytes, not initialised. Aborts when there are none.
 void *mem_alloc(size_t size);
+
+/// `size` bytes, not initialised, at a multiple of `alignment`. Aborts when there are none.
+void *mem_aligned(size_t alignment, size_t size);
 
 /// Grows or shrinks `memory` (may be NULL). Aborts when there are none.
 void *mem_resize(void *memory, size_t size);

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "base/small.h"
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#endif
+
+void *small_zero(size_t size)
+{
+    return memset(small_alloc(size), 0, size);
+}
+
+char *small_text(size_t size)
+{
+    return size > SMALL_BYTES_MAX ? mem_alloc(size) : small_alloc(size);
+}
+
+void small_free_text(char *text, size_t size)
+{
+    if (size > SMALL_BYTES_MAX) {
+        mem_free(text);
+    } else {
+        small_free(text);
+    }
+}
+
+#ifdef IS_SANITIZED
+
+void *small_alloc(size_t size)
+{
+    CHECK(size <= SMALL_BYTES_MAX);
+    return mem_alloc(size);
+}
+
+bool small_is_same(size_t size, size_t other)
+{
+    return size == other;
+}
+
+void small_free(void *memory)
+{
+    mem_free(memory);
+}
+
+void small_tidy(void)
+{
+}
+
+#else
+
+enum {
+    PAGE_BYTES = 32 * 1024,      // pages lie at multiples of it, so a struct finds its own
+    PAGE_USED = PAGE_BYTES - 64, // the rest is for the allocator below
+    STEP = 16,
+    FRESH = 64, // behind the page's own struct, at the beginning of a cache line
+    CLASS_COUNT = SMALL_BYTES_MAX / STEP + 1,
+};
+
+/// A struct that is free.
+struct slot {
+    struct slot *next;
+};
+
+struct page {
+    struct list node; // among the pages of its size that have room; linked to itself when full
+    struct slot *free;
+    uint32_t fresh; // where the part begins that was never used
+    uint32_t used_count;
+    uint32_t size; // of a struct
+};
+
+static_assert(sizeof(struct page) <= FRESH, "a page has grown");
+
+static _Thread_local struct list pages[CLASS_COUNT]; // with room, by size
+
+static struct page *page_with_room(size_t class);
+static struct page *new_page(size_t class);
+static struct page *page_of(void *memory);
+static bool has_room(const struct page *page);
+
+void *small_alloc(size_t size)
+{
+    CHECK(size > 0 && size <= SMALL_BYTES_MAX);
+    size_t class = (size + STEP - 1) / STEP;
+    struct page *page = page_with_room(class);
+    void *memory = page->free;
+    if (memory != NULL) {
+        page->free = page->free->next;
+    } else {
+        memory = (char *)page + page->fresh;
+        page->fresh += page->size;
+    }
+    page->used_count++;
+    if (!has_room(page)) {
+        list_remove(&page->node);
+    }
+    return memory;
+}
+
+bool small_is_same(size_t size, size_t other)
+{
+    return (size + STEP - 1) / STEP == (other + STEP - 1) / STEP;
+}
+
+void small_free(void *memory)
+{
+    if (memory == NULL) {
+        return;
+    }
+    struct page *page = page_of(memory);
+    struct slot *slot = memory;
+    if (!has_room(page)) {
+        list_append(&pages[page->size / STEP], &page->node);
+    }
+    slot->next = page->free;
+    page->free = slot;
+    page->used_count--;
+    bool is_only = page->node.next == page->node.previous;
+    if (page->used_count == 0 && !is_only) {
+        list_remove(&page->node);
+        mem_free(page);
+    }
+}
+
+void small_tidy(void)
+{
+    for (size_t class = 0; class < CLASS_COUNT; class ++) {
+        if (pages[class].next == NULL) {
+            continue;
+        }
+        LIST_EACH (node, after, &pages[class]) {
+            struct page *page = LIST_ITEM(node, struct page, node);
+            if (page->used_count == 0) {
+                list_remove(&page->node);
+                mem_free(page);
+            }
+        }
+    }
+}
+
+static struct page *page_with_room(size_t class)
+{
+    struct list *list = &pages[class];
+    if (list->next == NULL) {
+        list_init(list);
+    }
+    return list_is_empty(list) ? new_page(class) : LIST_ITEM(list->next, struct page, node);
+}
+
+static struct page *new_page(size_t class)
+{
+    struct page *page = mem_aligned(PAGE_BYTES, PAGE_USED);
+    *page = (struct page){
+        .fresh = FRESH,
+        .size = (uint32_t)(class * STEP),
+    };
+    list_init(&page->node);
+    list_append(&pages[class], &page->node);
+    return page;
+}
+
+static struct page *page_of(void *memory)
+{
+    return (struct page *)(void *)((char *)memory - ((uintptr_t)memory & (PAGE_BYTES - 1)));
+}
+
+static bool has_room(const struct page *page)
+{
+    return page->free != NULL || page->fresh + page->size <= PAGE_USED;
+}
+
+#endif

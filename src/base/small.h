@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// Memory for small things of which there are thousands: what connections and streams are made of,
+// and what scripts allocate. It comes from pages of one size each, so a thing costs what it holds
+// and does not lie scattered among others of another life, whose memory could then never be given
+// back. Each thread has its own pages: what a thread has made, it frees. Builds with a sanitizer
+// use plain memory, so that it sees every thing by itself.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/// Zeroed memory for one `type`, of at most SMALL_BYTES_MAX bytes. Aborts when there is none.
+#define small_new(type) ((type *)small_zero(sizeof(type)))
+
+enum { SMALL_BYTES_MAX = 1024 };
+
+void *small_zero(size_t size);
+
+/// The same, not initialised.
+void *small_alloc(size_t size);
+
+/// Whether things of both sizes, at most SMALL_BYTES_MAX, come from the same pages: one may take
+/// the other's place.
+bool small_is_same(size_t size, size_t other);
+
+/// `size` bytes, from the pages if it is small enough. To be freed with `small_free_text`.
+char *small_text(size_t size);
+void small_free_text(char *text, size_t size);
+
+/// Frees what `small_new` returned, on the same thread. NULL is fine.
+void small_free(void *memory);
+
+/// Gives the pages back that are empty: one of each size is kept until then. When a thread ends.
+void small_tidy(void);
