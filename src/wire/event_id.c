@@ -16,6 +16,26 @@ size_t event_id_format(struct event_id id, char *out)
     return len;
 }
 
+enum event_id_lookup event_id_find(struct bytes list, uint64_t epoch, struct event_id *id)
+{
+    enum event_id_lookup lookup = EVENT_ID_ABSENT;
+    for (bool is_last = false; !is_last;) {
+        const char *comma = list.len == 0 ? NULL : memchr(list.at, ',', list.len);
+        is_last = comma == NULL;
+        size_t len = is_last ? list.len : (size_t)(comma - list.at);
+        struct event_id part;
+        if (!event_id_parse(bytes_of(list.at, len), &part)) {
+            return EVENT_ID_MALFORMED;
+        }
+        if (part.epoch == epoch && lookup == EVENT_ID_ABSENT) {
+            lookup = EVENT_ID_FOUND;
+            *id = part;
+        }
+        list = bytes_skip(list, is_last ? len : len + 1);
+    }
+    return lookup;
+}
+
 bool event_id_parse(struct bytes text, struct event_id *id)
 {
     if (text.len == 0 || text.len > EVENT_ID_LEN_MAX) {

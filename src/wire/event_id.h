@@ -24,5 +24,15 @@ enum { EVENT_ID_LEN_MAX = 37 };
 /// Writes `id` to `out`, which has EVENT_ID_LEN_MAX bytes; returns how many. No NUL is written.
 size_t event_id_format(struct event_id id, char *out);
 
+enum event_id_lookup {
+    EVENT_ID_FOUND,
+    EVENT_ID_ABSENT,    // a list of ids, but none of that epoch
+    EVENT_ID_MALFORMED, // not a list of ids
+};
+
+/// Looks in `list`, one id or several with commas between them, for the id of `epoch`: the id of an
+/// event on a stream that follows several channels names its place in each of them.
+MUST_USE enum event_id_lookup event_id_find(struct bytes list, uint64_t epoch, struct event_id *id);
+
 /// Parses exactly what `event_id_format` writes. False for everything else; `id` is then untouched.
 MUST_USE bool event_id_parse(struct bytes text, struct event_id *id);
