@@ -26,6 +26,10 @@ int loop_init(struct loop *loop)
     if (failure != 0) {
         return failure;
     }
+    failure = poller_init(&loop->poller, &loop->uv);
+    if (failure != 0) {
+        return failure;
+    }
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
         list_init(&loop->_jobs[phase]);
     }
@@ -60,6 +64,7 @@ int loop_close(struct loop *loop, uint64_t patience_ms)
 {
     uv_timer_t patience;
     end_turn(loop);
+    end_turn(loop); // what the first one has closed
     close_own(loop);
     uv_timer_init(&loop->uv, &patience);
     uv_timer_start(&patience, on_patience_end, patience_ms, 0);
@@ -67,7 +72,10 @@ int loop_close(struct loop *loop, uint64_t patience_ms)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_close((uv_handle_t *)&patience, NULL);
     uv_run(&loop->uv, UV_RUN_NOWAIT);
-    int open_count = 0;
+    int open_count = (int)loop->poller.count;
+    if (open_count > 0) {
+        fprintf(stderr, "open handle: %d sockets\n", open_count);
+    }
     uv_walk(&loop->uv, on_open_handle, &open_count);
     return open_count;
 }
@@ -138,6 +146,7 @@ static void end_turn(struct loop *loop)
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
         run_jobs(&loop->_jobs[phase]);
     }
+    poller_tell_closed(&loop->poller);
     if (loop->on_turn_end != NULL) {
         loop->on_turn_end(loop->on_turn_end_arg);
     }
@@ -188,6 +197,7 @@ static void aim_idle(struct loop *loop)
 
 static void close_own(struct loop *loop)
 {
+    poller_close(&loop->poller);
     uv_close((uv_handle_t *)&loop->_timer, NULL);
     uv_close((uv_handle_t *)&loop->_prepare, NULL);
     uv_close((uv_handle_t *)&loop->_check, NULL);

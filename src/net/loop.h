@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "net/poller.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +38,7 @@ struct loop_timer_slot {
 
 struct loop {
     uv_loop_t uv;
+    struct poller poller; // the connections
     uv_check_t _check;
     uv_prepare_t _prepare;
     uv_idle_t _idle;

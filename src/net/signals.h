@@ -12,11 +12,12 @@ struct loop;
 struct signals {
     uv_signal_t _interrupt;
     uv_signal_t _terminate;
+    uv_signal_t _hang_up;
     void *user;
     void (*on_signal)(void *user, int number);
 };
 
-/// Calls `on_signal` for SIGINT and SIGTERM, and ignores SIGPIPE in the whole process.
+/// Calls `on_signal` for SIGINT, SIGTERM and SIGHUP, and ignores SIGPIPE in the whole process.
 void signals_open(struct signals *signals, struct loop *loop,
                   void (*on_signal)(void *user, int number), void *user);
 

@@ -1,55 +1,43 @@
 // SPDX-License-Identifier: MIT
 #include "net/tcp.h"
 
-#include "base/mem.h"
+#include "base/small.h"
 #include "net/loop.h"
+#include "net/socket_address.h"
 
-#include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-
-/// What the kernel did not take, on its way out. Owned by libuv until `on_written`.
-struct rest {
-    uv_write_t request;
-    struct buf bytes;
-};
+#include <sys/uio.h>
+#include <unistd.h>
 
 struct tcp {
     struct transport base;
+    struct polled polled;
     struct loop *loop;
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    };
-    uv_shutdown_t *shutdown; // while the sending side is closing
 };
 
 static struct tcp *tcp_of(const struct transport *transport);
 static void start(struct transport *transport);
 static void stop(struct transport *transport);
-static int write_out(struct transport *transport, struct buf *out);
-static int write_rest(struct tcp *tcp, struct buf *out);
-static size_t pending_bytes(const struct transport *transport);
+static ssize_t write_out(struct transport *transport, const struct bytes *pieces, int count);
+static void await_room(struct transport *transport);
 static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
 static bool peer_is_gone(const struct transport *transport);
 static size_t peer_name(const struct transport *transport, char *out, size_t size);
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room);
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room);
-static void on_written(uv_write_t *request, int failure);
-static void on_shut(uv_shutdown_t *request, int failure);
-static void on_close(uv_handle_t *handle);
+static void want(struct tcp *tcp, unsigned events);
+static void on_ready(struct polled *polled, unsigned events);
+static void read_in(struct tcp *tcp);
+static int failure_of(const struct tcp *tcp);
+static void on_closed(struct polled *polled);
 
 static const struct transport_ops tcp_ops = {
     .start = start,
     .stop = stop,
     .write = write_out,
-    .pending_bytes = pending_bytes,
+    .await_room = await_room,
     .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
@@ -57,21 +45,44 @@ static const struct transport_ops tcp_ops = {
     .peer_name = peer_name,
 };
 
-struct transport *tcp_accept(struct loop *loop, uv_stream_t *listening)
+struct transport *tcp_of_socket(struct loop *loop, int fd)
 {
-    struct tcp *tcp = mem_new(struct tcp);
+    struct tcp *tcp = small_new(struct tcp);
     tcp->base.ops = &tcp_ops;
     tcp->loop = loop;
-    if (listening->type == UV_NAMED_PIPE) {
-        uv_pipe_init(&loop->uv, &tcp->pipe, 0);
-    } else {
-        uv_tcp_init(&loop->uv, &tcp->tcp);
+    tcp->polled.fd = fd;
+    tcp->polled.on_ready = on_ready;
+    tcp->polled.on_closed = on_closed;
+    polled_open(&loop->poller, &tcp->polled);
+    return &tcp->base;
+}
+
+struct transport *tcp_connect_from(struct loop *loop, const char *source, const char *host,
+                                   uint16_t port, int *failure)
+{
+    struct socket_address from;
+    struct socket_address to;
+    *failure = socket_address_parse(&to, host, port);
+    if (*failure == 0 && source != NULL) {
+        *failure = socket_address_parse(&from, source, 0);
     }
-    if (uv_accept(listening, &tcp->stream) != 0) {
-        uv_close(&tcp->handle, on_close);
+    if (*failure != 0) {
         return NULL;
     }
-    return &tcp->base;
+    int fd = socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        *failure = -errno;
+        return NULL;
+    }
+    if ((source != NULL && bind(fd, (struct sockaddr *)&from.storage, from.len) != 0) ||
+        (connect(fd, (struct sockaddr *)&to.storage, to.len) != 0 && errno != EINPROGRESS)) {
+        *failure = -errno;
+        close(fd);
+        return NULL;
+    }
+    struct transport *transport = tcp_of_socket(loop, fd);
+    await_room(transport);
+    return transport;
 }
 
 static struct tcp *tcp_of(const struct transport *transport)
@@ -81,171 +92,146 @@ static struct tcp *tcp_of(const struct transport *transport)
 
 static void start(struct transport *transport)
 {
-    (void)uv_read_start(&tcp_of(transport)->stream, on_room, on_read); // fails only when closing
+    struct tcp *tcp = tcp_of(transport);
+    want(tcp, tcp->polled.wanted | POLL_READ);
 }
 
 static void stop(struct transport *transport)
 {
-    uv_read_stop(&tcp_of(transport)->stream);
+    struct tcp *tcp = tcp_of(transport);
+    want(tcp, tcp->polled.wanted & ~(unsigned)POLL_READ);
 }
 
-static int write_out(struct transport *transport, struct buf *out)
+static ssize_t write_out(struct transport *transport, const struct bytes *pieces, int count)
 {
-    struct tcp *tcp = tcp_of(transport);
-    DCHECK(uv_stream_get_write_queue_size(&tcp->stream) == 0);
-    struct bytes bytes = buf_bytes(out);
-    uv_buf_t vector = uv_buf_init((char *)bytes.at, (unsigned)bytes.len);
-    int written = uv_try_write(&tcp->stream, &vector, 1);
-    if (written == UV_EAGAIN) {
-        written = 0;
+    struct iovec vector[TRANSPORT_PIECES_MAX];
+    int fd = tcp_of(transport)->polled.fd;
+    DCHECK(count > 0 && count <= TRANSPORT_PIECES_MAX);
+    for (int i = 0; i < count; i++) {
+        vector[i] = (struct iovec){(void *)pieces[i].at, pieces[i].len};
     }
-    if (written < 0) {
+    ssize_t written;
+    do {
+        written = count == 1 ? write(fd, pieces[0].at, pieces[0].len) : writev(fd, vector, count);
+    } while (written < 0 && errno == EINTR);
+    if (written >= 0) {
         return written;
     }
-    buf_consume(out, (size_t)written);
-    return buf_is_empty(out) ? 0 : write_rest(tcp, out);
+    return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
 }
 
-/// The memory of `out` goes with the request: what waits is not copied.
-static int write_rest(struct tcp *tcp, struct buf *out)
+static void await_room(struct transport *transport)
 {
-    struct rest *rest = mem_new(struct rest);
-    buf_move(&rest->bytes, out);
-    struct bytes bytes = buf_bytes(&rest->bytes);
-    uv_buf_t vector = uv_buf_init((char *)bytes.at, (unsigned)bytes.len);
-    int failure = uv_write(&rest->request, &tcp->stream, &vector, 1, on_written);
-    if (failure != 0) {
-        buf_reset(&rest->bytes);
-        mem_free(rest);
-        return failure;
-    }
-    return 1;
-}
-
-static size_t pending_bytes(const struct transport *transport)
-{
-    return uv_stream_get_write_queue_size(&tcp_of(transport)->stream);
+    struct tcp *tcp = tcp_of(transport);
+    want(tcp, tcp->polled.wanted | POLL_WRITE);
 }
 
 /// TIOCOUTQ is what tcp(7) calls SIOCOUTQ: bytes that the peer has not acknowledged.
 static size_t unsent_bytes(const struct transport *transport)
 {
-    int fd;
     int in_kernel = 0;
-    if (uv_fileno(&tcp_of(transport)->handle, &fd) != 0 || ioctl(fd, TIOCOUTQ, &in_kernel) != 0) {
+    if (ioctl(tcp_of(transport)->polled.fd, TIOCOUTQ, &in_kernel) != 0) {
         in_kernel = 0;
     }
-    return pending_bytes(transport) + (size_t)in_kernel;
+    return (size_t)in_kernel;
 }
 
 static void shut(struct transport *transport)
 {
-    struct tcp *tcp = tcp_of(transport);
-    if (tcp->shutdown != NULL) {
-        return;
-    }
-    tcp->shutdown = mem_new(uv_shutdown_t);
-    if (uv_shutdown(tcp->shutdown, &tcp->stream, on_shut) != 0) {
-        mem_free(tcp->shutdown);
-        tcp->shutdown = NULL;
-    }
+    (void)shutdown(tcp_of(transport)->polled.fd, SHUT_WR); // fails only when the peer is gone
 }
 
 static void close_down(struct transport *transport, bool is_reset)
 {
     struct tcp *tcp = tcp_of(transport);
-    if (uv_is_closing(&tcp->handle)) {
-        return;
-    }
-    // libuv refuses a reset after a shutdown was asked for; the option alone does the same.
-    int fd;
-    if (is_reset && tcp->handle.type == UV_TCP && uv_fileno(&tcp->handle, &fd) == 0) {
+    if (is_reset && !tcp->polled.is_closing) {
         struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        (void)setsockopt(tcp->polled.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
-    uv_close(&tcp->handle, on_close);
+    polled_close(&tcp->loop->poller, &tcp->polled);
 }
 
 static bool peer_is_gone(const struct transport *transport)
 {
     const struct tcp *tcp = tcp_of(transport);
-    int fd;
-    if (uv_fileno(&tcp->handle, &fd) != 0) {
-        return true;
-    }
-    int failure = 0;
-    socklen_t len = sizeof(failure);
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0 || failure != 0) {
+    if (tcp->polled.is_closing || failure_of(tcp) != 0) {
         return true;
     }
     struct tcp_info info = {0};
-    len = sizeof(info);
-    if (tcp->handle.type != UV_TCP || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
-        return false;
+    socklen_t len = sizeof(info);
+    if (getsockopt(tcp->polled.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
+        return false; // a Unix socket
     }
     return info.tcpi_state == TCP_CLOSE;
 }
 
 static size_t peer_name(const struct transport *transport, char *out, size_t size)
 {
-    const struct tcp *tcp = tcp_of(transport);
-    struct sockaddr_storage address;
-    int len = sizeof(address);
+    struct socket_address address = {.len = sizeof(address.storage)};
+    int fd = tcp_of(transport)->polled.fd;
     out[0] = '\0';
-    if (tcp->handle.type != UV_TCP) {
-        snprintf(out, size, "unix");
-    } else if (uv_tcp_getpeername(&tcp->tcp, (struct sockaddr *)&address, &len) == 0) {
-        (void)uv_ip_name((struct sockaddr *)&address, out, size);
+    if (getpeername(fd, (struct sockaddr *)&address.storage, &address.len) != 0) {
+        return 0;
     }
-    return strnlen(out, size);
+    return socket_address_host(&address, out, size);
 }
 
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
+/// Fails only when the system has no memory to watch another socket: the peer then waits in vain,
+/// and the deadlines of the connection end it.
+static void want(struct tcp *tcp, unsigned events)
 {
-    (void)suggested;
-    struct tcp *tcp = CONTAINER_OF(handle, struct tcp, handle);
-    *room = uv_buf_init(tcp->loop->read_memory, LOOP_READ_BYTES);
+    IGNORE(polled_want(&tcp->loop->poller, &tcp->polled, events));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
+/// What came before a failure is still read, as far as it is wanted; reading then meets the
+/// failure.
+static void on_ready(struct polled *polled, unsigned events)
 {
-    struct tcp *tcp = CONTAINER_OF(stream, struct tcp, stream);
-    if (count > 0) {
-        tcp->base.events->on_bytes(tcp->base.user, room->base, (size_t)count);
-    } else if (count == UV_EOF) {
-        tcp->base.events->on_end(tcp->base.user);
-    } else if (count < 0) {
-        tcp->base.events->on_failed(tcp->base.user, (int)count);
-    }
-}
-
-static void on_written(uv_write_t *request, int failure)
-{
-    struct rest *rest = CONTAINER_OF(request, struct rest, request);
-    struct tcp *tcp = CONTAINER_OF(request->handle, struct tcp, stream);
-    buf_reset(&rest->bytes);
-    mem_free(rest);
-    if (uv_is_closing(&tcp->handle)) {
+    struct tcp *tcp = CONTAINER_OF(polled, struct tcp, polled);
+    bool has_failed = (events & POLL_FAILED) != 0;
+    if ((events & POLL_READ) || (has_failed && (polled->wanted & POLL_READ))) {
+        read_in(tcp);
+    } else if (has_failed) {
+        int failure = failure_of(tcp);
+        tcp->base.events->on_failed(tcp->base.user, failure == 0 ? -ECONNRESET : failure);
         return;
     }
-    if (failure != 0) {
-        tcp->base.events->on_failed(tcp->base.user, failure);
-    } else {
-        tcp->base.events->on_drained(tcp->base.user);
+    if ((events & POLL_WRITE) && !polled->is_closing) {
+        want(tcp, polled->wanted & ~(unsigned)POLL_WRITE);
+        tcp->base.events->on_room(tcp->base.user);
     }
 }
 
-static void on_shut(uv_shutdown_t *request, int failure)
+static void read_in(struct tcp *tcp)
 {
-    (void)failure; // the peer is gone then, and reading says so
-    mem_free(request);
+    char *memory = tcp->loop->read_memory;
+    ssize_t count = read(tcp->polled.fd, memory, LOOP_READ_BYTES);
+    if (count > 0) {
+        tcp->base.events->on_bytes(tcp->base.user, memory, (size_t)count);
+    } else if (count == 0) {
+        want(tcp, tcp->polled.wanted & ~(unsigned)POLL_READ);
+        tcp->base.events->on_end(tcp->base.user);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        tcp->base.events->on_failed(tcp->base.user, -errno);
+    }
 }
 
-static void on_close(uv_handle_t *handle)
+/// The error that the socket has pending, as a negative errno; 0 for none.
+static int failure_of(const struct tcp *tcp)
 {
-    struct tcp *tcp = CONTAINER_OF(handle, struct tcp, handle);
+    int failure = 0;
+    socklen_t len = sizeof(failure);
+    if (getsockopt(tcp->polled.fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0) {
+        return -errno;
+    }
+    return -failure;
+}
+
+static void on_closed(struct polled *polled)
+{
+    struct tcp *tcp = CONTAINER_OF(polled, struct tcp, polled);
     if (tcp->base.events != NULL) {
         tcp->base.events->on_closed(tcp->base.user);
     }
-    mem_free(tcp);
+    small_free(tcp);
 }

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// A transport over a stream socket: TCP, or a Unix socket. Made by the listener when it accepts;
-// lives as `transport.h` says. A write goes to the kernel at once as far as it is taken; only the
-// rest, if any, is kept and costs memory.
+// The transport over a TCP or Unix socket. What a connection costs counts thousands of times, so it
+// is a bare descriptor that the loop watches: there is no queue and no buffer here.
 #pragma once
 
 #include "net/transport.h"
 
-#include <uv.h>
+#include <stdint.h>
 
 struct loop;
 
-/// Accepts the connection that waits on `listening` (TCP or pipe handle). Returns a transport that
-/// does not read yet, or NULL when there was none to accept.
-struct transport *tcp_accept(struct loop *loop, uv_stream_t *listening);
+/// Makes a transport of `fd`, a connected socket that does not block.
+struct transport *tcp_of_socket(struct loop *loop, int fd);
+
+/// Begins to connect to a literal address, "localhost" standing for 127.0.0.1, or to a Unix socket
+/// where `host` begins with a slash. `on_room` tells that the connection stands, `on_failed` that
+/// it does not. From the literal address `source`, one of this machine's, so that many connections
+/// to one port find free ports of their own; NULL leaves it to the kernel. Returns NULL and a
+/// negative errno through `failure` when it is clear at once that there is no way.
+struct transport *tcp_connect_from(struct loop *loop, const char *source, const char *host,
+                                   uint16_t port, int *failure);

@@ -7,11 +7,12 @@
 // it begins to close.
 #pragma once
 
-#include "base/buf.h"
 #include "base/bytes.h"
+#include "base/check.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct transport;
 
@@ -21,9 +22,9 @@ struct transport_events {
     void (*on_bytes)(void *user, char *at, size_t len);
     /// The peer has closed its sending side. No `on_bytes` will follow.
     void (*on_end)(void *user);
-    /// Everything that was written is with the kernel. Only after a write that had to wait.
-    void (*on_drained)(void *user);
-    /// Reading or writing failed (negative UV_ code): the peer is gone. The user should close.
+    /// The kernel takes bytes again; told once after each `transport_await_room`.
+    void (*on_room)(void *user);
+    /// Reading failed, or connecting did (negative errno): the peer is gone. The user should close.
     void (*on_failed)(void *user, int failure);
     /// The transport is closed and about to be freed.
     void (*on_closed)(void *user);
@@ -32,8 +33,8 @@ struct transport_events {
 struct transport_ops {
     void (*start)(struct transport *transport);
     void (*stop)(struct transport *transport);
-    int (*write)(struct transport *transport, struct buf *out);
-    size_t (*pending_bytes)(const struct transport *transport);
+    ssize_t (*write)(struct transport *transport, const struct bytes *pieces, int count);
+    void (*await_room)(struct transport *transport);
     size_t (*unsent_bytes)(const struct transport *transport);
     void (*shut)(struct transport *transport);
     void (*close)(struct transport *transport, bool is_reset);
@@ -66,34 +67,38 @@ static inline void transport_stop(struct transport *transport)
     transport->ops->stop(transport);
 }
 
-/// Takes all bytes of `out`, which is empty afterwards. Returns 0 when the kernel has them, 1 when
-/// some wait (then nothing may be written until `on_drained`), or a negative UV_ code when the peer
-/// is gone.
-MUST_USE static inline int transport_write(struct transport *transport, struct buf *out)
+/// Most pieces of one write.
+enum { TRANSPORT_PIECES_MAX = 64 };
+
+/// Writes the `count` pieces, in one call to the kernel. Returns how many bytes it took, which may
+/// be fewer than there are, or none; or a negative errno when the peer is gone. What was not taken
+/// stays the caller's: nothing is queued here.
+MUST_USE static inline ssize_t transport_write(struct transport *transport,
+                                               const struct bytes *pieces, int count)
 {
-    return transport->ops->write(transport, out);
+    return transport->ops->write(transport, pieces, count);
 }
 
-/// Bytes written that the kernel has not taken yet.
-static inline size_t transport_pending_bytes(const struct transport *transport)
+/// Asks for one `on_room`, when the kernel takes bytes again.
+static inline void transport_await_room(struct transport *transport)
 {
-    return transport->ops->pending_bytes(transport);
+    transport->ops->await_room(transport);
 }
 
-/// The same with what the kernel holds and the peer has not acknowledged: it falls when the peer
-/// reads, however slowly.
+/// Bytes that the kernel holds and the peer has not acknowledged: it falls when the peer reads,
+/// however slowly.
 static inline size_t transport_unsent_bytes(const struct transport *transport)
 {
     return transport->ops->unsent_bytes(transport);
 }
 
-/// Closes the sending side once everything written is out; reading goes on.
+/// Closes the sending side after what was written; reading goes on.
 static inline void transport_shut(struct transport *transport)
 {
     transport->ops->shut(transport);
 }
 
-/// Closes both sides. What still waits to be written is lost. Idempotent.
+/// Closes both sides. Idempotent.
 static inline void transport_close(struct transport *transport)
 {
     transport->ops->close(transport, false);

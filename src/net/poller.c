@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "net/poller.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { BATCH = 256 };
+
+static void on_set_ready(uv_poll_t *handle, int failure, int events);
+static unsigned events_of(uint32_t found, unsigned wanted);
+static void on_set_closed(uv_handle_t *handle);
+
+int poller_init(struct poller *poller, uv_loop_t *loop)
+{
+    *poller = (struct poller){._set = epoll_create1(EPOLL_CLOEXEC)};
+    if (poller->_set < 0) {
+        return -errno;
+    }
+    int failure = uv_poll_init(loop, &poller->_handle, poller->_set);
+    if (failure != 0) {
+        close(poller->_set);
+        return failure;
+    }
+    return uv_poll_start(&poller->_handle, UV_READABLE, on_set_ready);
+}
+
+void poller_close(struct poller *poller)
+{
+    uv_close((uv_handle_t *)&poller->_handle, on_set_closed);
+}
+
+/// Telling may close more of them.
+void poller_tell_closed(struct poller *poller)
+{
+    while (poller->_closed != NULL) {
+        struct polled *polled = poller->_closed;
+        poller->_closed = polled->_next_closed;
+        poller->count--;
+        polled->on_closed(polled);
+    }
+}
+
+void polled_open(struct poller *poller, struct polled *polled)
+{
+    DCHECK(!polled->_is_in_set && polled->wanted == 0);
+    poller->count++;
+    (void)polled;
+}
+
+int polled_want(struct poller *poller, struct polled *polled, unsigned events)
+{
+    if (events == polled->wanted || polled->is_closing) {
+        return 0;
+    }
+    struct epoll_event wanted = {.data.ptr = polled};
+    wanted.events |= events & POLL_READ ? EPOLLIN : 0;
+    wanted.events |= events & POLL_WRITE ? EPOLLOUT : 0;
+    int how = polled->_is_in_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(poller->_set, how, polled->fd, &wanted) != 0) {
+        return -errno;
+    }
+    polled->_is_in_set = true;
+    polled->wanted = (uint8_t)events;
+    return 0;
+}
+
+/// To close the last descriptor of a socket takes it out of the set.
+void polled_close(struct poller *poller, struct polled *polled)
+{
+    if (polled->is_closing) {
+        return;
+    }
+    polled->is_closing = true;
+    close(polled->fd);
+    polled->_next_closed = poller->_closed;
+    poller->_closed = polled;
+}
+
+/// One that is closed by another's callback stays in memory until the turn ends. Not more than a
+/// batch: what is left comes up again.
+static void on_set_ready(uv_poll_t *handle, int failure, int events)
+{
+    struct poller *poller = CONTAINER_OF(handle, struct poller, _handle);
+    struct epoll_event found[BATCH];
+    (void)failure; // an epoll set has no error of its own
+    (void)events;
+    int count = epoll_wait(poller->_set, found, BATCH, 0);
+    for (int i = 0; i < count; i++) {
+        struct polled *polled = found[i].data.ptr;
+        if (!polled->is_closing) {
+            polled->on_ready(polled, events_of(found[i].events, polled->wanted));
+        }
+    }
+}
+
+static unsigned events_of(uint32_t found, unsigned wanted)
+{
+    unsigned events = 0;
+    events |= found & EPOLLIN ? POLL_READ : 0;
+    events |= found & EPOLLOUT ? POLL_WRITE : 0;
+    events &= wanted;
+    events |= found & (EPOLLERR | EPOLLHUP) ? POLL_FAILED : 0;
+    return events;
+}
+
+static void on_set_closed(uv_handle_t *handle)
+{
+    close(CONTAINER_OF(handle, struct poller, _handle)->_set);
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "net/socket_address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+static int parse_path(struct socket_address *address, const char *path);
+static const struct sockaddr_in *ip4(const struct socket_address *address);
+static const struct sockaddr_in6 *ip6(const struct socket_address *address);
+
+int socket_address_parse(struct socket_address *address, const char *host, uint16_t port)
+{
+    *address = (struct socket_address){0};
+    if (host[0] == '/') {
+        return parse_path(address, host);
+    }
+    const char *literal = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+    struct sockaddr_in *four = (struct sockaddr_in *)&address->storage;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address->storage;
+    if (inet_pton(AF_INET, literal, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        address->len = sizeof(*four);
+        return 0;
+    }
+    if (inet_pton(AF_INET6, literal, &six->sin6_addr) != 1) {
+        return -EINVAL;
+    }
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(port);
+    address->len = sizeof(*six);
+    return 0;
+}
+
+uint16_t socket_address_port(const struct socket_address *address)
+{
+    switch (address->storage.ss_family) {
+    case AF_INET:
+        return ntohs(ip4(address)->sin_port);
+    case AF_INET6:
+        return ntohs(ip6(address)->sin6_port);
+    default:
+        return 0;
+    }
+}
+
+const char *socket_address_path(const struct socket_address *address)
+{
+    DCHECK(address->storage.ss_family == AF_UNIX);
+    return ((const struct sockaddr_un *)&address->storage)->sun_path;
+}
+
+size_t socket_address_host(const struct socket_address *address, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (address->storage.ss_family == AF_INET) {
+        inet_ntop(AF_INET, &ip4(address)->sin_addr, out, (socklen_t)size);
+    } else if (address->storage.ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &ip6(address)->sin6_addr, out, (socklen_t)size);
+    } else {
+        snprintf(out, size, "unix");
+    }
+    return strnlen(out, size);
+}
+
+void socket_address_url(const struct socket_address *address, char *out, size_t size)
+{
+    char host[INET6_ADDRSTRLEN];
+    if (address->storage.ss_family == AF_UNIX) {
+        const char *path = socket_address_path(address);
+        int path_max = (int)(address->len - offsetof(struct sockaddr_un, sun_path));
+        bool is_abstract = path_max > 0 && *path == '\0';
+        snprintf(out, size, is_abstract ? "unix:@%.*s" : "unix:%.*s", path_max - is_abstract,
+                 path + is_abstract);
+        return;
+    }
+    (void)socket_address_host(address, host, sizeof(host));
+    snprintf(out, size, address->storage.ss_family == AF_INET6 ? "http://[%s]:%u" : "http://%s:%u",
+             host, socket_address_port(address));
+}
+
+static int parse_path(struct socket_address *address, const char *path)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
+    if (strlen(path) >= sizeof(un->sun_path)) {
+        return -ENAMETOOLONG;
+    }
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, strlen(path) + 1);
+    address->len = sizeof(*un);
+    return 0;
+}
+
+static const struct sockaddr_in *ip4(const struct socket_address *address)
+{
+    return (const struct sockaddr_in *)&address->storage;
+}
+
+static const struct sockaddr_in6 *ip6(const struct socket_address *address)
+{
+    return (const struct sockaddr_in6 *)&address->storage;
+}

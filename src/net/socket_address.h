@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// A socket's address from and to text: literal IPv4 and IPv6 addresses with a port, "localhost"
+// standing for 127.0.0.1, and paths of Unix sockets, which begin with a slash. Pure.
+#pragma once
+
+#include "base/check.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct socket_address {
+    struct sockaddr_storage storage;
+    socklen_t len;
+};
+
+/// Parses `host`. Returns 0, -EINVAL when it is no address, or -ENAMETOOLONG.
+MUST_USE int socket_address_parse(struct socket_address *address, const char *host, uint16_t port);
+
+/// The port; 0 for a Unix socket.
+uint16_t socket_address_port(const struct socket_address *address);
+
+/// The path of a Unix socket.
+const char *socket_address_path(const struct socket_address *address);
+
+/// Writes the host alone ("192.0.2.1", "2001:db8::1", "unix") to `out`; returns its length.
+size_t socket_address_host(const struct socket_address *address, char *out, size_t size);
+
+/// Writes it as a URL: "http://127.0.0.1:3000", "http://[::1]:3000", "unix:/path" or, for an
+/// abstract name, "unix:@name".
+void socket_address_url(const struct socket_address *address, char *out, size_t size);
