@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "http/conn.h"
 
-#include "base/mem.h"
+#include "base/small.h"
 #include "http/access.h"
 #include "http/conn_parts.h"
 #include "http/intake.h"
@@ -16,13 +16,15 @@ enum {
 
 static void on_bytes(void *user, char *at, size_t len);
 static void on_end(void *user);
-static void on_drained(void *user);
+static void on_room(void *user);
 static void on_failed(void *user, int failure);
 static void on_closed(void *user);
 static void on_turn_end(struct loop_job *job);
 static void on_deadline(struct timer *timer);
-static void cut(struct conn *conn, enum exchange_reason reason);
-static void settle_output(struct conn *conn);
+static void rest(struct conn *conn);
+static bool settle_output(struct conn *conn);
+static bool write_output(struct conn *conn);
+static void block(struct conn *conn);
 static void settle_exchange(struct conn *conn);
 static void end_exchange(struct conn *conn, enum exchange_reason reason);
 static void next_message(struct conn *conn);
@@ -32,26 +34,22 @@ static void watch_stall(struct conn *conn);
 static const struct transport_events events = {
     .on_bytes = on_bytes,
     .on_end = on_end,
-    .on_drained = on_drained,
+    .on_room = on_room,
     .on_failed = on_failed,
     .on_closed = on_closed,
 };
 
 void conn_open(struct service *service, struct transport *transport, bool is_surplus)
 {
-    struct conn *conn = mem_new(struct conn);
+    struct conn *conn = small_new(struct conn);
     conn->service = service;
     conn->transport = transport;
     conn->is_surplus = is_surplus;
     conn->is_first = true;
-    buf_init(&conn->input, service->limits->head_bytes + 2 * LOOP_READ_BYTES);
-    buf_init(&conn->output, SIZE_MAX); // what may be appended is bounded where it is made
-    loop_job_init(&conn->job, on_turn_end);
-    timer_init(&conn->timer, service->loop, on_deadline);
     list_append(&service->conns, &conn->node);
     service->conn_count++;
     transport_bind(transport, &events, conn);
-    timer_arm(&conn->timer, service->limits->head_timeout_ms);
+    timer_arm(&conn_work(conn)->timer, service->limits->head_timeout_ms);
     conn_set_reading(conn, true);
 }
 
@@ -62,10 +60,8 @@ void conn_close(struct conn *conn, enum exchange_reason reason)
     }
     bool is_reset = reason == EXCHANGE_SLOW || reason == EXCHANGE_TIMEOUT;
     conn->state = CONN_CLOSED;
-    timer_deinit(&conn->timer);
-    loop_job_cancel(&conn->job);
     end_exchange(conn, reason);
-    intake_give_reader_back(conn);
+    rest(conn);
     if (is_reset) {
         transport_reset(conn->transport);
     } else {
@@ -76,7 +72,8 @@ void conn_close(struct conn *conn, enum exchange_reason reason)
 void conn_drain(struct conn *conn)
 {
     conn->is_last = true;
-    if (conn->state == CONN_HEAD && !conn->has_partial_head && buf_is_empty(&conn->output)) {
+    if (conn->state == CONN_HEAD && !conn->is_probe && !conn_work(conn)->has_partial_head &&
+        conn_pending_bytes(conn) == 0) {
         conn_close(conn, EXCHANGE_SHUTDOWN);
     }
 }
@@ -86,21 +83,66 @@ struct conn *conn_of_node(struct list *node)
     return LIST_ITEM(node, struct conn, node);
 }
 
+struct exchange *conn_exchange(const struct conn *conn)
+{
+    return conn->exchange;
+}
+
 void conn_wrote(struct conn *conn)
 {
     if (conn->state != CONN_CLOSED) {
-        loop_at_turn_end(conn->service->loop, LOOP_WRITE, &conn->job);
+        loop_at_turn_end(conn->service->loop, LOOP_WRITE, &conn_work(conn)->job);
     }
+}
+
+ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count)
+{
+    struct bytes vector[TRANSPORT_PIECES_MAX];
+    size_t own = conn_pending_bytes(conn);
+    size_t size = own;
+    int used = 0;
+    DCHECK(!conn->is_blocked && count < TRANSPORT_PIECES_MAX);
+    if (own > 0) {
+        vector[used++] = buf_bytes(&conn->_work->output);
+    }
+    for (int i = 0; i < count; i++) {
+        vector[used++] = pieces[i];
+        size += pieces[i].len;
+    }
+    ssize_t taken = transport_write(conn->transport, vector, used);
+    if (taken < 0) {
+        conn->is_blocked = true; // for good
+        return taken;
+    }
+    if ((size_t)taken < size) {
+        block(conn);
+    }
+    if (own > 0) {
+        own = own < (size_t)taken ? own : (size_t)taken;
+        buf_consume(&conn->_work->output, own);
+    }
+    return taken - (ssize_t)own;
+}
+
+void conn_foresee(const struct conn *conn)
+{
+    __builtin_prefetch(conn->transport);
+    __builtin_prefetch((const char *)conn->transport + sizeof(struct transport) + 31);
+}
+
+bool conn_is_blocked(const struct conn *conn)
+{
+    return conn->is_blocked;
 }
 
 struct buf *conn_output(struct conn *conn)
 {
-    return &conn->output;
+    return &conn_work(conn)->output;
 }
 
 size_t conn_pending_bytes(const struct conn *conn)
 {
-    return buf_len(&conn->output) + transport_pending_bytes(conn->transport);
+    return conn->_work == NULL ? 0 : buf_len(&conn->_work->output);
 }
 
 const struct limits *conn_limits(const struct conn *conn)
@@ -132,12 +174,24 @@ size_t conn_peer_name(const struct conn *conn, char *out, size_t size)
 bool conn_is_last(const struct conn *conn)
 {
     return conn->is_last || conn->is_surplus || conn->service->is_draining ||
-           (conn->has_ended && buf_is_empty(&conn->input));
+           (conn->has_ended && (conn->_work == NULL || buf_is_empty(&conn->_work->input)));
 }
 
 bool conn_is_surplus(const struct conn *conn)
 {
     return conn->is_surplus;
+}
+
+void conn_set_probe(struct conn *conn, bool is_probe)
+{
+    struct service *service = conn->service;
+    service->probe_count = service->probe_count + is_probe - conn->is_probe;
+    conn->is_probe = is_probe;
+}
+
+bool conn_is_probe(const struct conn *conn)
+{
+    return conn->is_probe;
 }
 
 struct loop *conn_loop(const struct conn *conn)
@@ -158,13 +212,29 @@ void conn_set_reading(struct conn *conn, bool is_reading)
     }
 }
 
+struct conn_work *conn_work(struct conn *conn)
+{
+    if (conn->_work != NULL) {
+        return conn->_work;
+    }
+    struct conn_work *work = small_new(struct conn_work);
+    struct service *service = conn->service;
+    work->conn = conn;
+    buf_init(&work->input, service->limits->head_bytes + 2 * LOOP_READ_BYTES);
+    buf_init(&work->output, SIZE_MAX); // what may be appended is bounded where it is made
+    loop_job_init(&work->job, on_turn_end);
+    timer_init(&work->timer, service->loop, on_deadline);
+    conn->_work = work;
+    return work;
+}
+
 static void on_bytes(void *user, char *at, size_t len)
 {
     struct conn *conn = user;
     if (conn->state == CONN_LINGER) {
         return; // bounded by time: to stop reading would reset the answer away
     }
-    if (conn->state == CONN_ANSWER || !buf_is_empty(&conn->input)) {
+    if (conn->state == CONN_ANSWER || !buf_is_empty(&conn_work(conn)->input)) {
         intake_keep(conn, at, len);
         intake_feed_kept(conn);
         return;
@@ -188,18 +258,19 @@ static void on_end(void *user)
         }
     } else if (conn->state == CONN_BODY) {
         intake_refuse(conn, 400, "the body ended before its length (RFC 9112, 8)");
-    } else if (conn->has_partial_head) {
+    } else if (conn_work(conn)->has_partial_head) {
         intake_refuse_head(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
     } else {
         conn_close(conn, EXCHANGE_LEFT);
     }
 }
 
-static void on_drained(void *user)
+static void on_room(void *user)
 {
     struct conn *conn = user;
+    conn->is_blocked = false;
     if (conn->state == CONN_ANSWER) {
-        timer_disarm(&conn->timer); // the stall that `watch_stall` watched is over
+        timer_disarm(&conn_work(conn)->timer); // the stall that `watch_stall` watched is over
     }
     conn_wrote(conn);
 }
@@ -214,50 +285,74 @@ static void on_closed(void *user)
 {
     struct conn *conn = user;
     struct service *service = conn->service;
-    CHECK(conn->state == CONN_CLOSED && conn->exchange == NULL && conn->reader == NULL);
+    CHECK(conn->state == CONN_CLOSED && conn->exchange == NULL && conn->_work == NULL);
+    conn_set_probe(conn, false);
     list_remove(&conn->node);
-    buf_reset(&conn->input);
-    buf_reset(&conn->output);
-    mem_free(conn);
+    small_free(conn);
     service_forget(service);
 }
 
+/// What was sent before the exchange was doomed still leaves, unless the peer does not read.
 static void on_turn_end(struct loop_job *job)
 {
-    struct conn *conn = CONTAINER_OF(job, struct conn, job);
+    struct conn *conn = CONTAINER_OF(job, struct conn_work, job)->conn;
+    bool is_out = !conn->is_blocked && settle_output(conn);
     struct exchange *exchange = conn->exchange;
     if (exchange != NULL && exchange->is_doomed) {
-        cut(conn, (enum exchange_reason)exchange->doom_reason);
-    } else if (transport_pending_bytes(conn->transport) == 0) {
-        settle_output(conn);
-    }
-}
-
-/// What was sent before still leaves, unless the peer does not read.
-static void cut(struct conn *conn, enum exchange_reason reason)
-{
-    if (reason != EXCHANGE_SLOW && transport_pending_bytes(conn->transport) == 0 &&
-        !buf_is_empty(&conn->output)) {
-        IGNORE(transport_write(conn->transport, &conn->output)); // the conn closes either way
-    }
-    conn_close(conn, reason);
-}
-
-static void settle_output(struct conn *conn)
-{
-    if (!buf_is_empty(&conn->output)) {
-        int result = transport_write(conn->transport, &conn->output);
-        if (result < 0) {
-            conn_close(conn, EXCHANGE_LEFT);
-            return;
-        }
-        if (result > 0) {
-            watch_stall(conn);
-            return;
-        }
-    }
-    if (conn->exchange != NULL && conn->state == CONN_ANSWER) {
+        conn_close(conn, (enum exchange_reason)exchange->doom_reason);
+    } else if (is_out && exchange != NULL && conn->state == CONN_ANSWER) {
         settle_exchange(conn);
+    }
+}
+
+/// Frees the work.
+static void rest(struct conn *conn)
+{
+    struct conn_work *work = conn->_work;
+    if (work == NULL) {
+        return;
+    }
+    intake_give_reader_back(conn);
+    timer_deinit(&work->timer);
+    loop_job_cancel(&work->job);
+    buf_reset(&work->input);
+    buf_reset(&work->output);
+    small_free(work);
+    conn->_work = NULL;
+}
+
+/// Whether all output is with the kernel. May doom the exchange, or close the conn without one.
+static bool settle_output(struct conn *conn)
+{
+    struct exchange *exchange = conn->exchange;
+    if (exchange != NULL && exchange->is_doomed && exchange->doom_reason == EXCHANGE_SLOW) {
+        return false;
+    }
+    if (exchange != NULL && exchange->events != NULL && exchange->events->flush != NULL) {
+        return exchange->events->flush(exchange);
+    }
+    return conn_pending_bytes(conn) == 0 || write_output(conn);
+}
+
+static bool write_output(struct conn *conn)
+{
+    if (conn_deliver(conn, NULL, 0) >= 0) {
+        return !conn->is_blocked;
+    }
+    if (conn->exchange != NULL) {
+        exchange_abort(conn->exchange, EXCHANGE_LEFT);
+    } else {
+        conn_close(conn, EXCHANGE_LEFT);
+    }
+    return false;
+}
+
+static void block(struct conn *conn)
+{
+    conn->is_blocked = true;
+    transport_await_room(conn->transport);
+    if (conn->state == CONN_ANSWER) {
+        watch_stall(conn); // a body that still comes has a deadline of its own
     }
 }
 
@@ -266,7 +361,7 @@ static void settle_exchange(struct conn *conn)
 {
     struct exchange *exchange = conn->exchange;
     if (exchange->response.state == RESPONSE_ENDED) {
-        bool is_last = conn_is_last(conn) || exchange->request.wants_close;
+        bool is_last = conn_is_last(conn) || exchange->wants_close;
         end_exchange(conn, (enum exchange_reason)exchange->doom_reason);
         if (is_last) {
             linger(conn);
@@ -278,8 +373,8 @@ static void settle_exchange(struct conn *conn)
         if (exchange->events != NULL) {
             exchange->events->on_drained(exchange);
         }
-    } else if (exchange->response.is_stream && buf_is_empty(&conn->output)) {
-        buf_reset(&conn->output); // an idle stream holds no output memory
+    } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input)) {
+        rest(conn); // an idle stream holds nothing
     }
 }
 
@@ -294,23 +389,22 @@ static void end_exchange(struct conn *conn, enum exchange_reason reason)
     if (exchange->events != NULL) {
         exchange->events->on_done(exchange, reason);
     }
-    request_deinit(&exchange->request);
-    response_deinit(&exchange->response);
-    mem_free(exchange);
+    exchange_free(exchange);
 }
 
 static void next_message(struct conn *conn)
 {
+    struct conn_work *work = conn->_work;
     conn->state = CONN_HEAD;
-    conn->line_end_len = 0;
-    timer_arm(&conn->timer, conn->service->limits->idle_timeout_ms);
+    work->line_end_len = 0;
+    timer_arm(&work->timer, conn->service->limits->idle_timeout_ms);
     intake_feed_kept(conn);
     if (conn->state == CONN_CLOSED) {
         return;
     }
     if (conn->state == CONN_HEAD || conn->state == CONN_BODY) {
-        conn->waiting_count = 0;
-        buf_trim(&conn->output, IDLE_OUTPUT_BYTES);
+        work->waiting_count = 0;
+        buf_trim(&work->output, IDLE_OUTPUT_BYTES);
         conn_set_reading(conn, true);
     }
     if (conn->has_ended && conn->state != CONN_ANSWER) {
@@ -324,26 +418,29 @@ static void linger(struct conn *conn)
         conn_close(conn, EXCHANGE_FINISHED);
         return;
     }
+    struct conn_work *work = conn->_work;
     conn->state = CONN_LINGER;
-    buf_reset(&conn->input);
-    buf_reset(&conn->output);
+    buf_reset(&work->input);
+    buf_reset(&work->output);
     transport_shut(conn->transport);
-    timer_arm(&conn->timer, conn->service->is_draining ? LINGER_DRAINING_MS : LINGER_MS);
+    timer_arm(&work->timer, conn->service->is_draining ? LINGER_DRAINING_MS : LINGER_MS);
     conn_set_reading(conn, true);
 }
 
 static void watch_stall(struct conn *conn)
 {
-    conn->stalled_bytes = transport_unsent_bytes(conn->transport);
-    timer_arm(&conn->timer, conn->service->limits->peer_timeout_ms);
+    struct conn_work *work = conn_work(conn);
+    work->stalled_bytes = transport_unsent_bytes(conn->transport);
+    timer_arm(&work->timer, conn->service->limits->peer_timeout_ms);
 }
 
 static void on_deadline(struct timer *timer)
 {
-    struct conn *conn = CONTAINER_OF(timer, struct conn, timer);
+    struct conn_work *work = CONTAINER_OF(timer, struct conn_work, timer);
+    struct conn *conn = work->conn;
     switch ((enum conn_state)conn->state) {
     case CONN_HEAD:
-        if (!conn->has_partial_head && !conn->is_first) {
+        if (!work->has_partial_head && !conn->is_first) {
             conn_close(conn, EXCHANGE_FINISHED); // an idle connection is owed nothing
             return;
         }
@@ -353,7 +450,7 @@ static void on_deadline(struct timer *timer)
         intake_refuse(conn, 408, "the body stalled");
         return;
     case CONN_ANSWER:
-        if (transport_unsent_bytes(conn->transport) < conn->stalled_bytes) {
+        if (transport_unsent_bytes(conn->transport) < work->stalled_bytes) {
             watch_stall(conn);
         } else {
             conn_close(conn, EXCHANGE_TIMEOUT);

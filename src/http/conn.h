@@ -18,11 +18,14 @@
 // inside a call from above; such calls mark it and the loop does the rest.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/check.h"
 #include "base/list.h"
 #include "http/exchange.h"
 #include "http/service.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct conn;
 struct transport;
@@ -33,15 +36,29 @@ void conn_open(struct service *service, struct transport *transport, bool is_sur
 /// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
 void conn_close(struct conn *conn, enum exchange_reason reason);
 
-/// Closes an idle connection; any other closes after its answer.
+/// Closes an idle connection; any other closes after its answer, and an idle probe after the next.
 void conn_drain(struct conn *conn);
 
 struct conn *conn_of_node(struct list *node);
+
+/// What is being answered, or NULL.
+struct exchange *conn_exchange(const struct conn *conn);
 
 // For the exchange of this conn.
 
 /// Output was appended, or the exchange changed: the loop looks at the conn at the end of the turn.
 void conn_wrote(struct conn *conn);
+
+/// Writes the conn's output and then `pieces` (fewer than TRANSPORT_PIECES_MAX), in one call to the
+/// kernel. Returns how many bytes of the pieces it took; when that is not all of them the conn is
+/// blocked. A negative errno when the peer is gone.
+MUST_USE ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count);
+
+/// `conn_deliver` comes soon: fetches the transport into the cache.
+void conn_foresee(const struct conn *conn);
+
+/// Whether the kernel takes nothing at the moment. The loop looks at the conn when it does again.
+bool conn_is_blocked(const struct conn *conn);
 struct buf *conn_output(struct conn *conn);
 size_t conn_pending_bytes(const struct conn *conn);
 const struct limits *conn_limits(const struct conn *conn);
@@ -55,5 +72,10 @@ bool conn_is_last(const struct conn *conn);
 
 /// Whether the connection came in over the limit.
 bool conn_is_surplus(const struct conn *conn);
+
+/// Whether the request that is being answered only asks if the server is ready. Such a connection
+/// stays open while the server drains, to be told, but nothing waits for it.
+void conn_set_probe(struct conn *conn, bool is_probe);
+bool conn_is_probe(const struct conn *conn);
 
 struct loop *conn_loop(const struct conn *conn);

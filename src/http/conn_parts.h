@@ -21,28 +21,40 @@ struct http1;
 /// The states of the drawing in conn.h.
 enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_LINGER, CONN_CLOSED };
 
-struct conn {
-    struct list node; // in the service's list
-    struct service *service;
-    struct transport *transport;
-    struct exchange *exchange; // NULL in HEAD until the head is complete
-    struct http1 *reader;      // only while a message is being read
-    struct buf input;          // an incomplete head, or what waits behind an answer
+/// What a connection needs only while something is under way. An open stream that has nothing of
+/// its own to say is without it.
+struct conn_work {
+    struct conn *conn;
+    struct http1 *reader; // only while a message is being read
+    struct buf input;     // an incomplete head, or what waits behind an answer
     struct buf output;
     struct loop_job job;
     struct timer timer;
     uint64_t head_started_ns; // first byte of the head being read; 0 before it
     size_t stalled_bytes;     // what was pending when the stall timer was last set
     size_t waiting_count;     // heads in `input` behind an answer, guessed by their empty lines
-    uint8_t state;            // enum conn_state
     uint8_t line_end_len;     // how much of CRLFCRLF the input ends with
-    bool is_surplus;
-    bool has_partial_head; // `input` begins with an incomplete head
-    bool is_first;         // no message has been read yet
-    bool is_last;          // closes after the current answer
-    bool has_ended;        // the peer has closed its sending side
-    bool is_reading;       // the transport reads
+    bool has_partial_head;    // `input` begins with an incomplete head
 };
+
+struct conn {
+    struct list node; // in the service's list
+    struct service *service;
+    struct transport *transport;
+    struct exchange *exchange; // NULL in HEAD until the head is complete
+    struct conn_work *_work;   // see `conn_work`
+    uint8_t state;             // enum conn_state
+    bool is_surplus;
+    bool is_first;   // no message has been read yet
+    bool is_last;    // closes after the current answer
+    bool has_ended;  // the peer has closed its sending side
+    bool is_reading; // the transport reads
+    bool is_blocked; // the kernel takes nothing; `on_room` follows
+    bool is_probe;   // what it asked last is whether the server is ready
+};
+
+/// The connection's work, which is made when there is none. In HEAD and BODY there always is.
+struct conn_work *conn_work(struct conn *conn);
 
 /// Reads on, or holds the peer back.
 void conn_set_reading(struct conn *conn, bool is_reading);

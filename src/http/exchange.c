@@ -2,13 +2,24 @@
 #include "http/exchange.h"
 
 #include "base/decimal.h"
+#include "base/mem.h"
+#include "base/small.h"
 #include "http/conn.h"
 #include "wire/status.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+/// What is left of a request that was let go.
+struct exchange_trace {
+    uint64_t number;
+    uint64_t started_ns;
+    char text[]; // method and target, each with its NUL
+};
+
 static void write_head(struct exchange *exchange, uint64_t content_length);
+static size_t trace_size(const struct exchange_trace *trace);
+static void drop_request(struct exchange *exchange);
 static void append(struct exchange *exchange, struct bytes bytes);
 static enum response_framing open_framing(const struct exchange *exchange);
 
@@ -19,9 +30,62 @@ const char *exchange_reason_text(enum exchange_reason reason)
     return texts[reason];
 }
 
-bool exchange_is_head(const struct exchange *exchange)
+void exchange_free(struct exchange *exchange)
 {
-    return bytes_equal(exchange->request.method, BYTES("HEAD"));
+    if (exchange->_is_let_go) {
+        small_free_text((char *)exchange->_trace, trace_size(exchange->_trace));
+    } else {
+        drop_request(exchange);
+    }
+    response_deinit(&exchange->response);
+    small_free(exchange);
+}
+
+void exchange_move_request(struct exchange *exchange, void *memory)
+{
+    DCHECK(!exchange->_is_request_lent);
+    struct request *from = exchange->request;
+    exchange->request = request_move(from, memory);
+    exchange->_is_request_lent = true;
+    small_free(from);
+}
+
+void exchange_let_go(struct exchange *exchange)
+{
+    DCHECK(exchange->response.state != RESPONSE_FRESH);
+    if (exchange->_is_let_go) {
+        return;
+    }
+    const struct request *request = exchange->request;
+    struct bytes method = request->method;
+    struct bytes target = request->target_text;
+    size_t size = sizeof(struct exchange_trace) + method.len + target.len + 2;
+    struct exchange_trace *trace = (struct exchange_trace *)(void *)small_text(size);
+    *trace = (struct exchange_trace){request->number, request->started_ns};
+    memcpy(trace->text, method.at, method.len);
+    trace->text[method.len] = '\0';
+    memcpy(trace->text + method.len + 1, target.at, target.len);
+    trace->text[method.len + 1 + target.len] = '\0';
+    drop_request(exchange);
+    response_deinit(&exchange->response);
+    exchange->_trace = trace;
+    exchange->_is_let_go = true;
+}
+
+struct exchange_facts exchange_facts(const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    const struct exchange_trace *trace = exchange->_trace;
+    struct exchange_facts facts;
+    if (exchange->_is_let_go) {
+        struct bytes method = bytes_from_string(trace->text);
+        facts = (struct exchange_facts){trace->number, trace->started_ns, method,
+                                        bytes_from_string(trace->text + method.len + 1)};
+    } else {
+        facts = (struct exchange_facts){request->number, request->started_ns, request->method,
+                                        request->target_text};
+    }
+    return facts;
 }
 
 int exchange_send(struct exchange *exchange, struct bytes content)
@@ -39,7 +103,7 @@ int exchange_send(struct exchange *exchange, struct bytes content)
     }
     response->framing = has_content ? FRAMING_LENGTH : FRAMING_NONE;
     write_head(exchange, content.len);
-    if (has_content && !exchange_is_head(exchange)) {
+    if (has_content && !exchange->is_head) {
         append(exchange, content);
         response->content_bytes = content.len;
     }
@@ -60,7 +124,7 @@ int exchange_begin(struct exchange *exchange)
     response->framing = (uint8_t)open_framing(exchange);
     write_head(exchange, 0);
     // HEAD has its whole answer now; whoever goes on writing is told that it is over.
-    response->state = exchange_is_head(exchange) ? RESPONSE_ENDED : RESPONSE_OPEN;
+    response->state = exchange->is_head ? RESPONSE_ENDED : RESPONSE_OPEN;
     conn_wrote(exchange->conn);
     return 0;
 }
@@ -74,8 +138,8 @@ int exchange_write(struct exchange *exchange, struct bytes content)
     if (response->state != RESPONSE_OPEN) {
         return -EINVAL;
     }
-    bool has_content = !exchange_is_head(exchange) && status_has_content(response->status) &&
-                       response->status != 205;
+    bool has_content =
+        !exchange->is_head && status_has_content(response->status) && response->status != 205;
     if (content.len == 0 || !has_content) {
         return 0; // an empty chunk would end the content
     }
@@ -105,7 +169,7 @@ int exchange_finish(struct exchange *exchange)
     if (response->state != RESPONSE_OPEN) {
         return -EINVAL;
     }
-    if (exchange_is_chunked(exchange) && !exchange_is_head(exchange)) {
+    if (exchange_is_chunked(exchange) && !exchange->is_head) {
         append(exchange, BYTES("0\r\n\r\n"));
     }
     response->state = RESPONSE_ENDED;
@@ -130,6 +194,42 @@ struct buf *exchange_output(struct exchange *exchange)
 void exchange_wrote(struct exchange *exchange, size_t size)
 {
     exchange->response.content_bytes += size;
+    conn_wrote(exchange->conn);
+}
+
+size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, int count)
+{
+    ssize_t taken = conn_deliver(exchange->conn, pieces, count);
+    if (taken < 0) {
+        exchange_abort(exchange, EXCHANGE_LEFT);
+        return 0;
+    }
+    exchange->response.content_bytes += (size_t)taken;
+    return (size_t)taken;
+}
+
+void exchange_foresee(const struct exchange *exchange, int distance)
+{
+    switch (distance) {
+    case 3:
+        __builtin_prefetch(exchange);
+        __builtin_prefetch((const char *)exchange + sizeof(struct exchange) - 1);
+        return;
+    case 2:
+        __builtin_prefetch(exchange->conn);
+        return;
+    default:
+        conn_foresee(exchange->conn);
+    }
+}
+
+bool exchange_is_blocked(const struct exchange *exchange)
+{
+    return conn_is_blocked(exchange->conn);
+}
+
+void exchange_wants_flush(struct exchange *exchange)
+{
     conn_wrote(exchange->conn);
 }
 
@@ -161,7 +261,8 @@ size_t exchange_peer_name(const struct exchange *exchange, char *out, size_t siz
 
 size_t exchange_id(const struct exchange *exchange, char *out)
 {
-    return exchange_id_format(conn_server_seed(exchange->conn), exchange->number, out);
+    return exchange_id_format(conn_server_seed(exchange->conn), exchange_facts(exchange).number,
+                              out);
 }
 
 size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)
@@ -178,16 +279,31 @@ size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)
 /// there it is not the default (RFC 9112, section 9.3).
 static void write_head(struct exchange *exchange, uint64_t content_length)
 {
-    bool is_close = exchange->request.wants_close || exchange->response.framing == FRAMING_CLOSE ||
+    bool is_close = exchange->wants_close || exchange->response.framing == FRAMING_CLOSE ||
                     conn_is_last(exchange->conn);
-    exchange->request.wants_close = is_close;
+    exchange->wants_close = is_close;
     struct response_head head = {
         .date = conn_date(exchange->conn),
         .content_length = content_length,
         .is_close = is_close,
-        .says_keep_alive = exchange->request.minor_version == 0,
+        .says_keep_alive = exchange->minor_version == 0,
     };
     response_write_head(&exchange->response, &head, exchange_output(exchange));
+}
+
+/// Two strings, one behind the other.
+static size_t trace_size(const struct exchange_trace *trace)
+{
+    size_t method_size = strlen(trace->text) + 1;
+    return sizeof(*trace) + method_size + strlen(trace->text + method_size) + 1;
+}
+
+static void drop_request(struct exchange *exchange)
+{
+    if (!exchange->_is_request_lent) {
+        request_deinit(exchange->request);
+        small_free(exchange->request);
+    }
 }
 
 static void append(struct exchange *exchange, struct bytes bytes)
@@ -200,5 +316,5 @@ static enum response_framing open_framing(const struct exchange *exchange)
     if (!status_has_content(exchange->response.status)) {
         return FRAMING_NONE;
     }
-    return exchange->request.minor_version == 0 ? FRAMING_CLOSE : FRAMING_CHUNKED;
+    return exchange->minor_version == 0 ? FRAMING_CLOSE : FRAMING_CHUNKED;
 }

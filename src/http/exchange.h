@@ -5,22 +5,27 @@
 // when a deadline passes. Its end is told once, through `on_done`, and the exchange is gone when
 // that returns; so whoever keeps a pointer cuts it there. Calls into an exchange never end it on
 // the spot, whatever they find: the end comes from the loop. All of it is on the loop's thread.
+//
+// The request is the larger part of it, and not needed to the end: a holder may keep it in memory
+// of its own (`exchange_move_request`) and let it go when nobody will ask any more.
 #pragma once
 
 #include "http/request.h"
 #include "http/response.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct conn;
 struct exchange;
+struct exchange_trace;
 
 /// Why an exchange ended. `exchange_reason_text` has the words that scripts and the log see.
 enum exchange_reason {
     EXCHANGE_FINISHED, // the response is complete and with the kernel
     EXCHANGE_LEFT,     // the peer closed or reset the connection, or vanished
-    EXCHANGE_SLOW,     // the peer did not read and the queue passed its ceiling
+    EXCHANGE_SLOW,     // the peer did not read: what waits for it, or how far it lags, is too much
     EXCHANGE_FAILED,   // the handler failed after the head was out
     EXCHANGE_TIMEOUT,  // a deadline of the connection passed
     EXCHANGE_SHUTDOWN, // the server is ending
@@ -29,6 +34,9 @@ enum exchange_reason {
 
 /// What the holder of an exchange is told.
 struct exchange_events {
+    /// The turn ends: writes what is due with `exchange_deliver`. Returns whether everything is
+    /// with the kernel. Must not close anything. NULL where the output is all there is.
+    bool (*flush)(struct exchange *exchange);
     /// All output is with the kernel; told after `exchange_await_drain`. *May call Lua.*
     void (*on_drained)(struct exchange *exchange);
     /// The peer has closed its sending side while the answer was under way.
@@ -41,23 +49,47 @@ struct exchange {
     struct conn *conn;
     const struct exchange_events *events; // NULL until somebody holds it
     void *holder;                         // whose business it is
-    void *route;                          // what dispatch found, opaque here
-    struct request request;
+    union {
+        struct request *request;       // until it is let go
+        struct exchange_trace *_trace; // then: what the log wants to know
+    };
     struct response response;
-    uint64_t number;         // of this server's exchanges
-    uint64_t started_ns;     // loop_clock_ns at the first byte of the head
-    uint64_t body_bytes_max; // 413 beyond; dispatch may change it in `on_head`
-    bool is_refused_early;   // dispatch knows the answer and wants no body: 404 with Expect
+    uint8_t minor_version;
+    uint8_t doom_reason;
+    bool is_head;     // no content goes out, whatever is written
+    bool wants_close; // the connection ends after the answer
     bool awaits_drain;
     bool is_doomed; // `exchange_abort` was called; the loop will end it
-    uint8_t doom_reason;
+    bool _is_request_lent;
+    bool _is_let_go;
 };
+
+/// One line of the processor's cache: a broadcast touches each reader's.
+static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
 
 /// The word for `reason`: "finished", "left", "slow", "failed", "timeout", "shutdown", "refused".
 const char *exchange_reason_text(enum exchange_reason reason);
 
-/// Whether the response is for HEAD: no content goes out, whatever is written.
-bool exchange_is_head(const struct exchange *exchange);
+/// Frees the exchange. For its conn.
+void exchange_free(struct exchange *exchange);
+
+/// Moves the request to `memory` (aligned for a pointer, `request_size` bytes), which belongs to
+/// the caller and must last until `exchange_let_go` or the end. Slices taken before are no longer
+/// valid.
+void exchange_move_request(struct exchange *exchange, void *memory);
+
+/// Nobody will look at the request, nor at the response's fields, any more: they are freed. The
+/// head must be out.
+void exchange_let_go(struct exchange *exchange);
+
+/// What the log says of a request, also after it was let go. Valid until the exchange changes.
+struct exchange_facts {
+    uint64_t number;
+    uint64_t started_ns;
+    struct bytes method; // empty where the request was too broken to have one
+    struct bytes target;
+};
+struct exchange_facts exchange_facts(const struct exchange *exchange);
 
 /// Sends the whole response: head with Content-Length, and `content`. Returns 0, -EALREADY when
 /// the head is out, or -ECANCELED when the exchange is doomed.
@@ -85,11 +117,26 @@ struct buf *exchange_output(struct exchange *exchange);
 /// `size` bytes, framing included, were appended to `exchange_output`.
 void exchange_wrote(struct exchange *exchange, size_t size);
 
+/// Writes the output and then `pieces`, in one call to the kernel. Returns how many bytes of the
+/// pieces it took: when that is not all of them, or the output was too much, the exchange is
+/// blocked. A failure dooms the exchange and counts as blocked.
+MUST_USE size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, int count);
+
+/// Whether the kernel takes nothing at the moment. `flush` is called when it does again.
+bool exchange_is_blocked(const struct exchange *exchange);
+
+/// Has `flush` called at the end of the turn, or of the next one from inside a flush.
+void exchange_wants_flush(struct exchange *exchange);
+
 /// Whether content goes in chunks (HTTP/1.1) or bare (HTTP/1.0).
 static inline bool exchange_is_chunked(const struct exchange *exchange)
 {
     return exchange->response.framing == FRAMING_CHUNKED;
 }
+
+/// `exchange_deliver` comes soon: fetches what it will need into the cache, one pointer further for
+/// each `distance` from 3 down to 1.
+void exchange_foresee(const struct exchange *exchange, int distance);
 
 /// Bytes of output that the kernel has not taken.
 size_t exchange_pending_bytes(const struct exchange *exchange);

@@ -2,6 +2,7 @@
 #include "http/intake.h"
 
 #include "base/mem.h"
+#include "base/small.h"
 #include "http/conn.h"
 #include "http/conn_parts.h"
 #include "http/http1.h"
@@ -41,13 +42,14 @@ void intake_keep(struct conn *conn, char *at, size_t len)
     if (len == 0) {
         return; // the common case: a read holds whole messages
     }
-    CHECK(buf_append(&conn->input, bytes_of(at, len)));
+    struct conn_work *work = conn_work(conn);
+    CHECK(buf_append(&work->input, bytes_of(at, len)));
     if (conn->state != CONN_ANSWER) {
         return;
     }
     count_waiting(conn, at, len);
-    if (buf_len(&conn->input) >= INPUT_HIGH_BYTES ||
-        conn->waiting_count >= conn->service->limits->pipeline) {
+    if (buf_len(&work->input) >= INPUT_HIGH_BYTES ||
+        work->waiting_count >= conn->service->limits->pipeline) {
         conn_set_reading(conn, false);
     }
 }
@@ -57,11 +59,12 @@ void intake_feed_kept(struct conn *conn)
     if (conn->state != CONN_HEAD && conn->state != CONN_BODY) {
         return;
     }
-    struct bytes bytes = buf_bytes(&conn->input);
+    struct conn_work *work = conn_work(conn);
+    struct bytes bytes = buf_bytes(&work->input);
     size_t taken = intake_feed(conn, (char *)bytes.at, bytes.len);
-    buf_consume(&conn->input, taken);
-    if (buf_is_empty(&conn->input)) {
-        buf_reset(&conn->input);
+    buf_consume(&work->input, taken);
+    if (buf_is_empty(&work->input)) {
+        buf_reset(&work->input);
     }
 }
 
@@ -69,15 +72,16 @@ void intake_feed_kept(struct conn *conn)
 /// so the connection ends after it.
 void intake_refuse(struct conn *conn, int status, const char *why)
 {
+    struct conn_work *work = conn_work(conn);
     struct exchange *exchange = conn->exchange;
     char text[160];
     int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
     conn->is_last = true;
     conn->state = CONN_ANSWER;
     intake_give_reader_back(conn);
-    timer_disarm(&conn->timer);
+    timer_disarm(&work->timer);
     exchange->doom_reason = EXCHANGE_REFUSED;
-    exchange->request.wants_close = true;
+    exchange->wants_close = true;
     exchange->response.status = (uint16_t)status;
     CHECK(response_set_field(&exchange->response, BYTES("Content-Type"),
                              BYTES("text/plain; charset=utf-8")) == 0);
@@ -87,44 +91,46 @@ void intake_refuse(struct conn *conn, int status, const char *why)
 void intake_refuse_head(struct conn *conn, int status, const char *why)
 {
     struct request request = {0};
-    http1_note_method(buf_bytes(&conn->input), &request);
+    http1_note_method(buf_bytes(&conn_work(conn)->input), &request);
     conn->exchange = make_exchange(conn, request);
     intake_refuse(conn, status, why);
 }
 
 void intake_give_reader_back(struct conn *conn)
 {
+    struct conn_work *work = conn_work(conn);
     if (conn->service->spare_reader == NULL) {
-        conn->service->spare_reader = conn->reader;
+        conn->service->spare_reader = work->reader;
     } else {
-        http1_free(conn->reader);
+        http1_free(work->reader);
     }
-    conn->reader = NULL;
-    conn->has_partial_head = false;
+    work->reader = NULL;
+    work->has_partial_head = false;
 }
 
 static size_t feed_head(struct conn *conn, char *at, size_t len)
 {
+    struct conn_work *work = conn_work(conn);
     if (len == 0) {
         return 0;
     }
-    if (conn->reader == NULL) {
+    if (work->reader == NULL) {
         take_reader(conn);
     }
     struct request request = {0};
     size_t taken = 0;
-    switch (http1_head(conn->reader, at, len, &request, &taken)) {
+    switch (http1_head(work->reader, at, len, &request, &taken)) {
     case HTTP1_MORE:
         await_head(conn, len > taken);
         return taken;
     case HTTP1_REFUSED:
         conn->exchange = make_exchange(conn, request);
-        intake_refuse(conn, http1_status(conn->reader), http1_why(conn->reader));
+        intake_refuse(conn, http1_status(work->reader), http1_why(work->reader));
         return len;
     case HTTP1_DONE:
         break;
     }
-    conn->has_partial_head = false;
+    work->has_partial_head = false;
     begin_exchange(conn, request, len > taken);
     return taken;
 }
@@ -132,28 +138,30 @@ static size_t feed_head(struct conn *conn, char *at, size_t len)
 /// A head that has begun has `head_timeout` to its end.
 static void await_head(struct conn *conn, bool has_begun)
 {
-    if (has_begun && !conn->has_partial_head) {
-        conn->head_started_ns = loop_clock_ns(conn->service->loop);
+    struct conn_work *work = conn_work(conn);
+    if (has_begun && !work->has_partial_head) {
+        work->head_started_ns = loop_clock_ns(conn->service->loop);
         if (!conn->is_first) {
-            timer_arm(&conn->timer, conn->service->limits->head_timeout_ms);
+            timer_arm(&work->timer, conn->service->limits->head_timeout_ms);
         }
     }
-    conn->has_partial_head = has_begun;
+    work->has_partial_head = has_begun;
 }
 
 static void begin_exchange(struct conn *conn, struct request request, bool has_more)
 {
+    struct conn_work *work = conn_work(conn);
     struct exchange *exchange = make_exchange(conn, request);
     conn->exchange = exchange;
     conn->is_first = false;
-    conn->waiting_count -= conn->waiting_count > 0 ? 1 : 0;
+    work->waiting_count -= work->waiting_count > 0 ? 1 : 0;
     conn->service->events->on_head(conn->service->user, exchange);
-    if (request.content_length > exchange->body_bytes_max) {
+    if (request.content_length > exchange->request->body_bytes_max) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
         return;
     }
-    buf_init(&exchange->request.body, exchange->body_bytes_max);
-    if (request.expects_continue && exchange->is_refused_early) {
+    buf_init(&exchange->request->body, exchange->request->body_bytes_max);
+    if (request.expects_continue && exchange->request->is_refused_early) {
         conn->is_last = true; // whether the body follows is not known
         complete_message(conn);
         return;
@@ -164,14 +172,19 @@ static void begin_exchange(struct conn *conn, struct request request, bool has_m
 
 static struct exchange *make_exchange(struct conn *conn, struct request request)
 {
-    struct exchange *exchange = mem_new(struct exchange);
+    struct conn_work *work = conn_work(conn);
+    struct exchange *exchange = small_new(struct exchange);
+    request.body_bytes_max = conn->service->limits->body_bytes;
+    request.number = conn->service->next_number++;
+    request.started_ns =
+        work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns(conn->service->loop);
     exchange->conn = conn;
-    exchange->request = request;
-    exchange->number = conn->service->next_number++;
-    exchange->started_ns =
-        conn->head_started_ns != 0 ? conn->head_started_ns : loop_clock_ns(conn->service->loop);
-    exchange->body_bytes_max = conn->service->limits->body_bytes;
-    conn->head_started_ns = 0;
+    exchange->request = small_new(struct request);
+    *exchange->request = request;
+    exchange->is_head = bytes_equal(request.method, BYTES("HEAD"));
+    exchange->minor_version = request.minor_version;
+    exchange->wants_close = request.wants_close;
+    work->head_started_ns = 0;
     response_init(&exchange->response);
     return exchange;
 }
@@ -179,28 +192,30 @@ static struct exchange *make_exchange(struct conn *conn, struct request request)
 /// A peer that has begun to send its body does not wait for a 100 (RFC 9110, section 10.1.1).
 static void begin_body(struct conn *conn, bool has_more)
 {
-    const struct request *request = &conn->exchange->request;
+    struct conn_work *work = conn_work(conn);
+    const struct request *request = conn->exchange->request;
     if (!request_has_body(request)) {
         return;
     }
-    timer_arm(&conn->timer, conn->service->limits->body_timeout_ms);
+    timer_arm(&work->timer, conn->service->limits->body_timeout_ms);
     if (request->expects_continue && !has_more) {
-        CHECK(buf_append(&conn->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n")));
+        CHECK(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n")));
         conn_wrote(conn);
     }
 }
 
 static size_t feed_body(struct conn *conn, char *at, size_t len)
 {
-    struct request *request = &conn->exchange->request;
+    struct conn_work *work = conn_work(conn);
+    struct request *request = conn->exchange->request;
     size_t taken = 0;
     if (request_has_body(request)) {
-        switch (http1_body(conn->reader, bytes_of(at, len), request, &taken)) {
+        switch (http1_body(work->reader, bytes_of(at, len), request, &taken)) {
         case HTTP1_MORE:
             await_body(conn, taken > 0);
             return taken;
         case HTTP1_REFUSED:
-            intake_refuse(conn, http1_status(conn->reader), http1_why(conn->reader));
+            intake_refuse(conn, http1_status(work->reader), http1_why(work->reader));
             return len;
         case HTTP1_DONE:
             break;
@@ -213,19 +228,21 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
 /// A chunk that announces more than the route takes is refused before it is read.
 static void await_body(struct conn *conn, bool has_moved)
 {
-    const struct exchange *exchange = conn->exchange;
-    uint64_t left = http1_body_left(conn->reader, &exchange->request);
-    if (left > exchange->body_bytes_max - buf_len(&exchange->request.body)) {
+    struct conn_work *work = conn_work(conn);
+    const struct request *request = conn->exchange->request;
+    uint64_t left = http1_body_left(work->reader, request);
+    if (left > request->body_bytes_max - buf_len(&request->body)) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
     } else if (has_moved) {
-        timer_arm(&conn->timer, conn->service->limits->body_timeout_ms);
+        timer_arm(&work->timer, conn->service->limits->body_timeout_ms);
     }
 }
 
 static void complete_message(struct conn *conn)
 {
+    struct conn_work *work = conn_work(conn);
     intake_give_reader_back(conn);
-    timer_disarm(&conn->timer);
+    timer_disarm(&work->timer);
     conn->state = CONN_ANSWER;
     conn->service->events->on_request(conn->service->user, conn->exchange);
 }
@@ -233,29 +250,31 @@ static void complete_message(struct conn *conn)
 /// One reader is kept for the next message, whichever connection it comes on.
 static void take_reader(struct conn *conn)
 {
+    struct conn_work *work = conn_work(conn);
     struct service *service = conn->service;
     if (service->spare_reader == NULL) {
-        conn->reader = http1_new(service->limits);
+        work->reader = http1_new(service->limits);
         return;
     }
-    conn->reader = service->spare_reader;
+    work->reader = service->spare_reader;
     service->spare_reader = NULL;
-    http1_restart(conn->reader);
+    http1_restart(work->reader);
 }
 
 /// An empty line in a body counts too: then reading merely stops a little early.
 static void count_waiting(struct conn *conn, const char *at, size_t len)
 {
+    struct conn_work *work = conn_work(conn);
     for (size_t i = 0; i < len; i++) {
-        char wanted = conn->line_end_len % 2 == 0 ? '\r' : '\n';
+        char wanted = work->line_end_len % 2 == 0 ? '\r' : '\n';
         if (at[i] == wanted) {
-            conn->line_end_len++;
+            work->line_end_len++;
         } else {
-            conn->line_end_len = at[i] == '\r' ? 1 : 0;
+            work->line_end_len = at[i] == '\r' ? 1 : 0;
         }
-        if (conn->line_end_len == 4) {
-            conn->waiting_count++;
-            conn->line_end_len = 0;
+        if (work->line_end_len == 4) {
+            work->waiting_count++;
+            work->line_end_len = 0;
         }
     }
 }

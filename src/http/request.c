@@ -4,31 +4,39 @@
 #include "base/mem.h"
 #include "wire/accept.h"
 
+static int count_fields(const struct request *request, struct bytes name, struct bytes *last);
 static void rebase(struct bytes *slice, struct bytes from, const char *to);
 
 void request_deinit(struct request *request)
 {
-    if (!request->_is_lent) {
+    if (!request->_is_moved) {
         mem_free(request->_places);
     }
     buf_reset(&request->body);
     *request = (struct request){0};
 }
 
-void request_move_block(struct request *request, void *memory)
+struct request *request_move(struct request *request, void *memory)
 {
     struct bytes old = bytes_of((const char *)request->_places, request->_block_size);
-    memcpy(memory, old.at, old.len);
-    rebase(&request->method, old, memory);
-    rebase(&request->target_text, old, memory);
-    rebase(&request->target.authority, old, memory);
-    rebase(&request->target.path, old, memory);
-    rebase(&request->target.query, old, memory);
-    if (!request->_is_lent) {
+    struct request *moved = memory;
+    *moved = *request;
+    if (old.len > 0) {
+        memcpy(moved + 1, old.at, old.len);
+    }
+    moved->_places = (struct request_place *)(void *)(moved + 1);
+    moved->_is_moved = true;
+    const char *to = (const char *)moved->_places;
+    rebase(&moved->method, old, to);
+    rebase(&moved->target_text, old, to);
+    rebase(&moved->target.authority, old, to);
+    rebase(&moved->target.path, old, to);
+    rebase(&moved->target.query, old, to);
+    if (!request->_is_moved) {
         mem_free(request->_places);
     }
-    request->_places = memory;
-    request->_is_lent = true;
+    *request = (struct request){0};
+    return moved;
 }
 
 struct request_field request_field_at(const struct request *request, size_t index)
@@ -71,6 +79,10 @@ bool request_joined_field(const struct request *request, struct bytes name, stru
 
 int request_quality(const struct request *request, struct bytes type)
 {
+    struct bytes only;
+    if (count_fields(request, BYTES("accept"), &only) == 1) {
+        return bytes_equal_nocase(only, type) ? 1000 : accept_quality(only, type);
+    }
     struct buf accept;
     buf_init(&accept, SIZE_MAX); // bounded by the head, which is
     int quality = 1000;
@@ -79,6 +91,19 @@ int request_quality(const struct request *request, struct bytes type)
     }
     buf_reset(&accept);
     return quality;
+}
+
+static int count_fields(const struct request *request, struct bytes name, struct bytes *last)
+{
+    int count = 0;
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct request_field field = request_field_at(request, i);
+        if (bytes_equal_nocase(field.name, name)) {
+            *last = field.value;
+            count++;
+        }
+    }
+    return count;
 }
 
 /// Slices of literals ("/" for an empty path) stay where they are.

@@ -35,9 +35,14 @@ struct request {
     struct target target;
     uint64_t content_length; // 0 for a chunked body
     struct buf body;
+    uint64_t number;         // of this server's requests
+    uint64_t started_ns;     // loop_clock_ns at the first byte of the head
+    void *route;             // what dispatch found, opaque here
+    uint64_t body_bytes_max; // 413 beyond; dispatch may change it in `on_head`
+    bool is_refused_early;   // dispatch knows the answer and wants no body: 404 with Expect
     size_t _block_size;
     uint8_t minor_version; // 0 or 1, of HTTP/1
-    bool _is_lent;         // the block belongs to somebody else: see `request_move_block`
+    bool _is_moved;        // the block belongs to somebody else: see `request_move`
     bool is_chunked;
     bool wants_close;      // the connection must not be kept after the answer
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
@@ -46,15 +51,16 @@ struct request {
 /// Frees the block and the body. The request is then zero.
 void request_deinit(struct request *request);
 
-/// Bytes of the block, for `request_move_block`.
-static inline size_t request_block_size(const struct request *request)
+/// Bytes of a request with its block, for `request_move`.
+static inline size_t request_size(const struct request *request)
 {
-    return request->_block_size;
+    return sizeof(struct request) + request->_block_size;
 }
 
-/// Moves the block to `memory` (aligned for a pointer, `request_block_size` bytes), which belongs
-/// to the caller and must outlive the request. Slices taken before are no longer valid.
-void request_move_block(struct request *request, void *memory);
+/// Moves the request and its block to `memory` (aligned for a pointer, `request_size` bytes), which
+/// belongs to the caller and must outlive it. Returns the request there; the one here is then zero.
+/// Slices taken before are no longer valid.
+struct request *request_move(struct request *request, void *memory);
 
 /// Field number `index`, in the order in which they came.
 struct request_field request_field_at(const struct request *request, size_t index);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/decimal.h"
+#include "base/mem.h"
 #include "wire/headers.h"
 #include "wire/status.h"
 
@@ -10,6 +11,7 @@
 
 enum { FIELDS_BYTES_MAX = 64 * 1024 };
 
+static struct bytes fields_of(const struct response *response);
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
 static int append_field(struct response *response, struct bytes name, struct bytes value);
 static bool is_reserved(struct bytes name);
@@ -25,12 +27,15 @@ static void append_framing(const struct response *response, const struct respons
 void response_init(struct response *response)
 {
     *response = (struct response){.status = 200};
-    buf_init(&response->_fields, FIELDS_BYTES_MAX);
 }
 
 void response_deinit(struct response *response)
 {
-    buf_reset(&response->_fields);
+    if (response->_fields != NULL) {
+        buf_reset(response->_fields);
+        mem_free(response->_fields);
+        response->_fields = NULL;
+    }
 }
 
 int response_set_field(struct response *response, struct bytes name, struct bytes value)
@@ -51,7 +56,7 @@ int response_add_field(struct response *response, struct bytes name, struct byte
 
 bool response_field(const struct response *response, struct bytes name, struct bytes *value)
 {
-    struct bytes rest = buf_bytes(&response->_fields);
+    struct bytes rest = fields_of(response);
     struct bytes line;
     while (next_line(&rest, &line)) {
         if (line_is_named(line, name)) {
@@ -71,15 +76,15 @@ void response_remove_field(struct response *response, struct bytes name)
     }
     struct buf kept;
     buf_init(&kept, FIELDS_BYTES_MAX);
-    struct bytes rest = buf_bytes(&response->_fields);
+    struct bytes rest = fields_of(response);
     struct bytes line;
     while (next_line(&rest, &line)) {
         if (!line_is_named(line, name)) {
             append(&kept, line);
         }
     }
-    buf_reset(&response->_fields);
-    buf_move(&response->_fields, &kept);
+    buf_reset(response->_fields);
+    buf_move(response->_fields, &kept);
 }
 
 /// An event stream's own fields come first and replace what the script set under their names
@@ -107,21 +112,30 @@ void response_write_head(struct response *response, const struct response_head *
     append(out, head->date);
     append(out, BYTES("\r\n"));
     append_default_type(response, out);
-    append(out, buf_bytes(&response->_fields));
+    append(out, fields_of(response));
     append_framing(response, head, out);
     append(out, BYTES("\r\n"));
+}
+
+static struct bytes fields_of(const struct response *response)
+{
+    return response->_fields == NULL ? BYTES("") : buf_bytes(response->_fields);
 }
 
 static int append_field(struct response *response, struct bytes name, struct bytes value)
 {
     size_t size = name.len + value.len + 4;
-    if (buf_reserve(&response->_fields, size) == NULL) {
+    if (response->_fields == NULL) {
+        response->_fields = mem_new(struct buf);
+        buf_init(response->_fields, FIELDS_BYTES_MAX);
+    }
+    if (buf_reserve(response->_fields, size) == NULL) {
         return RESPONSE_TOO_LARGE;
     }
-    append(&response->_fields, name);
-    append(&response->_fields, BYTES(": "));
-    append(&response->_fields, value);
-    append(&response->_fields, BYTES("\r\n"));
+    append(response->_fields, name);
+    append(response->_fields, BYTES(": "));
+    append(response->_fields, value);
+    append(response->_fields, BYTES("\r\n"));
     return 0;
 }
 
@@ -203,10 +217,8 @@ static void append_stream_fields(struct buf *out, const struct response_head *he
 static void append_default_type(const struct response *response, struct buf *out)
 {
     struct bytes type;
-    if (response->default_type.len > 0 && !response_field(response, BYTES("Content-Type"), &type)) {
-        append(out, BYTES("Content-Type: "));
-        append(out, response->default_type);
-        append(out, BYTES("\r\n"));
+    if (response->is_text && !response_field(response, BYTES("Content-Type"), &type)) {
+        append(out, BYTES("Content-Type: text/plain; charset=utf-8\r\n"));
     }
 }
 

@@ -27,13 +27,13 @@ enum response_framing {
 };
 
 struct response {
-    uint16_t status;           // 200 until said otherwise
-    uint8_t state;             // enum response_state
-    uint8_t framing;           // enum response_framing
-    bool is_stream;            // an event stream
-    uint64_t content_bytes;    // sent so far, without framing
-    struct bytes default_type; // Content-Type where no field says another; a literal; may be empty
-    struct buf _fields;        // "Name: value\r\n" each
+    uint16_t status;        // 200 until said otherwise
+    uint8_t state;          // enum response_state
+    uint8_t framing;        // enum response_framing
+    bool is_stream;         // an event stream
+    bool is_text;           // plain text in UTF-8, where no field says another type
+    uint64_t content_bytes; // sent so far, without framing
+    struct buf *_fields;    // "Name: value\r\n" each; NULL while there are none
 };
 
 enum response_refusal {

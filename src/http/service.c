@@ -15,6 +15,7 @@ enum {
     TIDY_MS = 1000,
 };
 
+static void settle(struct service *service);
 static void on_tidy(struct timer *timer);
 
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
@@ -59,6 +60,7 @@ void service_drain(struct service *service)
     LIST_EACH (node, after, &service->conns) {
         conn_drain(conn_of_node(node));
     }
+    settle(service);
 }
 
 void service_close_all(struct service *service)
@@ -75,8 +77,8 @@ void service_forget(struct service *service)
     if (!timer_is_armed(&service->_tidy_timer)) {
         timer_arm(&service->_tidy_timer, TIDY_MS);
     }
-    if (service->is_draining && service->conn_count == 0 && service->on_empty != NULL) {
-        service->on_empty(service->owner);
+    if (service->is_draining) {
+        settle(service);
     }
 }
 
@@ -89,6 +91,16 @@ struct bytes service_date(struct service *service)
         date_format(now.tv_sec, service->_date);
     }
     return bytes_of(service->_date, HTTP_DATE_LEN);
+}
+
+/// Nobody waits for a probe.
+static void settle(struct service *service)
+{
+    if (service->conn_count > 0 && service->conn_count == service->probe_count) {
+        service_close_all(service);
+    } else if (service->conn_count == 0 && service->on_empty != NULL) {
+        service->on_empty(service->owner);
+    }
 }
 
 static void on_tidy(struct timer *timer)

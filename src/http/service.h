@@ -35,11 +35,12 @@ struct service {
     struct list conns;
     size_t conn_count;
     size_t conns_max;
+    size_t probe_count;   // connections that only ask whether the server is ready
     uint64_t next_number; // of exchanges
     uint32_t seed;        // first part of every request id
     bool is_draining;     // no new request is taken
     void *owner;
-    void (*on_empty)(void *owner); // while draining: the last connection is gone; may be NULL
+    void (*on_empty)(void *owner); // while draining: no connection is left; may be NULL
     struct http1 *spare_reader;    // the last one given back; NULL while it is in use
     struct timer _tidy_timer;      // after connections have closed
     int64_t _date_second;
@@ -57,7 +58,8 @@ void service_deinit(struct service *service);
 /// that it is told to come back; beyond a tenth more it is reset at once.
 void service_accept(struct service *service, struct transport *transport);
 
-/// Stops taking requests: idle connections close, the others after their answer. Repeatable.
+/// Stops taking requests: idle connections close, the others after their answer. When all are gone,
+/// or only probes are left, which then close, `on_empty` is called: at once where there are none.
 void service_drain(struct service *service);
 
 /// Closes every connection now; exchanges end as EXCHANGE_SHUTDOWN. *May call Lua.*
