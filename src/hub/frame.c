@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "hub/frame.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+enum { CHUNK_END_LEN = 2 }; // CRLF
+
+struct block *block_new(uint32_t capacity)
+{
+    struct block *block = mem_alloc(sizeof(struct block) + capacity);
+    atomic_init(&block->_holds, 1);
+    block->capacity = capacity;
+    block->used = 0;
+    block->last = 0;
+    return block;
+}
+
+void block_hold(struct block *block)
+{
+    atomic_fetch_add_explicit(&block->_holds, 1, memory_order_relaxed);
+}
+
+void block_release(struct block *block)
+{
+    if (block != NULL && atomic_fetch_sub_explicit(&block->_holds, 1, memory_order_acq_rel) == 1) {
+        mem_free(block);
+    }
+}
+
+struct bytes frame_chunk(const struct frame *frame)
+{
+    return bytes_of(frame->block->at + frame->at, frame->size);
+}
+
+struct bytes frame_text(const struct frame *frame)
+{
+    struct bytes chunk = frame_chunk(frame);
+    return bytes_of(chunk.at + frame->head_len, chunk.len - frame->head_len - CHUNK_END_LEN);
+}
+
+struct bytes frame_fields(const struct frame *frame, bool has_end)
+{
+    struct bytes fields = bytes_skip(frame_text(frame), frame->id_len);
+    fields.len += has_end ? CHUNK_END_LEN : 0;
+    return fields;
+}
