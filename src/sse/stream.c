@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "sse/stream.h"
-
+#include "base/mem.h"
+#include "base/small.h"
 #include "http/conn.h"
-#include "http/exchange.h"
+#include "hub/hub.h"
+#include "sse/stream_parts.h"
 
 #include <errno.h>
 
@@ -12,86 +13,171 @@ enum {
         1280, // after this pause, a peer that still answers only closed its sending side
 };
 
-static int settle(struct stream *stream, size_t len_before, int refusal);
-static int check_room(struct stream *stream, size_t size);
-static void on_timer(struct timer *timer);
-static void begin_probe(struct stream *stream);
-static void look_at_peer(struct stream *stream);
-static void send_heartbeat(struct stream *stream);
-static void arm_heartbeat(struct stream *stream);
+/// Where an event of the stream's own is written.
+struct sending {
+    struct buf *out;
+    size_t len_before;
+};
 
-int stream_open(struct stream *stream, struct exchange *exchange,
-                const struct stream_options *options)
+static bool on_flush(struct exchange *exchange);
+static void on_drained(struct exchange *exchange);
+static void on_peer_ended(struct exchange *exchange);
+static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static int begin(struct stream *stream, size_t size, struct sending *sending);
+static int commit(struct stream *stream, const struct sending *sending, int refusal);
+static void mark(struct stream *stream, size_t size);
+static bool has_backlog(const struct stream *stream);
+static size_t own_bytes(const struct stream *stream);
+static uint64_t newest_stamp(const struct stream *stream);
+static void on_probe_timer(struct timer *timer);
+static void begin_probe(struct stream *stream);
+static void end_probe(struct stream *stream);
+
+static const struct exchange_events events = {
+    .flush = on_flush,
+    .on_drained = on_drained,
+    .on_peer_ended = on_peer_ended,
+    .on_done = on_done,
+};
+
+struct stream *stream_open(struct exchange *exchange, const struct stream_options *options,
+                           int *failure)
 {
-    *stream = (struct stream){.exchange = exchange, ._heartbeat_ms = options->heartbeat_ms};
-    timer_init(&stream->_timer, conn_loop(exchange->conn), on_timer);
-    if (exchange->response.state != RESPONSE_FRESH) {
-        return -EALREADY;
+    *failure = exchange->is_head ? -EINVAL : 0;
+    if (*failure == 0 && exchange->response.state != RESPONSE_FRESH) {
+        *failure = -EALREADY;
     }
+    if (*failure == 0 && exchange->is_doomed) {
+        *failure = -ECANCELED;
+    }
+    if (*failure != 0) {
+        return NULL;
+    }
+    struct stream *stream = small_new(struct stream);
     exchange->response.is_stream = true;
-    exchange->response.status = 200; // before the framing is chosen: 204 would have none
-    int failure = exchange_begin(exchange);
-    if (failure != 0) {
-        return failure;
-    }
+    exchange->response.status = 200;  // before the framing is chosen: 204 would have none
+    IGNORE(exchange_begin(exchange)); // it is fresh
+    stream->exchange = exchange;
     stream->is_open = true;
-    failure = stream_comment(stream, BYTES(""));
-    if (failure == 0 && options->has_retry) {
-        failure = stream_retry(stream, options->retry_ms);
+    exchange->events = &events;
+    exchange->holder = stream;
+    if (options->heartbeat_ms > 0) {
+        heartbeat_start(&stream->_heartbeat, options->heartbeats, options->heartbeat_ms);
     }
-    return failure;
+    IGNORE(stream_comment(stream, BYTES(""))); // the queue is empty
+    if (options->has_retry) {
+        IGNORE(stream_retry(stream, options->retry_ms));
+    }
+    return stream;
 }
 
-void stream_deinit(struct stream *stream)
+struct stream *stream_of_exchange(const struct exchange *exchange)
 {
-    timer_deinit(&stream->_timer);
-    stream->is_open = false;
-    stream->exchange = NULL;
+    return exchange->events == &events ? exchange->holder : NULL;
+}
+
+/// A slow peer has enough to read; it is not sent more to keep it awake.
+void stream_beat(struct heartbeat *heartbeat)
+{
+    struct stream *stream = CONTAINER_OF(heartbeat, struct stream, _heartbeat);
+    if (own_bytes(stream) == 0 && !exchange_is_blocked(stream->exchange)) {
+        IGNORE(stream_comment(stream, BYTES(""))); // cannot fail with an empty queue
+    }
 }
 
 int stream_send(struct stream *stream, const struct sse_event *event)
 {
-    int failure = check_room(stream, event->id.len + event->event.len + event->data.len);
+    struct sending sending;
+    int failure = begin(stream, event->id.len + event->event.len + event->data.len, &sending);
     if (failure != 0) {
         return failure;
     }
-    struct buf *out = exchange_output(stream->exchange);
-    size_t len_before = buf_len(out);
-    int refusal = sse_encode_event(out, event, exchange_is_chunked(stream->exchange));
-    return settle(stream, len_before, refusal);
+    bool is_chunked = exchange_is_chunked(stream->exchange);
+    return commit(stream, &sending, sse_encode_event(sending.out, event, is_chunked));
 }
 
 int stream_comment(struct stream *stream, struct bytes text)
 {
-    int failure = check_room(stream, text.len);
+    struct sending sending;
+    int failure = begin(stream, text.len, &sending);
     if (failure != 0) {
         return failure;
     }
-    struct buf *out = exchange_output(stream->exchange);
-    size_t len_before = buf_len(out);
-    int refusal = sse_encode_comment(out, text, exchange_is_chunked(stream->exchange));
-    return settle(stream, len_before, refusal);
+    bool is_chunked = exchange_is_chunked(stream->exchange);
+    return commit(stream, &sending, sse_encode_comment(sending.out, text, is_chunked));
 }
 
 int stream_retry(struct stream *stream, uint64_t retry_ms)
 {
-    int failure = check_room(stream, 0);
+    struct sending sending;
+    int failure = begin(stream, 0, &sending);
     if (failure != 0) {
         return failure;
     }
-    struct buf *out = exchange_output(stream->exchange);
-    size_t len_before = buf_len(out);
-    int refusal = sse_encode_retry(out, retry_ms, exchange_is_chunked(stream->exchange));
-    return settle(stream, len_before, refusal);
+    bool is_chunked = exchange_is_chunked(stream->exchange);
+    return commit(stream, &sending, sse_encode_retry(sending.out, retry_ms, is_chunked));
 }
 
 void stream_end(struct stream *stream)
 {
-    if (stream->is_open) {
-        stream->is_open = false;
-        timer_disarm(&stream->_timer);
-        IGNORE(exchange_finish(stream->exchange)); // fails only when it is doomed, and ends anyway
+    if (!stream->is_open) {
+        return;
     }
+    stream->is_open = false;
+    heartbeat_stop(&stream->_heartbeat);
+    if (has_backlog(stream)) {
+        stream_backlog(stream)->end_stamp = newest_stamp(stream);
+        stream->_is_ending = true;
+        exchange_wants_flush(stream->exchange);
+    } else {
+        stream_finish(stream);
+    }
+}
+
+void stream_dismiss(struct stream *stream, uint64_t retry_ms)
+{
+    struct stream_holder *holder = stream->holder;
+    IGNORE(stream_retry(stream, retry_ms)); // a reader that it is too much for is being reset
+    if (!stream->exchange->is_doomed) {
+        stream->exchange->doom_reason = EXCHANGE_SHUTDOWN;
+    }
+    stream_end(stream);
+    if (holder != NULL) {
+        holder->events->on_dismissed(holder);
+    }
+}
+
+size_t streams_count(const struct service *service)
+{
+    size_t count = 0;
+    LIST_EACH (node, after, &service->conns) {
+        const struct exchange *exchange = conn_exchange(conn_of_node(node));
+        const struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
+        count += stream != NULL && stream->is_open;
+    }
+    return count;
+}
+
+size_t stream_pending_bytes(const struct stream *stream)
+{
+    uint64_t pending = own_bytes(stream);
+    if (stream->_backlog != NULL) {
+        pending += stream->_backlog->rest.len;
+    }
+    for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
+        pending += journal_bytes_from(&cursor->reader.channel->journal, cursor->reader.next);
+    }
+    return pending;
+}
+
+bool stream_is_over(const struct stream *stream)
+{
+    return own_bytes(stream) > conn_limits(stream->exchange->conn)->stream_high_bytes;
+}
+
+void stream_await_drain(struct stream *stream)
+{
+    exchange_await_drain(stream->exchange);
 }
 
 void stream_probe(struct stream *stream)
@@ -104,25 +190,95 @@ void stream_probe(struct stream *stream)
     IGNORE(stream_comment(stream, BYTES(""))); // a peer that is gone answers it with a reset
 }
 
-static int settle(struct stream *stream, size_t len_before, int refusal)
+struct stream_backlog *stream_backlog(struct stream *stream)
 {
-    if (refusal != 0) {
-        return refusal;
+    if (stream->_backlog == NULL) {
+        stream->_backlog = mem_new(struct stream_backlog);
+        buf_init(&stream->_backlog->own, SIZE_MAX); // `begin` holds it to the limit
+        buf_init(&stream->_backlog->marks, SIZE_MAX);
     }
-    exchange_wrote(stream->exchange, buf_len(exchange_output(stream->exchange)) - len_before);
-    if (stream->_probe_ms != 0) {
-        return 0;
+    return stream->_backlog;
+}
+
+void stream_drop_backlog(struct stream *stream)
+{
+    struct stream_backlog *backlog = stream->_backlog;
+    if (backlog != NULL && backlog->rest.len == 0 && buf_is_empty(&backlog->own) &&
+        !stream->_is_ending) {
+        block_release(backlog->rest_block);
+        buf_reset(&backlog->own);
+        buf_reset(&backlog->marks);
+        mem_free(backlog);
+        stream->_backlog = NULL;
     }
-    if (stream->_has_peer_ended) {
+}
+
+void stream_finish(struct stream *stream)
+{
+    stream->is_open = false;
+    stream->_is_ending = false;
+    heartbeat_stop(&stream->_heartbeat);
+    end_probe(stream);
+    cursors_leave(stream);
+    stream_drop_backlog(stream);
+    IGNORE(exchange_finish(stream->exchange)); // fails only when it is doomed, and ends anyway
+}
+
+void stream_note_sent(struct stream *stream)
+{
+    heartbeat_note(&stream->_heartbeat);
+    if (stream->_has_peer_ended && stream->_probe == NULL && stream->is_open) {
         begin_probe(stream);
-    } else {
-        arm_heartbeat(stream);
     }
-    return 0;
+}
+
+static bool on_flush(struct exchange *exchange)
+{
+    struct stream *stream = exchange->holder;
+    return stream_flush(stream) == READER_DONE && !exchange_is_blocked(exchange) &&
+           exchange_pending_bytes(exchange) == 0;
+}
+
+static void on_drained(struct exchange *exchange)
+{
+    struct stream *stream = exchange->holder;
+    if (stream->holder != NULL) {
+        stream->holder->events->on_drained(stream->holder);
+    }
+}
+
+static void on_peer_ended(struct exchange *exchange)
+{
+    struct stream *stream = exchange->holder;
+    stream_probe(stream);
+    if (stream->holder != NULL) {
+        stream->holder->events->on_peer_ended(stream->holder);
+    }
+}
+
+static void on_done(struct exchange *exchange, enum exchange_reason reason)
+{
+    struct stream *stream = exchange->holder;
+    struct stream_holder *holder = stream->holder;
+    exchange->events = NULL;
+    exchange->holder = NULL;
+    heartbeat_stop(&stream->_heartbeat);
+    end_probe(stream);
+    cursors_leave(stream);
+    if (stream->_backlog != NULL) {
+        stream->_is_ending = false;
+        stream->_backlog->rest.len = 0;
+        buf_reset(&stream->_backlog->own);
+        stream_drop_backlog(stream);
+    }
+    small_free(stream);
+    if (holder != NULL) {
+        holder->events->on_done(holder, reason);
+    }
 }
 
 /// A queue over its ceiling means that the peer does not read and that the senders do not wait.
-static int check_room(struct stream *stream, size_t size)
+static int begin(struct stream *stream, size_t size, struct sending *sending)
 {
     if (!stream->is_open || stream->exchange->is_doomed) {
         return -ECANCELED;
@@ -131,57 +287,93 @@ static int check_room(struct stream *stream, size_t size)
     if (size > bytes_max) {
         return -EMSGSIZE;
     }
-    if (exchange_pending_bytes(stream->exchange) + size > bytes_max) {
+    if (own_bytes(stream) + size > bytes_max) {
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
         return -ENOBUFS;
     }
+    sending->out =
+        has_backlog(stream) ? &stream_backlog(stream)->own : exchange_output(stream->exchange);
+    sending->len_before = buf_len(sending->out);
     return 0;
 }
 
-static void on_timer(struct timer *timer)
+static int commit(struct stream *stream, const struct sending *sending, int refusal)
 {
-    struct stream *stream = CONTAINER_OF(timer, struct stream, _timer);
-    if (stream->_probe_ms != 0) {
-        look_at_peer(stream);
+    size_t size = buf_len(sending->out) - sending->len_before;
+    if (refusal != 0) {
+        stream_drop_backlog(stream);
+    } else if (has_backlog(stream)) {
+        mark(stream, size);
     } else {
-        send_heartbeat(stream);
+        exchange_wrote(stream->exchange, size);
     }
+    return refusal;
+}
+
+/// Behind everything that was published so far.
+static void mark(struct stream *stream, size_t size)
+{
+    struct stream_backlog *backlog = stream->_backlog;
+    struct stream_mark mark = {.stamp = newest_stamp(stream), .size = size};
+    struct bytes bytes = bytes_of((const char *)&mark, sizeof(mark));
+    CHECK(buf_append(&backlog->marks, bytes));
+    exchange_wants_flush(stream->exchange);
+}
+
+static bool has_backlog(const struct stream *stream)
+{
+    bool is_behind = stream->_backlog != NULL;
+    for (const struct cursor *cursor = stream->_cursors; cursor != NULL && !is_behind;
+         cursor = cursor->after) {
+        is_behind = cursor_is_behind(cursor);
+    }
+    return is_behind;
+}
+
+static size_t own_bytes(const struct stream *stream)
+{
+    size_t behind = stream->_backlog == NULL ? 0 : buf_len(&stream->_backlog->own);
+    return exchange_pending_bytes(stream->exchange) + behind;
+}
+
+/// Without a channel nothing is published that could come first.
+static uint64_t newest_stamp(const struct stream *stream)
+{
+    return stream->_cursors == NULL ? 0 : stream->_cursors->reader.channel->hub->stamp;
 }
 
 static void begin_probe(struct stream *stream)
 {
-    stream->_probe_ms = PROBE_FIRST_MS;
-    timer_arm(&stream->_timer, stream->_probe_ms);
+    if (stream->_probe == NULL) {
+        stream->_probe = mem_new(struct stream_probe);
+        stream->_probe->stream = stream;
+        timer_init(&stream->_probe->timer, conn_loop(stream->exchange->conn), on_probe_timer);
+    }
+    stream->_probe->pause_ms = PROBE_FIRST_MS;
+    timer_arm(&stream->_probe->timer, PROBE_FIRST_MS);
 }
 
-static void look_at_peer(struct stream *stream)
+static void end_probe(struct stream *stream)
 {
+    if (stream->_probe != NULL) {
+        timer_deinit(&stream->_probe->timer);
+        mem_free(stream->_probe);
+        stream->_probe = NULL;
+    }
+}
+
+static void on_probe_timer(struct timer *timer)
+{
+    struct stream_probe *probe = CONTAINER_OF(timer, struct stream_probe, timer);
+    struct stream *stream = probe->stream;
     if (exchange_peer_is_gone(stream->exchange)) {
         exchange_abort(stream->exchange, EXCHANGE_LEFT);
         return;
     }
-    stream->_probe_ms *= 2;
-    if (stream->_probe_ms > PROBE_LAST_MS) {
-        stream->_probe_ms = 0;
-        arm_heartbeat(stream);
-        return;
-    }
-    timer_arm(&stream->_timer, stream->_probe_ms);
-}
-
-/// A slow peer has enough to read; it is not sent more to keep it awake.
-static void send_heartbeat(struct stream *stream)
-{
-    if (exchange_pending_bytes(stream->exchange) > 0) {
-        arm_heartbeat(stream);
+    probe->pause_ms *= 2;
+    if (probe->pause_ms > PROBE_LAST_MS) {
+        end_probe(stream);
     } else {
-        IGNORE(stream_comment(stream, BYTES(""))); // cannot fail with an empty queue
-    }
-}
-
-static void arm_heartbeat(struct stream *stream)
-{
-    if (stream->_heartbeat_ms > 0) {
-        timer_arm(&stream->_timer, stream->_heartbeat_ms);
+        timer_arm(&probe->timer, probe->pause_ms);
     }
 }

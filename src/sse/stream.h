@@ -1,49 +1,87 @@
 // SPDX-License-Identifier: MIT
 //
 // An open event stream over an exchange (WHATWG HTML, section 9.2). It writes the head and a first
-// comment in one piece, encodes events straight into the connection's output, keeps the connection
-// alive with comments, and finds out whether a peer that has gone silent is still there.
+// comment in one piece, sends events of its own and those of the channels that it subscribes to,
+// keeps the connection alive with comments, and finds out whether a peer that has gone silent is
+// still there.
 //
-//     OPEN --stream_end--> ENDED
-//       \------exchange done--------> (deinit)
+//     OPEN --stream_end--> ENDING --everything is out--> ENDED --+
+//       \--------------------\------exchange done---------------+--> freed
 //
-// A member of its holder's struct, who opens it and must call `stream_deinit` when the exchange is
-// done. One thread. Never calls out.
+// Made by `stream_open` and owned by its exchange: it is freed when that is done, after its holder,
+// if it still has one, was told. It needs no holder: a stream that only listens to channels goes on
+// by itself. One thread. Sending and subscribing never call out; what is told to the holder is.
+//
+// What it sends leaves at the end of the turn, in one write: first what the connection has, then
+// the frames between its cursors and the newest, and its own events among them in the order in
+// which they were made. See flush.c.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "net/timer.h"
+#include "http/exchange.h"
+#include "sse/heartbeat.h"
 #include "wire/sse.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct exchange;
+struct channel;
+struct cursor;
+struct hub;
+struct service;
+struct stream;
+struct stream_backlog;
+struct stream_probe;
 
+/// Whoever wants to know of a stream has this as a member.
+struct stream_holder {
+    const struct stream_events *events;
+};
+
+struct stream_events {
+    /// All output is with the kernel; told after `stream_await_drain`. *May call Lua.*
+    void (*on_drained)(struct stream_holder *holder);
+    /// The peer has closed its sending side, and may have left.
+    void (*on_peer_ended)(struct stream_holder *holder);
+    /// The server has ended the stream, see `stream_dismiss`. *May call Lua.*
+    void (*on_dismissed)(struct stream_holder *holder);
+    /// The stream and its exchange are gone: the last call. *May call Lua.*
+    void (*on_done)(struct stream_holder *holder, enum exchange_reason reason);
+};
+
+/// What a broadcast touches comes first.
 struct stream {
     struct exchange *exchange;
-    struct timer _timer;    // heartbeat, or the next look at a peer that may have left
-    uint64_t _heartbeat_ms; // 0: none
-    uint64_t _probe_ms;     // pause before the next look; 0: not probing
+    struct heartbeat _heartbeat;
+    struct cursor *_cursors;         // one for each channel, the oldest subscription first
+    struct stream_backlog *_backlog; // what cannot go out yet; see stream_parts.h
     bool is_open;
-    bool _has_peer_ended; // its sending side is closed: each writing is followed by a look
+    bool _is_ending;              // the end follows once the backlog is out
+    bool _has_peer_ended;         // its sending side is closed: each writing is followed by a look
+    struct stream_holder *holder; // NULL for nobody
+    struct stream_probe *_probe;  // while it looks for the peer
 };
 
 struct stream_options {
+    struct heartbeats *heartbeats;
     uint64_t heartbeat_ms; // silence before a heartbeat; 0 for none
     bool has_retry;
     uint64_t retry_ms;
 };
 
-/// Opens the stream: status 200, the event-stream head, a comment and, if asked for, a `retry:`.
-/// Returns 0, or -EALREADY when the exchange has sent a head, or -ECANCELED when it is doomed;
-/// then the stream is not open, but may be deinited.
-MUST_USE int stream_open(struct stream *stream, struct exchange *exchange,
-                         const struct stream_options *options);
+/// The callback for `heartbeats_init`.
+void stream_beat(struct heartbeat *heartbeat);
 
-/// Stops the timer. The exchange may be gone.
-void stream_deinit(struct stream *stream);
+/// Opens a stream over `exchange` and takes it over from whoever held it: status 200, the
+/// event-stream head, a comment and, if asked for, a `retry:`. NULL, with the reason through
+/// `failure`: -EALREADY when the exchange has sent a head, -ECANCELED when it is doomed, -EINVAL
+/// for HEAD.
+struct stream *stream_open(struct exchange *exchange, const struct stream_options *options,
+                           int *failure);
+
+/// The stream that `exchange` carries, or NULL.
+struct stream *stream_of_exchange(const struct exchange *exchange);
 
 /// Sends one event. Returns 0; SSE_BAD_ID or SSE_BAD_EVENT; -ECANCELED when the stream is not
 /// open or the peer left; -EMSGSIZE when the event alone is over `stream_max_bytes`; -ENOBUFS
@@ -56,8 +94,49 @@ MUST_USE int stream_comment(struct stream *stream, struct bytes text);
 /// Tells the reader to wait `retry_ms` before it reconnects. Returns as `stream_send`.
 MUST_USE int stream_retry(struct stream *stream, uint64_t retry_ms);
 
-/// Ends the stream properly: what was sent is flushed, the response ends. Idempotent.
+/// Where a subscription begins.
+struct stream_place {
+    struct bytes last;  // the id that the peer came with; empty for none. It counts first
+    struct bytes since; // an id that the script names; empty for none
+    bool is_earliest;   // instead of `since`: everything that the channel still has
+};
+
+/// Subscribes to `channel`: what was published after `place`, then everything that follows. With
+/// nothing in it the stream begins at the newest. Where the peer's id cannot be resumed, one
+/// in-band event says so, and the stream goes on at `since`, or like a newcomer. Returns 0,
+/// -EALREADY when it subscribes already, -E2BIG beyond `stream_channels`, or -ECANCELED when stream
+/// or channel is closed.
+MUST_USE int stream_subscribe(struct stream *stream, struct channel *channel,
+                              const struct stream_place *place);
+
+/// Stops to follow `channel`: what was not sent yet is not sent. False when it did not.
+bool stream_unsubscribe(struct stream *stream, struct channel *channel);
+
+/// Whether the stream follows some channel.
+static inline bool stream_is_subscribed(const struct stream *stream)
+{
+    return stream->_cursors != NULL;
+}
+
+/// Ends the stream properly: what was sent and published before is delivered, then the response
+/// ends. Idempotent.
 void stream_end(struct stream *stream);
+
+/// The server is ending: tells the reader to come back after `retry_ms`, ends the stream properly
+/// and tells the holder, who should let go. *May call Lua.*
+void stream_dismiss(struct stream *stream, uint64_t retry_ms);
+
+/// How many streams of the service are open.
+size_t streams_count(const struct service *service);
+
+/// Bytes that the kernel has not taken: its own, and those of its channels.
+size_t stream_pending_bytes(const struct stream *stream);
+
+/// Whether more of its own is pending than `stream_high_bytes`: who sends should wait.
+bool stream_is_over(const struct stream *stream);
+
+/// Asks for one `on_drained` when nothing is pending any more.
+void stream_await_drain(struct stream *stream);
 
 /// The peer has closed its sending side: find out whether it has left altogether, now and, as it
 /// may leave any time without another word, after whatever is sent later.

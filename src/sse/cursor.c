@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//
+// A stream's places in its channels: where a subscription begins, and what the stream's ids say.
+#include "base/mem.h"
+#include "base/small.h"
+#include "http/conn.h"
+#include "hub/hub.h"
+#include "sse/stream_parts.h"
+
+#include <errno.h>
+
+static bool told_place(const struct cursor *cursor, uint64_t *sequence);
+static enum reader_progress on_advance(struct reader *reader);
+static void on_near(struct reader *reader, int distance);
+static struct cursor **find(struct stream *stream, const struct channel *channel, uint64_t *count);
+static struct cursor *make(struct stream *stream, struct channel *channel);
+static void leave(struct cursor **link);
+static void place_cursor(struct cursor *cursor, const struct stream_place *place);
+static struct notice resume(struct cursor *cursor, struct bytes text);
+
+static const struct reader_ops ops = {.advance = on_advance, .foresee = on_near};
+
+int stream_subscribe(struct stream *stream, struct channel *channel,
+                     const struct stream_place *place)
+{
+    uint64_t count;
+    if (!stream->is_open || stream->exchange->is_doomed || channel->is_closed) {
+        return -ECANCELED;
+    }
+    struct cursor **end = find(stream, channel, &count);
+    if (*end != NULL) {
+        return -EALREADY;
+    }
+    if (count >= conn_limits(stream->exchange->conn)->stream_channels) {
+        return -E2BIG;
+    }
+    channel_age(channel);
+    struct cursor *cursor = make(stream, channel);
+    place_cursor(cursor, place);
+    *end = cursor;
+    if (cursor_is_behind(cursor)) {
+        exchange_wants_flush(stream->exchange);
+    }
+    return 0;
+}
+
+bool stream_unsubscribe(struct stream *stream, struct channel *channel)
+{
+    uint64_t count;
+    struct cursor **link = find(stream, channel, &count);
+    if (*link == NULL) {
+        return false;
+    }
+    leave(link);
+    return true;
+}
+
+bool cursor_is_behind(const struct cursor *cursor)
+{
+    const struct channel *channel = cursor->reader.channel;
+    return cursor->reader.next < channel->journal.next || cursor->notice != NULL ||
+           channel->is_closed;
+}
+
+bool cursor_is_lagging(const struct cursor *cursor)
+{
+    return cursor->reader.next < cursor->reader.channel->journal.first;
+}
+
+void cursors_leave(struct stream *stream)
+{
+    while (stream->_cursors != NULL) {
+        leave(&stream->_cursors);
+    }
+}
+
+void cursors_leave_closed(struct stream *stream)
+{
+    bool has_left = false;
+    for (struct cursor **link = &stream->_cursors; *link != NULL;) {
+        const struct channel *channel = (*link)->reader.channel;
+        if (channel->is_closed && (*link)->reader.next >= channel->journal.next) {
+            leave(link);
+            has_left = true;
+        } else {
+            link = &(*link)->after;
+        }
+    }
+    if (has_left && stream->_cursors == NULL) {
+        stream_end(stream);
+    }
+}
+
+void cursors_put_id(const struct stream *stream, struct buf *out)
+{
+    char id[EVENT_ID_LEN_MAX];
+    bool is_first = true;
+    for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
+        uint64_t sequence = 0;
+        if (told_place(cursor, &sequence)) {
+            const struct journal *journal = &cursor->reader.channel->journal;
+            size_t len = event_id_format(journal_id(journal, sequence), id);
+            CHECK(is_first || buf_append(out, BYTES(",")));
+            CHECK(buf_append(out, bytes_of(id, len)));
+            is_first = false;
+        }
+    }
+}
+
+/// Where the reader stands as far as it was told. It may lose its connection between two notices,
+/// and must still hear of the second when it comes back. False when it stands nowhere.
+static bool told_place(const struct cursor *cursor, uint64_t *sequence)
+{
+    if (cursor->notice == NULL || cursor->notice->reason == NOTICE_PLACE) {
+        *sequence = cursor->reader.next - 1;
+        return true;
+    }
+    *sequence = cursor->notice->from;
+    return cursor->notice->reason == NOTICE_EXPIRED;
+}
+
+/// A blocked stream is woken by its socket; but who is to be disconnected is that at once.
+static enum reader_progress on_advance(struct reader *reader)
+{
+    struct cursor *cursor = CONTAINER_OF(reader, struct cursor, reader);
+    struct stream *stream = cursor->stream;
+    if (!exchange_is_blocked(stream->exchange)) {
+        enum reader_progress progress = stream_flush(stream);
+        return stream->_cursors == NULL ? READER_DONE : progress; // ended, this reader is gone
+    }
+    if (cursor_is_lagging(cursor) && reader->channel->lag == CHANNEL_RESUME) {
+        exchange_abort(stream->exchange, EXCHANGE_SLOW);
+    }
+    return READER_DONE;
+}
+
+static void on_near(struct reader *reader, int distance)
+{
+    const struct cursor *cursor = CONTAINER_OF(reader, struct cursor, reader);
+    if (distance == READER_FORESIGHT) {
+        __builtin_prefetch(cursor->stream);
+        __builtin_prefetch((const char *)cursor->stream + sizeof(struct stream) - 1);
+    } else {
+        exchange_foresee(cursor->stream->exchange, distance);
+    }
+}
+
+/// The link to the cursor for `channel`, or the empty one at the end.
+static struct cursor **find(struct stream *stream, const struct channel *channel, uint64_t *count)
+{
+    struct cursor **link = &stream->_cursors;
+    for (*count = 0; *link != NULL && (*link)->reader.channel != channel; (*count)++) {
+        link = &(*link)->after;
+    }
+    return link;
+}
+
+static struct cursor *make(struct stream *stream, struct channel *channel)
+{
+    struct cursor *cursor = small_new(struct cursor);
+    cursor->stream = stream;
+    cursor->reader.ops = &ops;
+    list_init(&cursor->reader.node);
+    channel_join(channel, &cursor->reader);
+    return cursor;
+}
+
+static void leave(struct cursor **link)
+{
+    struct cursor *cursor = *link;
+    *link = cursor->after;
+    channel_leave(&cursor->reader);
+    small_free(cursor->notice);
+    small_free(cursor);
+}
+
+/// Who is not resumed begins like a newcomer, and is told why; of the id that it came with.
+static void place_cursor(struct cursor *cursor, const struct stream_place *place)
+{
+    const struct journal *journal = &cursor->reader.channel->journal;
+    struct notice last = {.reason = NOTICE_NONE};
+    struct notice since = {.reason = NOTICE_NONE};
+    cursor->reader.next = place->is_earliest ? journal->first : journal->next;
+    if (place->last.len > 0) {
+        last = resume(cursor, place->last);
+    }
+    bool is_placed = place->last.len > 0 && last.reason == NOTICE_NONE;
+    if (!is_placed && place->since.len > 0) {
+        since = resume(cursor, place->since);
+    }
+    struct notice notice = last.reason != NOTICE_NONE ? last : since;
+    bool is_without_id = place->last.len == 0 && cursor->reader.next == journal->next;
+    if (notice.reason == NOTICE_NONE && is_without_id) {
+        notice.reason = NOTICE_PLACE;
+    }
+    if (notice.reason != NOTICE_NONE) {
+        cursor->notice = small_new(struct notice);
+        *cursor->notice = notice;
+    }
+}
+
+/// Puts the cursor behind the event that `text` names, if it can be resumed; in constant time.
+static struct notice resume(struct cursor *cursor, struct bytes text)
+{
+    const struct journal *journal = &cursor->reader.channel->journal;
+    struct event_id id;
+    switch (event_id_find(text, journal->epoch, &id)) {
+    case EVENT_ID_MALFORMED:
+        return (struct notice){.reason = NOTICE_MALFORMED};
+    case EVENT_ID_ABSENT:
+        return (struct notice){.reason = NOTICE_EPOCH};
+    case EVENT_ID_FOUND:
+        break;
+    }
+    if (id.sequence >= journal->next) {
+        return (struct notice){.reason = NOTICE_AHEAD};
+    }
+    if (id.sequence + 1 < journal->first) {
+        return (struct notice){.reason = NOTICE_EXPIRED, .from = id.sequence};
+    }
+    cursor->reader.next = id.sequence + 1;
+    return (struct notice){.reason = NOTICE_NONE};
+}

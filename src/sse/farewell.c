@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "sse/farewell.h"
+
+#include "http/conn.h"
+#include "http/service.h"
+#include "sse/stream.h"
+
+#include <stdlib.h>
+
+enum {
+    TICK_MS = 10,
+    LATE_TICK_MS = 50,       // between looks for streams that opened meanwhile
+    ENDS_PER_SECOND = 1000,  // at least
+    WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
+    FIRST_RETURN_SHARE = 50, // of the window, before which nobody comes back: one in so many
+};
+
+static void on_timer(struct timer *timer);
+static size_t count_streams(const struct service *service);
+static struct stream *open_stream(struct list *node);
+static uint64_t elapsed_ms(const struct farewell *farewell);
+static size_t due_count(const struct farewell *farewell);
+static void end_streams(struct farewell *farewell, size_t due);
+static uint64_t retry_ms(const struct farewell *farewell);
+static uint64_t random_below(uint64_t bound);
+
+void farewell_init(struct farewell *farewell, struct service *service)
+{
+    *farewell = (struct farewell){._service = service};
+    timer_init(&farewell->_timer, service->loop, on_timer);
+}
+
+void farewell_begin(struct farewell *farewell, uint64_t window_ms)
+{
+    farewell->_began_ms = loop_now_ms(farewell->_service->loop);
+    farewell->_count = count_streams(farewell->_service);
+    farewell->_window_ms = window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
+    uint64_t needed_ms = farewell->_count * 1000 / ENDS_PER_SECOND;
+    farewell->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
+    on_timer(&farewell->_timer);
+}
+
+void farewell_deinit(struct farewell *farewell)
+{
+    timer_deinit(&farewell->_timer);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct farewell *farewell = CONTAINER_OF(timer, struct farewell, _timer);
+    bool is_late = elapsed_ms(farewell) >= farewell->_ending_ms;
+    timer_arm(timer, is_late ? LATE_TICK_MS : TICK_MS);
+    end_streams(farewell, due_count(farewell));
+}
+
+static size_t count_streams(const struct service *service)
+{
+    size_t count = 0;
+    LIST_EACH (node, after, &service->conns) {
+        count += open_stream(node) != NULL;
+    }
+    return count;
+}
+
+static struct stream *open_stream(struct list *node)
+{
+    struct exchange *exchange = conn_exchange(conn_of_node(node));
+    struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
+    return stream != NULL && stream->is_open ? stream : NULL;
+}
+
+static uint64_t elapsed_ms(const struct farewell *farewell)
+{
+    return loop_now_ms(farewell->_service->loop) - farewell->_began_ms;
+}
+
+/// How many are to have ended by the end of this tick; all of them after the last.
+static size_t due_count(const struct farewell *farewell)
+{
+    uint64_t until_ms = elapsed_ms(farewell) + TICK_MS;
+    return until_ms < farewell->_ending_ms ? farewell->_count * until_ms / farewell->_ending_ms
+                                           : SIZE_MAX;
+}
+
+/// A dismissal may call Lua, but connections close later, so the list stays as it is.
+static void end_streams(struct farewell *farewell, size_t due)
+{
+    LIST_EACH (node, after, &farewell->_service->conns) {
+        struct stream *stream = open_stream(node);
+        if (farewell->_ended_count >= due) {
+            return;
+        }
+        if (stream != NULL) {
+            stream_dismiss(stream, retry_ms(farewell));
+            farewell->_ended_count++;
+        }
+    }
+}
+
+/// From now to the moment at which the next stream is to come back. One that was not there at the
+/// beginning comes back at any time.
+static uint64_t retry_ms(const struct farewell *farewell)
+{
+    uint64_t first_ms = farewell->_window_ms / FIRST_RETURN_SHARE;
+    uint64_t span_ms = farewell->_window_ms - first_ms;
+    if (farewell->_ended_count >= farewell->_count) {
+        return first_ms + random_below(span_ms);
+    }
+    // Microseconds: with many streams a part of the window is shorter than a millisecond.
+    uint64_t part_us = span_ms * 1000 / farewell->_count;
+    uint64_t moment_us = span_ms * 1000 * farewell->_ended_count / farewell->_count;
+    uint64_t moment_ms = first_ms + (moment_us + random_below(part_us + 1)) / 1000;
+    uint64_t now_ms = elapsed_ms(farewell);
+    return moment_ms > now_ms + first_ms ? moment_ms - now_ms : first_ms;
+}
+
+static uint64_t random_below(uint64_t bound)
+{
+    return (uint64_t)random() % bound;
+}

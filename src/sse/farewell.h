@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// How the event streams of one worker end when the server does: one after the other, each told by
+// a `retry:` when to come back, so that neither the ends nor the returns come all at once. The
+// window begins with the farewell. The streams end within its first half, at least a thousand a
+// second, so that few readers hold nothing up and slow ones have the other half to take what is
+// left. The moments of coming back are spread over the whole of it: it is cut into as many parts as
+// there are streams, and each stream gets a moment by chance within a part of its own, those that
+// end first the earliest.
+//
+// A member of its owner's struct, used on the worker's thread. It goes on, for streams that open
+// meanwhile, until `farewell_deinit`, which must come before the loop closes.
+#pragma once
+
+#include "net/timer.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct service;
+
+struct farewell {
+    struct service *_service;
+    struct timer _timer;
+    uint64_t _began_ms;
+    uint64_t _ending_ms; // until the last stream ends
+    uint64_t _window_ms; // until the last one comes back
+    size_t _count;       // streams that were open at the beginning
+    size_t _ended_count;
+};
+
+void farewell_init(struct farewell *farewell, struct service *service);
+
+/// Ends the open streams of the service over the first half of `window_ms`, and from then on every
+/// stream that opens. Once. *May call Lua.*
+void farewell_begin(struct farewell *farewell, uint64_t window_ms);
+
+void farewell_deinit(struct farewell *farewell);

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// What a reader is told in-band, because an EventSource sees nothing else: that it was reset to
+// another place, or left behind. One event, with the id of the new place, so that a reader that
+// loses its connection right after goes on there. Who begins at the newest gets that id alone: it
+// dispatches nothing (WHATWG HTML, section 9.2.6), and what is published before the first event
+// comes is not lost with the connection.
+#include "base/decimal.h"
+#include "base/small.h"
+#include "hub/hub.h"
+#include "sse/stream_parts.h"
+
+static bool settle(struct cursor *cursor);
+static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from);
+static void say_place(struct cursor *cursor);
+static void say(struct cursor *cursor, const char *event, const char *reason, uint64_t from);
+static void put_event(struct cursor *cursor, struct sse_event event);
+static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
+                     struct buf *out);
+static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *out);
+static void put_string(struct bytes text, struct buf *out);
+static void put(struct buf *out, struct bytes bytes);
+
+static const uint64_t unknown = UINT64_MAX; // the reader does not come from a place of this journal
+
+bool notices_say(struct stream *stream)
+{
+    for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
+        bool is_due = cursor->notice != NULL || cursor_is_lagging(cursor);
+        if (is_due && !settle(cursor)) {
+            exchange_abort(stream->exchange, EXCHANGE_SLOW);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool settle(struct cursor *cursor)
+{
+    static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "expired"};
+    const struct channel *channel = cursor->reader.channel;
+    const struct journal *journal = &channel->journal;
+    bool is_lagging = cursor_is_lagging(cursor);
+    uint64_t from;
+    enum notice_reason reason = take_notice(cursor, &from);
+    if (reason > NOTICE_PLACE) {
+        cursor->reader.next = is_lagging ? journal->first : cursor->reader.next;
+        say(cursor, channel_reset_event(channel), reasons[reason], from);
+    } else if (is_lagging && channel->lag == CHANNEL_RESUME) {
+        return false;
+    } else if (is_lagging) {
+        from = cursor->reader.next - 1;
+        cursor->reader.next = journal->next;
+        say(cursor, channel_lagged_event(channel), "slow", from);
+    } else {
+        say_place(cursor);
+    }
+    return true;
+}
+
+static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from)
+{
+    struct notice *notice = cursor->notice;
+    enum notice_reason reason = notice == NULL ? NOTICE_NONE : notice->reason;
+    *from = reason == NOTICE_EXPIRED ? notice->from : unknown;
+    small_free(notice);
+    cursor->notice = NULL;
+    return reason;
+}
+
+static void say_place(struct cursor *cursor)
+{
+    struct buf *id = &cursor->reader.channel->hub->scratch;
+    buf_clear(id);
+    cursors_put_id(cursor->stream, id);
+    put_event(cursor, (struct sse_event){.has_id = true, .id = buf_bytes(id)});
+    for (struct cursor *other = cursor->stream->_cursors; other != NULL; other = other->after) {
+        if (other->notice != NULL && other->notice->reason == NOTICE_PLACE) {
+            small_free(other->notice);
+            other->notice = NULL; // the id named its place as well
+        }
+    }
+}
+
+/// It may be said though the stream is ending: the ceiling is not asked.
+static void say(struct cursor *cursor, const char *name, const char *reason, uint64_t from)
+{
+    struct buf data;
+    struct buf id;
+    buf_init(&data, SIZE_MAX); // bounded by the channel's name
+    buf_init(&id, SIZE_MAX);   // bounded by the number of channels
+    put_data(cursor, reason, from, &data);
+    cursors_put_id(cursor->stream, &id);
+    struct sse_event event = {
+        .has_id = true,
+        .has_event = true,
+        .has_data = true,
+        .id = buf_bytes(&id),
+        .event = bytes_from_string(name),
+        .data = buf_bytes(&data),
+    };
+    put_event(cursor, event);
+    buf_reset(&data);
+    buf_reset(&id);
+}
+
+static void put_event(struct cursor *cursor, struct sse_event event)
+{
+    struct exchange *exchange = cursor->stream->exchange;
+    struct buf *out = exchange_output(exchange);
+    size_t len_before = buf_len(out);
+    CHECK(sse_encode_event(out, &event, exchange_is_chunked(exchange)) == 0);
+    exchange_wrote(exchange, buf_len(out) - len_before);
+}
+
+static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
+                     struct buf *out)
+{
+    char number[DECIMAL_LEN_MAX];
+    uint64_t to = cursor->reader.next - 1;
+    put(out, BYTES("{\"channel\":"));
+    put_string(bytes_from_string(cursor->reader.channel->name), out);
+    put(out, BYTES(",\"reason\":\""));
+    put(out, bytes_from_string(reason));
+    put(out, BYTES("\",\"from\":"));
+    put_id(cursor, from, out);
+    put(out, BYTES(",\"to\":"));
+    put_id(cursor, to, out);
+    put(out, BYTES(",\"missed\":"));
+    put(out, from == unknown ? BYTES("null") : bytes_of(number, decimal_write(to - from, number)));
+    put(out, BYTES("}"));
+}
+
+static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *out)
+{
+    char id[EVENT_ID_LEN_MAX];
+    if (sequence == unknown) {
+        put(out, BYTES("null"));
+        return;
+    }
+    struct event_id place = journal_id(&cursor->reader.channel->journal, sequence);
+    put(out, BYTES("\""));
+    put(out, bytes_of(id, event_id_format(place, id)));
+    put(out, BYTES("\""));
+}
+
+/// A JSON string (RFC 8259, section 7). Names have no controls.
+static void put_string(struct bytes text, struct buf *out)
+{
+    put(out, BYTES("\""));
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '"' || text.at[i] == '\\') {
+            put(out, BYTES("\\"));
+        }
+        put(out, bytes_of(&text.at[i], 1));
+    }
+    put(out, BYTES("\""));
+}
+
+static void put(struct buf *out, struct bytes bytes)
+{
+    CHECK(buf_append(out, bytes));
+}
