@@ -15,9 +15,11 @@ coroutine.close = core.close
 
 return {
   server = server.open,
+  channel = core.channel,
   after = core.after,
   every = core.every,
   sleep = core.sleep,
+  reload = core.reload,
   now = core.now,
   clock = core.clock,
   json = json,

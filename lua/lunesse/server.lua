@@ -134,6 +134,16 @@ function Server:not_found(fn)
   return self
 end
 
+-- What becomes of the streams that need this code when newer code takes its place.
+function Server:on_reload(what)
+  check_loading("on_reload")
+  if type(what) ~= "function" and what ~= "keep" and what ~= "end" then
+    error("on_reload takes 'keep', 'end' or a function", 2)
+  end
+  core.on_reload(what)
+  return self
+end
+
 local function check_address(where)
   for key in pairs(where) do
     if key ~= "host" and key ~= "port" and key ~= "unix" then
@@ -294,6 +304,19 @@ local function join_fallback()
   end
 end
 
+-- The code that answers for a route, to tell a changed route from one that is as it was.
+local function code_of(route)
+  local parts = {}
+  for _, list in ipairs { middlewares, route.handlers } do
+    for i = 1, #list do
+      local fn = type(list[i]) == "table" and list[i].fn or list[i]
+      local is_lua, code = pcall(string.dump, fn, true)
+      parts[#parts + 1] = is_lua and code or ""
+    end
+  end
+  return table.concat(parts)
+end
+
 -- Called once, when all scripts are loaded.
 function server.complete()
   for _, route in ipairs(routes) do
@@ -302,6 +325,7 @@ function server.complete()
       detached = options.on_leave == "detach",
       body_bytes = options.body_bytes,
       heartbeat = options.heartbeat,
+      code = code_of(route),
     })
   end
   if hooks.not_found or #middlewares > 0 then

@@ -34,6 +34,23 @@ local lunesse = {}
 ---@return Server
 function lunesse.server(options) end
 
+---The channel of this name: the one that is there, the same object each time, or a new one. Options
+---hold for all who use it; those that are not named stay as they are.
+---
+---```lua
+---local room = lunesse.channel("room", { history = 1000 })
+---
+---server:get("/room", function(request, response)
+---  response.sse:subscribe(room)
+---end)
+---```
+---@param name string  UTF-8 without controls, 1 to 255 bytes (the limit `channel_name_bytes`)
+---@param options? ChannelOptions
+---@return Channel? channel
+---@return string? err
+---@return "E2BIG" | nil code  there are as many as the limit `channels` allows
+function lunesse.channel(name, options) end
+
 ---What timers take.
 ---@class TimerOptions
 ---Made while a request is handled, a timer stops with that request's event stream, unless it is
@@ -83,6 +100,18 @@ function lunesse.every(seconds, fn, options) end
 ---```
 ---@param seconds number  0 or more
 function lunesse.sleep(seconds) end
+
+---Loads the scripts anew when this turn ends, as SIGHUP does: the new code takes the place of this
+---one if all of it loads, and otherwise the log says why not.
+---
+---```lua
+---server:post("/reload", function(request, response)
+---  lunesse.reload()
+---  response:send("as soon as this is out\n")
+---end)
+---```
+---@return true ok
+function lunesse.reload() end
 
 ---The time of day: seconds since 1970 UTC, with a fraction. It may be set back.
 ---@return number seconds

@@ -145,6 +145,23 @@ function Server:on_error(fn) end
 ---@return Server self
 function Server:not_found(fn) end
 
+---What becomes of this code's streams when newer code takes its place: of those with a handler that
+---runs, a timer or a listener. "keep", the default, lets them go on in this code; "end" ends them
+---with a short `retry:`, so that they come back to the new one; a function is given them, in this
+---code. Streams that only subscribe to channels go on by themselves, whatever is said here.
+---
+---```lua
+---server:on_reload(function(streams)
+---  for _, sse in ipairs(streams) do
+---    sse:send("moved", "there is newer code")
+---    sse:close()
+---  end
+---end)
+---```
+---@param what "keep" | "end" | fun(streams: Sse[])
+---@return Server self
+function Server:on_reload(what) end
+
 ---Where to listen.
 ---@class ListenAddress
 ---@field host? string   an IPv4 or IPv6 address or "localhost"; default "127.0.0.1"

@@ -2,7 +2,9 @@
 
 ---One event, by its fields. At least one of them.
 ---@class EventFields
----@field id? string | number     a reader that comes back says the last one it saw
+---A reader that comes back says the last one it saw. Not on a stream that follows a channel, whose
+---ids are the channel's.
+---@field id? string | number
 ---@field event? string | number  the event's name; without one a reader calls it "message"
 ---@field data? any               a table as JSON; without data a reader tells the page nothing
 ---@field retry? number           seconds that a reader waits before it comes back
@@ -15,11 +17,18 @@
 ---else the limit of that name (15).
 ---@field heartbeat? number | false
 
+---What `subscribe` takes.
+---@class SubscribeOptions
+---Where a reader begins that brings no id, or one that cannot be resumed: after the event of this
+---id, or "earliest" for everything that the channel has. Default: with what is published next.
+---@field since? string | "earliest"
+
 ---An event stream, `response.sse`. Every method is safe after the stream has closed: it returns
----`nil, "closed", "ECLOSED"`. The first event, comment or retry opens the stream by itself.
+---`nil, "closed", "ECLOSED"`. The first event, comment, retry or subscription opens the stream by
+---itself.
 ---@class Sse
 ---@field active boolean          open and not closing
----@field pending integer         bytes that wait to be sent on this connection
+---@field pending integer         bytes that wait to be sent, those of its channels included
 ---@field last_event_id string?   where the client was: as `request.last_event_id`
 local Sse = {}
 
@@ -71,6 +80,30 @@ function Sse:comment(text) end
 ---@return string? err
 ---@return "ECLOSED" | nil code
 function Sse:retry(seconds) end
+
+---Follows a channel: what was published after the reader's id (`last_event_id`), and then whatever
+---is, without a gap and without a double. A reader without an id begins with what is published
+---next, or at `since`. One whose id cannot be resumed gets one event `reset` that says why
+---(`ChannelNotice`), and then begins so as well. The handler may return: the stream goes on.
+---
+---The ids of a stream that follows several channels name the place in each of them, with commas
+---between. A channel that the id of a reader does not name is reset for it.
+---
+---```lua
+---sse:subscribe(room)
+---sse:subscribe(news, { since = "earliest" })
+---```
+---@param channel Channel
+---@param options? SubscribeOptions
+---@return true? ok
+---@return string? err
+---@return "EALREADY" | "E2BIG" | "ECLOSED" | nil code
+function Sse:subscribe(channel, options) end
+
+---Stops to follow a channel, at once: what of it was not sent yet is not sent.
+---@param channel Channel
+---@return boolean was_subscribed
+function Sse:unsubscribe(channel) end
 
 ---Ends the stream: what was sent still goes out, then the response is complete. An `EventSource`
 ---will connect again, unless the page closed it or the route answers 204. May be called again.

@@ -149,6 +149,10 @@ static void make_class(lua_State *L, enum box_type type)
     lua_setfield(L, -2, "__tostring");
     lua_pushstring(L, class->name);
     lua_setfield(L, -2, "__name");
+    if (class->collect != NULL) {
+        lua_pushcfunction(L, class->collect);
+        lua_setfield(L, -2, "__gc");
+    }
     lua_pushliteral(L, "protected");
     lua_setfield(L, -2, "__metatable");
     generation->metatables[type] = lua_topointer(L, -1);
@@ -174,9 +178,9 @@ static int l_index(lua_State *L)
 
 static int l_newindex(lua_State *L)
 {
+    luaL_tolstring(L, 2, NULL);
     luaL_getmetafield(L, 1, "__name");
-    return luaL_error(L, "%s has no settable field '%s'", lua_tostring(L, -1),
-                      luaL_tolstring(L, 2, NULL));
+    return luaL_error(L, "%s has no settable field '%s'", lua_tostring(L, -1), lua_tostring(L, -2));
 }
 
 static int l_tostring(lua_State *L)

@@ -26,6 +26,7 @@ struct box_class {
     const char *name; // "Sse"
     const luaL_Reg *methods;
     const struct box_property *properties;
+    lua_CFunction collect; // `__gc`, or NULL; the box at index 1
 };
 
 /// Makes the metatables of all types. Raises only when memory runs out.

@@ -7,9 +7,10 @@
 #include "script/generation.h"
 
 enum {
-    REST_MS = 500,            // after something ended
+    REST_MS = 100,            // after something ended
     STEP_MS = 2,              // between two steps
     STEP_KIB = 256,           // a step's work: well under a millisecond
+    CYCLES = 2,               // what has a finalizer outlives the cycle that finds it
     VISIT_BYTES = 2048,       // what a visit leaves behind, roughly
     SLACK_BYTES = 512 * 1024, // garbage that is not worth a cycle
 };
@@ -28,6 +29,7 @@ void collector_wake(struct collector *collector)
     size_t garbage_bytes = collector->ended_count * VISIT_BYTES;
     if (garbage_bytes > SLACK_BYTES + collector->settled_bytes / 2 &&
         !timer_is_armed(&collector->timer)) {
+        collector->cycles_left = CYCLES;
         timer_arm(&collector->timer, REST_MS);
     }
 }
@@ -41,7 +43,7 @@ static void on_timer(struct timer *timer)
 {
     struct collector *collector = CONTAINER_OF(timer, struct collector, timer);
     struct generation *generation = collector->generation;
-    if (!call_collect(generation, STEP_KIB)) {
+    if (!call_collect(generation, STEP_KIB) || --collector->cycles_left > 0) {
         timer_arm(timer, STEP_MS);
         return;
     }

@@ -15,7 +15,8 @@ struct collector {
     struct generation *generation;
     struct timer timer;
     size_t settled_bytes; // in use after the last whole cycle
-    size_t ended_count;   // visits that have ended since
+    int cycles_left;
+    size_t ended_count; // visits that have ended since
 };
 
 void collector_init(struct collector *collector, struct generation *generation);

@@ -37,6 +37,16 @@ void failure_unanswered(struct visit *visit)
     send_plain(visit, message);
 }
 
+void failure_replaced(struct visit *visit)
+{
+    struct exchange *exchange = visit->exchange;
+    start_over(&exchange->response);
+    exchange->response.status = 503;
+    exchange->response.is_text = true;
+    CHECK(response_set_field(&exchange->response, BYTES("Retry-After"), BYTES("1")) == 0);
+    IGNORE(exchange_send(exchange, BYTES("503: the scripts were replaced meanwhile\n"))); // or gone
+}
+
 static void report(const struct visit *visit, struct bytes message)
 {
     char id[EXCHANGE_ID_LEN_MAX];
@@ -88,7 +98,7 @@ static void send_plain(struct visit *visit, struct bytes message)
     struct exchange *exchange = visit->exchange;
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
     start_over(&exchange->response);
-    exchange->response.default_type = BYTES("text/plain; charset=utf-8");
+    exchange->response.is_text = true;
     IGNORE(exchange_send(exchange, visit->generation->options.is_dev ? message : text)); // or gone
 }
 

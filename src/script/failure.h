@@ -17,3 +17,7 @@ void failure_handle(struct task *task, struct bytes message);
 
 /// The handler has ended and nothing is left that could answer: a plain 500 is sent.
 void failure_unanswered(struct visit *visit);
+
+/// Too many reloads have come since the request did, and what would have answered it is ended: a
+/// 503 says so. Nothing was sent yet.
+void failure_replaced(struct visit *visit);

@@ -4,10 +4,12 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/small.h"
 #include "script/box.h"
 #include "script/call.h"
 #include "script/collector.h"
 #include "script/embedded.h"
+#include "script/lib_channel.h"
 #include "script/lib_timer.h"
 #include "script/libs.h"
 #include "script/task.h"
@@ -18,11 +20,14 @@
 #include <stdlib.h>
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
+static void give_back(void *memory, size_t size);
+static void *move(void *memory, size_t old_size, size_t size);
 static void open_state(struct generation *generation);
 static void open_libraries(lua_State *L);
 static void preload(lua_State *L);
 static int load_embedded(lua_State *L);
 static int push_lunesse(lua_State *L);
+static int list_modules(lua_State *L);
 static void free_routes(struct generation *generation);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
 
@@ -33,6 +38,8 @@ struct generation *generation_new(const struct generation_options *options)
     generation->is_loading = true;
     generation->routes = route_table_new();
     generation->on_error_ref = LUA_NOREF;
+    generation->on_reload_ref = LUA_NOREF;
+    generation->channel_options_ref = LUA_NOREF;
     generation->json_encode_ref = LUA_NOREF;
     generation->fallback.handler_ref = LUA_NOREF;
     list_init(&generation->route_list);
@@ -40,7 +47,9 @@ struct generation *generation_new(const struct generation_options *options)
     list_init(&generation->tasks);
     list_init(&generation->ready);
     list_init(&generation->timers);
+    list_init(&generation->publishers);
     loop_job_init(&generation->ready_job, tasks_run_ready);
+    loop_job_init(&generation->published_job, lib_channel_wake_publishers);
     open_state(generation);
     collector_init(&generation->collector, generation);
     return generation;
@@ -55,6 +64,7 @@ void generation_free(struct generation *generation)
     }
     lib_timer_stop_all(generation); // closing variables may have made some
     loop_job_cancel(&generation->ready_job);
+    loop_job_cancel(&generation->published_job);
     collector_deinit(&generation->collector);
     generation->is_ended = true;
     lua_close(generation->L);
@@ -80,6 +90,9 @@ int generation_complete(struct generation *generation, char **why)
     lua_getfield(L, -1, "lunesse.server");
     lua_getfield(L, -1, "complete");
     enum call_outcome outcome = call_main(generation, 0, 0);
+    if (outcome == CALL_DONE) {
+        outcome = lib_channel_apply_postponed(generation); // nothing else can fail
+    }
     int result = finish_call(generation, outcome, why);
     char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
     if (traceback != NULL) {
@@ -90,6 +103,50 @@ int generation_complete(struct generation *generation, char **why)
     return result;
 }
 
+/// Asked of Lua's own search: what `require` found under a name, it finds again.
+void generation_each_module(struct generation *generation,
+                            void (*tell)(void *user, const char *path), void *user)
+{
+    lua_State *L = generation->L;
+    lua_pushcfunction(L, list_modules);
+    if (call_main(generation, 0, 1) == CALL_DONE) {
+        for (lua_Integer i = 1; lua_rawgeti(L, 1, i) == LUA_TSTRING; i++) {
+            tell(user, lua_tostring(L, -1));
+            lua_pop(L, 1);
+        }
+    }
+    lua_settop(L, 0);
+}
+
+/// -> array of paths
+static int list_modules(lua_State *L)
+{
+    lua_Integer count = 0;
+    lua_newtable(L); // [paths]
+    lua_getglobal(L, "package");
+    lua_getfield(L, 2, "searchpath");
+    lua_getfield(L, 2, "path");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX,
+                     LUA_LOADED_TABLE); // [paths, package, find, path, loaded]
+    lua_pushnil(L);
+    while (lua_next(L, 5) != 0) {
+        lua_pop(L, 1); // [.., name]
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            lua_pushvalue(L, 3);
+            lua_pushvalue(L, -2);
+            lua_pushvalue(L, 4);
+            lua_call(L, 2, 1);
+            if (lua_type(L, -1) == LUA_TSTRING) {
+                lua_rawseti(L, 1, ++count);
+            } else {
+                lua_pop(L, 1);
+            }
+        }
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
 /// The cap holds while a script runs; the engine's own small needs are never refused.
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
 {
@@ -97,7 +154,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
     size_t freed = memory == NULL ? 0 : old_size;
     if (size == 0) {
         generation->lua_bytes -= freed;
-        mem_free(memory);
+        give_back(memory, freed);
         return NULL;
     }
     bool is_over = generation->lua_bytes - freed + size > generation->options.limits->lua_bytes;
@@ -105,7 +162,35 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
         return NULL;
     }
     generation->lua_bytes += size - freed;
-    return mem_resize(memory, size);
+    return move(memory, freed, size);
+}
+
+/// Lua says how large what it gives back was, so small things need no header.
+static void give_back(void *memory, size_t size)
+{
+    if (size <= SMALL_BYTES_MAX) {
+        small_free(memory);
+    } else {
+        mem_free(memory);
+    }
+}
+
+static void *move(void *memory, size_t old_size, size_t size)
+{
+    bool was_small = old_size <= SMALL_BYTES_MAX;
+    bool is_small = size <= SMALL_BYTES_MAX;
+    if (!was_small && !is_small) {
+        return mem_resize(memory, size);
+    }
+    if (memory != NULL && was_small && is_small && small_is_same(old_size, size)) {
+        return memory;
+    }
+    void *moved = is_small ? small_alloc(size) : mem_alloc(size);
+    if (memory != NULL) {
+        memcpy(moved, memory, old_size < size ? old_size : size);
+        give_back(memory, old_size);
+    }
+    return moved;
 }
 
 static void open_state(struct generation *generation)
@@ -173,6 +258,12 @@ static int push_lunesse(lua_State *L)
     lua_getfield(L, -1, "json");
     lua_getfield(L, -1, "encode");
     generation_of(L)->json_encode_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    generation_of(L)->channel_boxes_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
 

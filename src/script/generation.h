@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct heartbeats;
+struct hub;
 struct route_table;
 struct task;
 
@@ -26,7 +28,7 @@ enum {
 };
 
 /// The types of boxes.
-enum box_type { BOX_REQUEST, BOX_RESPONSE, BOX_SSE, BOX_TIMER, BOX_TYPE_COUNT };
+enum box_type { BOX_REQUEST, BOX_RESPONSE, BOX_SSE, BOX_TIMER, BOX_CHANNEL, BOX_TYPE_COUNT };
 
 /// An address that a script declared with `server:listen`.
 struct address {
@@ -46,15 +48,20 @@ struct route {
     uint64_t heartbeat_ms;
     char *method;
     char *pattern;
-    char *source; // "scripts/clock.lua:5"
+    char *source;    // "scripts/clock.lua:5"
+    uint64_t digest; // of what it runs: equal for equal code
 };
 
 /// What a generation needs from the program that loads it.
 struct generation_options {
     struct loop *loop;
+    struct hub *hub;
+    struct heartbeats *heartbeats;
     struct limits *limits; // scripts may change them while they load; must outlive the generation
     bool is_dev;           // tracebacks may be shown to the peer
     bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
+    void (*on_reload_wanted)(void *owner); // a script asks for a reload; not on the spot
+    void *owner;
 };
 
 /// What a coroutine's extra space points to. Coroutines of scripts have the mark of the main one;
@@ -65,6 +72,8 @@ struct coroutine_mark {
 };
 
 struct generation {
+    struct list node; // among the retired ones
+    uint64_t number;  // of the program's, from 1
     lua_State *L;
     struct coroutine_mark mark;
     struct coroutine_mark task_mark;
@@ -78,11 +87,17 @@ struct generation {
     size_t address_count;
     size_t lua_bytes;   // memory in use
     bool is_loading;    // routes and limits may still be declared
+    uint8_t on_reload;  // enum on_reload
+    int on_reload_ref;  // for ON_RELOAD_CALL
     struct list visits; // whose exchange is not done
     struct list tasks;  // all that have not ended
     struct list ready;  // to be resumed at the end of this turn
     struct list timers; // armed script timers
     struct loop_job ready_job;
+    struct list publishers; // tasks that published so much that they wait for the turn's end
+    struct loop_job published_job;
+    int channel_boxes_ref;   // weak table: channel -> box
+    int channel_options_ref; // what loading asked of channels that others use; LUA_NOREF without
     struct task *running;    // NULL outside Lua
     uint64_t run_started_ns; // of the run that is going on
     uint64_t run_limit_ns;
@@ -91,6 +106,7 @@ struct generation {
     char struck_at[LUA_IDSIZE + 16]; // script and line where the run passed its limit
     bool is_struck;                  // it did
     bool is_capped;                  // a script runs, so its memory is held to the limit
+    bool is_cut;                     // it was ended before its time
     bool is_ended;                   // only finalizers run now: nothing that they start would run
     int kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
@@ -113,6 +129,10 @@ MUST_USE int generation_load(struct generation *generation, const char *path, ch
 /// Ends loading: middlewares and handlers are joined, the routes are entered. Returns as
 /// `generation_load`.
 MUST_USE int generation_complete(struct generation *generation, char **why);
+
+/// Calls `tell` with the path of each file that the scripts have required. *Calls Lua.*
+void generation_each_module(struct generation *generation,
+                            void (*tell)(void *user, const char *path), void *user);
 
 static inline struct generation *generation_of(lua_State *L)
 {

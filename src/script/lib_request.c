@@ -11,10 +11,10 @@
 enum { SLOT_BODY = 1, SLOT_MADE, SLOT_RESPONSE, SLOT_COUNT = SLOT_RESPONSE };
 
 struct request_box {
-    struct request request; // its slices point to the memory behind the box
     uint64_t number;
     const struct visit *visit; // kept alive by SLOT_RESPONSE
     uint32_t seed;
+    struct request request; // the last member: its block stands behind it
 };
 
 typedef void (*make_fn)(lua_State *L, const struct request *request);
@@ -69,15 +69,15 @@ static const struct box_property properties[] = {
     {NULL, NULL},
 };
 
-const struct box_class lib_request_class = {"Request", methods, properties};
+const struct box_class lib_request_class = {"Request", methods, properties, NULL};
 
-/// Parameters point into the block, so they are made before it moves.
+/// Parameters point into the request, so they are made before it moves.
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match)
 {
-    struct request *request = &exchange->request;
-    size_t size = sizeof(struct request_box) + request_block_size(request);
+    const struct request *request = exchange->request;
+    size_t size = offsetof(struct request_box, request) + request_size(request);
     struct request_box *box = lua_newuserdatauv(L, size, SLOT_COUNT);
-    *box = (struct request_box){.number = exchange->number,
+    *box = (struct request_box){.number = request->number,
                                 .visit = exchange->holder,
                                 .seed = conn_server_seed(exchange->conn)};
     lua_pushvalue(L, -2);
@@ -88,14 +88,31 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
         lua_setfield(L, -2, "params");
         lua_setiuservalue(L, -2, SLOT_MADE);
     }
-    request_move_block(request, box + 1);
     if (!buf_is_empty(&request->body)) {
         push_bytes(L, buf_bytes(&request->body));
         lua_setiuservalue(L, -2, SLOT_BODY);
-        buf_reset(&request->body);
     }
-    box->request = *request;
+    buf_reset(&exchange->request->body); // an empty one may hold memory too
+    exchange_move_request(exchange, &box->request);
     box_set_type(L, BOX_REQUEST);
+}
+
+bool lib_request_push_last_event_id(lua_State *L, const struct request *request)
+{
+    struct bytes id;
+    struct bytes rest = request->target.query;
+    struct bytes name;
+    if (request_field(request, BYTES("last-event-id"), &id)) {
+        push_bytes(L, id);
+        return true;
+    }
+    while (url_next_pair(&rest, &name, &id)) {
+        if (bytes_equal(name, BYTES("last_event_id"))) {
+            box_push_decoded(L, id, true);
+            return true;
+        }
+    }
+    return false;
 }
 
 static const struct request *check_request(lua_State *L)
@@ -254,20 +271,9 @@ static void add_cookies(lua_State *L, struct bytes rest)
 /// The header, or the query parameter, since a new EventSource cannot set headers. False for none.
 static void make_last_event_id(lua_State *L, const struct request *request)
 {
-    struct bytes id;
-    struct bytes rest = request->target.query;
-    struct bytes name;
-    if (request_field(request, BYTES("last-event-id"), &id)) {
-        push_bytes(L, id);
-        return;
+    if (!lib_request_push_last_event_id(L, request)) {
+        lua_pushboolean(L, 0);
     }
-    while (url_next_pair(&rest, &name, &id)) {
-        if (bytes_equal(name, BYTES("last_event_id"))) {
-            box_push_decoded(L, id, true);
-            return;
-        }
-    }
-    lua_pushboolean(L, 0);
 }
 
 /// Asked of the socket when a script first wants it. False once the peer has left.

@@ -8,6 +8,7 @@
 #include "wire/route.h"
 
 struct exchange;
+struct request;
 
 extern const struct box_class lib_request_class;
 
@@ -15,3 +16,7 @@ extern const struct box_class lib_request_class;
 /// exchange must not outlive the box: the response box, on top of the stack when this is called,
 /// holds it. `match` has what the route captured.
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match);
+
+/// Pushes where the client says it was: the field Last-Event-ID, or the query's `last_event_id`.
+/// False, and nothing pushed, when it says nothing.
+bool lib_request_push_last_event_id(lua_State *L, const struct request *request);

@@ -44,7 +44,7 @@ static const struct box_property properties[] = {
     {NULL, NULL},
 };
 
-const struct box_class lib_response_class = {"Response", methods, properties};
+const struct box_class lib_response_class = {"Response", methods, properties, NULL};
 
 static struct visit *check_visit(lua_State *L)
 {
@@ -173,7 +173,7 @@ static int l_send(lua_State *L)
         return luaL_error(L, "the response is already sent");
     }
     if (content.len > 0) {
-        visit->exchange->response.default_type = BYTES("text/plain; charset=utf-8");
+        visit->exchange->response.is_text = true;
     }
     return push_result(L, exchange_send(visit->exchange, content));
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "script/box.h"
 #include "script/generation.h"
+#include "script/retire.h"
 #include "wire/route.h"
 
 #include <string.h>
@@ -17,14 +18,24 @@ static int l_is_loading(lua_State *L);
 static int l_route(lua_State *L);
 static int l_fallback(lua_State *L);
 static int l_on_error(lua_State *L);
+static int l_on_reload(lua_State *L);
+static int l_reload(lua_State *L);
+static uint64_t digest_of(struct bytes code);
 static int l_listen(lua_State *L);
 static int l_limit(lua_State *L);
 static int l_unrouted_text(lua_State *L);
 
 const luaL_Reg lib_server_functions[] = {
-    {"is_loading", l_is_loading},       {"route", l_route},   {"fallback", l_fallback},
-    {"on_error", l_on_error},           {"listen", l_listen}, {"limit", l_limit},
-    {"unrouted_text", l_unrouted_text}, {NULL, NULL},
+    {"is_loading", l_is_loading},
+    {"route", l_route},
+    {"fallback", l_fallback},
+    {"on_error", l_on_error},
+    {"listen", l_listen},
+    {"limit", l_limit},
+    {"unrouted_text", l_unrouted_text},
+    {"on_reload", l_on_reload},
+    {"reload", l_reload},
+    {NULL, NULL},
 };
 
 const char *lib_server_unrouted_text(int status)
@@ -54,7 +65,7 @@ static int l_is_loading(lua_State *L)
     return 1;
 }
 
-/// route(method, pattern, handler, source, { detached, body_bytes, heartbeat })
+/// route(method, pattern, handler, source, { detached, body_bytes, heartbeat, code })
 static int l_route(lua_State *L)
 {
     struct generation *generation = check_loading(L);
@@ -97,6 +108,9 @@ static void read_options(lua_State *L, struct route *route)
         route->has_body_bytes = true;
         route->body_bytes_max = (uint64_t)bytes;
     }
+    if (opt_field(L, 5, "code") == LUA_TSTRING) {
+        route->digest = digest_of(check_bytes(L, lua_gettop(L)));
+    }
     int type = opt_field(L, 5, "heartbeat");
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
         route->has_heartbeat = true;
@@ -107,6 +121,16 @@ static void read_options(lua_State *L, struct route *route)
         route->has_heartbeat = true;
         route->heartbeat_ms = check_duration_ms(L, lua_gettop(L));
     }
+}
+
+/// FNV-1a: to tell changed code from unchanged, not from hostile.
+static uint64_t digest_of(struct bytes code)
+{
+    uint64_t digest = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < code.len; i++) {
+        digest = (digest ^ (unsigned char)code.at[i]) * UINT64_C(1099511628211);
+    }
+    return digest;
 }
 
 /// The message has the place of the route in front, which is not where this is called.
@@ -141,6 +165,36 @@ static int l_on_error(lua_State *L)
     lua_settop(L, 1);
     generation->on_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
+}
+
+/// on_reload("keep" | "end" | fn)
+static int l_on_reload(lua_State *L)
+{
+    static const char *const names[] = {"keep", "end", NULL}; // as enum on_reload
+    struct generation *generation = check_loading(L);
+    lua_settop(L, 1);
+    if (lua_isfunction(L, 1)) {
+        generation->on_reload = ON_RELOAD_CALL;
+        generation->on_reload_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    } else {
+        generation->on_reload = (uint8_t)luaL_checkoption(L, 1, NULL, names);
+    }
+    return 0;
+}
+
+/// reload() -> true. The scripts are loaded anew when this turn ends.
+static int l_reload(lua_State *L)
+{
+    const struct generation *generation = generation_of(L);
+    if (generation->is_loading) {
+        luaL_error(L, "the scripts are being loaded");
+    }
+    if (generation->running == NULL) { // each end of a generation would be followed by the next
+        luaL_error(L, "a finalizer cannot ask for a reload");
+    }
+    generation->options.on_reload_wanted(generation->options.owner);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /// listen(host or path, port, is_unix). The same address twice is one address.

@@ -3,6 +3,10 @@
 
 #include "http/conn.h"
 #include "http/exchange.h"
+#include "hub/channel.h"
+#include "script/event.h"
+#include "script/lib_channel.h"
+#include "script/lib_request.h"
 #include "script/task.h"
 #include "script/visit.h"
 
@@ -16,28 +20,25 @@ static bool is_acceptable(const struct exchange *exchange);
 static bool ensure_open(lua_State *L, struct visit *visit);
 static struct stream_options default_options(const struct visit *visit);
 static void read_options(lua_State *L, struct stream_options *options);
-static struct bytes check_data(lua_State *L, int index);
-static struct sse_event check_arguments(lua_State *L);
-static void check_names(lua_State *L, const struct sse_event *event);
-static bool has_event_field(lua_State *L);
-static struct sse_event check_table(lua_State *L);
-static void check_fields(lua_State *L);
-static struct bytes check_text_field(lua_State *L, const char *name, bool *is_there);
 static int push_result(lua_State *L, struct visit *visit, int failure);
 static int l_open(lua_State *L);
 static int l_send(lua_State *L);
 static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
+static int l_subscribe(lua_State *L);
+static struct stream_place check_place(lua_State *L, const struct exchange *exchange);
+static int l_unsubscribe(lua_State *L);
 static int l_close(lua_State *L);
+static int l_collect(lua_State *L);
 static int p_active(lua_State *L);
 static int p_pending(lua_State *L);
 static int p_last_event_id(lua_State *L);
 
-static const char *const field_names[] = {"id", "event", "data", "retry", NULL};
-
 static const luaL_Reg methods[] = {
-    {"open", l_open},   {"send", l_send},   {"comment", l_comment},
-    {"retry", l_retry}, {"close", l_close}, {NULL, NULL},
+    {"open", l_open},           {"send", l_send},
+    {"comment", l_comment},     {"retry", l_retry},
+    {"subscribe", l_subscribe}, {"unsubscribe", l_unsubscribe},
+    {"close", l_close},         {NULL, NULL},
 };
 
 static const struct box_property properties[] = {
@@ -47,7 +48,7 @@ static const struct box_property properties[] = {
     {NULL, NULL},
 };
 
-const struct box_class lib_sse_class = {"Sse", methods, properties};
+const struct box_class lib_sse_class = {"Sse", methods, properties, l_collect};
 
 int lib_sse_push_of_response(lua_State *L)
 {
@@ -70,8 +71,7 @@ int lib_sse_push_of_response(lua_State *L)
 
 static bool is_acceptable(const struct exchange *exchange)
 {
-    return !exchange_is_head(exchange) &&
-           request_quality(&exchange->request, BYTES("text/event-stream")) > 0;
+    return !exchange->is_head && request_quality(exchange->request, BYTES("text/event-stream")) > 0;
 }
 
 static struct visit *check_visit(lua_State *L)
@@ -104,9 +104,11 @@ static int l_open(lua_State *L)
 static struct stream_options default_options(const struct visit *visit)
 {
     const struct route *route = visit->route;
-    uint64_t heartbeat_ms = visit->generation->options.limits->heartbeat_ms;
-    return (struct stream_options){.heartbeat_ms =
-                                       route->has_heartbeat ? route->heartbeat_ms : heartbeat_ms};
+    const struct generation_options *options = &visit->generation->options;
+    return (struct stream_options){
+        .heartbeats = options->heartbeats,
+        .heartbeat_ms = route->has_heartbeat ? route->heartbeat_ms : options->limits->heartbeat_ms,
+    };
 }
 
 static void read_options(lua_State *L, struct stream_options *options)
@@ -125,138 +127,19 @@ static void read_options(lua_State *L, struct stream_options *options)
 }
 
 /// sse:send(data) | (event, data) | (id, event, data) | { id=, event=, data=, retry= } -> true;
-/// nil, "closed", "ECLOSED"
+/// nil, "closed", "ECLOSED". The arguments are checked before the stream opens by itself: a mistake
+/// in the first event is still answered with a 500.
 static int l_send(lua_State *L)
 {
     struct visit *visit = check_visit(L);
-    struct sse_event event = check_arguments(L);
-    check_names(L, &event);
+    struct sse_event event = check_event(L, true);
+    if (event.has_id && visit->stream != NULL && stream_is_subscribed(visit->stream)) {
+        luaL_error(L, "a stream that follows a channel gets its ids from the engine");
+    }
     if (!ensure_open(L, visit)) {
         return box_push_closed(L);
     }
     return push_result(L, visit, stream_send(visit->stream, &event));
-}
-
-/// Before the stream opens by itself: a mistake in the first event is still answered with a 500.
-static void check_names(lua_State *L, const struct sse_event *event)
-{
-    int count = lua_gettop(L);
-    switch (sse_check_event(event)) {
-    case SSE_BAD_ID:
-        luaL_argerror(L, 2, "an event id has no line break and no NUL");
-        return;
-    case SSE_BAD_EVENT:
-        luaL_argerror(L, count == 4 ? 3 : 2, "an event name has no line break and no NUL");
-        return;
-    default:
-        return;
-    }
-}
-
-/// By the number of arguments, never by their truth: "", 0 and false are data.
-static struct sse_event check_arguments(lua_State *L)
-{
-    struct sse_event event = {.has_data = true};
-    int count = lua_gettop(L) - 1;
-    luaL_argcheck(L, count >= 1 && count <= 3, count < 1 ? 2 : 5,
-                  "data; event, data; or id, event, data expected");
-    if (count == 1 && lua_istable(L, 2) && has_event_field(L)) {
-        return check_table(L);
-    }
-    event.data = check_data(L, count + 1);
-    if (count >= 2) {
-        event.has_event = true;
-        event.event = check_bytes(L, count);
-    }
-    if (count == 3) {
-        event.has_id = true;
-        event.id = check_bytes(L, 2);
-    }
-    return event;
-}
-
-/// A single table with an event field is an event; any other, arrays included, is data. One that
-/// mixes event fields with others could be meant either way, so it is refused.
-static bool has_event_field(lua_State *L)
-{
-    bool is_found = false;
-    for (size_t i = 0; field_names[i] != NULL; i++) {
-        is_found = is_found || lua_getfield(L, 2, field_names[i]) != LUA_TNIL;
-    }
-    lua_settop(L, 2);
-    return is_found;
-}
-
-static struct sse_event check_table(lua_State *L)
-{
-    struct sse_event event = {.has_data = true};
-    check_fields(L);
-    event.id = check_text_field(L, "id", &event.has_id);
-    event.event = check_text_field(L, "event", &event.has_event);
-    if (lua_getfield(L, 2, "retry") != LUA_TNIL) {
-        event.has_retry = true;
-        event.retry_ms = check_duration_option_ms(L, 2, "retry");
-    }
-    if (lua_getfield(L, 2, "data") == LUA_TNIL) {
-        event.has_data = false;
-        luaL_argcheck(L, event.has_id || event.has_retry || event.has_event, 2,
-                      "id, event, data or retry expected");
-    } else {
-        event.data = check_data(L, lua_gettop(L));
-    }
-    return event;
-}
-
-static void check_fields(lua_State *L)
-{
-    lua_pushnil(L);
-    while (lua_next(L, 2) != 0) {
-        lua_pop(L, 1); // [.., key]
-        bool is_known = false;
-        for (size_t i = 0; field_names[i] != NULL; i++) {
-            is_known = is_known || (lua_type(L, -1) == LUA_TSTRING &&
-                                    strcmp(lua_tostring(L, -1), field_names[i]) == 0);
-        }
-        if (!is_known) {
-            const char *key = luaL_tolstring(L, -1, NULL);
-            luaL_argerror(L, 2,
-                          lua_pushfstring(L,
-                                          "event fields beside '%s'; to send the whole table as "
-                                          "JSON, say send{ data = table }",
-                                          key));
-        }
-    }
-}
-
-/// The strings stay alive in the table at index 2.
-static struct bytes check_text_field(lua_State *L, const char *name, bool *is_there)
-{
-    int type = lua_getfield(L, 2, name);
-    *is_there = type != LUA_TNIL;
-    if (type == LUA_TNIL) {
-        return BYTES("");
-    }
-    if (type != LUA_TSTRING && type != LUA_TNUMBER) {
-        luaL_argerror(L, 2, lua_pushfstring(L, "%s must be a string", name));
-    }
-    return check_bytes(L, lua_gettop(L)); // stays on the stack
-}
-
-static struct bytes check_data(lua_State *L, int index)
-{
-    switch (lua_type(L, index)) {
-    case LUA_TBOOLEAN:
-        return lua_toboolean(L, index) ? BYTES("true") : BYTES("false");
-    case LUA_TTABLE:
-    case LUA_TLIGHTUSERDATA: // json null
-        lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->json_encode_ref);
-        lua_pushvalue(L, index);
-        lua_call(L, 1, 1);
-        lua_replace(L, index);
-        return check_bytes(L, index);
-    default:
-        return check_bytes(L, index);
-    }
 }
 
 static bool ensure_open(lua_State *L, struct visit *visit)
@@ -282,7 +165,7 @@ static int push_result(lua_State *L, struct visit *visit, int failure)
     if (failure != 0) {
         return box_push_closed(L);
     }
-    if (exchange_is_over(visit->exchange) && task_can_park(L)) {
+    if (stream_is_over(visit->stream) && task_can_park(L)) {
         return visit_park_until_drained(L, visit);
     }
     lua_pushboolean(L, 1);
@@ -307,6 +190,59 @@ static int l_retry(lua_State *L)
                                  : box_push_closed(L);
 }
 
+/// sse:subscribe(channel, [options]) -> true; nil, "closed", "ECLOSED"; nil, "already subscribed",
+/// "EALREADY"; nil, message, "E2BIG"
+static int l_subscribe(lua_State *L)
+{
+    static const char *const names[] = {"since", NULL};
+    struct visit *visit = check_visit(L);
+    struct channel *channel = check_channel(L, 2);
+    check_options(L, 3, names);
+    lua_settop(L, 3);
+    struct stream_place place = check_place(L, visit->exchange);
+    if (channel->is_closed || !ensure_open(L, visit)) {
+        return box_push_closed(L);
+    }
+    switch (stream_subscribe(visit->stream, channel, &place)) {
+    case 0:
+        lua_pushboolean(L, 1);
+        return 1;
+    case -EALREADY:
+        return box_push_failure(L, "already subscribed", "EALREADY");
+    case -E2BIG:
+        return box_push_failure(L, "a stream follows at most stream_channels channels", "E2BIG");
+    default:
+        return box_push_closed(L);
+    }
+}
+
+/// The bytes stay on the stack. What the peer says counts before what the script says: it may be
+/// coming back to the same URL.
+static struct stream_place check_place(lua_State *L, const struct exchange *exchange)
+{
+    struct stream_place place = {.last = BYTES("")};
+    if (opt_field(L, 3, "since") != LUA_TNIL) { // [box, channel, options, since]
+        luaL_argcheck(L, lua_type(L, 4) == LUA_TSTRING, 3, "since: an id or \"earliest\" expected");
+        place.since = check_bytes(L, 4);
+        place.is_earliest = bytes_equal(place.since, BYTES("earliest"));
+        place.since = place.is_earliest ? BYTES("") : place.since;
+    }
+    if (exchange != NULL && lib_request_push_last_event_id(L, exchange->request)) {
+        place.last = check_bytes(L, lua_gettop(L));
+    }
+    return place;
+}
+
+/// sse:unsubscribe(channel) -> whether it was subscribed
+static int l_unsubscribe(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct channel *channel = check_channel(L, 2);
+    bool was_subscribed = visit->stream != NULL && stream_unsubscribe(visit->stream, channel);
+    lua_pushboolean(L, was_subscribed);
+    return 1;
+}
+
 /// sse:close() -> true. Again, or before the stream was opened, it does nothing: an unopened stream
 /// opens and ends.
 static int l_close(lua_State *L)
@@ -317,6 +253,14 @@ static int l_close(lua_State *L)
     }
     lua_pushboolean(L, 1);
     return 1;
+}
+
+/// No script can reach the box any more.
+static int l_collect(lua_State *L)
+{
+    struct visit **box = lua_touserdata(L, 1);
+    visit_let_go(*box);
+    return 0;
 }
 
 static int p_active(lua_State *L)
@@ -330,7 +274,7 @@ static int p_active(lua_State *L)
 static int p_pending(lua_State *L)
 {
     const struct visit *visit = check_visit(L);
-    size_t bytes = visit->exchange == NULL ? 0 : exchange_pending_bytes(visit->exchange);
+    size_t bytes = visit->stream == NULL ? 0 : stream_pending_bytes(visit->stream);
     lua_pushinteger(L, (lua_Integer)bytes);
     return 1;
 }

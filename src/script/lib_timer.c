@@ -18,8 +18,10 @@ struct timer_box {
     uint64_t interval_ms; // 0: fires once
     uint64_t due_ms;
     int anchor_ref;
+    bool is_of_load; // made while the scripts loaded: it stops with the generation
 };
 
+static struct task *find_task_of_load(const struct generation *generation);
 static int make(lua_State *L, bool is_repeating);
 static uint64_t due_ms_after(const struct generation *generation, uint64_t delay_ms);
 static void tie(struct timer_box *box, struct visit *visit);
@@ -38,7 +40,7 @@ static int p_active(lua_State *L);
 static const luaL_Reg methods[] = {{"stop", l_stop}, {NULL, NULL}};
 static const struct box_property properties[] = {{"active", p_active}, {NULL, NULL}};
 
-const struct box_class lib_timer_class = {"Timer", methods, properties};
+const struct box_class lib_timer_class = {"Timer", methods, properties, NULL};
 
 const luaL_Reg lib_timer_functions[] = {
     {"after", l_after}, {"every", l_every}, {"sleep", l_sleep}, {NULL, NULL}};
@@ -59,11 +61,35 @@ void lib_timer_untie(struct visit *visit)
     }
 }
 
+void lib_timer_stop_loaded(struct generation *generation)
+{
+    LIST_EACH (node, after, &generation->timers) {
+        struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
+        if (box->is_of_load) {
+            stop(box);
+        }
+    }
+    for (struct task *task; (task = find_task_of_load(generation)) != NULL;) {
+        task_cancel(task);
+    }
+}
+
 void lib_timer_stop_all(struct generation *generation)
 {
     while (!list_is_empty(&generation->timers)) {
         stop(LIST_ITEM(generation->timers.next, struct timer_box, node));
     }
+}
+
+static struct task *find_task_of_load(const struct generation *generation)
+{
+    LIST_EACH (node, after, &generation->tasks) {
+        struct task *task = LIST_ITEM(node, struct task, node);
+        if (task->is_of_load) {
+            return task;
+        }
+    }
+    return NULL;
 }
 
 /// after(seconds, fn, [options]) -> Timer
@@ -96,7 +122,9 @@ static int make(lua_State *L, bool is_repeating)
     struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
     *box = (struct timer_box){.generation = generation,
                               .interval_ms = is_repeating ? delay_ms : 0,
-                              .anchor_ref = LUA_NOREF};
+                              .anchor_ref = LUA_NOREF,
+                              .is_of_load =
+                                  generation->is_loading || (task != NULL && task->is_of_load)};
     timer_init(&box->timer, generation->options.loop, on_fired);
     list_init(&box->node);
     list_init(&box->visit_node);
@@ -158,6 +186,7 @@ static void on_fired(struct timer *timer)
 static void run_in_task(struct timer_box *box, struct visit *visit)
 {
     struct task *task = task_new(box->generation->L, 0, visit);
+    task->is_of_load = box->is_of_load;
     if (box->anchor_ref != LUA_NOREF) {
         box->task = task;
         task->on_ended = on_task_ended;
@@ -193,8 +222,12 @@ static int l_stop(lua_State *L)
 {
     struct timer_box *box = check_box(L, 1, BOX_TIMER);
     bool was_active = box->anchor_ref != LUA_NOREF;
+    struct visit *visit = box->visit;
     if (was_active) {
         stop(box);
+    }
+    if (visit != NULL) {
+        visit_settle(visit);
     }
     lua_pushboolean(L, was_active);
     return 1;

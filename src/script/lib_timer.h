@@ -21,5 +21,8 @@ void lib_timer_stop_tied(struct visit *visit);
 /// Cuts the ties: the timers run on by themselves.
 void lib_timer_untie(struct visit *visit);
 
+/// Stops the timers that were made while the scripts loaded, and what runs of them. *Calls Lua.*
+void lib_timer_stop_loaded(struct generation *generation);
+
 /// Stops every timer of the generation.
 void lib_timer_stop_all(struct generation *generation);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/libs.h"
 
+#include "script/lib_channel.h"
 #include "script/lib_coroutine.h"
 #include "script/lib_log.h"
 #include "script/lib_request.h"
@@ -11,10 +12,9 @@
 #include "script/lib_util.h"
 
 static const struct box_class *const classes[BOX_TYPE_COUNT] = {
-    [BOX_REQUEST] = &lib_request_class,
-    [BOX_RESPONSE] = &lib_response_class,
-    [BOX_SSE] = &lib_sse_class,
-    [BOX_TIMER] = &lib_timer_class,
+    [BOX_REQUEST] = &lib_request_class, [BOX_RESPONSE] = &lib_response_class,
+    [BOX_SSE] = &lib_sse_class,         [BOX_TIMER] = &lib_timer_class,
+    [BOX_CHANNEL] = &lib_channel_class,
 };
 
 static enum box_type check_type(lua_State *L);
@@ -31,6 +31,7 @@ int luaopen_lunesse_core(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, lib_server_functions, 0);
     luaL_setfuncs(L, lib_timer_functions, 0);
+    luaL_setfuncs(L, lib_channel_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);
     luaL_setfuncs(L, lib_util_functions, 0);
     luaL_setfuncs(L, lib_coroutine_functions, 0);

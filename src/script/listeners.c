@@ -92,6 +92,7 @@ static int add(lua_State *L, bool is_once)
         return 1;
     }
     visit->has_listeners = true;
+    visit_anchor(L, 1);
     push_list(L, event);      // [box, event, fn, list]
     lua_createtable(L, 2, 0); // [box, event, fn, list, listener]
     lua_pushvalue(L, 3);

@@ -19,6 +19,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
+struct channel;
 struct generation;
 struct visit;
 struct task;
@@ -43,7 +44,9 @@ struct task {
     lua_State *waiting;    // the coroutine that waits: L, or one that the script made inside it
     int value_count;       // values to resume `waiting` with, on its stack
     struct list wait_node; // in the list of whatever it waits for
-    struct timer timer;    // for sleep
+    struct channel *wait_channel; // that it published to; see lib_channel.c
+    uint64_t wait_sequence;
+    struct timer timer; // for sleep
     task_undo_fn _undo;
     void *_undo_arg;
     task_ended_fn on_ended;
@@ -52,6 +55,7 @@ struct task {
     bool is_cancelled; // ends when it next waits
     bool is_parking;   // is on its way out to wait, through coroutines of the script
     bool is_handler;   // the route's handler: it owes an answer
+    bool is_of_load;   // of a timer that was made while the scripts loaded
 };
 
 /// A task for the function and its `argument_count` arguments on top of `L`'s stack, which are

@@ -2,7 +2,6 @@
 #include "script/visit.h"
 
 #include "base/check.h"
-#include "base/mem.h"
 #include "script/box.h"
 #include "script/failure.h"
 #include "script/generation.h"
@@ -12,20 +11,19 @@
 #include "script/task.h"
 
 #include <lauxlib.h>
-#include <stdlib.h>
-
-enum {
-    RETRY_MS_MIN = 1000, // when readers come back after a shutdown
-    RETRY_MS_SPREAD = 4000,
-};
 
 static struct visit *make(struct generation *generation, struct exchange *exchange,
                           const struct route *route);
 static void on_drained(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static void on_stream_drained(struct stream_holder *holder);
+static void on_stream_peer_ended(struct stream_holder *holder);
+static void on_stream_dismissed(struct stream_holder *holder);
+static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
+static void tell_drained(struct visit *visit);
+static void end(struct visit *visit, enum exchange_reason reason);
 static void cut(struct visit *visit);
-static void cancel_tasks(struct visit *visit);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
 static bool is_dormant(const struct visit *visit);
@@ -35,6 +33,13 @@ static const struct exchange_events events = {
     .on_drained = on_drained,
     .on_peer_ended = on_peer_ended,
     .on_done = on_done,
+};
+
+static const struct stream_events stream_events = {
+    .on_drained = on_stream_drained,
+    .on_peer_ended = on_stream_peer_ended,
+    .on_dismissed = on_stream_dismissed,
+    .on_done = on_stream_done,
 };
 
 void visit_handle(struct generation *generation, struct exchange *exchange,
@@ -58,6 +63,39 @@ void visit_push(lua_State *L, const struct visit *visit)
     lua_rawgeti(L, LUA_REGISTRYINDEX, visit->anchor_ref);
 }
 
+void visit_anchor(lua_State *L, int index)
+{
+    struct visit *visit = lua_touserdata(L, index);
+    if (visit->anchor_ref == LUA_NOREF) {
+        lua_pushvalue(L, index);
+        visit->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+}
+
+void visit_settle(struct visit *visit)
+{
+    bool is_needed = visit->exchange == NULL
+                         ? !list_is_empty(&visit->tasks)
+                         : visit->stream == NULL || visit->has_listeners ||
+                               !list_is_empty(&visit->tasks) || !list_is_empty(&visit->timers);
+    if (!is_needed) {
+        unanchor(visit);
+    }
+}
+
+void visit_let_go(struct visit *visit)
+{
+    if (visit->exchange == NULL || visit->anchor_ref != LUA_NOREF) {
+        return;
+    }
+    DCHECK(list_is_empty(&visit->tasks) && list_is_empty(&visit->waiters));
+    exchange_let_go(visit->exchange);
+    visit->stream->holder = NULL;
+    visit->stream = NULL;
+    visit->exchange = NULL;
+    list_remove(&visit->node);
+}
+
 void visit_adopt(struct visit *visit, struct task *task)
 {
     if (visit->anchor_ref != LUA_NOREF) { // otherwise nothing keeps the visit alive for the task
@@ -68,27 +106,23 @@ void visit_adopt(struct visit *visit, struct task *task)
 
 void visit_task_ended(struct visit *visit)
 {
-    if (visit->exchange == NULL) {
-        if (list_is_empty(&visit->tasks)) {
-            unanchor(visit);
-        }
-    } else if (is_dormant(visit) && visit->has_peer_ended) {
+    if (visit->exchange != NULL && is_dormant(visit) && visit->has_peer_ended) {
         exchange_abort(visit->exchange, EXCHANGE_LEFT);
-    } else if (is_dormant(visit) && !visit->has_listeners) {
+    } else if (visit->exchange != NULL && is_dormant(visit) && !visit->has_listeners) {
         failure_unanswered(visit); // whoever answers later wants to know when the peer leaves
     }
+    visit_settle(visit);
 }
 
 int visit_open_stream(struct visit *visit, const struct stream_options *options)
 {
-    visit->stream = mem_new(struct stream);
-    int failure = stream_open(visit->stream, visit->exchange, options);
-    if (failure != 0) {
-        stream_deinit(visit->stream);
-        mem_free(visit->stream);
-        visit->stream = NULL;
+    int failure;
+    visit->stream = stream_open(visit->exchange, options, &failure);
+    if (visit->stream == NULL) {
         return failure;
     }
+    visit->holder.events = &stream_events;
+    visit->stream->holder = &visit->holder;
     visit->was_stream = true;
     if (visit->has_peer_ended) {
         stream_probe(visit->stream);
@@ -104,20 +138,23 @@ int visit_park_until_drained(lua_State *L, struct visit *visit)
     return task_park(L, stop_waiting, NULL);
 }
 
-void visits_end_streams(struct generation *generation)
+void visit_cancel_tasks(struct visit *visit)
+{
+    while (!list_is_empty(&visit->tasks)) {
+        struct task *task = LIST_ITEM(visit->tasks.next, struct task, visit_node);
+        list_remove(&task->visit_node);
+        task->visit = NULL;
+        task_cancel(task);
+    }
+}
+
+/// Who could answer a dormant one is the handler of another request: that is not waited for.
+void visits_end(struct generation *generation)
 {
     LIST_EACH (node, after, &generation->visits) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
-        if (visit->stream != NULL && visit->stream->is_open) {
-            uint64_t retry_ms = RETRY_MS_MIN + (uint64_t)random() % RETRY_MS_SPREAD;
-            IGNORE(stream_retry(visit->stream, retry_ms)); // a reader that is too slow goes without
-            visit->exchange->doom_reason = EXCHANGE_SHUTDOWN;
-            stream_end(visit->stream);
-            if (!visit->route->is_detached) {
-                cancel_tasks(visit); // a loop of sends would spin until the response is out
-            }
-        } else if (is_dormant(visit)) {
-            exchange_abort(visit->exchange, EXCHANGE_SHUTDOWN); // who could answer it, will not
+        if (visit->stream == NULL && is_dormant(visit)) {
+            exchange_abort(visit->exchange, EXCHANGE_SHUTDOWN);
         }
     }
 }
@@ -143,26 +180,62 @@ static struct visit *make(struct generation *generation, struct exchange *exchan
 
 static void on_drained(struct exchange *exchange)
 {
-    struct visit *visit = exchange->holder;
-    wake_waiters(visit);
-    listeners_fire(visit, "drain", BYTES(""));
+    tell_drained(exchange->holder);
 }
 
 static void on_peer_ended(struct exchange *exchange)
 {
     struct visit *visit = exchange->holder;
     visit->has_peer_ended = true;
-    if (visit->stream != NULL) {
-        stream_probe(visit->stream);
-    } else if (is_dormant(visit)) {
+    if (is_dormant(visit)) {
         exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
     }
 }
 
-/// The link is cut first: whatever script code runs from here on finds every handle closed.
 static void on_done(struct exchange *exchange, enum exchange_reason reason)
 {
-    struct visit *visit = exchange->holder;
+    exchange->events = NULL;
+    end(exchange->holder, reason);
+}
+
+static void on_stream_drained(struct stream_holder *holder)
+{
+    tell_drained(CONTAINER_OF(holder, struct visit, holder));
+}
+
+static void on_stream_peer_ended(struct stream_holder *holder)
+{
+    struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
+    visit->has_peer_ended = true;
+}
+
+/// A loop of sends would spin until the response is out. No collection meanwhile: with its last
+/// task the visit itself could go.
+static void on_stream_dismissed(struct stream_holder *holder)
+{
+    struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
+    if (!visit->route->is_detached) {
+        lua_State *L = visit->generation->L;
+        lua_gc(L, LUA_GCSTOP);
+        visit_cancel_tasks(visit);
+        lua_gc(L, LUA_GCRESTART);
+    }
+}
+
+static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason)
+{
+    end(CONTAINER_OF(holder, struct visit, holder), reason);
+}
+
+static void tell_drained(struct visit *visit)
+{
+    wake_waiters(visit);
+    listeners_fire(visit, "drain", BYTES(""));
+}
+
+/// The link is cut first: whatever script code runs from here on finds every handle closed.
+static void end(struct visit *visit, enum exchange_reason reason)
+{
     bool is_over = reason == EXCHANGE_FINISHED;
     visit->reason = (uint8_t)reason;
     cut(visit);
@@ -170,36 +243,20 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason)
     listeners_fire(visit, is_over ? "finish" : "abort", BYTES(""));
     listeners_fire(visit, "close", bytes_from_string(exchange_reason_text(reason)));
     if (visit->was_stream && !is_over && !visit->route->is_detached) {
-        cancel_tasks(visit);
+        visit_cancel_tasks(visit);
     }
-    if (list_is_empty(&visit->tasks)) {
-        unanchor(visit);
-    }
+    visit_settle(visit);
 }
 
 static void cut(struct visit *visit)
 {
-    visit->exchange->events = NULL;
-    visit->exchange->holder = NULL;
     visit->exchange = NULL;
+    visit->stream = NULL;
     list_remove(&visit->node);
     if (visit->was_stream) {
-        stream_deinit(visit->stream);
-        mem_free(visit->stream);
-        visit->stream = NULL;
         lib_timer_stop_tied(visit);
     } else {
         lib_timer_untie(visit); // after a plain response timers run on by themselves
-    }
-}
-
-static void cancel_tasks(struct visit *visit)
-{
-    while (!list_is_empty(&visit->tasks)) {
-        struct task *task = LIST_ITEM(visit->tasks.next, struct task, visit_node);
-        list_remove(&task->visit_node);
-        task->visit = NULL;
-        task_cancel(task);
     }
 }
 
@@ -233,7 +290,9 @@ static bool is_dormant(const struct visit *visit)
 
 static void unanchor(struct visit *visit)
 {
-    luaL_unref(visit->generation->L, LUA_REGISTRYINDEX, visit->anchor_ref);
-    visit->anchor_ref = LUA_NOREF;
-    collector_wake(&visit->generation->collector);
+    if (visit->anchor_ref != LUA_NOREF) {
+        luaL_unref(visit->generation->L, LUA_REGISTRYINDEX, visit->anchor_ref);
+        visit->anchor_ref = LUA_NOREF;
+        collector_wake(&visit->generation->collector);
+    }
 }

@@ -7,6 +7,10 @@
 // the link (`exchange` is then NULL), and every method on a box answers `nil, "closed"` from then
 // on.
 //
+// An open stream needs no visit: once nothing of a script works on it, waits for it or listens to
+// it, the anchor goes. If a script still reaches the stream through a variable, all stays as it is;
+// if none does, the boxes are collected and the stream goes on by itself.
+//
 // When the exchange is done, in this order: the link is cut, tied timers stop, close listeners are
 // queued, and the tasks are cancelled if the peer left an open stream.
 #pragma once
@@ -33,15 +37,16 @@ enum visit_slot {
 };
 
 struct visit {
-    struct list node; // generation->visits while the exchange is not done
+    struct stream_holder holder; // what its event stream tells
+    struct list node;            // generation->visits while the exchange is not done
     struct generation *generation;
     struct exchange *exchange; // NULL once it is done
-    struct stream *stream;     // NULL unless an event stream is open
+    struct stream *stream;     // NULL until an event stream is opened
     const struct route *route;
     struct list tasks;   // that belong to it
     struct list waiters; // tasks that wait for the output to drain
     struct list timers;  // that stop with the stream
-    int anchor_ref;      // LUA_NOREF once done and without tasks
+    int anchor_ref;      // LUA_NOREF once nothing needs it
     uint8_t reason;      // enum exchange_reason, once done
     bool has_listeners;  // somebody asked to be told of something
     bool is_failing;     // the error handler has its turn
@@ -54,8 +59,17 @@ struct visit {
 void visit_handle(struct generation *generation, struct exchange *exchange,
                   const struct route *route, const struct route_match *match);
 
-/// Pushes the response box.
+/// Pushes the response box. It must be anchored.
 void visit_push(lua_State *L, const struct visit *visit);
+
+/// Anchors the visit whose response box is at `index`.
+void visit_anchor(lua_State *L, int index);
+
+/// Takes the anchor away if nothing of a script needs it any more.
+void visit_settle(struct visit *visit);
+
+/// No script can reach the visit, and it is not anchored: the stream goes on without it.
+void visit_let_go(struct visit *visit);
 
 /// The task belongs to the visit from now on.
 void visit_adopt(struct visit *visit, struct task *task);
@@ -71,7 +85,8 @@ MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options 
 /// "ECLOSED"`.
 int visit_park_until_drained(lua_State *L, struct visit *visit);
 
-/// Ends every open event stream, and every request that nothing works on, because the server is
-/// ending; readers are told, spread over some seconds, when to come back. The closing itself comes
-/// at the end of the turn. *Calls Lua.*
-void visits_end_streams(struct generation *generation);
+/// Cancels what works on the visit. *Calls Lua.*
+void visit_cancel_tasks(struct visit *visit);
+
+/// The server is ending: requests that nothing works on end.
+void visits_end(struct generation *generation);

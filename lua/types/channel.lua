@@ -1,0 +1,76 @@
+---@meta
+
+---What `lunesse.channel` takes. A later call for the same channel changes what it names, and no
+---more.
+---@class ChannelOptions
+---Events that it keeps for readers that come back, at most. Default 1000.
+---@field history? integer
+---Bytes of them, as they are on the wire, at most. Also the size of the largest event that can be
+---published. Default 1 MiB.
+---@field bytes? integer
+---Seconds that it keeps an event at most, or for ever. Default 300.
+---@field ttl? number | false
+---What a reader meets that is so slow that it misses events. "resume" (default): its connection is
+---reset; it comes back with its id and is told what it missed. "skip": it is told how many events
+---it missed, in one event, and goes on with the newest.
+---@field on_lag? "resume" | "skip"
+---Name of the event that says that a reader's id could not be resumed. Default "reset".
+---@field reset_event? string
+---Name of the event that says what a slow reader missed. Default "lagged".
+---@field lagged_event? string
+
+---The data of the events `reset` and `lagged`, as JSON: they tell a reader that what follows does
+---not follow what it saw before.
+---@class ChannelNotice
+---@field channel string  the channel's name
+---"expired": what was missed is no longer kept. "epoch": the id is of another channel, or of one
+---that has ended. "ahead": there is no such event. "malformed": it is no id. "slow": see `on_lag`.
+---@field reason "expired" | "epoch" | "ahead" | "malformed" | "slow"
+---@field from string?    the id that the reader came from, where the channel knows it
+---@field to string       the id after which the reader goes on
+---@field missed integer? events between the two
+
+---What many event streams follow: a log of events, with an end that is live. Made by
+---`lunesse.channel`. It lives while a script holds it, while streams follow it, and while it has
+---events; after that its name is free, and its ids mean nothing any more.
+---
+---Each event has an id, `epoch-sequence`. A reader that comes back says the last one that it saw,
+---and gets exactly what it missed; where that cannot be, it gets one event `reset` and goes on as
+---if it were new. The ids of a stream that follows several channels name the place in each of them,
+---with commas between.
+---@class Channel
+---@field name string          as it was given to `lunesse.channel`
+---@field subscribers integer  streams that follow it now
+local Channel = {}
+
+---Publishes one event: `publish(data)`, `publish(event, data)`, or one table of event fields, as
+---`sse:send` takes them, but without an id. Every stream that follows the channel gets it at the
+---end of this turn. Waits for that where very much is published at once, so that others get on.
+---
+---```lua
+---room:publish("hello")
+---room:publish("said", { name = "Ada", text = "hello" })
+---local id = room:publish { event = "said", data = "hello", retry = 2 }
+---```
+---@param event string | number  without line break and NUL
+---@param data any               a string, number or boolean as it is, a table as JSON
+---@return string? id            the id that it got
+---@return string? err
+---@return "ECLOSED" | "EMSGSIZE" | nil code
+---@overload fun(self: Channel, fields: EventFields): string?, string?, string?
+---@overload fun(self: Channel, data: any): string?, string?, string?
+function Channel:publish(event, data) end
+
+---The id of the newest event, or of the place before the first. Put into a page as it is rendered,
+---and back into the address of its `EventSource`, it loses nothing that happens in between.
+---
+---```lua
+---response:json { messages = messages, url = "/room?last_event_id=" .. room:cursor() }
+---```
+---@return string id
+function Channel:cursor() end
+
+---Ends the channel. Streams get what was published before, and those that follow no other channel
+---end. Its name is free at once: `lunesse.channel` makes another. May be called again.
+---@return true ok
+function Channel:close() end

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_channel.h"
+
+#include "base/utf8.h"
+#include "hub/channel.h"
+#include "hub/hub.h"
+#include "script/event.h"
+#include "script/task.h"
+
+#include <errno.h>
+
+/// A box's memory is one pointer, to the channel.
+
+static struct hub *hub_of(lua_State *L);
+static struct bytes check_name(lua_State *L);
+static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
+static uint64_t check_count(lua_State *L, const char *name);
+static void check_lag(lua_State *L);
+static void check_event_name(lua_State *L, const char *name);
+static void apply_options(lua_State *L, struct channel *channel,
+                          const struct journal_bounds *bounds);
+static void postpone_options(lua_State *L);
+static int apply_postponed(lua_State *L);
+static bool push_box(lua_State *L, const struct channel *channel);
+static struct channel *push_new_box(lua_State *L, struct bytes name);
+static int push_id(lua_State *L, struct event_id id);
+static int wait_for_turn_end(lua_State *L, struct channel *channel);
+static void stop_waiting(struct task *task, void *arg);
+static int l_channel(lua_State *L);
+static int l_publish(lua_State *L);
+static int l_cursor(lua_State *L);
+static int l_close(lua_State *L);
+static int l_collect(lua_State *L);
+static int p_name(lua_State *L);
+static int p_subscribers(lua_State *L);
+
+static const char *const option_names[] = {"history",     "bytes",        "ttl", "on_lag",
+                                           "reset_event", "lagged_event", NULL};
+
+static const luaL_Reg methods[] = {
+    {"publish", l_publish}, {"cursor", l_cursor}, {"close", l_close}, {NULL, NULL}};
+
+static const struct box_property properties[] = {
+    {"name", p_name}, {"subscribers", p_subscribers}, {NULL, NULL}};
+
+const struct box_class lib_channel_class = {"Channel", methods, properties, l_collect};
+
+const luaL_Reg lib_channel_functions[] = {{"channel", l_channel}, {NULL, NULL}};
+
+struct channel *check_channel(lua_State *L, int index)
+{
+    struct channel **box = check_box(L, index, BOX_CHANNEL);
+    luaL_argcheck(L, *box != NULL, index,
+                  "a channel that is still there expected"); // in a finalizer
+    return *box;
+}
+
+/// Who published most of the turn waited first; now he comes last.
+void lib_channel_wake_publishers(struct loop_job *job)
+{
+    struct generation *generation = CONTAINER_OF(job, struct generation, published_job);
+    if (!list_is_empty(&generation->publishers)) {
+        struct list *first = generation->publishers.next;
+        list_remove(first);
+        list_append(&generation->publishers, first);
+    }
+    while (!list_is_empty(&generation->publishers)) {
+        struct task *task = LIST_ITEM(generation->publishers.next, struct task, wait_node);
+        const struct channel *channel = task->wait_channel;
+        list_remove(&task->wait_node);
+        push_id(task->waiting, journal_id(&channel->journal, task->wait_sequence));
+        task_wake(task, 1);
+    }
+}
+
+enum call_outcome lib_channel_apply_postponed(struct generation *generation)
+{
+    if (generation->channel_options_ref == LUA_NOREF) {
+        return CALL_DONE;
+    }
+    lua_pushcfunction(generation->L, apply_postponed);
+    return call_main(generation, 0, 0);
+}
+
+/// channel(name, [options]) -> Channel; nil, message, "E2BIG"
+static int l_channel(lua_State *L)
+{
+    struct hub *hub = hub_of(L);
+    struct bytes name = check_name(L);
+    check_options(L, 2, option_names);
+    lua_settop(L, 2);
+    struct channel *channel = hub_find(hub, name);
+    bool is_there = channel != NULL;
+    struct journal_bounds bounds = is_there ? channel->journal.bounds : channel_bounds();
+    check_channel_options(L, &bounds);
+    if (channel == NULL || !push_box(L, channel)) {
+        channel = push_new_box(L, name);
+    }
+    if (channel == NULL) {
+        return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
+    }
+    if (is_there && generation_of(L)->is_loading) {
+        postpone_options(L);
+    } else {
+        apply_options(L, channel, &bounds);
+    }
+    return 1;
+}
+
+static struct hub *hub_of(lua_State *L)
+{
+    return generation_of(L)->options.hub;
+}
+
+static struct bytes check_name(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TSTRING);
+    struct bytes name = check_bytes(L, 1);
+    uint64_t bytes_max = hub_of(L)->limits->channel_name_bytes;
+    luaL_argcheck(L, name.len > 0, 1, "a channel's name is not empty");
+    luaL_argcheck(L, name.len <= bytes_max, 1, "the name is longer than channel_name_bytes");
+    luaL_argcheck(L, utf8_valid_prefix(name) == name.len, 1, "a channel's name is UTF-8");
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char octet = (unsigned char)name.at[i];
+        luaL_argcheck(L, octet >= ' ' && octet != 0x7f, 1, "a channel's name has no controls");
+    }
+    return name;
+}
+
+/// All of them, before anything is made. The values stay on the stack.
+static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
+{
+    if (opt_field(L, 2, "history") != LUA_TNIL) {
+        bounds->count = check_count(L, "history");
+    }
+    if (opt_field(L, 2, "bytes") != LUA_TNIL) {
+        bounds->bytes = check_count(L, "bytes");
+    }
+    int type = opt_field(L, 2, "ttl");
+    if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
+        bounds->age_ms = UINT64_MAX;
+    } else if (type != LUA_TNIL) {
+        bounds->age_ms = check_duration_option_ms(L, 2, "ttl");
+    }
+    check_lag(L);
+    check_event_name(L, "reset_event");
+    check_event_name(L, "lagged_event");
+    lua_settop(L, 2);
+}
+
+static uint64_t check_count(lua_State *L, const char *name)
+{
+    int is_whole = 0;
+    lua_Integer count = lua_tointegerx(L, -1, &is_whole);
+    if (lua_type(L, -1) != LUA_TNUMBER || !is_whole || count < 0) {
+        luaL_argerror(L, 2, lua_pushfstring(L, "%s: a whole number, 0 or more, expected", name));
+    }
+    return (uint64_t)count;
+}
+
+static void check_lag(lua_State *L)
+{
+    int type = opt_field(L, 2, "on_lag");
+    const char *lag = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    bool is_known = strcmp(lag, "resume") == 0 || strcmp(lag, "skip") == 0;
+    luaL_argcheck(L, type == LUA_TNIL || is_known, 2, "on_lag: \"resume\" or \"skip\" expected");
+}
+
+static void check_event_name(lua_State *L, const char *name)
+{
+    int type = opt_field(L, 2, name);
+    if (type == LUA_TNIL) {
+        return;
+    }
+    struct sse_event event = {.has_event = true};
+    if (type == LUA_TSTRING) {
+        event.event = check_bytes(L, lua_gettop(L));
+    }
+    if (type != LUA_TSTRING || event.event.len == 0 || sse_check_event(&event) != 0) {
+        luaL_argerror(
+            L, 2,
+            lua_pushfstring(L, "%s: an event name without line break and NUL expected", name));
+    }
+}
+
+/// What the call does not name stays as it was.
+static void apply_options(lua_State *L, struct channel *channel,
+                          const struct journal_bounds *bounds)
+{
+    if (!lua_istable(L, 2)) {
+        return;
+    }
+    channel_set_bounds(channel, bounds);
+    if (lua_getfield(L, 2, "on_lag") == LUA_TSTRING) {
+        channel->lag = strcmp(lua_tostring(L, -1), "skip") == 0 ? CHANNEL_SKIP : CHANNEL_RESUME;
+    }
+    if (lua_getfield(L, 2, "reset_event") == LUA_TSTRING) {
+        channel_set_reset_event(channel, check_bytes(L, -1));
+    }
+    if (lua_getfield(L, 2, "lagged_event") == LUA_TSTRING) {
+        channel_set_lagged_event(channel, check_bytes(L, -1));
+    }
+    lua_pop(L, 3);
+}
+
+/// [name, options, box]. Others use the channel, and this load may yet fail. The options are
+/// copied, as the script may change its table.
+static void postpone_options(lua_State *L)
+{
+    struct generation *generation = generation_of(L);
+    if (!lua_istable(L, 2)) {
+        return;
+    }
+    if (generation->channel_options_ref == LUA_NOREF) {
+        lua_newtable(L);
+        generation->channel_options_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    lua_newtable(L);
+    for (size_t i = 0; option_names[i] != NULL; i++) {
+        lua_getfield(L, 2, option_names[i]);
+        lua_setfield(L, 4, option_names[i]);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation->channel_options_ref);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 5);
+    lua_pushvalue(L, 3);
+    lua_rawseti(L, 5, count + 1);
+    lua_pushvalue(L, 4);
+    lua_rawseti(L, 5, count + 2);
+    lua_settop(L, 3);
+}
+
+static int apply_postponed(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_options_ref); // [list]
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+    for (lua_Integer i = 1; i < count; i += 2) {
+        lua_rawgeti(L, 1, i + 1);
+        lua_rawgeti(L, 1, i); // [list, options, box]
+        struct channel *channel = check_channel(L, 3);
+        struct journal_bounds bounds = channel->journal.bounds;
+        check_channel_options(L, &bounds);
+        apply_options(L, channel, &bounds);
+        lua_settop(L, 1);
+    }
+    return 0;
+}
+
+/// Pushes the box that there is; a weak table knows it.
+static bool push_box(lua_State *L, const struct channel *channel)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_boxes_ref);
+    bool is_there = lua_rawgetp(L, -1, channel) == LUA_TUSERDATA;
+    lua_remove(L, -2);
+    if (!is_there) {
+        lua_pop(L, 1);
+    }
+    return is_there;
+}
+
+/// Born empty, so that nothing is lost when memory runs out. NULL when there are too many channels.
+static struct channel *push_new_box(lua_State *L, struct bytes name)
+{
+    struct channel **box = lua_newuserdatauv(L, sizeof(struct channel *), 0);
+    *box = NULL;
+    box_set_type(L, BOX_CHANNEL); // [.., box]
+    struct hub *hub = hub_of(L);
+    struct channel *channel = hub_find(hub, name);
+    channel = channel == NULL ? hub_make(hub, name) : channel;
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel_hold(channel);
+    *box = channel;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_boxes_ref);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, channel);
+    lua_pop(L, 1);
+    return channel;
+}
+
+/// channel:publish(data) | (event, data) | { event=, data=, retry= } -> id; nil, "closed",
+/// "ECLOSED"; nil, message, "EMSGSIZE"
+static int l_publish(lua_State *L)
+{
+    struct channel *channel = check_channel(L, 1);
+    struct sse_event event = check_event(L, false);
+    struct event_id id;
+    switch (channel_publish(channel, &event, &id)) {
+    case 0:
+        break;
+    case -EMSGSIZE:
+        return box_push_failure(L, "the event is larger than the channel's bytes", "EMSGSIZE");
+    default:
+        return box_push_closed(L);
+    }
+    if (channel_is_over(channel) && task_can_park(L)) {
+        return wait_for_turn_end(L, channel);
+    }
+    return push_id(L, id);
+}
+
+/// Whoever publishes without end lets the readers have it turn by turn.
+static int wait_for_turn_end(lua_State *L, struct channel *channel)
+{
+    struct task *task = task_current(L);
+    struct generation *generation = task->generation;
+    task->wait_channel = channel; // its box stays on the stack of the coroutine that waits
+    task->wait_sequence = channel->journal.next - 1;
+    list_append(&generation->publishers, &task->wait_node);
+    loop_at_turn_end(generation->options.loop, LOOP_WRITE, &generation->published_job);
+    return task_park(L, stop_waiting, NULL);
+}
+
+static void stop_waiting(struct task *task, void *arg)
+{
+    (void)arg;
+    list_remove(&task->wait_node);
+}
+
+static int push_id(lua_State *L, struct event_id id)
+{
+    char text[EVENT_ID_LEN_MAX];
+    lua_pushlstring(L, text, event_id_format(id, text));
+    return 1;
+}
+
+/// channel:cursor() -> the id of the newest event, or of the place before the first
+static int l_cursor(lua_State *L)
+{
+    return push_id(L, channel_cursor(check_channel(L, 1)));
+}
+
+/// channel:close() -> true. Readers get what was published, and then the end. Idempotent.
+static int l_close(lua_State *L)
+{
+    channel_close(check_channel(L, 1));
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// The weak table forgets a box before this runs, so a new one may be there for the same channel.
+static int l_collect(lua_State *L)
+{
+    struct channel **box = lua_touserdata(L, 1);
+    if (*box != NULL) {
+        struct channel *channel = *box;
+        *box = NULL;
+        channel_release(channel);
+    }
+    return 0;
+}
+
+static int p_name(lua_State *L)
+{
+    const struct channel *channel = check_channel(L, 1);
+    lua_pushstring(L, channel->name);
+    return 1;
+}
+
+static int p_subscribers(lua_State *L)
+{
+    const struct channel *channel = check_channel(L, 1);
+    lua_pushinteger(L, (lua_Integer)channel->reader_count);
+    return 1;
+}

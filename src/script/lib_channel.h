@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// Channels as scripts see them. A box holds its channel until it is collected, and there is one box
+// a channel, so that two handles of one channel are equal.
+#pragma once
+
+#include "script/box.h"
+#include "script/call.h"
+
+struct channel;
+struct generation;
+struct loop_job;
+
+extern const struct box_class lib_channel_class;
+
+/// channel.
+extern const luaL_Reg lib_channel_functions[];
+
+/// The channel of the box at `index`; raises when it is none.
+struct channel *check_channel(lua_State *L, int index);
+
+/// Gives the channels that were there before the scripts loaded the options that these asked for.
+/// While they load nothing of others changes, because the load may yet fail.
+enum call_outcome lib_channel_apply_postponed(struct generation *generation);
+
+/// Wakes the tasks that wait for the end of the turn because they published so much. The
+/// generation's job.
+void lib_channel_wake_publishers(struct loop_job *job);

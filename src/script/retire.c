@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+#include "script/retire.h"
+
+#include "script/call.h"
+#include "script/failure.h"
+#include "script/generation.h"
+#include "script/lib_timer.h"
+#include "script/task.h"
+#include "script/visit.h"
+#include "sse/stream.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+enum {
+    RETRY_MS_MIN = 100, // when a reader comes back to the new code
+    RETRY_MS_SPREAD = 900,
+    CYCLES = 2, // what has a finalizer outlives the cycle that finds it
+};
+
+static void collect(struct generation *generation);
+static bool runs(const struct generation *generation);
+static void let_go(struct generation *generation);
+static size_t end_streams(struct generation *generation);
+static void end_stream(struct stream *stream);
+static void call_hook(struct generation *generation);
+static bool is_open_stream(const struct visit *visit);
+
+size_t generation_retire(struct generation *generation)
+{
+    lib_timer_stop_loaded(generation);
+    collect(generation);
+    switch ((enum on_reload)generation->on_reload) {
+    case ON_RELOAD_KEEP:
+        return 0;
+    case ON_RELOAD_END:
+        return end_streams(generation);
+    case ON_RELOAD_CALL:
+        call_hook(generation);
+        return 0;
+    }
+    return 0;
+}
+
+/// What could not be written since the first time is not waited for again.
+size_t generation_end(struct generation *generation)
+{
+    enum exchange_reason reason = generation->is_cut ? EXCHANGE_SLOW : EXCHANGE_SHUTDOWN;
+    size_t count = end_streams(generation);
+    lib_timer_stop_all(generation);
+    LIST_EACH (node, after, &generation->visits) {
+        struct visit *visit = LIST_ITEM(node, struct visit, node);
+        if (visit->stream == NULL && visit->exchange->response.state == RESPONSE_FRESH) {
+            failure_replaced(visit);
+        } else if (generation->is_cut ||
+                   (visit->stream == NULL && visit->exchange->response.state == RESPONSE_OPEN)) {
+            exchange_abort(visit->exchange, reason);
+        }
+    }
+    generation->is_cut = true;
+    while (!list_is_empty(&generation->tasks)) {
+        task_cancel(LIST_ITEM(generation->tasks.next, struct task, node));
+    }
+    return count;
+}
+
+/// Visits that nothing anchors may still wait for the collector, or for a variable that nobody will
+/// look at again. One that was ended before its time waits for nothing that its listeners begin.
+bool generation_is_idle(struct generation *generation)
+{
+    if (generation->is_cut) {
+        return list_is_empty(&generation->visits) && list_is_empty(&generation->ready);
+    }
+    if (runs(generation)) {
+        return false;
+    }
+    if (!list_is_empty(&generation->visits) && generation->collector.ended_count > 0) {
+        collect(generation);
+        if (runs(generation)) {
+            return false; // a finalizer began something
+        }
+    }
+    let_go(generation);
+    return true;
+}
+
+/// Whether something runs, waits, or waits to be told.
+static bool runs(const struct generation *generation)
+{
+    if (!list_is_empty(&generation->tasks) || !list_is_empty(&generation->timers)) {
+        return true;
+    }
+    LIST_EACH (node, after, &generation->visits) {
+        if (LIST_ITEM(node, struct visit, node)->anchor_ref != LUA_NOREF) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Nothing of the generation will ever run again, so a stream that follows no channel would be open
+/// but dead.
+static void let_go(struct generation *generation)
+{
+    LIST_EACH (node, after, &generation->visits) {
+        struct visit *visit = LIST_ITEM(node, struct visit, node);
+        if (visit->stream->is_open && !stream_is_subscribed(visit->stream)) {
+            end_stream(visit->stream);
+        }
+        visit_let_go(visit);
+    }
+}
+
+static void collect(struct generation *generation)
+{
+    for (int i = 0; i < CYCLES; i++) {
+        while (!call_collect(generation, INT_MAX / 2048)) {
+        }
+    }
+    generation->collector.ended_count = 0; // until another has ended, a second look finds nothing
+}
+
+/// Closing variables may collect garbage, and with it any visit: none is kept in a variable of the
+/// walk.
+static size_t end_streams(struct generation *generation)
+{
+    size_t count = 0;
+    struct list batch;
+    list_take(&batch, &generation->visits);
+    while (!list_is_empty(&batch)) {
+        struct visit *visit = LIST_ITEM(batch.next, struct visit, node);
+        list_remove(&visit->node);
+        list_append(&generation->visits, &visit->node);
+        if (is_open_stream(visit)) {
+            count++;
+            end_stream(visit->stream);
+            if (!visit->route->is_detached) {
+                visit_cancel_tasks(visit);
+            }
+        }
+    }
+    return count;
+}
+
+static void end_stream(struct stream *stream)
+{
+    uint64_t retry_ms = RETRY_MS_MIN + (uint64_t)random() % RETRY_MS_SPREAD;
+    IGNORE(stream_retry(stream, retry_ms)); // who is too slow goes without
+    stream_end(stream);
+}
+
+/// fn(streams), in the old code.
+static void call_hook(struct generation *generation)
+{
+    lua_State *L = generation->L;
+    lua_Integer count = 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation->on_reload_ref);
+    lua_newtable(L);
+    LIST_EACH (node, after, &generation->visits) {
+        struct visit *visit = LIST_ITEM(node, struct visit, node);
+        if (is_open_stream(visit) && visit->anchor_ref != LUA_NOREF) {
+            visit_push(L, visit);
+            lua_getiuservalue(L, -1, VISIT_STREAM);
+            lua_rawseti(L, -3, ++count);
+            lua_pop(L, 1);
+        }
+    }
+    (void)task_new(L, 1, NULL); // it runs at the end of the turn
+}
+
+static bool is_open_stream(const struct visit *visit)
+{
+    return visit->stream != NULL && visit->stream->is_open;
+}
