@@ -14,9 +14,11 @@ enum option_id {
     OPTION_PORT,
     OPTION_UNIX,
     OPTION_DEV,
+    OPTION_WATCH,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_LIMIT,
+    OPTION_READY_PATH,
     OPTION_CHECK,
     OPTION_TEST_CLOCK,
     OPTION_VERSION,
@@ -28,9 +30,11 @@ static const struct option options[] = {
     {"port", required_argument, NULL, OPTION_PORT},
     {"unix", required_argument, NULL, OPTION_UNIX},
     {"dev", no_argument, NULL, OPTION_DEV},
+    {"watch", no_argument, NULL, OPTION_WATCH},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"ready-path", required_argument, NULL, OPTION_READY_PATH},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"test-clock", no_argument, NULL, OPTION_TEST_CLOCK},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -40,6 +44,7 @@ static const struct option options[] = {
 
 static const char help[] =
     "usage: lunesse [options] SCRIPT|FOLDER\n"
+    "       lunesse bench SCENARIO URL [options]\n"
     "\n"
     "Serves the routes of a Lua script, or of all *.lua files of a folder, in name order.\n"
     "\n"
@@ -47,18 +52,23 @@ static const char help[] =
     "  --port PORT          listen on this port (3000); 0 picks a free one\n"
     "  --unix PATH          listen on a Unix socket\n"
     "  --limit NAME=VALUE   set a limit; durations in seconds\n"
-    "  --dev                development: tracebacks in error answers, debug log\n"
+    "  --ready-path PATH    answer 200 on this path, and 503 once the server is stopping\n"
+    "  --dev                development: --watch, tracebacks in error answers, debug log\n"
+    "  --watch              load the scripts anew when they change; so does SIGHUP\n"
     "  --check              load the scripts, print the routes, exit\n"
     "  --log-level LEVEL    debug, info, warn, error or silent (info)\n"
     "  --log-format FORMAT  text or json (text)\n"
     "  --version            print the version\n"
     "  --help               print this\n"
     "\n"
-    "Addresses on the command line take the place of the scripts' own server:listen.\n";
+    "Addresses on the command line take the place of the scripts' own server:listen. So do\n"
+    "sockets that a service manager passes (LISTEN_FDS).\n"
+    "A load generator is built in: lunesse bench --help.\n";
 
 static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);
 static int apply_log_format(struct config *config, const char *value);
+static int apply_ready_path(struct config *config, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
 static int complain(const char *option, const char *value, const char *wanted);
@@ -122,7 +132,11 @@ static int apply(struct config *config, int option, const char *value)
                    : complain("--unix", value, "a path of 1 to 107 characters");
     case OPTION_DEV:
         config->is_dev = true;
+        config->is_watching = true;
         config->log_level = LOG_DEBUG;
+        return 0;
+    case OPTION_WATCH:
+        config->is_watching = true;
         return 0;
     case OPTION_LOG_LEVEL:
         return log_level_parse(value, &config->log_level)
@@ -132,6 +146,8 @@ static int apply(struct config *config, int option, const char *value)
         return apply_log_format(config, value);
     case OPTION_LIMIT:
         return apply_limit(config, value);
+    case OPTION_READY_PATH:
+        return apply_ready_path(config, value);
     case OPTION_CHECK:
         config->is_check = true;
         return 0;
@@ -165,6 +181,17 @@ static int apply_log_format(struct config *config, const char *value)
     }
     config->log_format = *value == 't' ? LOG_TEXT : LOG_JSON;
     return 0;
+}
+
+static int apply_ready_path(struct config *config, const char *value)
+{
+    config->ready_path = value;
+    for (const char *at = value; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~' || *at == '?' || *at == '#') {
+            return complain("--ready-path", value, "a path without query and blanks");
+        }
+    }
+    return *value == '/' ? 0 : complain("--ready-path", value, "a path that begins with a slash");
 }
 
 static int apply_limit(struct config *config, const char *value)

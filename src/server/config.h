@@ -19,12 +19,14 @@ struct config_limit {
 };
 
 struct config {
-    const char *script;    // file or folder
-    const char *host;      // NULL: as the scripts say, or 127.0.0.1
-    const char *unix_path; // NULL: no Unix socket
+    const char *script;     // file or folder
+    const char *host;       // NULL: as the scripts say, or 127.0.0.1
+    const char *unix_path;  // NULL: no Unix socket
+    const char *ready_path; // where the server says whether it is ready; NULL for nowhere
     uint16_t port;
     bool has_port;
     bool is_dev;
+    bool is_watching; // reload when scripts change
     bool is_check;
     bool has_test_clock;
     enum log_level log_level;
@@ -41,6 +43,12 @@ enum config_outcome {
 
 /// Reads the command line. Prints what --help and --version ask for, and mistakes.
 enum config_outcome config_parse(struct config *config, int argument_count, char **arguments);
+
+/// Whether the command line names an address.
+static inline bool config_has_address(const struct config *config)
+{
+    return config->has_port || config->host != NULL || config->unix_path != NULL;
+}
 
 /// Sets the limits of --limit in `limits`.
 void config_apply_limits(const struct config *config, struct limits *limits);

@@ -19,10 +19,15 @@ enum {
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
+static bool asks_ready(const struct dispatch *dispatch, const struct exchange *exchange);
+static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange);
 static int unrouted_status(const struct dispatch *dispatch, const struct exchange *exchange);
 static void set_allow(const struct dispatch *dispatch, struct exchange *exchange);
 static void answer_surplus(struct exchange *exchange);
+static bool is_page(const struct dispatch *dispatch, const struct exchange *exchange);
+static void answer_broken(const struct dispatch *dispatch, struct exchange *exchange);
+static void append_escaped(struct buf *out, const char *text);
 static void send_text(struct exchange *exchange, int status, const char *text);
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value);
 
@@ -31,24 +36,37 @@ const struct service_events dispatch_events = {.on_head = on_head, .on_request =
 static void on_head(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
+    if (asks_ready(dispatch, exchange)) {
+        exchange->request->is_refused_early = true; // its body is of no use
+        return;
+    }
     find(dispatch, exchange);
-    exchange->is_refused_early = exchange->route == NULL || conn_is_surplus(exchange->conn);
-    const struct route *route = exchange->route;
+    exchange->request->is_refused_early =
+        exchange->request->route == NULL || conn_is_surplus(exchange->conn);
+    const struct route *route = exchange->request->route;
     if (route != NULL && route->has_body_bytes) {
-        exchange->body_bytes_max = route->body_bytes_max;
+        exchange->request->body_bytes_max = route->body_bytes_max;
     }
 }
 
 static void on_request(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
-    if (dispatch->match_number != exchange->number) {
+    bool is_probe = asks_ready(dispatch, exchange);
+    conn_set_probe(exchange->conn, is_probe);
+    if (is_probe) {
+        answer_ready(dispatch, exchange);
+        return;
+    }
+    if (dispatch->match_number != exchange->request->number) {
         find(dispatch, exchange); // another connection's head came between
     }
     if (conn_is_surplus(exchange->conn)) {
         answer_surplus(exchange);
-    } else if (exchange->route != NULL) {
-        visit_handle(dispatch->generation, exchange, exchange->route, &dispatch->match);
+    } else if (dispatch->failure != NULL && is_page(dispatch, exchange)) {
+        answer_broken(dispatch, exchange);
+    } else if (exchange->request->route != NULL) {
+        visit_handle(dispatch->generation, exchange, exchange->request->route, &dispatch->match);
     } else {
         answer_unrouted(dispatch, exchange);
     }
@@ -56,11 +74,37 @@ static void on_request(void *user, struct exchange *exchange)
 
 static void find(struct dispatch *dispatch, struct exchange *exchange)
 {
-    const struct request *request = &exchange->request;
+    const struct request *request = exchange->request;
     route_find(dispatch->generation->routes, request->method, request->target.path,
                &dispatch->match);
-    dispatch->match_number = exchange->number;
-    exchange->route = dispatch->match.outcome == ROUTE_FOUND ? dispatch->match.target : NULL;
+    dispatch->match_number = exchange->request->number;
+    exchange->request->route =
+        dispatch->match.outcome == ROUTE_FOUND ? dispatch->match.target : NULL;
+}
+
+static bool asks_ready(const struct dispatch *dispatch, const struct exchange *exchange)
+{
+    return dispatch->ready_path.len > 0 &&
+           bytes_equal(exchange->request->target.path, dispatch->ready_path);
+}
+
+/// A full server is ready: it says by itself what it cannot take, and to be taken for dead would
+/// not help it.
+static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange)
+{
+    bool is_asked = bytes_equal(exchange->request->method, BYTES("GET")) || exchange->is_head;
+    if (!is_asked) {
+        set_field(exchange, BYTES("Allow"), BYTES("GET, HEAD"));
+        send_text(exchange, 405, lib_server_unrouted_text(405));
+        return;
+    }
+    set_field(exchange, BYTES("Cache-Control"), BYTES("no-store"));
+    if (dispatch->is_stopping) {
+        exchange->wants_close = true;
+        send_text(exchange, 503, "503: stopping\n");
+    } else {
+        send_text(exchange, 200, "ready\n");
+    }
 }
 
 /// The scripts' fallback finds the status, and Allow, already set.
@@ -73,7 +117,7 @@ static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange
         set_allow(dispatch, exchange);
     }
     if (status == 501) {
-        exchange->request.wants_close = true; // CONNECT: what follows is not HTTP
+        exchange->wants_close = true; // CONNECT: what follows is not HTTP
     }
     if (generation->fallback.handler_ref != LUA_NOREF) {
         dispatch->match.param_count = 0;
@@ -87,7 +131,7 @@ static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange
 
 static int unrouted_status(const struct dispatch *dispatch, const struct exchange *exchange)
 {
-    const struct request *request = &exchange->request;
+    const struct request *request = exchange->request;
     if (request->target.form == TARGET_AUTHORITY) {
         return 501;
     }
@@ -106,9 +150,9 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
 {
     char allow[ALLOW_BYTES_MAX];
     struct bytes text = BYTES("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-    if (exchange->request.target.form != TARGET_ASTERISK) {
+    if (exchange->request->target.form != TARGET_ASTERISK) {
         text = bytes_of(allow, route_allow(dispatch->generation->routes,
-                                           exchange->request.target.path, allow, sizeof(allow)));
+                                           exchange->request->target.path, allow, sizeof(allow)));
     }
     set_field(exchange, BYTES("Allow"), text);
 }
@@ -121,8 +165,8 @@ static void answer_surplus(struct exchange *exchange)
     uint32_t seconds =
         RETRY_SECONDS_MIN + (uint32_t)random() % (RETRY_SECONDS_MAX - RETRY_SECONDS_MIN + 1);
     // A client that takes anything is a plain one: what names the type is an event-stream reader.
-    bool is_stream = request_quality(&exchange->request, BYTES("text/event-stream")) >
-                     request_quality(&exchange->request, BYTES("text/plain"));
+    bool is_stream = request_quality(exchange->request, BYTES("text/event-stream")) >
+                     request_quality(exchange->request, BYTES("text/plain"));
     char text[32];
     if (is_stream) {
         int len = snprintf(text, sizeof(text), "retry: %u\n\n",
@@ -137,6 +181,43 @@ static void answer_surplus(struct exchange *exchange)
     int len = snprintf(text, sizeof(text), "%u", seconds);
     set_field(exchange, BYTES("Retry-After"), bytes_of(text, (size_t)len));
     send_text(exchange, 503, "503: too many connections; try again later\n");
+}
+
+/// What a browser would show, in development.
+static bool is_page(const struct dispatch *dispatch, const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    return dispatch->generation->options.is_dev && bytes_equal(request->method, BYTES("GET")) &&
+           request_quality(request, BYTES("text/html")) >
+               request_quality(request, BYTES("text/plain"));
+}
+
+/// The page says what is wrong in the script, until it is mended.
+static void answer_broken(const struct dispatch *dispatch, struct exchange *exchange)
+{
+    struct buf page;
+    buf_init(&page, SIZE_MAX); // as long as the message
+    CHECK(buf_append(&page, BYTES("<!doctype html><meta charset=utf-8><title>not reloaded</title>"
+                                  "<meta http-equiv=refresh content=1>"
+                                  "<meta name=color-scheme content='light dark'>"
+                                  "<h1>The scripts could not be loaded</h1><pre>")));
+    append_escaped(&page, dispatch->failure);
+    CHECK(buf_append(&page, BYTES("</pre><p>The code before it goes on; this page follows when "
+                                  "it is mended.</p>\n")));
+    exchange->response.status = 500;
+    set_field(exchange, BYTES("Content-Type"), BYTES("text/html; charset=utf-8"));
+    set_field(exchange, BYTES("Cache-Control"), BYTES("no-store"));
+    IGNORE(exchange_send(exchange, buf_bytes(&page))); // it is fresh
+    buf_reset(&page);
+}
+
+static void append_escaped(struct buf *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        struct bytes bytes = bytes_of(text, 1);
+        bytes = *text == '<' ? BYTES("&lt;") : *text == '&' ? BYTES("&amp;") : bytes;
+        CHECK(buf_append(out, bytes));
+    }
 }
 
 static void send_text(struct exchange *exchange, int status, const char *text)

@@ -2,19 +2,24 @@
 //
 // From a request to who answers it: the route's handler, the scripts' fallback, or a plain answer
 // for what no route takes (404, 405 with Allow, OPTIONS with Allow, 501, and connections over the
-// limit). Owned by its worker. Holds the last match between the head and the end of the body.
+// limit). Whether the server is ready is answered here too, without the scripts, however busy it
+// is. Owned by its worker. Holds the last match between the head and the end of the body.
 #pragma once
 
 #include "http/service.h"
 #include "wire/route.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct generation;
 
 struct dispatch {
     struct generation *generation; // that new requests go to
+    struct bytes ready_path;       // asks whether the server is ready; empty for none
+    bool is_stopping;              // it is not
     struct route_match match;
+    const char *failure;   // why the last reload failed; NULL when it did not
     uint64_t match_number; // of the exchange that `match` belongs to
 };
 

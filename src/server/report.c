@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/report.h"
 
+#include "base/log.h"
 #include "net/listener.h"
 #include "script/generation.h"
 
@@ -37,6 +38,23 @@ void report_listening(const struct generation *generation, const struct listener
     }
     printf("listening on %s\n", base);
     fflush(stdout);
+}
+
+void report_hidden_routes(const struct generation *generation, const char *ready_path)
+{
+    LIST_EACH (node, after, &generation->route_list) {
+        const struct route *route = LIST_ITEM(node, struct route, node);
+        if (strcmp(route->pattern, ready_path) == 0) {
+            LOG(LOG_WARN, "--ready-path hides a route", log_string("path", ready_path),
+                log_string("route", route->source));
+        }
+    }
+}
+
+void report_inherited_failure(int fd, int failure)
+{
+    fprintf(stderr, "lunesse: cannot listen on descriptor %d of LISTEN_FDS: %s\n", fd,
+            failure == -EINVAL ? "it is not a stream socket that listens" : strerror(-failure));
 }
 
 void report_listen_failure(const struct address *address, int failure)

@@ -15,5 +15,11 @@ void report_routes(const struct generation *generation, const char *base);
 /// "listening on unix:/path".
 void report_listening(const struct generation *generation, const struct listener *listener);
 
+/// Warns of each route that nobody reaches because `ready_path` is its path.
+void report_hidden_routes(const struct generation *generation, const char *ready_path);
+
+/// One line that says what is wrong with descriptor `fd` of LISTEN_FDS.
+void report_inherited_failure(int fd, int failure);
+
 /// One line that says what to do.
 void report_listen_failure(const struct address *address, int failure);

@@ -3,11 +3,13 @@
 // The running program: it loads the scripts, listens, serves, and ends in order. Owns everything:
 // loop, generation, service, listeners, signals.
 //
-//     LOADING --> SERVING --signal--> DRAINING --> ENDED
+//     LOADING --> SERVING --signal--> LEAVING --drain_delay--> DRAINING --> ENDED
 //
-// DRAINING begins with the first SIGINT or SIGTERM: listeners close, event streams end with a
-// `retry:`, idle connections close, handlers of plain responses may run until `drain_timeout`; a
-// second signal ends everything at once.
+// The first SIGINT or SIGTERM begins it. LEAVING, which is nothing by default: everything goes on,
+// but --ready-path says 503, so that balancers send new work elsewhere. DRAINING: listeners close,
+// event streams end one after the other, each with a `retry:`, idle connections close, handlers of
+// plain responses may run until `drain_timeout`. ENDED when the last connection is gone. A second
+// signal ends everything at once.
 #pragma once
 
 struct config;

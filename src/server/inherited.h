@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+//
+// Listening sockets that a service manager has opened and hands over (sd_listen_fds(3)): as many
+// descriptors as LISTEN_FDS says, from the third on, if LISTEN_PID is this process. With them the
+// sockets outlive the program: who connects while it is restarted waits, and is not refused.
+#pragma once
+
+#include "base/check.h"
+
+enum { INHERITED_FIRST = 3 };
+
+/// Takes the sockets: sees that they are closed on exec, and removes the variables, so that no
+/// program that is started from here believes that they are meant for it. Returns how many there
+/// are, or -EINVAL when LISTEN_FDS is not a number, -EBADF when a descriptor is not open. Before
+/// anything else opens descriptors.
+MUST_USE int inherited_take(void);

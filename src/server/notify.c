@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "server/notify.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { STATE_BYTES_MAX = 512 };
+
+static void tell(const char *state);
+static int send_to(const char *name, const char *state);
+static int send_on(int fd, const struct sockaddr_un *address, socklen_t len, const char *state);
+
+void notify_ready(const char *status)
+{
+    char state[STATE_BYTES_MAX];
+    snprintf(state, sizeof(state), "READY=1\nSTATUS=%s", status);
+    tell(state);
+}
+
+/// So the manager's own patience needs no setting that knows ours.
+void notify_stopping(const char *status, uint64_t patience_ms)
+{
+    char state[STATE_BYTES_MAX];
+    snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=%s",
+             patience_ms * 1000, status);
+    tell(state);
+}
+
+static void tell(const char *state)
+{
+    const char *name = getenv("NOTIFY_SOCKET");
+    int failure = name == NULL || *name == '\0' ? 0 : send_to(name, state);
+    if (failure != 0) {
+        LOG(LOG_DEBUG, "the service manager was not told", log_string("socket", name),
+            log_string("error", strerror(-failure)));
+    }
+}
+
+static int send_to(const char *name, const char *state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strlen(name);
+    if ((*name != '/' && *name != '@') || len >= sizeof(address.sun_path)) {
+        return -EAFNOSUPPORT;
+    }
+    memcpy(address.sun_path, name, len);
+    if (*name == '@') {
+        address.sun_path[0] = '\0';
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    int failure =
+        send_on(fd, &address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len), state);
+    close(fd);
+    return failure;
+}
+
+/// A manager that is busy is waited for, but not for long.
+static int send_on(int fd, const struct sockaddr_un *address, socklen_t len, const char *state)
+{
+    struct timeval patience = {.tv_sec = 1};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); // then it may wait
+    ssize_t sent =
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)address, len);
+    return sent < 0 ? -errno : 0;
+}

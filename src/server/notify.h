@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// What a service manager is told (sd_notify(3)): datagrams to the Unix socket that NOTIFY_SOCKET
+// names, by its path or, behind an @, by its abstract name. Without that variable nothing is sent,
+// and a manager that cannot be told changes nothing for the server: it is logged at debug.
+#pragma once
+
+#include <stdint.h>
+
+/// The server serves; `status` is one line for people.
+void notify_ready(const char *status);
+
+/// The server is ending, which may take `patience_ms`; `status` is one line for people.
+void notify_stopping(const char *status, uint64_t patience_ms);
