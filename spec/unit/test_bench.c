@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "bench/histogram.h"
+#include "bench/ledger.h"
+#include "bench/message.h"
+#include "bench/target.h"
+
+/// Counts after reader 0 has got the sequences of `digits` from publisher 1.
+static void expect_counts(const char *digits, uint64_t lost, uint64_t doubled, uint64_t reordered)
+{
+    struct ledger ledger;
+    ledger_init(&ledger, 1, 2);
+    uint32_t last = 0;
+    for (const char *at = digits; *at != '\0'; at++) {
+        uint32_t sequence = (uint32_t)(*at - '0');
+        last = sequence > last ? sequence : last;
+        (void)ledger_enter(&ledger, 0, 1, sequence);
+    }
+    ledger_close(&ledger, 1, last);
+    ledger_close(&ledger, 0, 0);
+    EXPECT_INT(ledger.lost, lost);
+    EXPECT_INT(ledger.doubled, doubled);
+    EXPECT_INT(ledger.reordered, reordered);
+    ledger_deinit(&ledger);
+}
+
+TEST(the_ledger_tells_lost_doubled_and_late_events)
+{
+    expect_counts("123456789", 0, 0, 0);
+    expect_counts("12356789", 1, 0, 0);
+    expect_counts("25", 3, 0, 0);
+    expect_counts("1223345", 0, 2, 0);
+    expect_counts("132", 0, 0, 1);
+    expect_counts("432156", 0, 0, 3);
+    expect_counts("1522", 2, 1, 1);
+}
+
+TEST(the_ledger_counts_what_never_came_at_the_end)
+{
+    struct ledger ledger;
+    ledger_init(&ledger, 2, 1);
+    EXPECT(ledger_enter(&ledger, 0, 0, 1));
+    EXPECT(!ledger_enter(&ledger, 0, 0, 1));
+    EXPECT(ledger_enter(&ledger, 0, 0, 200));
+    EXPECT(ledger_lacks(&ledger, 0, 0, 199));
+    EXPECT(!ledger_lacks(&ledger, 0, 0, 200));
+    EXPECT(ledger_lacks(&ledger, 0, 0, 201));
+    EXPECT(ledger_enter(&ledger, 0, 0, 199));
+    EXPECT(!ledger_enter(&ledger, 0, 0, 2));
+    ledger_leave_out(&ledger, 1);
+    ledger_close(&ledger, 0, 202);
+    EXPECT_INT(ledger.lost, 197 + 2);
+    EXPECT_INT(ledger.reordered, 1);
+    EXPECT_INT(ledger.doubled, 2);
+    ledger_deinit(&ledger);
+}
+
+TEST(the_histogram_is_right_to_one_per_cent)
+{
+    static struct histogram histogram;
+    for (uint64_t value = 1; value < UINT64_C(1) << 62; value += 1 + value / 3) {
+        histogram = (struct histogram){.count = 0};
+        histogram_add(&histogram, value);
+        histogram_add(&histogram, UINT64_MAX);
+        uint64_t seen = histogram_quantile(&histogram, 0.5);
+        uint64_t distance = seen > value ? seen - value : value - seen;
+        EXPECT(distance * 100 <= value);
+    }
+    EXPECT(histogram_quantile(&histogram, 1) > UINT64_MAX / 100 * 99);
+}
+
+TEST(the_histogram_finds_quantiles)
+{
+    static struct histogram histogram;
+    EXPECT_INT(histogram_quantile(&histogram, 0.5), 0);
+    for (uint64_t value = 1; value <= 100; value++) {
+        histogram_add(&histogram, value);
+    }
+    EXPECT_INT(histogram_quantile(&histogram, 0.5), 50);
+    EXPECT_INT(histogram_quantile(&histogram, 0.99), 99);
+    EXPECT_INT(histogram_quantile(&histogram, 1), 100);
+}
+
+TEST(a_response_head_says_how_its_body_is_framed)
+{
+    struct response_head head;
+    struct bytes text = BYTES("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                              "HTTP/1.1 200 OK\r\ncontent-type: Text/Event-Stream;charset=utf-8\r\n"
+                              "Transfer-Encoding: gzip, Chunked\r\nContent-Length: 5\r\n\r\nabc");
+    for (size_t len = 0; len < text.len - 3; len++) {
+        EXPECT_INT(message_parse_head(bytes_of(text.at, len), &head), 0);
+    }
+    EXPECT_INT(message_parse_head(text, &head), text.len - 3);
+    EXPECT(head.status == 200 && head.framing == STREAM_CHUNKED);
+    EXPECT(head.is_event_stream && !head.is_last);
+    text = BYTES("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nConnection: Close\r\n\r\n");
+    EXPECT_INT(message_parse_head(text, &head), text.len);
+    EXPECT(head.framing == STREAM_SIZED && head.length == 12 && head.is_last);
+    EXPECT(message_parse_head(BYTES("HTTP/1.0 200 OK\r\n\r\n"), &head) > 0);
+    EXPECT(head.framing == STREAM_TO_END && head.is_last && !head.is_event_stream);
+    EXPECT(message_parse_head(BYTES("HTTP/1.1 204 No Content\r\n\r\n"), &head) > 0);
+    EXPECT(head.framing == STREAM_SIZED && head.length == 0 && !head.is_last);
+}
+
+TEST(what_is_no_response_head_is_refused)
+{
+    struct response_head head;
+    EXPECT_INT(message_parse_head(BYTES("SSH-2.0-x\r\n\r\n"), &head), -1);
+    EXPECT_INT(message_parse_head(BYTES("HTTP/1.1 2x0 OK\r\n\r\n"), &head), -1);
+    EXPECT_INT(message_parse_head(BYTES("HTTP/1.1 200 OK\r\nnone\r\n\r\n"), &head), -1);
+    EXPECT_INT(message_parse_head(BYTES("HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n"), &head),
+               -1);
+}
+
+TEST(a_target_is_split_and_names_are_refused)
+{
+    struct bench_target target;
+    EXPECT(bench_target_parse(&target, "http://[::1]:3000/a?b=c") == NULL);
+    EXPECT_BYTES(bytes_from_string(target.host), BYTES("::1"));
+    EXPECT_BYTES(bytes_from_string(target.authority), BYTES("[::1]:3000"));
+    EXPECT_BYTES(bytes_from_string(target.path), BYTES("/a?b=c"));
+    EXPECT_INT(target.port, 3000);
+    EXPECT(bench_target_parse(&target, "http://localhost") == NULL);
+    EXPECT_INT(target.port, 80);
+    EXPECT_BYTES(bytes_from_string(target.path), BYTES("/"));
+    EXPECT(bench_target_parse(&target, "http://example.com/") != NULL);
+    EXPECT(bench_target_parse(&target, "https://127.0.0.1/") != NULL);
+    EXPECT(bench_target_parse(&target, "http://127.0.0.1:0/") != NULL);
+    EXPECT(bench_target_parse(&target, "/events") != NULL);
+    EXPECT(bench_target_parse(&target, "") != NULL);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "bench/crowd.h"
+
+#include "base/mem.h"
+#include "bench/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { PATIENCE_SECONDS = 10, READERS_A_SOURCE = 16384 };
+
+static void connect_some(struct crowd *crowd);
+static void connect_one(struct crowd *crowd, struct reader *reader);
+static bool is_stalled(const struct reader *reader);
+static void on_head(struct peer *peer, const struct response_head *head);
+static void on_end(struct peer *peer);
+static void on_gone(struct peer *peer);
+static void on_closed(struct peer *peer);
+static void leave(struct reader *reader);
+static void give_up(struct crowd *crowd, const char *why);
+static struct reader *reader_of(struct peer *peer);
+
+void crowd_init(struct crowd *crowd, struct run *run,
+                void (*on_event)(struct peer *peer, struct bytes data))
+{
+    const struct options *options = run->options;
+    *crowd = (struct crowd){
+        .run = run,
+        .count = options->reader_count,
+        .stalled_count = options->stalled_count,
+        ._events = {.on_head = on_head,
+                    .on_event = on_event,
+                    .on_end = on_end,
+                    .on_gone = on_gone,
+                    .on_closed = on_closed},
+    };
+    crowd->readers = mem_zero((crowd->count + crowd->stalled_count) * sizeof(struct reader));
+    buf_init(&crowd->_request, SIZE_MAX);
+    message_put_get(&crowd->_request, &options->stream, options);
+}
+
+/// Those that stall come last, and it is enough that they are connected: their heads are not read.
+bool crowd_gather(struct crowd *crowd)
+{
+    struct run *run = crowd->run;
+    uint64_t before = 0;
+    if (!run_allow(run, crowd->count + crowd->stalled_count + run->options->publisher_count)) {
+        return false;
+    }
+    progress_begin(&run->progress, "connecting", &crowd->open_count, crowd->count, 0);
+    connect_some(crowd);
+    while (crowd->open_count < crowd->count && run->report.failure_count == 0) {
+        if (run_wait(run, PATIENCE_SECONDS)) {
+            break;
+        }
+        if (run->is_interrupted) {
+            return false;
+        }
+        if (crowd->open_count == before) {
+            report_fail(&run->report,
+                        "%" PRIu64 " of %zu readers got an answer from %s%s within %d s",
+                        crowd->open_count, crowd->count, run->options->stream.authority,
+                        run->options->stream.path, PATIENCE_SECONDS);
+        }
+        before = crowd->open_count;
+    }
+    return run->report.failure_count == 0;
+}
+
+void crowd_report_gone(struct crowd *crowd)
+{
+    report_count(&crowd->run->report, "disconnects", crowd->gone_count);
+    if (crowd->gone_count > 0) {
+        report_fail(&crowd->run->report,
+                    "%" PRIu64 " streams ended before the measurement did; the first: %s",
+                    crowd->gone_count, crowd->_first_why);
+    }
+}
+
+uint64_t crowd_byte_count(const struct crowd *crowd)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < crowd->count; i++) {
+        count += crowd->readers[i].peer.byte_count;
+    }
+    return count;
+}
+
+void crowd_close(struct crowd *crowd)
+{
+    for (size_t i = 0; i < crowd->count + crowd->stalled_count; i++) {
+        peer_close(&crowd->readers[i].peer);
+    }
+}
+
+void crowd_deinit(struct crowd *crowd)
+{
+    buf_reset(&crowd->_request);
+    mem_free(crowd->readers);
+}
+
+static void connect_some(struct crowd *crowd)
+{
+    struct run *run = crowd->run;
+    while (crowd->_next < crowd->count + crowd->stalled_count &&
+           crowd->_connecting_count < run->options->concurrency && run->report.failure_count == 0) {
+        connect_one(crowd, &crowd->readers[crowd->_next++]);
+    }
+}
+
+static void connect_one(struct crowd *crowd, struct reader *reader)
+{
+    const struct options *options = crowd->run->options;
+    reader->crowd = crowd;
+    reader->peer.is_deaf = is_stalled(reader);
+    reader->peer.source = (uint32_t)(reader_index(reader) / READERS_A_SOURCE);
+    if (peer_open(&reader->peer, &crowd->run->loop, &options->stream, &crowd->_events) != 0) {
+        leave(reader);
+        return;
+    }
+    crowd->_connecting_count += is_stalled(reader) ? 0 : 1;
+    peer_send(&reader->peer, buf_bytes(&crowd->_request), BYTES(""));
+}
+
+static bool is_stalled(const struct reader *reader)
+{
+    return reader_index(reader) >= reader->crowd->count;
+}
+
+static void on_head(struct peer *peer, const struct response_head *head)
+{
+    struct reader *reader = reader_of(peer);
+    struct crowd *crowd = reader->crowd;
+    const struct bench_target *target = &crowd->run->options->stream;
+    if (head->status != 200 || !head->is_event_stream) {
+        char why[REPORT_FAILURE_BYTES * 2];
+        snprintf(why, sizeof(why), "%s%.128s answered %d%s: 200 and text/event-stream expected",
+                 target->authority, target->path, head->status,
+                 head->status == 200 ? " with another content type" : "");
+        give_up(crowd, why);
+        peer_close(peer);
+        return;
+    }
+    reader->has_head = true;
+    crowd->open_count++;
+    crowd->_connecting_count--;
+    connect_some(crowd);
+    if (crowd->open_count == crowd->count) {
+        run_wake(crowd->run);
+    }
+}
+
+static void on_end(struct peer *peer)
+{
+    struct reader *reader = reader_of(peer);
+    peer->failure = PEER_ENDED;
+    peer->failed_in = PEER_BODY;
+    peer_close(peer);
+    leave(reader);
+}
+
+static void on_gone(struct peer *peer)
+{
+    leave(reader_of(peer));
+}
+
+static void on_closed(struct peer *peer)
+{
+    (void)peer;
+}
+
+/// A stalled reader may be dropped by its server; that is the server's affair.
+static void leave(struct reader *reader)
+{
+    struct crowd *crowd = reader->crowd;
+    char why[REPORT_FAILURE_BYTES];
+    if (is_stalled(reader) && reader->peer.failed_in != PEER_CONNECTING) {
+        return;
+    }
+    peer_describe(&reader->peer, &crowd->run->options->stream, why, sizeof(why));
+    if (!reader->has_head) {
+        give_up(crowd, why);
+        return;
+    }
+    if (crowd->gone_count++ == 0) {
+        memcpy(crowd->_first_why, why, sizeof(why));
+    }
+    if (crowd->gone_count == crowd->count) {
+        run_wake(crowd->run);
+    }
+    if (crowd->on_gone != NULL) {
+        crowd->on_gone(crowd, reader);
+    }
+}
+
+/// One reader that cannot connect stands for all of them.
+static void give_up(struct crowd *crowd, const char *why)
+{
+    if (crowd->run->report.failure_count == 0) {
+        report_fail(&crowd->run->report, "%s", why);
+    }
+    run_wake(crowd->run);
+}
+
+static struct reader *reader_of(struct peer *peer)
+{
+    return CONTAINER_OF(peer, struct reader, peer);
+}

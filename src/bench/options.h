@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// The command line of `lunesse bench`: one struct with the defaults of its scenario, filled in by
+// `options_parse`. Points into argv.
+#pragma once
+
+#include "bench/target.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum scenario_kind { SCENARIO_FANOUT, SCENARIO_FIREHOSE, SCENARIO_IDLE, SCENARIO_CHURN };
+enum { SCENARIO_COUNT = SCENARIO_CHURN + 1, OPTIONS_HEADERS_MAX = 16, OPTIONS_HEADER_BYTES = 4096 };
+
+struct options {
+    const char *url;                          // the event stream
+    const char *publish_url;                  // NULL: nothing is published
+    const char *headers[OPTIONS_HEADERS_MAX]; // "Name: value"
+    size_t header_count;
+    uint64_t reader_count;
+    uint64_t stalled_count;
+    uint64_t publisher_count;
+    uint64_t size_bytes;  // of an event's data
+    uint64_t event_count; // 0: until the time is over
+    uint64_t concurrency; // connections being made at a time
+    uint64_t pid;         // of the server; 0: not known
+    double rate;          // events a second; 0: each when the last one has arrived
+    double seconds;
+    double warmup_seconds;
+    double settle_seconds;
+    struct bench_target stream;
+    struct bench_target publish;
+    enum scenario_kind scenario;
+    bool wants_first_bytes;
+    bool is_json;
+};
+
+enum options_outcome {
+    OPTIONS_RUN,   // go on
+    OPTIONS_DONE,  // --help has been printed: exit 0
+    OPTIONS_USAGE, // a mistake has been printed: exit 2
+};
+
+/// Reads the command line, whose first word is "bench".
+MUST_USE enum options_outcome options_parse(struct options *options, int argument_count,
+                                            char **arguments);
+
+/// The scenario's name.
+const char *options_scenario_name(enum scenario_kind scenario);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "bench/publisher.h"
+
+#include "base/decimal.h"
+#include "base/mem.h"
+#include "bench/run.h"
+
+enum { CAPACITY_FIRST = 16 };
+
+static void add_flight(struct publisher *publisher, uint32_t reader_count);
+static void grow(struct publisher *publisher);
+static void write_body(struct publisher *publisher);
+static void send_out(struct publisher *publisher, struct bytes head, struct bytes body);
+static void on_head(struct peer *peer, const struct response_head *head);
+static void on_event(struct peer *peer, struct bytes data);
+static void on_end(struct peer *peer);
+static void on_gone(struct peer *peer);
+static void on_closed(struct peer *peer);
+static void become_free(struct publisher *publisher);
+static void tell(struct publisher *publisher);
+static struct publisher *publisher_of(struct peer *peer);
+
+static const struct peer_events peer_events = {
+    .on_head = on_head,
+    .on_event = on_event,
+    .on_end = on_end,
+    .on_gone = on_gone,
+    .on_closed = on_closed,
+};
+
+void publisher_init(struct publisher *publisher, struct publisher_shared *shared, uint32_t index)
+{
+    uint64_t size = shared->run->options->size_bytes;
+    *publisher = (struct publisher){
+        .shared = shared, .index = index, .is_free = true, ._is_answered = true, ._first = 1};
+    list_init(&publisher->node);
+    publisher->_body = mem_alloc(size);
+    memset(publisher->_body, 'x', size);
+}
+
+void publisher_deinit(struct publisher *publisher)
+{
+    mem_free(publisher->_flights);
+    mem_free(publisher->_body);
+}
+
+void publisher_post(struct publisher *publisher, uint32_t reader_count)
+{
+    struct publisher_shared *shared = publisher->shared;
+    CHECK(publisher->sequence < UINT32_MAX);
+    publisher->sequence++;
+    write_body(publisher);
+    add_flight(publisher, reader_count);
+    send_out(publisher, buf_bytes(&shared->post_head),
+             bytes_of(publisher->_body, shared->run->options->size_bytes));
+}
+
+void publisher_probe(struct publisher *publisher)
+{
+    send_out(publisher, buf_bytes(&publisher->shared->probe_head), BYTES("p"));
+}
+
+void publisher_trim(struct publisher *publisher)
+{
+    while (publisher->_first <= publisher->sequence &&
+           publisher_flight(publisher, publisher->_first)->missing_count == 0) {
+        publisher->_first++;
+    }
+}
+
+static void add_flight(struct publisher *publisher, uint32_t reader_count)
+{
+    if (publisher->sequence - publisher->_first >= publisher->_capacity) {
+        grow(publisher);
+    }
+    struct flight *flight = publisher_flight(publisher, publisher->sequence);
+    *flight = (struct flight){.posted_ns = loop_machine_ns(), .missing_count = reader_count};
+}
+
+/// The last event has no flight yet.
+static void grow(struct publisher *publisher)
+{
+    uint32_t capacity = publisher->_capacity == 0 ? CAPACITY_FIRST : publisher->_capacity * 2;
+    struct flight *flights = mem_alloc(capacity * sizeof(struct flight));
+    for (uint32_t i = publisher->_first; i < publisher->sequence; i++) {
+        flights[i & (capacity - 1)] = *publisher_flight(publisher, i);
+    }
+    mem_free(publisher->_flights);
+    publisher->_flights = flights;
+    publisher->_capacity = capacity;
+}
+
+/// A number never gets shorter, so the padding behind it is right already.
+static void write_body(struct publisher *publisher)
+{
+    char text[2 * DECIMAL_LEN_MAX + 2];
+    size_t len = decimal_write(publisher->index, text);
+    text[len++] = '-';
+    len += decimal_write(publisher->sequence, text + len);
+    text[len++] = '-';
+    DCHECK(len <= publisher->shared->run->options->size_bytes);
+    memcpy(publisher->_body, text, len);
+}
+
+static void send_out(struct publisher *publisher, struct bytes head, struct bytes body)
+{
+    struct run *run = publisher->shared->run;
+    DCHECK(publisher->is_free);
+    list_remove(&publisher->node);
+    publisher->is_free = false;
+    publisher->_is_answered = false;
+    if (publisher->peer.state == PEER_CLOSED &&
+        peer_open(&publisher->peer, &run->loop, &run->options->publish, &peer_events) != 0) {
+        tell(publisher);
+        return;
+    }
+    peer_send(&publisher->peer, head, body);
+}
+
+static void on_head(struct peer *peer, const struct response_head *head)
+{
+    struct publisher *publisher = publisher_of(peer);
+    struct run *run = publisher->shared->run;
+    if (head->status < 200 || head->status > 299) {
+        report_fail(&run->report, "POST to %s%s was answered %d", run->options->publish.authority,
+                    run->options->publish.path, head->status);
+        peer_close(peer);
+        run_wake(run);
+    }
+}
+
+static void on_event(struct peer *peer, struct bytes data)
+{
+    (void)peer;
+    (void)data;
+}
+
+static void on_end(struct peer *peer)
+{
+    struct publisher *publisher = publisher_of(peer);
+    publisher->_is_answered = true;
+    if (peer->is_last) {
+        peer_close(peer);
+    } else {
+        become_free(publisher);
+    }
+}
+
+/// A server may close a connection that waits for its next request; `on_closed` goes on.
+static void on_gone(struct peer *peer)
+{
+    struct publisher *publisher = publisher_of(peer);
+    if (!publisher->_is_answered) {
+        tell(publisher);
+        return;
+    }
+    publisher->is_free = false;
+    list_remove(&publisher->node);
+}
+
+static void on_closed(struct peer *peer)
+{
+    struct publisher *publisher = publisher_of(peer);
+    if (publisher->_is_answered) {
+        become_free(publisher);
+    }
+}
+
+static void become_free(struct publisher *publisher)
+{
+    publisher->is_free = true;
+    publisher->shared->on_free(publisher->shared, &publisher->node);
+}
+
+static void tell(struct publisher *publisher)
+{
+    struct run *run = publisher->shared->run;
+    char why[REPORT_FAILURE_BYTES];
+    peer_describe(&publisher->peer, &run->options->publish, why, sizeof(why));
+    report_fail(&run->report, "%s", why);
+    run_wake(run);
+}
+
+static struct publisher *publisher_of(struct peer *peer)
+{
+    return CONTAINER_OF(peer, struct publisher, peer);
+}
