@@ -1,0 +1,174 @@
+-- Rooms to talk in: whoever comes sees what was said before, and how many are there; whoever lost
+-- the connection is given exactly what was missed. The page at /chat is the file chat.html. It uses
+-- these two routes, and so can curl:
+--
+--   curl -N -H "Accept: text/event-stream" localhost:3000/chat/lobby/events
+--   curl localhost:3000/chat/lobby -d '{"name": "Ada", "text": "good evening"}'
+--
+-- A room's stream has the events `said` {"name", "text", "at"}, `presence` (how many readers there
+-- are) and the engine's `reset`: what follows it is all there is. Rooms are kept in memory, and
+-- anybody may take any name: whoever wants more puts a middleware before /chat.
+local lunesse = require "lunesse"
+local server = lunesse.server()
+
+-- What a room remembers: so many messages, bytes and seconds.
+local ROOM = { history = 500, bytes = 256 * 1024, ttl = 24 * 3600 }
+
+-- Presence has a channel of its own, so that coming and going takes no place in a room's history.
+-- Whoever comes is told the number anyway, so what was missed of it has another name than `reset`.
+local PRESENCE = { history = 100, reset_event = "recounted" }
+
+local ROOM_MAX, NAME_MAX, TEXT_MAX, KEY_MAX = 32, 32, 2000, 64 -- characters
+
+-- How soon a room is told that readers came or left. A crowd that comes at once is one event, and a
+-- reader that is back within three seconds was never away.
+local JOIN_SECONDS, LEAVE_SECONDS = 0.2, 3
+
+-- A script is given its own path, so it finds what lies beside it from wherever it was started.
+local path = ...
+local file = assert(io.open((path:gsub("%.lua$", ".html")), "rb"))
+local page = file:read("a")
+file:close()
+
+-- The page loads and asks nothing but this server, and cannot make HTML of what people write: the
+-- browser itself refuses `innerHTML` and its like.
+local POLICY = table.concat({
+  "default-src 'none'", "connect-src 'self'", "img-src data:", "style-src 'unsafe-inline'",
+  "script-src 'unsafe-inline'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'", "trusted-types 'none'",
+}, "; ")
+
+local function refuse(response, why)
+  return response:status(400):json { error = why }
+end
+
+-- The channels of a request's room: what is said in it, and who is there. nil when there can be no
+-- such room; the request is answered then.
+local function room_of(request, response)
+  local name = request.params.room
+  if #name > ROOM_MAX or not name:match("^[a-z0-9-]+$") then
+    refuse(response, ("a room's name is 1 to %d of a-z, 0-9 and -"):format(ROOM_MAX))
+    return nil
+  end
+  local room, why = lunesse.channel("chat/" .. name, ROOM)
+  local presence
+  if room then
+    presence, why = lunesse.channel("chat/" .. name .. "/presence", PRESENCE)
+  end
+  if not presence then
+    response:status(503):json { error = why }
+    return nil
+  end
+  return room, presence
+end
+
+local due = {} -- by room: when its presence is told next, and the timer for it
+
+local function tell_presence(room, presence, seconds)
+  local at, waiting = lunesse.clock() + seconds, due[room.name]
+  if waiting and waiting.at <= at then
+    return
+  elseif waiting then
+    waiting.timer:stop()
+  end
+  -- Detached: the stream for which this was asked may be over by then, or is already.
+  due[room.name] = { at = at, timer = lunesse.after(seconds, function()
+    due[room.name] = nil
+    if room.subscribers > 0 then
+      presence:publish("presence", room.subscribers)
+    end
+  end, { detached = true }) }
+end
+
+-- A field of a message, without the space around it; or nil and what is wrong with it. Two simple
+-- patterns take time by the length of the text. One for both ends would take its square.
+local function check_field(what, value, max, controls)
+  if type(value) ~= "string" then
+    return nil, what .. " is not a string"
+  end
+  local text = (value:match("%S.*") or ""):match(".*%S") or ""
+  local length = utf8.len(text)
+  if length == 0 then
+    return nil, what .. " is empty"
+  elseif not length then
+    return nil, what .. " is not UTF-8"
+  elseif length > max then
+    return nil, ("%s is longer than %d characters"):format(what, max)
+  elseif text:find(controls) then
+    return nil, what .. " has control characters"
+  end
+  return text
+end
+
+-- A message as it is published, or nil and what is wrong with what came.
+local function check_message(value)
+  if type(value) ~= "table" then
+    return nil, 'a body like {"name": "Ada", "text": "good evening"} expected'
+  end
+  local name, text, key, why
+  name, why = check_field("name", value.name, NAME_MAX, "%c")
+  if name then
+    text, why = check_field("text", value.text, TEXT_MAX, "[^%C\t\n]")
+  end
+  if text and value.key ~= nil then
+    key, why = check_field("key", value.key, KEY_MAX, "[^%w-]")
+  end
+  if why then
+    return nil, why
+  end
+  return { name = name, text = text, key = key, at = lunesse.now() // 1 | 0 }
+end
+
+server:get("/chat", function(request, response)
+  response:type("text/html; charset=utf-8")
+  response:header("Cache-Control", "no-cache")
+  response:header("Content-Security-Policy", POLICY)
+  response:header("X-Content-Type-Options", "nosniff")
+  response:send(page)
+end)
+
+server:get("/chat/:room/events", function(request, response)
+  local room, presence = room_of(request, response)
+  if not room then
+    return
+  end
+  local sse = response.sse
+  if not sse then
+    return refuse(response, "this route speaks text/event-stream")
+  end
+
+  sse:open { retry = 1 }
+  sse:subscribe(room, { since = "earliest" })
+  sse:subscribe(presence)
+  sse:send("presence", room.subscribers)
+  tell_presence(room, presence, JOIN_SECONDS)
+
+  -- The handler ends here, and the stream stays open: from now on it is all the engine's work.
+  response:once("close", function()
+    tell_presence(room, presence, LEAVE_SECONDS)
+  end)
+end)
+
+-- A body may also have a `key`: the page makes one for each message, and knows by it which messages
+-- are its own, and which it has seen when it had to send one again.
+server:post("/chat/:room", { body_bytes = 32 * 1024 }, function(request, response)
+  local room = room_of(request, response)
+  if not room then
+    return
+  end
+  local value, why = request:json()
+  if value == nil then
+    return refuse(response, "the body is not JSON: " .. why)
+  end
+  local message
+  message, why = check_message(value)
+  if not message then
+    return refuse(response, why)
+  end
+  local id
+  id, why = room:publish("said", message)
+  if not id then
+    return response:status(503):json { error = why }
+  end
+  response:status(201):json { id = id }
+end)
