@@ -1,6 +1,5 @@
--- What the benches share: programs to measure, helpers compiled on the spot, processor time and
--- memory from /proc, medians, and a table on standard output. `make bench` starts them all; one
--- alone: LUNESSE_BUILD=$PWD/build lua5.4 spec/bench/plain_bench.lua
+-- What the benchmarks stand on: processes on a core of their own, helpers compiled on the spot,
+-- processor time and memory from /proc, medians. `make bench` starts run.lua, which has the rest.
 --
 -- Figures of a shared machine wander, so each is also a ratio to another server, measured in the
 -- same run and in turn with it: A B A B. What stands in a table is the median of the rounds, and
@@ -13,40 +12,46 @@ local posix = require "spec_posix"
 local socket = require "socket"
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
-local Server = require "spec.support.server"
 
-local READY_SECONDS = 5
-local NGINX_MODULES = "/usr/lib/nginx/modules/"
+local READY_SECONDS = 10
 
-local bench = { build = build }
-local started = {} -- processes, and folders they need
-local folders = {}
+local bench = { program = build .. "/lunesse" }
 
-local function first_line(command)
-  local pipe = assert(io.popen(command .. " 2>/dev/null"))
+---The first line that a shell command prints.
+function bench.first_line(command)
+  local pipe = assert(io.popen("(" .. command .. ") 2>&1"))
   local line = pipe:read("l") or "?"
   pipe:close()
   return line
 end
 
-local ticks_a_second = tonumber(first_line("getconf CLK_TCK"))
+local ticks_a_second = tonumber(bench.first_line("getconf CLK_TCK"))
 
-local function await(what, condition)
-  local deadline = clock.deadline(READY_SECONDS)
+-- Servers run on the first core that we may use, whatever loads them on the last.
+local cores = Process.read_file("/proc/self/status"):match("Cpus_allowed_list:%s*(%S+)")
+local server_core, load_core = cores:match("^%d+"), cores:match("%d+$")
+
+---Whether servers and load have a core each.
+bench.is_pinned = server_core ~= load_core
+
+local function on_core(core, argv)
+  if not bench.is_pinned then
+    return argv
+  end
+  return table.move(argv, 1, #argv, 4, { "taskset", "-c", core })
+end
+
+---Waits until `condition` is true and returns its answer.
+function bench.await(what, seconds, condition)
+  local deadline = clock.deadline(seconds)
   while true do
     local answer = condition()
     if answer then
       return answer
     end
-    assert(clock.now() < deadline, what .. " did not come up")
+    assert(clock.now() < deadline, what .. " took too long")
     clock.pause()
   end
-end
-
-local function start(argv, env)
-  local process = Process.start(argv, { env = env })
-  started[#started + 1] = process
-  return process
 end
 
 ---Compiles spec/bench/NAME.c and returns the program's path.
@@ -61,21 +66,6 @@ function bench.compile(name)
   return program
 end
 
----Starts the server under test with `script`: { name, pid, port, server }.
-function bench.lunesse(script, args)
-  local server = Server.start(script, { args = args, shared = true })
-  return { name = "lunesse", pid = server.pid, port = server.port, server = server }
-end
-
----Starts spec/bench/epoll.c, which answers everything alike.
-function bench.epoll()
-  local process = start { bench.compile("epoll") }
-  local port = await("epoll", function()
-    return process:stdout():match("listening on http://127.0.0.1:(%d+)\n")
-  end)
-  return { name = "bare epoll", pid = process.pid, port = tonumber(port) }
-end
-
 local function free_port()
   local listening = assert(socket.bind("127.0.0.1", 0))
   local _, port = listening:getsockname()
@@ -83,65 +73,44 @@ local function free_port()
   return tonumber(port)
 end
 
-local function nginx_config(port, locations)
-  return ([[
-load_module %sndk_http_module.so;
-load_module %sngx_http_lua_module.so;
-daemon off;
-master_process off;
-pid nginx.pid;
-events { worker_connections 16384; }
-http {
-  access_log access.log combined;
-  default_type text/plain;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  keepalive_requests 1000000000;
-  lua_check_client_abort on;
-  server {
-    listen 127.0.0.1:%d;
-%s
-  }
-}
-]]):format(NGINX_MODULES, NGINX_MODULES, port, locations)
-end
-
----Starts nginx with its Lua module, one process, in a folder of its own; `locations` is the text
----of the location blocks.
-function bench.nginx(locations)
+---Starts a server and waits until it takes connections. `command(port, folder)` returns its words;
+---the folder is its own.
+function bench.start(command)
   local port, folder = free_port(), assert(posix.make_folder())
-  folders[#folders + 1] = folder
-  Process.write_file(folder .. "/nginx.conf", nginx_config(port, locations))
-  local process = start {
-    "/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", folder .. "/nginx.conf",
-  }
-  await("nginx", function()
+  local process = Process.start(on_core(server_core, command(port, folder)), { cwd = folder })
+  local server = { port = port, pid = process.pid, process = process, folder = folder }
+  local ok, message = pcall(bench.await, "listening", READY_SECONDS, function()
     assert(not process:has_ended(), process:stderr())
     local client = socket.connect("127.0.0.1", port)
     return client and client:close()
   end)
-  return { name = "nginx-lua", pid = process.pid, port = port }
+  if not ok then
+    bench.stop(server)
+    error(message, 0)
+  end
+  return server
 end
 
----Runs a load program to its end and returns what it printed.
-function bench.run(argv, seconds)
-  local code, printed, complaints, why = Process.run(argv, { seconds = seconds })
-  assert(code == 0, argv[1] .. ": " .. tostring(why) .. ": " .. complaints)
-  return printed
+---Ends a server; returns why it had ended before, if it had.
+function bench.stop(server)
+  local why = server.process:has_ended() and server.process.why or nil
+  server.process:kill()
+  server.process:forget()
+  Process.remove_folder(server.folder)
+  return why
 end
 
----Starts a load program that runs beside others; `bench.join` waits for what it printed.
-function bench.start(argv)
-  return start(argv)
-end
-
-function bench.join(process, seconds)
+---Runs a load program, and `meanwhile` beside it, and returns its exit code and what it printed.
+function bench.load(argv, seconds, meanwhile)
+  local process = Process.start(on_core(load_core, argv))
+  local ok, result = pcall(meanwhile or function() end)
   local code, why = process:wait(seconds)
-  assert(code == 0, process.argv[1] .. ": " .. tostring(why) .. ": " .. process:stderr())
-  return process:stdout()
+  process:kill()
+  local printed, complaints = process:stdout(), process:stderr()
+  process:forget()
+  assert(code, ("%s: %s %s"):format(argv[1]:match("[^/]+$"), why, complaints:sub(1, 500)))
+  assert(ok, result)
+  return code, printed, complaints, result
 end
 
 ---Seconds of processor time that a process has taken so far: all threads, user and kernel.
@@ -165,15 +134,7 @@ function bench.descriptor_count(pid)
   return count - 2
 end
 
----The fields `name=number` of a load program's line.
-function bench.numbers(text)
-  local numbers = {}
-  for name, number in text:gmatch("(%w+)=([%d.]+)") do
-    numbers[name] = tonumber(number)
-  end
-  return numbers
-end
-
+---The middle one of a list of numbers.
 function bench.median(values)
   local sorted = table.move(values, 1, #values, 1, {})
   table.sort(sorted)
@@ -181,75 +142,48 @@ function bench.median(values)
   return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
 end
 
----"median (smallest-largest)", each through `format`.
+---"median (smallest-largest)", each through `format`; a dash for an empty list.
 function bench.spread(values, format)
-  local text = (format .. " (" .. format .. "-" .. format .. ")")
-  return text:format(bench.median(values), math.min(table.unpack(values)),
-    math.max(table.unpack(values)))
-end
-
----The ratios of two lists, round by round.
-function bench.ratios(values, others)
-  local ratios = {}
-  for i = 1, #values do
-    ratios[i] = values[i] / others[i]
+  if #values == 0 then
+    return "–"
+  elseif #values == 1 then
+    return format:format(values[1])
   end
-  return ratios
+  return (format .. " (" .. format .. "–" .. format .. ")"):format(bench.median(values),
+    math.min(table.unpack(values)), math.max(table.unpack(values)))
 end
 
----Prints rows of texts as a Markdown table; the first row is the head.
-function bench.print_table(rows)
-  local widths = {}
+---Rows of texts as a Markdown table; the first row is the head.
+function bench.markdown(rows)
+  local widths, lines = {}, {}
   for _, row in ipairs(rows) do
     for i, cell in ipairs(row) do
       widths[i] = math.max(widths[i] or 3, utf8.len(cell))
     end
   end
-  local function print_row(row, filler)
+  for _, row in ipairs(rows) do
     local cells = {}
     for i, width in ipairs(widths) do
-      cells[i] = row[i] .. filler:rep(width - utf8.len(row[i]))
+      cells[i] = row[i] .. (" "):rep(width - utf8.len(row[i]))
     end
-    print("| " .. table.concat(cells, " | ") .. " |")
+    lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |"
   end
-  print_row(rows[1], " ")
-  print_row(setmetatable({}, { __index = function() return "---" end }), "-")
-  for i = 2, #rows do
-    print_row(rows[i], " ")
+  local rules = {}
+  for i, width in ipairs(widths) do
+    rules[i] = ("-"):rep(width)
   end
+  table.insert(lines, 2, "| " .. table.concat(rules, " | ") .. " |")
+  return table.concat(lines, "\n")
 end
 
-local function print_machine()
+---One line on the machine, and the commit.
+function bench.machine()
   local model = Process.read_file("/proc/cpuinfo"):match("model name%s*:%s*([^\n]+)") or "?"
-  print(("%s processors, %s, Linux %s; commit %s; load %s"):format(first_line("nproc"), model,
-    first_line("uname -r"), first_line("git describe --always --dirty"),
-    Process.read_file("/proc/loadavg"):match("%S+")))
-end
-
-local function end_all()
-  for _, process in ipairs(started) do
-    process:kill()
-    process:forget()
-  end
-  Server.kill_shared()
-  for _, folder in ipairs(folders) do
-    Process.remove_folder(folder)
-  end
-end
-
----Runs a bench: says what it is and where, and ends everything it started, whatever happens.
-function bench.main(title, fn)
-  io.stdout:setvbuf("line")
-  print("## " .. title .. "\n")
-  print_machine()
-  print()
-  local ok, message = xpcall(fn, debug.traceback)
-  end_all()
-  print()
-  if not ok then
-    io.stderr:write(message, "\n")
-    os.exit(1)
-  end
+  local system = Process.read_file("/etc/os-release"):match('PRETTY_NAME="([^"]+)"') or "Linux"
+  local commit = bench.first_line("git rev-parse --short HEAD")
+  local changes = bench.first_line("git status --porcelain --untracked-files=no")
+  return ("%s processors (%s), Linux %s, %s; commit %s%s."):format(bench.first_line("nproc"), model,
+    bench.first_line("uname -r"), system, commit, changes ~= "?" and " with changes" or "")
 end
 
 return bench
