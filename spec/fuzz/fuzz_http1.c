@@ -49,9 +49,9 @@ struct holder {
     struct exchange *exchange;
     struct loop *loop;
     struct loop_job job;
-    struct stream stream;
-    int piece_count; // still to be written
-    bool is_stream;
+    struct stream_holder watch;
+    struct stream *stream; // NULL unless it is one
+    int piece_count;       // still to be written
 };
 
 static struct limits choose_limits(uint8_t choices);
@@ -70,12 +70,24 @@ static void answer(struct holder *holder);
 static void open_stream(struct holder *holder);
 static void send_event(struct holder *holder);
 static void echo(struct exchange *exchange);
+static void on_stream_drained(struct stream_holder *watch);
+static void on_stream_peer_ended(struct stream_holder *watch);
+static void on_stream_dismissed(struct stream_holder *watch);
+static void on_stream_done(struct stream_holder *watch, enum exchange_reason reason);
+static void end(struct holder *holder);
 static void on_drained(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static char kind_of(const struct exchange *exchange);
 
 static const struct service_events service_events = {.on_head = on_head, .on_request = on_request};
+static const struct stream_events stream_events = {
+    .on_drained = on_stream_drained,
+    .on_peer_ended = on_stream_peer_ended,
+    .on_dismissed = on_stream_dismissed,
+    .on_done = on_stream_done,
+};
+
 static const struct exchange_events exchange_events = {
     .on_drained = on_drained, .on_peer_ended = on_peer_ended, .on_done = on_done};
 
@@ -195,7 +207,7 @@ static void send_all(struct outcome *outcome, struct bytes input, const struct p
         sent += size;
         if (size % 2 == 1) {
             uv_run(&the_loop.uv, UV_RUN_NOWAIT);
-            loopback_take(transport, plan->output_step);
+            loopback_make_room(transport, plan->output_step);
         }
     }
 }
@@ -210,8 +222,8 @@ static void settle(struct outcome *outcome, size_t output_step)
         uv_run(&the_loop.uv, UV_RUN_NOWAIT);
         is_busy = !list_is_empty(&the_loop._jobs[LOOP_RUN]) ||
                   !list_is_empty(&the_loop._jobs[LOOP_WRITE]);
-        if (!is_busy && !transport->is_gone && !buf_is_empty(&transport->waiting)) {
-            loopback_take(transport, output_step);
+        if (!is_busy && !transport->is_gone && transport->awaits_room) {
+            loopback_make_room(transport, output_step);
             is_busy = true;
         }
     }
@@ -277,9 +289,9 @@ static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
     char kind = kind_of(exchange);
-    exchange->is_refused_early = kind == 'x' || conn_is_surplus(exchange->conn);
+    exchange->request->is_refused_early = kind == 'x' || conn_is_surplus(exchange->conn);
     if (kind == 'b') {
-        exchange->body_bytes_max = 8;
+        exchange->request->body_bytes_max = 8;
     }
 }
 
@@ -287,8 +299,8 @@ static void on_request(void *user, struct exchange *exchange)
 {
     struct outcome *outcome = user;
     outcome->request_count++;
-    if (!exchange->is_refused_early || !exchange->request.expects_continue) {
-        note_request(&exchange->request, &outcome->requests);
+    if (!exchange->request->is_refused_early || !exchange->request->expects_continue) {
+        note_request(exchange->request, &outcome->requests);
     }
     struct holder *holder = mem_new(struct holder);
     holder->exchange = exchange;
@@ -296,7 +308,7 @@ static void on_request(void *user, struct exchange *exchange)
     loop_job_init(&holder->job, on_later);
     exchange->holder = holder;
     exchange->events = &exchange_events;
-    if (exchange->request.target_text.len % 2 == 0) {
+    if (exchange->request->target_text.len % 2 == 0) {
         answer(holder);
     } else {
         loop_at_turn_end(&the_loop, LOOP_RUN, &holder->job);
@@ -325,7 +337,7 @@ static void answer(struct holder *holder)
     struct exchange *exchange = holder->exchange;
     switch (kind_of(exchange)) {
     case 'c':
-        holder->piece_count = (int)exchange->request.target_text.len % PIECES_MAX;
+        holder->piece_count = (int)exchange->request->target_text.len % PIECES_MAX;
         IGNORE(exchange_begin(exchange)); // it is fresh
         exchange_await_drain(exchange);
         return;
@@ -348,19 +360,22 @@ static void answer(struct holder *holder)
 static void open_stream(struct holder *holder)
 {
     struct stream_options options = {.has_retry = true, .retry_ms = 1};
-    holder->is_stream = stream_open(&holder->stream, holder->exchange, &options) == 0;
-    CHECK(holder->is_stream || exchange_is_head(holder->exchange));
-    if (!holder->is_stream) {
-        stream_deinit(&holder->stream);
+    int failure;
+    holder->stream = stream_open(holder->exchange, &options, &failure);
+    CHECK(holder->stream != NULL || holder->exchange->is_head);
+    if (holder->stream == NULL) {
+        echo(holder->exchange);
         return;
     }
-    holder->piece_count = (int)holder->exchange->request.target_text.len % PIECES_MAX;
+    holder->watch.events = &stream_events;
+    holder->stream->holder = &holder->watch;
+    holder->piece_count = (int)holder->exchange->request->target_text.len % PIECES_MAX;
     exchange_await_drain(holder->exchange);
 }
 
 static void echo(struct exchange *exchange)
 {
-    const struct request *request = &exchange->request;
+    const struct request *request = exchange->request;
     struct buf body;
     buf_init(&body, SIZE_MAX);
     messages_put(&body, request->method);
@@ -377,46 +392,65 @@ static void on_drained(struct exchange *exchange)
 {
     struct holder *holder = exchange->holder;
     if (holder->piece_count-- > 0) {
-        if (holder->is_stream) {
-            send_event(holder);
-        } else {
-            IGNORE(exchange_write(exchange, exchange->request.target_text)); // HEAD has ended
-        }
+        IGNORE(exchange_write(exchange, exchange->request->target_text)); // HEAD has ended
         exchange_await_drain(exchange);
-    } else if (holder->is_stream) {
-        stream_end(&holder->stream);
     } else {
         IGNORE(exchange_finish(exchange)); // HEAD has ended
     }
 }
 
+static void on_stream_drained(struct stream_holder *watch)
+{
+    struct holder *holder = CONTAINER_OF(watch, struct holder, watch);
+    if (holder->piece_count-- > 0) {
+        send_event(holder);
+        stream_await_drain(holder->stream);
+    } else {
+        stream_end(holder->stream);
+    }
+}
+
 static void send_event(struct holder *holder)
 {
-    struct sse_event event = {.has_data = true, .data = holder->exchange->request.target_text};
-    CHECK(stream_send(&holder->stream, &event) == 0);
+    struct sse_event event = {.has_data = true, .data = holder->exchange->request->target_text};
+    CHECK(stream_send(holder->stream, &event) == 0);
 }
 
 static void on_peer_ended(struct exchange *exchange)
 {
-    struct holder *holder = exchange->holder;
-    if (holder->is_stream) {
-        stream_probe(&holder->stream);
-    }
+    (void)exchange; // the answer goes on
+}
+
+static void on_stream_peer_ended(struct stream_holder *watch)
+{
+    (void)watch; // the stream finds out
 }
 
 static void on_done(struct exchange *exchange, enum exchange_reason reason)
 {
-    struct holder *holder = exchange->holder;
     (void)reason;
-    if (holder->is_stream) {
-        stream_deinit(&holder->stream);
-    }
+    end(exchange->holder);
+}
+
+static void on_stream_dismissed(struct stream_holder *watch)
+{
+    (void)watch; // nothing works on it
+}
+
+static void on_stream_done(struct stream_holder *watch, enum exchange_reason reason)
+{
+    (void)reason;
+    end(CONTAINER_OF(watch, struct holder, watch));
+}
+
+static void end(struct holder *holder)
+{
     loop_job_cancel(&holder->job);
     mem_free(holder);
 }
 
 static char kind_of(const struct exchange *exchange)
 {
-    struct bytes path = exchange->request.target.path;
+    struct bytes path = exchange->request->target.path;
     return path.len > 1 ? path.at[1] : '/';
 }

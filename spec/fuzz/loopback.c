@@ -3,13 +3,15 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static struct loopback *loopback_of(const struct transport *transport);
 static void start(struct transport *transport);
 static void stop(struct transport *transport);
-static int write_out(struct transport *transport, struct buf *out);
-static size_t pending_bytes(const struct transport *transport);
+static ssize_t write_out(struct transport *transport, const struct bytes *pieces, int count);
+static void await_room(struct transport *transport);
+static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
 static bool peer_is_gone(const struct transport *transport);
@@ -20,8 +22,8 @@ static const struct transport_ops ops = {
     .start = start,
     .stop = stop,
     .write = write_out,
-    .pending_bytes = pending_bytes,
-    .unsent_bytes = pending_bytes,
+    .await_room = await_room,
+    .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
     .peer_is_gone = peer_is_gone,
@@ -33,14 +35,12 @@ void loopback_init(struct loopback *loopback, struct loop *loop, size_t room)
     *loopback = (struct loopback){.base.ops = &ops, .loop = loop, .room = room};
     loop_job_init(&loopback->job, on_job);
     buf_init(&loopback->taken, SIZE_MAX);
-    buf_init(&loopback->waiting, SIZE_MAX);
 }
 
 void loopback_deinit(struct loopback *loopback)
 {
     CHECK(loopback->is_gone);
     buf_reset(&loopback->taken);
-    buf_reset(&loopback->waiting);
 }
 
 /// From memory of exactly that size, so that a sanitizer sees every overrun.
@@ -64,21 +64,16 @@ void loopback_end(struct loopback *loopback)
 void loopback_fail(struct loopback *loopback)
 {
     if (!loopback->is_closing) {
-        loopback->base.events->on_failed(loopback->base.user, UV_ECONNRESET);
+        loopback->base.events->on_failed(loopback->base.user, -ECONNRESET);
     }
 }
 
-void loopback_take(struct loopback *loopback, size_t size)
+void loopback_make_room(struct loopback *loopback, size_t size)
 {
-    struct bytes bytes = buf_bytes(&loopback->waiting);
-    bytes.len = size < bytes.len ? size : bytes.len;
-    if (bytes.len == 0 || loopback->is_closing) {
-        return;
-    }
-    CHECK(buf_append(&loopback->taken, bytes));
-    buf_consume(&loopback->waiting, bytes.len);
-    if (buf_is_empty(&loopback->waiting)) {
-        loopback->base.events->on_drained(loopback->base.user);
+    loopback->room = size;
+    if (loopback->awaits_room && !loopback->is_closing) {
+        loopback->awaits_room = false;
+        loopback->base.events->on_room(loopback->base.user);
     }
 }
 
@@ -98,44 +93,55 @@ static void stop(struct transport *transport)
     loopback_of(transport)->is_reading = false;
 }
 
-static int write_out(struct transport *transport, struct buf *out)
+static ssize_t write_out(struct transport *transport, const struct bytes *pieces, int count)
 {
     struct loopback *loopback = loopback_of(transport);
-    CHECK(buf_is_empty(&loopback->waiting));
-    CHECK(!loopback->is_closing && !loopback->is_shut);
-    struct bytes bytes = buf_bytes(out);
-    size_t size = loopback->room < bytes.len ? loopback->room : bytes.len;
-    CHECK(buf_append(&loopback->taken, bytes_of(bytes.at, size)));
-    CHECK(buf_append(&loopback->waiting, bytes_skip(bytes, size)));
-    buf_reset(out);
-    return buf_is_empty(&loopback->waiting) ? 0 : 1;
+    CHECK(!loopback->awaits_room && !loopback->is_closing && !loopback->is_shut);
+    if (loopback->is_lost) {
+        return -EPIPE;
+    }
+    size_t taken = 0;
+    for (int i = 0; i < count && taken < loopback->room; i++) {
+        size_t room = loopback->room - taken;
+        size_t size = pieces[i].len < room ? pieces[i].len : room;
+        CHECK(buf_append(&loopback->taken, bytes_of(pieces[i].at, size)));
+        taken += size;
+    }
+    loopback->room -= loopback->room == SIZE_MAX ? 0 : taken;
+    return (ssize_t)taken;
 }
 
-static size_t pending_bytes(const struct transport *transport)
+static void await_room(struct transport *transport)
 {
-    return buf_len(&loopback_of(transport)->waiting);
+    loopback_of(transport)->awaits_room = true;
+}
+
+static size_t unsent_bytes(const struct transport *transport)
+{
+    (void)transport;
+    return 0;
 }
 
 static void shut(struct transport *transport)
 {
     struct loopback *loopback = loopback_of(transport);
-    CHECK(!loopback->is_closing && buf_is_empty(&loopback->waiting));
+    CHECK(!loopback->is_closing && !loopback->awaits_room);
     loopback->is_shut = true;
 }
 
 static void close_down(struct transport *transport, bool is_reset)
 {
     struct loopback *loopback = loopback_of(transport);
-    (void)is_reset;
     if (!loopback->is_closing) {
         loopback->is_closing = true;
+        loopback->is_reset = is_reset;
         loop_at_turn_end(loopback->loop, LOOP_RUN, &loopback->job);
     }
 }
 
 static bool peer_is_gone(const struct transport *transport)
 {
-    return loopback_of(transport)->is_closing;
+    return loopback_of(transport)->is_closing || loopback_of(transport)->is_lost;
 }
 
 static size_t peer_name(const struct transport *transport, char *out, size_t size)

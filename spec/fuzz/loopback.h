@@ -17,11 +17,13 @@ struct loopback {
     struct loop *loop;
     struct loop_job job; // the closing
     struct buf taken;    // what the peer has been sent
-    struct buf waiting;  // what was written and is not taken yet
-    size_t room;         // bytes of a write that are taken at once
+    size_t room;         // bytes that are still taken; SIZE_MAX for everything
     bool is_reading;
+    bool awaits_room;
     bool has_ended; // the peer has closed its sending side
+    bool is_lost;   // the peer is gone, and whoever writes to it finds out
     bool is_shut;
+    bool is_reset; // closing with a reset
     bool is_closing;
     bool is_gone;
 };
@@ -40,5 +42,5 @@ void loopback_end(struct loopback *loopback);
 /// The peer is found to be gone.
 void loopback_fail(struct loopback *loopback);
 
-/// Takes up to `size` of the bytes that wait.
-void loopback_take(struct loopback *loopback, size_t size);
+/// From now on `size` bytes are taken; tells it when somebody waits for that.
+void loopback_make_room(struct loopback *loopback, size_t size);

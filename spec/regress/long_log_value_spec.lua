@@ -12,7 +12,11 @@ server:get("/", function(_, response)
 end)
 ]]
     server:request { target = "/" }
-    local log = server:log()
+    -- What is logged in a turn is written after its answers.
+    local log = eventually(function()
+      local text = server:log()
+      return text:find("target=/ ", 1, true) and text
+    end)
     assert.truthy(log:find('"grüße" bad="é\\u00ff" long=' .. ("y"):rep(1000), 1, true)
       or log:find('grüße bad="é\\u00ff" long=' .. ("y"):rep(1000), 1, true))
     assert.falsy(log:find("lost", 1, true))

@@ -204,7 +204,7 @@ end)
     assert.equal(100, #other.parser.events)
     other:close()
     client:close()
-    assert.matches("reason=slow", support.access_line(server, "/"))
+    assert.matches("reason=slow", support.await_access_line(server, "/"))
   end)
 
   it("are bounded by another limit just as well, in bytes", function()

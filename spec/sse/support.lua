@@ -114,6 +114,13 @@ function support.access_line(server, target)
   end
 end
 
+---The same, when it comes: a turn's records are written after its answers.
+function support.await_access_line(server, target)
+  return eventually(function()
+    return support.access_line(server, target)
+  end)
+end
+
 ---The body of the answer to GET `target`.
 function support.get(server, target)
   return server:request({ target = target }).body

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: MIT
 //
 // What the specs need of POSIX and Lua does not have: start a program with its output in files,
-// look whether it has ended, signal it. Loaded by the system's own Lua under the name `spec_posix`.
-// A started program dies with the Lua process that started it, however that one ends.
+// look whether it has ended, signal it, and be to it what a service manager is: a socket that it
+// tells things, and listening sockets that it gets. Loaded by the system's own Lua under the name
+// `spec_posix`. A started program dies with the Lua process that started it, however that one ends.
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORDS_MAX = 256, EXIT_NO_PROGRAM = 127 };
+enum { WORDS_MAX = 256, SOCKETS_MAX = 32, EXIT_NO_PROGRAM = 127 };
 
 struct command {
     const char *words[WORDS_MAX];       // argv, ended by NULL
     const char *environment[WORDS_MAX]; // NAME=value, ended by NULL; added to what is inherited
     const char *folder;
     const char *paths[3]; // stdin, stdout, stderr
+    int sockets[SOCKETS_MAX];
+    int socket_count;
 };
 
 static int l_spawn(lua_State *L);
@@ -30,13 +37,21 @@ static int l_wait(lua_State *L);
 static int l_kill(lua_State *L);
 static int l_make_folder(lua_State *L);
 static int l_receive(lua_State *L);
+static int l_open_socket(lua_State *L);
+static int l_close(lua_State *L);
+static int open_socket(const char *name, int type);
+static int bind_to(int fd, const char *name);
+static void check_sockets(lua_State *L, struct command *command);
+static void pass_sockets(const struct command *command);
 static void check_words(lua_State *L, const char *name, const char **words);
 static _Noreturn void become(const struct command *command);
 static int push_failure(lua_State *L);
 
 static const luaL_Reg FUNCTIONS[] = {
-    {"spawn", l_spawn},     {"wait", l_wait}, {"kill", l_kill}, {"make_folder", l_make_folder},
-    {"receive", l_receive}, {NULL, NULL},
+    {"spawn", l_spawn},     {"wait", l_wait},
+    {"kill", l_kill},       {"make_folder", l_make_folder},
+    {"receive", l_receive}, {"open_socket", l_open_socket},
+    {"close", l_close},     {NULL, NULL},
 };
 
 int luaopen_spec_posix(lua_State *L)
@@ -45,7 +60,8 @@ int luaopen_spec_posix(lua_State *L)
     return 1;
 }
 
-/// spawn{ argv = {...}, env = {"NAME=value"}, cwd =, stdin =, stdout =, stderr = } -> pid
+/// spawn{ argv = {...}, env = {"NAME=value"}, cwd =, stdin =, stdout =, stderr =, sockets = {...} }
+/// -> pid. The sockets become descriptors 3, 4 ..., with the variables of sd_listen_fds(3).
 static int l_spawn(lua_State *L)
 {
     static const char *const STREAMS[] = {"stdin", "stdout", "stderr"};
@@ -60,6 +76,7 @@ static int l_spawn(lua_State *L)
         lua_getfield(L, 1, STREAMS[i]);
         command.paths[i] = luaL_optstring(L, -1, "/dev/null");
     }
+    check_sockets(L, &command);
     pid_t pid = fork();
     if (pid == 0) {
         become(&command);
@@ -135,6 +152,79 @@ static int l_receive(lua_State *L)
     return 1;
 }
 
+/// open_socket(kind, name) -> descriptor, port. Kinds: "listen", "bound" (a stream socket that does
+/// not listen), "datagram". Names: a path, "@abstract", or "" for a free port of 127.0.0.1.
+static int l_open_socket(lua_State *L)
+{
+    static const char *const KINDS[] = {"listen", "bound", "datagram", NULL};
+    int kind = luaL_checkoption(L, 1, NULL, KINDS);
+    const char *name = luaL_checkstring(L, 2);
+    struct sockaddr_in address = {0};
+    socklen_t len = sizeof(address);
+    int fd = open_socket(name, kind == 2 ? SOCK_DGRAM : SOCK_STREAM);
+    if (fd < 0 || (kind == 0 && listen(fd, 128) != 0)) {
+        return push_failure(L);
+    }
+    lua_pushinteger(L, fd);
+    if (*name != '\0') {
+        return 1;
+    }
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    lua_pushinteger(L, ntohs(address.sin_port));
+    return 2;
+}
+
+/// close(descriptor)
+static int l_close(lua_State *L)
+{
+    close((int)luaL_checkinteger(L, 1));
+    return 0;
+}
+
+static int open_socket(const char *name, int type)
+{
+    int fd = socket(*name == '\0' ? AF_INET : AF_UNIX, type | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind_to(fd, name) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int bind_to(int fd, const char *name)
+{
+    struct sockaddr_in internet = {.sin_family = AF_INET};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    size_t len = strlen(name);
+    if (len == 0) {
+        internet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return bind(fd, (struct sockaddr *)&internet, sizeof(internet));
+    }
+    if (len >= sizeof(local.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(local.sun_path, name, len);
+    local.sun_path[0] = *name == '@' ? '\0' : *name;
+    return bind(fd, (struct sockaddr *)&local,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+}
+
+static void check_sockets(lua_State *L, struct command *command)
+{
+    if (lua_getfield(L, 1, "sockets") == LUA_TNIL) {
+        return;
+    }
+    lua_Integer count = luaL_len(L, -1);
+    luaL_argcheck(L, count <= SOCKETS_MAX, 1, "too many sockets");
+    for (lua_Integer i = 0; i < count; i++) {
+        lua_geti(L, -1, i + 1);
+        command->sockets[i] = (int)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    command->socket_count = (int)count;
+}
+
 /// The strings of the list `name` of the table at 1. The list stays on the stack and so do they.
 static void check_words(lua_State *L, const char *name, const char **words)
 {
@@ -163,7 +253,8 @@ static _Noreturn void become(const struct command *command)
             _exit(EXIT_NO_PROGRAM);
         }
     }
-    close_range(3, ~0U, 0);
+    pass_sockets(command);
+    close_range(3 + (unsigned)command->socket_count, ~0U, 0);
     if (command->folder != NULL && chdir(command->folder) != 0) {
         _exit(EXIT_NO_PROGRAM);
     }
@@ -172,6 +263,27 @@ static _Noreturn void become(const struct command *command)
     }
     execvp(command->words[0], (char *const *)command->words);
     _exit(EXIT_NO_PROGRAM);
+}
+
+/// First out of the way, because one may stand where another is to go.
+static void pass_sockets(const struct command *command)
+{
+    static char pid_entry[32];
+    static char count_entry[32];
+    int moved[SOCKETS_MAX];
+    if (command->socket_count == 0) {
+        return;
+    }
+    for (int i = 0; i < command->socket_count; i++) {
+        moved[i] = fcntl(command->sockets[i], F_DUPFD, 3 + SOCKETS_MAX);
+    }
+    for (int i = 0; i < command->socket_count; i++) {
+        dup2(moved[i], 3 + i);
+    }
+    snprintf(pid_entry, sizeof(pid_entry), "LISTEN_PID=%d", (int)getpid());
+    snprintf(count_entry, sizeof(count_entry), "LISTEN_FDS=%d", command->socket_count);
+    putenv(pid_entry);
+    putenv(count_entry);
 }
 
 static int push_failure(lua_State *L)

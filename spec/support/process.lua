@@ -50,9 +50,10 @@ local function environment(values)
   return list
 end
 
----Starts `argv`. Options: `env` (added to the inherited), `cwd`, `stdin` (text).
+---Starts `argv`. Options: `env` (added to the inherited), `cwd`, `stdin` (text), `sockets`
+---(descriptors that it gets from 3 on, as from a service manager).
 ---@param argv string[]
----@param options? { env?: table<string, string>, cwd?: string, stdin?: string }
+---@param options? { env?: table, cwd?: string, stdin?: string, sockets?: integer[] }
 function Process.start(argv, options)
   options = options or {}
   local folder = assert(posix.make_folder())
@@ -67,6 +68,7 @@ function Process.start(argv, options)
     stdin = options.stdin and folder .. "/stdin",
     stdout = folder .. "/stdout",
     stderr = folder .. "/stderr",
+    sockets = options.sockets,
   })
   running[self] = true
   return self

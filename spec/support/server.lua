@@ -101,7 +101,7 @@ local function arguments(path, options)
   for _, word in ipairs(options.args or {}) do
     args[#args + 1] = word
   end
-  if not has_address(args) then
+  if not has_address(args) and not options.sockets then
     for _, word in ipairs { "--host", "127.0.0.1", "--port", "0" } do
       args[#args + 1] = word
     end
@@ -134,7 +134,8 @@ end
 
 ---Starts the program and waits until it listens. `script` is the text of one script, or a table of
 ---file names and texts. Options: `args`, `env`, `clock` (time stands still until `advance`), `path`
----(serve this file or folder instead of `script`), `shared` (outlives the test; the spec stops it).
+---(serve this file or folder instead of `script`), `shared` (outlives the test; the spec stops it),
+---`sockets` (descriptors of listening sockets that it gets, instead of an address).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)
@@ -142,7 +143,9 @@ function Server.start(script, options)
   local self = setmetatable({ is_shared = options.shared }, Server)
   self.folder = assert(posix.make_folder())
   local path = lay_out(self.folder, script, options)
-  self.process = Process.start(command(arguments(path, options)), { env = options.env })
+  self.process = Process.start(command(arguments(path, options)), {
+    env = options.env, sockets = options.sockets,
+  })
   self.process.is_shared = options.shared
   self.pid = self.process.pid
   running[self] = true
@@ -312,6 +315,13 @@ function Server.recent_logs()
     logs[#logs + 1] = tail(server:log(), 15)
   end
   return table.concat(logs, "\n")
+end
+
+---Whether the program under test keeps what is freed for a while, 256 MiB of it, as a build with
+---AddressSanitizer does.
+function Server.is_sanitized()
+  local _, _, help = Server.run({ "--version" }, { env = { ASAN_OPTIONS = "help=1" } })
+  return help ~= ""
 end
 
 return Server

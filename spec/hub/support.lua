@@ -1,0 +1,155 @@
+-- What the specs of channels have in common: a server whose scripts do what a spec tells them, and
+-- streams on the channels that their address names.
+
+local clock = require "spec.support.clock"
+local Server = require "spec.support.server"
+local wire = require "spec.support.wire"
+local support = require "spec.sse.support"
+
+local hub = {
+  marks = support.marks, await_marks = support.await_marks, chunk = support.chunk,
+  await_access_line = support.await_access_line,
+}
+
+-- `POST /do` runs the Lua that it is sent, in an environment of its own, and answers what that
+-- returned, or raised. `GET /on/a,b` subscribes to the channels a and b and does no more.
+local SCRIPT = [[
+env = setmetatable({ lunesse = lunesse, mark = mark, hold = hold, kept = {} }, { __index = _G })
+env.channel = lunesse.channel
+local function words(...)
+  local list = table.pack(...)
+  for i = 1, list.n do list[i] = tostring(list[i]) end
+  return table.concat(list, " ")
+end
+server:post("/do", { body_bytes = 10000000 }, function(request, response)
+  response:send(words(select(2, pcall(assert(load(request:text(), "=do", "t", env))))))
+end)
+server:get("/on/*names", function(request, response)
+  local options = request.query.since and { since = request.query.since } or nil
+  for name in request.params.names:gmatch("[^,]+") do
+    response.sse:subscribe(lunesse.channel(name), options)
+  end
+end)
+]]
+
+---Starts a server that does what it is told, with the further lines `text`. The first line of
+---`text` is its line 1.
+function hub.start(text, options)
+  return support.start(SCRIPT:gsub("\n", " ") .. (text or ""), options)
+end
+
+---Runs `code` in the server, in a handler, and returns what it returned, or raised, as words.
+---Values that are to be put into it are given as to `string.format`.
+function hub.run(server, code, ...)
+  local text = select("#", ...) > 0 and code:format(...) or code
+  local response = server:request { method = "POST", target = "/do", body = text, seconds = 20 }
+  assert(response.status == 200, response.body)
+  return response.body
+end
+
+---Publishes to the channel `name` in the server and returns the id.
+function hub.publish(server, name, ...)
+  local words = {}
+  for i, word in ipairs { ... } do
+    words[i] = type(word) == "string" and ("%q"):format(word) or tostring(word)
+  end
+  local id = hub.run(server, "return channel(%q):publish(%s)", name, table.concat(words, ", "))
+  assert(id:find("^%x+%-%d+$"), id)
+  return id
+end
+
+---Publishes `first` to `last` to the channel, as the numbers they are, in one turn.
+function hub.publish_numbers(server, name, first, last)
+  local code = "local c, id = channel(%q) for n = %d, %d do id = c:publish(n) end return id"
+  return hub.run(server, code, name, first, last)
+end
+
+---Whether memory that was freed is not given back, so that nothing can be said of it: under
+---valgrind, and in builds with a sanitizer.
+function hub.keeps_freed_memory()
+  local _, _, help = Server.run({ "--version" }, { env = { ASAN_OPTIONS = "help=1" } })
+  return help ~= "" or (os.getenv("LUNESSE_WRAP") or "") ~= ""
+end
+
+---Keeps the channel `name`, with options as Lua text, for as long as the server runs.
+function hub.keep(server, name, options)
+  return hub.run(server, "kept[%q] = channel(%q, %s)", name, name, options or "nil")
+end
+
+---The epoch and the number of an id.
+function hub.parts(id)
+  local epoch, number = id:match("^(%x+)%-(%d+)$")
+  assert(epoch, "not an id: " .. id)
+  return epoch, tonumber(number)
+end
+
+---The id `by` places further.
+function hub.further(id, by)
+  local epoch, number = hub.parts(id)
+  return ("%s-%d"):format(epoch, number + by)
+end
+
+---Opens a stream on the channels `names`. Options as for `Server:stream`, and `since`.
+function hub.open(server, names, options)
+  options = options or {}
+  local since = options.since and "?since=" .. options.since or options.query or ""
+  return server:stream("/on/" .. names .. since, options)
+end
+
+---The data of the next `count` events, joined by spaces.
+function hub.data(stream, count, seconds)
+  local list = {}
+  for i, event in ipairs(stream:take(count, seconds)) do
+    list[i] = event.type == "message" and event.data or event.type .. ":" .. event.data
+  end
+  return table.concat(list, " ")
+end
+
+---The numbers from `first` to `last`, joined by spaces.
+function hub.numbers(first, last)
+  local list = {}
+  for n = first, last do
+    list[#list + 1] = n
+  end
+  return table.concat(list, " ")
+end
+
+---What a reader without an id is sent before all else: a comment, and the place at which it begins.
+---@param id string  as `cursor` returns it, or several with commas between them
+function hub.opening(id)
+  return support.chunk(":\n") .. support.chunk("id: " .. id .. "\n\n")
+end
+
+---How many streams the channel has.
+function hub.subscribers(server, name)
+  return tonumber(hub.run(server, "return channel(%q).subscribers", name))
+end
+
+---Waits until the channel has `count` streams.
+function hub.await_subscribers(server, name, count, seconds)
+  clock.eventually(function()
+    return hub.subscribers(server, name) == count
+  end, seconds)
+end
+
+---A connection that takes little into its kernel, asked for `target`, and reads nothing.
+function hub.stalled(server, target, last_event_id, version)
+  local client = server:connect { receive_buffer = server.port and 4096 or nil }
+  client:send(wire.request { target = target, version = version, headers = {
+    ["Accept"] = "text/event-stream", ["Last-Event-ID"] = last_event_id,
+  } })
+  return client
+end
+
+---What a reset or lagged event says, as a table.
+function hub.notice(event)
+  local channel, reason, from, to, missed = event.data:match(
+    '^{"channel":"([^"]*)","reason":"(%a+)","from":([^,]+),"to":"([^"]+)","missed":(%w+)}$')
+  assert(channel, "not a notice: " .. event.type .. " " .. event.data)
+  return {
+    type = event.type, channel = channel, reason = reason, to = to, id = event.id,
+    from = from:match('^"(.*)"$'), missed = tonumber(missed),
+  }
+end
+
+return hub

@@ -1,0 +1,400 @@
+-- How the program ends: streams one after the other, with the moments at which they come back
+-- spread; handlers, slow readers and balancers meanwhile; the deadline; the second signal.
+
+local support = require "spec.sse.support"
+local Server = require "spec.support.server"
+local wire = require "spec.support.wire"
+local posix = require "spec_posix"
+local clock = require "spec.support.clock"
+
+local start, get = support.start, support.get
+
+local ROUTES = [[
+server:get("/plain", function(_, response) response:send("12345") end)
+server:get("/held", function(_, response)
+  response:on("close", function(reason) mark("close", reason) end)
+  response.sse:open()
+  hold()
+end)
+local room = lunesse.channel("room")
+server:get("/room", function(_, response) response.sse:subscribe(room) end)
+server:get("/news", function(_, response)
+  response.sse:open()
+  lunesse.every(0.02, function() response.sse:send("news") end)
+end)
+server:get("/slow", function(_, response)
+  mark("slow")
+  lunesse.sleep(0.5)
+  response:send(("all of it\n"):rep(100000))
+end)
+server:post("/answer", function(_, response)
+  mark("answer")
+  lunesse.sleep(0.2)
+  response.sse:send("too late")
+  mark("sent")
+  hold()
+end)
+server:get("/forever", function() mark("forever") hold() end)
+]]
+
+local STREAM = { Accept = "text/event-stream" }
+
+---How many connections a test may open: ours and the server's descriptors are bounded alike.
+local function affordable(count)
+  local limits = assert(io.open("/proc/self/limits"))
+  local files = tonumber(limits:read("a"):match("Max open files%s+(%d+)"))
+  limits:close()
+  return math.min(count, math.floor(files * 0.8))
+end
+
+---Opens `count` streams of `target`, as plain clients that read nothing yet but their heads.
+local function open_many(server, target, count)
+  local request = wire.request { target = target, headers = STREAM }
+  local clients = {}
+  for i = 1, count do
+    clients[i] = server:connect()
+    clients[i]:send(request)
+  end
+  for _, client in ipairs(clients) do
+    client:head()
+  end
+  return clients
+end
+
+---Reads all of `clients` until they end: for each `{ ended, retry }`, in seconds from `began`.
+local function await_ends(clients, began, seconds)
+  local deadline = clock.deadline(seconds)
+  local open, ends = clients, {}
+  while #open > 0 do
+    assert(clock.now() < deadline, #open .. " streams did not end")
+    local still = {}
+    for _, client in ipairs(open) do
+      local bytes, why = posix.receive(client.socket:getfd(), 65536, 0)
+      client.buffer = client.buffer .. (bytes or "")
+      if client.buffer:sub(-5) == "0\r\n\r\n" then
+        local retry_ms = assert(client.buffer:match("\nretry: (%d+)\n\n\r\n0\r\n\r\n$"))
+        ends[#ends + 1] = { ended = clock.now() - began, retry = tonumber(retry_ms) / 1000 }
+        client:close()
+      else
+        assert(bytes or why == "timeout", why)
+        still[#still + 1] = client
+      end
+    end
+    open = still
+    clock.pause()
+  end
+  return ends
+end
+
+---How many of `ends` come back in each tenth of `window` seconds.
+local function tenths(ends, window)
+  local counts = {}
+  for i = 1, 10 do
+    counts[i] = 0
+  end
+  for _, one in ipairs(ends) do
+    local tenth = math.floor((one.ended + one.retry) / window * 10) + 1
+    counts[math.min(math.max(tenth, 1), 10)] = counts[math.min(math.max(tenth, 1), 10)] + 1
+  end
+  return counts
+end
+
+local function assert_even(ends, window)
+  local counts = tenths(ends, window)
+  for _, count in ipairs(counts) do
+    local share = count / (#ends / 10)
+    assert.is_true(share > 0.7 and share < 1.3, table.concat(counts, " "))
+  end
+end
+
+describe("at SIGTERM", function()
+  it("ten thousand streams end within half of drain_timeout, and come back spread over all of it",
+    function()
+    local window = 6
+    local count = affordable(10000 // clock.slow)
+    local ending = math.min(window / 2, count / 1000) -- a thousand a second at least
+    local server = start(ROUTES, {
+      args = { "--limit", "drain_timeout=" .. window, "--log-level", "warn" },
+    })
+    local clients = open_many(server, "/room", count)
+    local began = clock.now()
+    server.process:signal("TERM")
+    local ends = await_ends(clients, began, window)
+    assert.equal(0, server.process:wait(1))
+    assert.is_true(clock.now() - began < window)
+    assert.equal(count, #ends)
+    assert_even(ends, window)
+    local early = 0
+    for _, one in ipairs(ends) do
+      early = early + (one.ended < ending / 2 and 1 or 0)
+    end
+    assert.is_true(early > count * 0.3 and early < count * 0.6, early .. " had ended halfway")
+    server:kill()
+  end)
+
+  it("few streams end at once, and come back spread all the same", function()
+    local server = start(ROUTES)
+    local clients = open_many(server, "/held", 100)
+    local began = clock.now()
+    server.process:signal("TERM")
+    local ends = await_ends(clients, began, 1)
+    assert.equal(0, server.process:wait(0.5))
+    assert_even(ends, 10)
+    server:kill()
+  end)
+
+  it("two servers ask for other moments than each other", function()
+    local retries = {}
+    for i = 1, 2 do
+      local server = start(ROUTES)
+      local clients = open_many(server, "/room", 3)
+      server.process:signal("TERM")
+      local ends = await_ends(clients, clock.now(), 1)
+      retries[i] = ("%g %g %g"):format(ends[1].retry, ends[2].retry, ends[3].retry)
+      assert.equal(0, server.process:wait(0.5))
+      server:kill()
+    end
+    assert.not_equal(retries[1], retries[2])
+  end)
+
+  it("readers come back over a second where drain_timeout is shorter", function()
+    for _, timeout in ipairs { "0.2", "0" } do
+      local server = start(ROUTES, { args = { "--limit", "drain_timeout=" .. timeout } })
+      local clients = open_many(server, "/room", 3)
+      server.process:signal("TERM")
+      if timeout ~= "0" then
+        local last = 0
+        for _, one in ipairs(await_ends(clients, clock.now(), 1)) do
+          assert.is_true(one.retry >= 0.02 and one.retry <= 1)
+          last = math.max(last, one.retry)
+        end
+        assert.is_true(last > 0.6)
+      end
+      assert.equal(0, server.process:wait(0.5))
+      server:kill()
+    end
+  end)
+
+  it("streams whose turn has not come go on: they get what is sent", function()
+    local server = start(ROUTES, { args = { "--limit", "drain_timeout=2" } })
+    local clients = open_many(server, "/news", 400)
+    local began = clock.now()
+    server.process:signal("TERM")
+    await_ends(clients, began, 2)
+    local last = select(2, clients[#clients].buffer:gsub("data: news", ""))
+    local first = select(2, clients[1].buffer:gsub("data: news", ""))
+    assert.is_true(last >= first + 5, ("%d and %d events"):format(first, last))
+    assert.equal(0, server.process:wait(1))
+    server:kill()
+  end)
+
+  it("a stream that opens afterwards gets what it is sent, a retry and its end", function()
+    local server = start(ROUTES)
+    local client = server:connect()
+    client:send(wire.request { method = "POST", target = "/answer", headers = STREAM, body = "" })
+    support.await_marks(server, { "answer" })
+    server:stop { seconds = 1 }
+    assert.same({ "answer", "sent" }, support.marks(server))
+    local body = client:response("POST").body
+    assert.matches("^:\ndata: too late\n\nretry: %d+\n\n$", body)
+    client:close()
+  end)
+
+  it("a reader that is slow gets all that was sent before, and its end", function()
+    local server = start [[
+server:get("/", function(_, response)
+  for n = 1, 60 do response.sse:send(("x"):rep(1000)) end
+  response.sse:send("last")
+  mark("sent")
+  hold()
+end)
+]]
+    local client = server:connect { receive_buffer = 4096 }
+    client:send(wire.request { headers = STREAM })
+    client:head()
+    server.process:signal("TERM")
+    local bytes, why = client:receive_slowly(2000, 5)
+    assert.equal("closed", why)
+    assert.matches("\nretry: %d+\n\n\r\n0\r\n\r\n$", bytes)
+    assert.equal(60, select(2, bytes:gsub("data: xxx", "")))
+    assert.equal(0, server.process:wait(1))
+    server:kill()
+    client:close()
+  end)
+
+  it("handlers of plain responses finish, and their readers get all of it", function()
+    local server = start(ROUTES)
+    local client = server:connect { receive_buffer = 4096 }
+    client:send(wire.request { target = "/slow" })
+    support.await_marks(server, { "slow" })
+    server.process:signal("TERM")
+    local response = client:response("GET", 5)
+    assert.same({ 200, 1000000, "close" },
+      { response.status, #response.body, response.headers["connection"] })
+    client:close()
+    assert.equal(0, server.process:wait(1))
+    server:kill()
+  end)
+
+  it("an idle server ends at once, with open connections too", function()
+    local server = start(ROUTES, { args = { "--ready-path", "/ready" } })
+    local clients = { server:connect(), server:connect(), server:connect() }
+    for i, target in ipairs { "/plain", "/ready" } do
+      clients[i]:send(wire.request { target = target })
+      assert.equal(200, clients[i]:response().status)
+    end
+    local began = clock.now()
+    server:stop()
+    assert.is_true(clock.now() - began < 0.2 * clock.slow)
+    for _, client in ipairs(clients) do
+      client:close()
+    end
+  end)
+
+  it("a second signal ends it at once, in the middle of the streams", function()
+    local server = start(ROUTES, { args = { "--limit", "drain_timeout=100" } })
+    local clients = open_many(server, "/held", 500)
+    server.process:signal("TERM")
+    eventually(function()
+      return #server:log_lines("info stopping") == 1
+    end)
+    server:stop()
+    assert.equal(500, #server:log_lines("reason=shutdown"))
+    for _, client in ipairs(clients) do
+      client:close()
+    end
+  end)
+
+  it("drain_delay is waited for first, in which all goes on but --ready-path", function()
+    local server = start(ROUTES, {
+      clock = true, args = { "--limit", "drain_delay=5", "--ready-path", "/ready" },
+    })
+    local probe, stream = server:connect(), server:stream("/held")
+    probe:send(wire.request { target = "/ready" })
+    assert.equal(200, probe:response().status)
+    server.process:signal("TERM")
+    eventually(function()
+      return server:request({ target = "/ready" }).status == 503
+    end)
+    probe:send(wire.request { target = "/ready" })
+    assert.equal("close", probe:response().headers["connection"])
+    assert.equal("12345", get(server, "/plain"))
+    stream:comment()
+    assert.is_true(stream:is_silent())
+    server:advance(4.9)
+    assert.equal("12345", get(server, "/plain"))
+    server:advance(0.2)
+    assert.equal("done", stream:finish())
+    assert.equal(0, server.process:wait(0.5))
+    stream:close()
+    probe:close()
+    server:kill()
+  end)
+
+  it("a second signal ends the drain_delay too", function()
+    local server = start(ROUTES, { args = { "--limit", "drain_delay=100" } })
+    server.process:signal("TERM")
+    eventually(function()
+      return #server:log_lines("info stopping") == 1
+    end)
+    assert.equal("12345", get(server, "/plain"))
+    server:stop()
+  end)
+end)
+
+describe("--ready-path", function()
+  local ARGS = { args = { "--ready-path", "/ready" } }
+
+  it("answers 200 without the scripts, to GET and HEAD", function()
+    local server = start(ROUTES, ARGS)
+    local response = server:request { target = "/ready" }
+    assert.same({ 200, "ready\n", "no-store" },
+      { response.status, response.body, response.headers["cache-control"] })
+    response = server:request { method = "HEAD", target = "/ready?from=balancer" }
+    assert.same({ 200, "6" }, { response.status, response.headers["content-length"] })
+    response = server:request { method = "POST", target = "/ready", body = "x" }
+    assert.same({ 405, "GET, HEAD" }, { response.status, response.headers["allow"] })
+    assert.equal(404, server:request({ target = "/ready/" }).status)
+  end)
+
+  it("answers 200 above the limit of connections: a full server is not a dead one", function()
+    local server = start(ROUTES, {
+      args = { "--ready-path", "/ready", "--limit", "connections=1" },
+    })
+    local held = server:stream("/held")
+    held:comment()
+    assert.equal(503, server:request({ target = "/plain" }).status)
+    assert.equal(200, server:request({ target = "/ready" }).status)
+    held:close()
+  end)
+
+  it("answers 503 on a kept connection while the server drains, and closes it", function()
+    local server = start(ROUTES, ARGS)
+    local probe, client = server:connect(), server:connect()
+    probe:send(wire.request { target = "/ready" })
+    assert.equal(200, probe:response().status)
+    client:send(wire.request { target = "/slow" })
+    support.await_marks(server, { "slow" })
+    server.process:signal("TERM")
+    eventually(function()
+      return #server:log_lines("info stopping") == 1
+    end)
+    probe:send(wire.request { target = "/ready" })
+    local response = probe:response()
+    assert.same({ 503, "close" }, { response.status, response.headers["connection"] })
+    assert.same({ "", "closed" }, { probe:receive_all() })
+    assert.equal(200, client:response("GET", 5).status)
+    probe:close()
+    client:close()
+    assert.equal(0, server.process:wait(1))
+    server:kill()
+  end)
+
+  it("is not waited for", function()
+    local server = start(ROUTES, ARGS)
+    local probe, client = server:connect(), server:connect()
+    probe:send(wire.request { target = "/ready" })
+    probe:response()
+    client:send(wire.request { target = "/slow" })
+    support.await_marks(server, { "slow" })
+    server.process:signal("TERM")
+    assert.equal(200, client:response("GET", 5).status)
+    client:close()
+    assert.equal(0, server.process:wait(1))
+    assert.same({ "", "closed" }, { probe:receive_all() })
+    probe:close()
+    server:kill()
+  end)
+
+  it("goes before a route of the scripts, and says so at the start", function()
+    local server = start([[
+server:get("/ready", function(_, response) response:send("the script's") end)
+server:get("/*rest", function(_, response) response:send("anything") end)
+]], ARGS)
+    assert.equal("ready\n", get(server, "/ready"))
+    assert.equal("anything", get(server, "/other"))
+    local lines = server:log_lines("--ready-path hides a route")
+    assert.equal(1, #lines)
+    assert.matches("script.lua:1", lines[1], 1, true)
+  end)
+
+  it("is in the log at debug alone", function()
+    for level, count in pairs { info = 0, debug = 1 } do
+      local server = start(ROUTES, { args = { "--ready-path", "/ready", "--log-level", level } })
+      get(server, "/ready")
+      get(server, "/plain")
+      eventually(function()
+        return #server:log_lines("target=/plain") == 1
+      end)
+      assert.equal(count, #server:log_lines("target=/ready"))
+    end
+  end)
+
+  it("must be a path", function()
+    for _, path in ipairs { "ready", "", "/ready?x", "/a b", "http://a/ready" } do
+      local code, _, err = Server.run { "--ready-path", path, "x.lua" }
+      assert.equal(2, code)
+      assert.matches("--ready-path '" .. path .. "': a path", err, 1, true)
+    end
+  end)
+end)

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// The script's part: it answers every request with a stream, subscribes it to channels, and sends
+// events of its own. Beside each call it writes down what the call promises, from the rules and not
+// from the answer.
+#pragma once
+
+#include "client.h"
+#include "http/service.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+extern const struct service_events host_events;
+
+/// Subscribes the client's stream to `life`. `since` is the script's place: an id, "earliest", or
+/// "" for none.
+void host_subscribe(struct client *client, struct life *life, const char *since);
+
+void host_unsubscribe(struct client *client, struct sub *sub);
+
+/// An event of the stream's own with about `size` bytes.
+void host_send(struct client *client, size_t size);
+
+/// A comment or a retry field.
+void host_mutter(struct client *client);
+
+void host_end(struct client *client);
+
+/// Writes down that nothing more is due than what was said so far.
+void host_note_end(struct client *client);

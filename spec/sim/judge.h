@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// Whether a client received what it should, and was disconnected only as it should: the promise of
+// channels in code. Whatever breaks it ends the simulation.
+#pragma once
+
+#include "client.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/// One part of an id, as the simulator reads it.
+struct id_part {
+    uint64_t epoch;
+    uint64_t sequence;
+};
+
+enum { ID_PARTS_MAX = 16 };
+
+/// Reads a list of ids: how many, or -1 when it is none.
+int judge_read_id(struct bytes text, struct id_part parts[ID_PARTS_MAX]);
+
+/// For `wire_init`.
+void judge_event(struct wire *wire, const struct wire_event *event);
+
+/// Everything that is due must have come by now.
+void judge_complete(struct client *client);
+
+/// The server ended the exchange.
+void judge_reason(const struct client *client);
+
+/// Who lags is disconnected or told, as its channel has it.
+void judge_lag(const struct client *client);

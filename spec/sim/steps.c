@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+#include "steps.h"
+
+#include "client.h"
+#include "host.h"
+#include "place.h"
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { BURST_MAX = 4, CUT_BYTES_MAX = 3000 };
+
+static void publish_some(struct world *world);
+static void turn(struct world *world);
+static void settle(struct world *world);
+static void request(struct world *world);
+static void choose_id(struct client *client);
+static void damage(char *id);
+static void drop_part(char *id);
+static void compose(const struct world *world, char *id);
+static void move_on(struct world *world);
+static void leave(struct world *world);
+static void say_own(struct world *world);
+static void mutter(struct world *world);
+static void subscribe(struct world *world);
+static void unsubscribe(struct world *world);
+static void end(struct world *world);
+static void close_channel(struct world *world);
+static void release_channel(struct world *world);
+static void set_bounds(struct world *world);
+static struct client *any_live(struct world *world);
+static struct life *any_life(struct world *world);
+
+/// In parts of all steps.
+static const struct choice {
+    unsigned weight;
+    void (*take)(struct world *world);
+} choices[] = {
+    {300, publish_some}, {300, turn},          {120, move_on},     {90, request},
+    {90, say_own},       {30, leave},          {20, subscribe},    {20, mutter},
+    {10, end},           {8, unsubscribe},     {4, close_channel}, {4, set_bounds},
+    {3, settle},         {2, release_channel},
+};
+
+void steps_take(struct world *world)
+{
+    enum { WEIGHT_SUM = 1001 };
+    uint64_t at = chance_below(WEIGHT_SUM);
+    const struct choice *choice = choices;
+    while (at >= choice->weight) {
+        at -= choice->weight;
+        choice++;
+    }
+    choice->take(world);
+}
+
+static void publish_some(struct world *world)
+{
+    struct life *life = any_life(world);
+    for (uint64_t left = chance_between(1, BURST_MAX); left > 0; left--) {
+        life = chance_one_in(3) ? any_life(world) : life;
+        world_publish(world, life);
+    }
+}
+
+static void turn(struct world *world)
+{
+    static const uint64_t pauses_ms[] = {0, 0, 0, 0, 0, 0, 1, 10, 60, 300};
+    uint64_t pause_ms = pauses_ms[chance_below(10)];
+    world_turn(world, chance_one_in(60) ? chance_below(100000) : pause_ms);
+}
+
+static void settle(struct world *world)
+{
+    world_settle(world);
+}
+
+static void request(struct world *world)
+{
+    struct client *client = &world->clients[chance_below(world->client_count)];
+    bool can_use = client->state == CLIENT_IDLE && client->transport.is_reading &&
+                   !client->transport.has_ended;
+    if (client->state == CLIENT_LEFT || (client->state == CLIENT_IDLE && chance_one_in(2))) {
+        client_hang_up(client);
+    } else if (client->state == CLIENT_AWAY || can_use) {
+        choose_id(client);
+        client_request(client, !chance_one_in(4));
+    }
+}
+
+/// Mostly what it received last. Whatever it is: from now on the client has it.
+static void choose_id(struct client *client)
+{
+    char id[ID_BYTES_MAX];
+    memcpy(id, client->last_id, sizeof(id));
+    client->is_faithful = !chance_one_in(4);
+    if (!client->is_faithful) {
+        switch (chance_below(6)) {
+        case 0:
+            id[0] = '\0';
+            break;
+        case 1:
+            memcpy(id, client->old_ids[chance_below(OLD_IDS)], sizeof(id));
+            break;
+        case 2:
+            damage(id);
+            break;
+        case 3:
+            drop_part(id);
+            break;
+        default:
+            compose(client->world, id);
+        }
+    }
+    memcpy(client->sent_id, id, sizeof(id));
+    memcpy(client->last_id, id, sizeof(id));
+}
+
+static void damage(char *id)
+{
+    static const char bytes[] = "0123456789abcdefABx-,,.";
+    size_t len = strlen(id);
+    if (len == 0 || chance_one_in(3)) {
+        static const char *const junk[] = {"x",
+                                           "-",
+                                           ",",
+                                           "1-",
+                                           "0-0",
+                                           "00-1",
+                                           "1-01",
+                                           "-1",
+                                           "ffffffffffffffffff-1",
+                                           "1-18446744073709551616"};
+        snprintf(id, ID_BYTES_MAX, "%s", junk[chance_below(10)]);
+    } else {
+        size_t at = chance_below(len);
+        id[at] = bytes[chance_below(sizeof(bytes) - 1)];
+    }
+}
+
+/// One part of several, and the commas around it.
+static void drop_part(char *id)
+{
+    char *comma = strchr(id, ',');
+    if (comma == NULL) {
+        return;
+    }
+    if (chance_one_in(2)) {
+        memmove(id, comma + 1, strlen(comma + 1) + 1);
+    } else {
+        *comma = '\0';
+    }
+}
+
+/// Ids of lives that there are, or were, with numbers around theirs.
+static void compose(const struct world *world, char *id)
+{
+    size_t len = 0;
+    id[0] = '\0';
+    for (uint64_t left = chance_between(1, 4); left > 0 && world->life_count > 0; left--) {
+        const struct life *life =
+            world->lives[world->life_count - 1 -
+                         chance_below(world->life_count < 6 ? world->life_count : 6)];
+        uint64_t back = chance_below(chance_one_in(2) ? 4 : life->count + 4);
+        uint64_t sequence = life->count + 2 > back ? life->count + 2 - back : 0;
+        sequence = chance_one_in(20) ? UINT64_MAX : sequence;
+        uint64_t epoch = chance_one_in(10) ? chance_bits() : life->epoch;
+        len += (size_t)snprintf(id + len, ID_BYTES_MAX - len, "%s%" PRIx64 "-%" PRIu64,
+                                len == 0 ? "" : ",", epoch, sequence);
+    }
+}
+
+/// A client stalls, or reads on: everything, or a little.
+static void move_on(struct world *world)
+{
+    struct client *client = &world->clients[chance_below(world->client_count)];
+    if (client->state != CLIENT_READING) {
+        return;
+    }
+    switch (chance_below(8)) {
+    case 0:
+        client_make_room(client, 0);
+        break;
+    case 1:
+        client_make_room(client, chance_between(1, 3));
+        break;
+    case 2:
+        client_make_room(client, chance_between(1, 200));
+        break;
+    case 3:
+        client_make_room(client, chance_between(1, 50000));
+        break;
+    default:
+        client_make_room(client, SIZE_MAX);
+    }
+}
+
+static void leave(struct world *world)
+{
+    struct client *client = &world->clients[chance_below(world->client_count)];
+    if (client->state != CLIENT_READING || client->transport.is_closing) {
+        return;
+    }
+    uint64_t kind = chance_below(8);
+    if (kind == 0) {
+        client_half_close(client);
+    } else if (kind == 1) {
+        client_vanish(client);
+    } else {
+        client_leave(client, chance_below(chance_one_in(2) ? 100 : CUT_BYTES_MAX));
+    }
+}
+
+static void say_own(struct world *world)
+{
+    struct client *client = any_live(world);
+    if (client != NULL) {
+        host_send(client, 1 + chance_below(chance_one_in(10) ? world->data_bytes_max : 30));
+    }
+}
+
+static void mutter(struct world *world)
+{
+    struct client *client = any_live(world);
+    if (client != NULL) {
+        host_mutter(client);
+    }
+}
+
+static void subscribe(struct world *world)
+{
+    static const char *const places[] = {"", "", "", "", "earliest", "1-1"};
+    struct client *client = any_live(world);
+    if (client != NULL) {
+        struct life *life = any_life(world);
+        host_subscribe(client, life, places[chance_below(6)]);
+    }
+}
+
+static void unsubscribe(struct world *world)
+{
+    struct client *client = any_live(world);
+    if (client == NULL || client->sub_count == 0 || client->is_wide) {
+        return; // what has closed may be left in this turn or in the next
+    }
+    struct sub *sub = &client->subs[chance_below(client->sub_count)];
+    if (!sub->is_gone && sub->life->channel != NULL) {
+        host_unsubscribe(client, sub);
+    }
+}
+
+static void end(struct world *world)
+{
+    struct client *client = any_live(world);
+    if (client != NULL) {
+        host_end(client);
+    }
+}
+
+static void close_channel(struct world *world)
+{
+    world_close_channel(world, any_life(world));
+}
+
+static void release_channel(struct world *world)
+{
+    world_release_channel(world, any_life(world));
+}
+
+static void set_bounds(struct world *world)
+{
+    world_set_bounds(any_life(world));
+}
+
+/// A client whose stream goes on, or NULL.
+static struct client *any_live(struct world *world)
+{
+    struct client *client = &world->clients[chance_below(world->client_count)];
+    return client_is_live(client) ? client : NULL;
+}
+
+static struct life *any_life(struct world *world)
+{
+    return world_life(world, &world->slots[chance_below(world->slot_count)]);
+}
