@@ -13,8 +13,8 @@ test_packages="lua5.4 lua-busted lua-filesystem lua-system lua-penlight lua-sock
   nodejs:node npm:npm chromium:chromium"
 # The benches start an nginx of their own. Where services run, Debian starts another on installing
 # the package; `systemctl disable --now nginx` ends that one.
-bench_packages="lua5.4 lua-filesystem lua-system lua-socket curl wrk nginx-light
-  libnginx-mod-http-lua"
+bench_packages="lua5.4 lua-filesystem lua-system lua-socket curl git wrk nginx-light
+  libnginx-mod-http-lua libnginx-mod-nchan util-linux:taskset nodejs:node npm:npm"
 
 is_present() {
   case $1 in
