@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,12 +25,20 @@ enum {
 static struct {
     enum log_level level;
     enum log_format format;
+} settings = {.level = LOG_INFO, .format = LOG_TEXT};
+
+/// What a thread has gathered.
+static _Thread_local struct log {
     struct buf gathered;
     int64_t lost_count;
     char *at; // where the next byte of the record goes: in room that was reserved for all of it
     time_t second; // the second that `time_text` shows
     char time_text[LOG_TIME_LEN + 1];
-} the_log = {.level = LOG_INFO, .format = LOG_TEXT, .gathered = {._max = LOG_BYTES_MAX}};
+} the_log = {.gathered = {._max = LOG_BYTES_MAX}};
+
+/// Whose record is half written: nobody else writes before the rest is out.
+static const struct log *writer;
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
@@ -50,8 +59,8 @@ static void report_lost(void);
 
 void log_configure(enum log_level level, enum log_format format)
 {
-    the_log.level = level;
-    the_log.format = format;
+    settings.level = level;
+    settings.format = format;
 }
 
 bool log_level_parse(const char *text, enum log_level *level)
@@ -67,7 +76,7 @@ bool log_level_parse(const char *text, enum log_level *level)
 
 bool log_is_on(enum log_level level)
 {
-    return level >= the_log.level;
+    return level >= settings.level;
 }
 
 void log_record(enum log_level level, struct bytes text, const struct log_field *fields,
@@ -106,6 +115,15 @@ void log_flush(void)
     }
 }
 
+void log_end(void)
+{
+    log_flush();
+    pthread_mutex_lock(&writing);
+    writer = writer == &the_log ? NULL : writer;
+    pthread_mutex_unlock(&writing);
+    buf_reset(&the_log.gathered);
+}
+
 /// Reserves the most that the record can take, so that its pieces need not ask one by one.
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count)
 {
@@ -126,7 +144,7 @@ static struct bytes clipped(struct bytes text)
 
 static void end_record(void)
 {
-    append(the_log.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+    append(settings.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
     struct bytes before = buf_bytes(&the_log.gathered);
     buf_commit(&the_log.gathered, (size_t)(the_log.at - (before.at + before.len)));
 }
@@ -139,7 +157,7 @@ static inline void append(struct bytes bytes)
 
 static void append_start(enum log_level level, struct bytes text)
 {
-    if (the_log.format == LOG_JSON) {
+    if (settings.format == LOG_JSON) {
         append(BYTES("{\"time\":\""));
         append_time();
         append(BYTES("\",\"level\":\""));
@@ -179,7 +197,7 @@ static void append_time(void)
 
 static void append_field(const struct log_field *field)
 {
-    bool is_json = the_log.format == LOG_JSON;
+    bool is_json = settings.format == LOG_JSON;
     append(is_json ? BYTES(",\"") : BYTES(" "));
     append(field->key);
     append(is_json ? BYTES("\":") : BYTES("="));
@@ -281,7 +299,9 @@ static void append_escaped(unsigned char byte)
 static void write_out(void)
 {
     struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
-    while (!buf_is_empty(&the_log.gathered) && poll(&target, 1, 0) > 0) {
+    pthread_mutex_lock(&writing);
+    bool may_write = writer == NULL || writer == &the_log;
+    while (may_write && !buf_is_empty(&the_log.gathered) && poll(&target, 1, 0) > 0) {
         struct bytes bytes = buf_bytes(&the_log.gathered);
         size_t size = bytes.len < 4096 ? bytes.len : 4096;
         ssize_t written = write(STDERR_FILENO, bytes.at, size);
@@ -290,10 +310,14 @@ static void write_out(void)
         }
         if (written < 0) {
             buf_clear(&the_log.gathered);
-            return;
+            break;
         }
         buf_consume(&the_log.gathered, (size_t)written);
     }
+    if (may_write) {
+        writer = buf_is_empty(&the_log.gathered) ? NULL : &the_log;
+    }
+    pthread_mutex_unlock(&writing);
 }
 
 static void report_lost(void)

@@ -3,9 +3,9 @@
 // The log: one line a record, on standard error. A record has a time, a level, a text and fields,
 // as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line:
 // control bytes and quotes are escaped, bytes that are not UTF-8 shown as \u00ff, and of a text
-// over 16 KiB only the beginning is written. Records are gathered and written in one go by
-// `log_flush`, which the loop calls at the end of each turn; a warning or an error is written at
-// once. One per process; may be used from one thread at a time.
+// over 16 KiB only the beginning is written. Records are gathered, by each thread for itself, and
+// written in one go by `log_flush`, which the loop calls at the end of each turn; a warning or an
+// error is written at once. Records of several threads do not mix, whatever standard error takes.
 #pragma once
 
 #include "base/bytes.h"
@@ -49,7 +49,8 @@ static inline struct log_field log_duration(const char *key, int64_t microsecond
         .key = bytes_from_string(key), .number = microseconds, .type = LOG_FIELD_MICROSECONDS};
 }
 
-/// Sets what is written and how. Before the first call: LOG_INFO, LOG_TEXT.
+/// Sets what is written and how, before there are threads. Before the first call: LOG_INFO,
+/// LOG_TEXT.
 void log_configure(enum log_level level, enum log_format format);
 
 /// Parses "debug", "info", "warn", "error" or "silent"; false for anything else.
@@ -64,6 +65,9 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
 /// Writes what was gathered. Never blocks for long: a standard error that cannot take it loses
 /// lines, and says how many when it can.
 void log_flush(void);
+
+/// Writes what was gathered and frees what the calling thread has for it.
+void log_end(void);
 
 /// `LOG(LOG_INFO, "text", log_int("port", 3000), ...)` with at least one field.
 #define LOG(level, text, ...)                                                                      \
