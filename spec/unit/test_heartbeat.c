@@ -31,6 +31,7 @@ static void on_due(struct heartbeat *heartbeat)
 static void set_up(void)
 {
     memset(&bench, 0, sizeof(bench));
+    CHECK(loop_init(&bench.loop) == 0);
     heartbeats_init(&bench.heartbeats, &bench.loop, on_due);
 }
 
@@ -41,7 +42,8 @@ static void tear_down(void)
     }
     heartbeats_deinit(&bench.heartbeats);
     EXPECT_INT(bench.loop._slot_count, 0); // no timer is left behind
-    mem_free(bench.loop._slots);
+    EXPECT_INT(loop_close(&bench.loop, 0), 0);
+    loop_deinit(&bench.loop);
 }
 
 static void start(int index, uint64_t interval_ms)
@@ -52,7 +54,7 @@ static void start(int index, uint64_t interval_ms)
 /// Lets `ms` pass and expects `told` to be due, in this order, since the last time.
 static void expect_due(uint64_t ms, const char *told)
 {
-    bench.loop._advanced_ms += ms;
+    loop_advance(&bench.loop, ms);
     timers_fire(&bench.loop);
     EXPECT_BYTES(bytes_from_string(bench.told), bytes_from_string(told));
     memset(bench.told, 0, sizeof(bench.told));

@@ -5,7 +5,11 @@
 #include "base/mem.h"
 #include "net/timer.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+
+/// What `loop_advance` added to the clock, of all loops.
+static atomic_uint_fast64_t advanced_ms;
 
 static void on_timer(uv_timer_t *handle);
 static void on_prepare(uv_prepare_t *handle);
@@ -82,12 +86,12 @@ int loop_close(struct loop *loop, uint64_t patience_ms)
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
-    return uv_now(&loop->uv) + loop->_advanced_ms;
+    return uv_now(&loop->uv) + advanced_ms;
 }
 
-uint64_t loop_clock_ns(const struct loop *loop)
+uint64_t loop_clock_ns(void)
 {
-    return uv_hrtime() + loop->_advanced_ms * 1000000;
+    return uv_hrtime() + advanced_ms * 1000000;
 }
 
 uint64_t loop_machine_ns(void)
@@ -97,7 +101,7 @@ uint64_t loop_machine_ns(void)
 
 void loop_advance(struct loop *loop, uint64_t ms)
 {
-    loop->_advanced_ms += ms;
+    advanced_ms += ms;
     aim_timer(loop);
 }
 

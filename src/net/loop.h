@@ -47,7 +47,6 @@ struct loop {
     struct loop_timer_slot *_slots; // binary heap by due_ms
     size_t _slot_count;
     size_t _slot_capacity;
-    uint64_t _advanced_ms; // what `loop_advance` added to the clock
     loop_turn_fn on_turn_end;
     void *on_turn_end_arg;
     char *read_memory; // where every transport of this loop reads into; LOOP_READ_BYTES
@@ -75,12 +74,13 @@ int loop_close(struct loop *loop, uint64_t patience_ms);
 uint64_t loop_now_ms(const struct loop *loop);
 
 /// Nanoseconds of the same clock, read now: for measuring, not for waiting.
-uint64_t loop_clock_ns(const struct loop *loop);
+uint64_t loop_clock_ns(void);
 
 /// Nanoseconds of the machine's monotonic clock, read now and never moved: what a CPU has spent.
 uint64_t loop_machine_ns(void);
 
-/// Moves the clock forward: for specs. Timers that become due fire in the next turn.
+/// Moves the clock of all loops forward: for specs. Timers that become due fire in the loop's next
+/// turn; other loops must be woken to see it.
 void loop_advance(struct loop *loop, uint64_t ms);
 
 /// Queues `job` for the end of this turn. Does nothing when it is queued already. A job queued by a

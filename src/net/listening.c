@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "net/listening.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096 };
+
+static int open_socket(struct listening *listening);
+static int check_adopted(int fd, struct socket_address *address);
+static int int_option(int fd, int name);
+static int set_options(int fd, uint64_t peer_timeout_ms);
+static int set_reuse_port(int fd);
+static int bind_and_listen(struct listening *listening);
+static int give_up(const struct listening *listening, int failure);
+static int clear_path(const struct socket_address *address, const char *path);
+static bool is_dead(const struct socket_address *address);
+
+int listening_tcp(struct listening *listening, const char *host, uint16_t port,
+                  uint64_t peer_timeout_ms)
+{
+    int failure = socket_address_parse(&listening->address, host, port);
+    if (failure == 0) {
+        failure = open_socket(listening);
+    }
+    if (failure != 0) {
+        return failure;
+    }
+    failure = set_options(listening->fd, peer_timeout_ms);
+    return failure != 0 ? give_up(listening, failure) : bind_and_listen(listening);
+}
+
+int listening_unix(struct listening *listening, const char *path)
+{
+    int failure = socket_address_parse(&listening->address, path, 0);
+    if (failure == 0) {
+        failure = clear_path(&listening->address, path);
+    }
+    if (failure == 0) {
+        failure = open_socket(listening);
+    }
+    if (failure == 0) {
+        failure = bind_and_listen(listening);
+        listening->owns_path = failure == 0;
+    }
+    return failure;
+}
+
+int listening_adopt(struct listening *listening, int fd, uint64_t peer_timeout_ms)
+{
+    *listening = (struct listening){.fd = fd};
+    int failure = check_adopted(fd, &listening->address);
+    if (failure == 0 && listening->address.storage.ss_family != AF_UNIX) {
+        failure = set_options(fd, peer_timeout_ms);
+    }
+    return failure != 0 ? give_up(listening, failure) : 0;
+}
+
+/// The first socket was bound without SO_REUSEPORT, which the kernel allows only where nobody else
+/// is bound, whatever that other one has set. From now on both have it.
+int listening_share(struct listening *shared, const struct listening *first,
+                    uint64_t peer_timeout_ms)
+{
+    shared->address = first->address;
+    int failure = set_reuse_port(first->fd);
+    if (failure == 0) {
+        failure = open_socket(shared);
+    }
+    if (failure != 0) {
+        return failure;
+    }
+    failure = set_options(shared->fd, peer_timeout_ms);
+    if (failure == 0) {
+        failure = set_reuse_port(shared->fd);
+    }
+    return failure != 0 ? give_up(shared, failure) : bind_and_listen(shared);
+}
+
+void listening_close(const struct listening *listening)
+{
+    close(listening->fd);
+    if (listening->owns_path) {
+        (void)unlink(socket_address_path(&listening->address)); // who removed it was quicker
+    }
+}
+
+static int open_socket(struct listening *listening)
+{
+    int family = listening->address.storage.ss_family;
+    listening->owns_path = false;
+    listening->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return listening->fd < 0 ? -errno : 0;
+}
+
+static int check_adopted(int fd, struct socket_address *address)
+{
+    *address = (struct socket_address){.len = sizeof(address->storage)};
+    if (getsockname(fd, (struct sockaddr *)&address->storage, &address->len) != 0) {
+        return -errno;
+    }
+    int family = address->storage.ss_family;
+    bool is_known = family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+    return is_known && int_option(fd, SO_TYPE) == SOCK_STREAM && int_option(fd, SO_ACCEPTCONN) == 1
+               ? 0
+               : -EINVAL;
+}
+
+/// -1 where the socket has no such option.
+static int int_option(int fd, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
+}
+
+/// Linux hands these options on to accepted sockets, which saves two system calls a connection.
+static int set_options(int fd, uint64_t peer_timeout_ms)
+{
+    int yes = 1;
+    unsigned timeout_ms = peer_timeout_ms > INT32_MAX ? INT32_MAX : (unsigned)peer_timeout_ms;
+    bool is_set =
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) == 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms)) == 0;
+    return is_set ? 0 : -errno;
+}
+
+static int set_reuse_port(int fd)
+{
+    int yes = 1;
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0 ? 0 : -errno;
+}
+
+static int bind_and_listen(struct listening *listening)
+{
+    struct socket_address *address = &listening->address;
+    if (bind(listening->fd, (struct sockaddr *)&address->storage, address->len) != 0 ||
+        listen(listening->fd, BACKLOG) != 0) {
+        return give_up(listening, -errno);
+    }
+    if (address->storage.ss_family != AF_UNIX) {
+        CHECK(getsockname(listening->fd, (struct sockaddr *)&address->storage, &address->len) == 0);
+    }
+    return 0;
+}
+
+static int give_up(const struct listening *listening, int failure)
+{
+    close(listening->fd);
+    return failure;
+}
+
+/// Removes a socket file that a dead server left behind.
+static int clear_path(const struct socket_address *address, const char *path)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0) {
+        return 0;
+    }
+    if (!S_ISSOCK(status.st_mode)) {
+        return -EEXIST;
+    }
+    if (!is_dead(address)) {
+        return -EADDRINUSE;
+    }
+    return unlink(path) == 0 ? 0 : -errno;
+}
+
+/// Only a refusal proves that nobody listens: a busy server lets us wait, another user's says no.
+static bool is_dead(const struct socket_address *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_refused = connect(fd, (struct sockaddr *)&address->storage, address->len) != 0 &&
+                      errno == ECONNREFUSED;
+    close(fd);
+    return is_refused;
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include "net/mailbox.h"
+
+#include "net/loop.h"
+
+#include <stddef.h>
+
+static void on_wake(uv_async_t *async);
+static void run_posted(struct mailbox *mailbox);
+static struct message *take(struct mailbox *mailbox);
+
+void mailbox_open(struct mailbox *mailbox, struct loop *loop)
+{
+    *mailbox = (struct mailbox){.is_open = true};
+    CHECK(pthread_mutex_init(&mailbox->_lock, NULL) == 0);
+    CHECK(uv_async_init(&loop->uv, &mailbox->_async, on_wake) == 0);
+}
+
+void mailbox_close(struct mailbox *mailbox)
+{
+    if (!mailbox->is_open) {
+        return;
+    }
+    pthread_mutex_lock(&mailbox->_lock);
+    mailbox->is_open = false;
+    pthread_mutex_unlock(&mailbox->_lock);
+    run_posted(mailbox);
+    uv_close((uv_handle_t *)&mailbox->_async, NULL);
+}
+
+void mailbox_deinit(struct mailbox *mailbox)
+{
+    CHECK(!mailbox->is_open && mailbox->_first == NULL);
+    pthread_mutex_destroy(&mailbox->_lock);
+}
+
+/// The loop is woken under the lock, so that the handle is not closed meanwhile.
+bool mailbox_post(struct mailbox *mailbox, struct message *message)
+{
+    pthread_mutex_lock(&mailbox->_lock);
+    bool is_open = mailbox->is_open;
+    if (is_open && !message->_is_posted) {
+        bool is_first = mailbox->_first == NULL;
+        message->_is_posted = true;
+        message->_next = NULL;
+        *(is_first ? &mailbox->_first : &mailbox->_last->_next) = message;
+        mailbox->_last = message;
+        if (is_first) {
+            uv_async_send(&mailbox->_async);
+        }
+    }
+    pthread_mutex_unlock(&mailbox->_lock);
+    return is_open;
+}
+
+static void on_wake(uv_async_t *async)
+{
+    run_posted(CONTAINER_OF(async, struct mailbox, _async));
+}
+
+/// One by one: a message may free its struct, or post another.
+static void run_posted(struct mailbox *mailbox)
+{
+    struct message *message;
+    while ((message = take(mailbox)) != NULL) {
+        message->run(message);
+    }
+}
+
+static struct message *take(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->_lock);
+    struct message *message = mailbox->_first;
+    if (message != NULL) {
+        mailbox->_first = message->_next;
+        message->_is_posted = false;
+    }
+    pthread_mutex_unlock(&mailbox->_lock);
+    return message;
+}
