@@ -28,7 +28,7 @@ void ledger_add(struct life *life, const struct record *record, struct bytes dat
     struct record *added = &life->records[life->count++];
     *added = *record;
     added->data = bytes_of(copy, data.len);
-    const struct journal *journal = &life->channel->journal;
+    const struct journal *journal = &life->channel->topic->journal;
     uint64_t size = journal_frame(journal, life->count)->size;
     EXPECT(size > data.len, "a frame of %" PRIu64 " bytes for %zu of data", size, data.len);
     added->end = start + size;
@@ -40,7 +40,7 @@ void ledger_add(struct life *life, const struct record *record, struct bytes dat
 
 void ledger_check(struct life *life, uint64_t now_ms)
 {
-    const struct journal *journal = &life->channel->journal;
+    const struct journal *journal = &life->channel->topic->journal;
     EXPECT(journal->next == life->count + 1, "the journal's next number is %" PRIu64,
            journal->next);
     EXPECT(journal->first >= life->first, "the journal's first number has fallen");
@@ -55,7 +55,7 @@ void ledger_check(struct life *life, uint64_t now_ms)
 
 void ledger_end_turn(struct life *life, uint64_t now_ms)
 {
-    const struct journal *journal = &life->channel->journal;
+    const struct journal *journal = &life->channel->topic->journal;
     bool had_job = life->has_job;
     life->has_job = false;
     life->offered = life->count;
@@ -98,7 +98,7 @@ void ledger_free(struct life *life)
 /// Within the turn only what is twice over the bytes may go before it was offered.
 static void check_reason(const struct life *life, uint64_t sequence, uint64_t now_ms)
 {
-    const struct journal_bounds *bounds = &life->channel->journal.bounds;
+    const struct journal_bounds *bounds = &life->channel->topic->journal.bounds;
     uint64_t bytes = ledger_bytes_after(life, sequence - 1);
     bool is_aged = bounds->age_ms != UINT64_MAX &&
                    life->records[sequence - 1].made_ms + bounds->age_ms <= now_ms;

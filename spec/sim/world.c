@@ -36,9 +36,13 @@ void world_init(struct world *world)
     srandom((unsigned)chance_bits()); // `streams_end` chooses with it
     choose_limits(&world->limits);
     CHECK(loop_init(&world->loop) == 0);
-    hub_init(&world->hub, &world->loop, &world->limits);
+    mailbox_open(&world->mailbox, &world->loop);
+    hub_init(&world->hub);
+    branch_init(&world->branch, &world->hub, &world->loop, &world->mailbox, &world->limits);
     heartbeats_init(&world->heartbeats, &world->loop, stream_beat);
-    service_init(&world->service, &world->loop, &world->limits, &host_events, world);
+    service_init(&world->service, &world->loop, &world->limits, &world->conn_total);
+    world->service.events = &host_events;
+    world->service.user = world;
     buf_init(&world->scratch, SIZE_MAX);
     world->slot_count = chance_between(1, SLOTS_MAX);
     for (size_t i = 0; i < world->slot_count; i++) {
@@ -67,9 +71,12 @@ void world_deinit(struct world *world)
     }
     service_deinit(&world->service);
     heartbeats_deinit(&world->heartbeats);
+    branch_deinit(&world->branch);
     hub_deinit(&world->hub);
+    mailbox_close(&world->mailbox);
     EXPECT(loop_close(&world->loop, PATIENCE_MS) == 0, "a handle is still open");
     loop_deinit(&world->loop);
+    mailbox_deinit(&world->mailbox);
     small_tidy();
     for (size_t i = 0; i < world->life_count; i++) {
         ledger_free(world->lives[i]);
@@ -101,7 +108,7 @@ void world_publish(struct world *world, struct life *life)
     int failure = channel_publish(life->channel, &event, &id);
     if (failure != 0) {
         uint64_t most_bytes = 8 * data.len + 200; // were each byte a line
-        EXPECT(failure == -EMSGSIZE && most_bytes > life->channel->journal.bounds.bytes,
+        EXPECT(failure == -EMSGSIZE && most_bytes > life->channel->topic->journal.bounds.bytes,
                "publishing %zu bytes in %s: %d", data.len, life->name, failure);
         return;
     }
@@ -150,7 +157,7 @@ void world_close_channel(struct world *world, struct life *life)
     struct sse_event event = {.has_data = true};
     struct event_id id;
     EXPECT(channel_publish(channel, &event, &id) == -ECANCELED, "a closed channel takes events");
-    EXPECT(hub_find(&world->hub, bytes_from_string(life->name)) == NULL,
+    EXPECT(branch_find(&world->branch, bytes_from_string(life->name)) == NULL,
            "a closed channel is found");
     bool was_held = life->is_held;
     end_life(life);
@@ -265,7 +272,7 @@ static struct journal_bounds choose_bounds(void)
 /// The epoch is chosen by chance of ours: how long it is decides how long ids are.
 static struct life *begin_life(struct world *world, struct slot *slot)
 {
-    struct channel *channel = hub_make(&world->hub, bytes_from_string(slot->name));
+    struct channel *channel = branch_make(&world->branch, bytes_from_string(slot->name));
     CHECK(channel != NULL);
     struct life *life = mem_new(struct life);
     do {
@@ -286,8 +293,8 @@ static struct life *begin_life(struct world *world, struct slot *slot)
     struct journal_bounds bounds = choose_bounds();
     channel_set_bounds(channel, &bounds);
     life->has_job = true;
-    channel->journal.epoch = life->epoch;
-    channel->lag = life->is_skip ? CHANNEL_SKIP : CHANNEL_RESUME;
+    channel->topic->journal.epoch = life->epoch;
+    channel_set_lag(channel, life->is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
     channel_set_reset_event(channel, bytes_from_string(life->reset_name));
     channel_set_lagged_event(channel, bytes_from_string(life->lagged_name));
     if (life->is_held) {
@@ -305,8 +312,8 @@ static void look_for(struct world *world, struct life *life)
     if (life->is_over || life->is_held) {
         return;
     }
-    struct channel *found = hub_find(&world->hub, bytes_from_string(life->name));
-    if (found == NULL || found->journal.epoch != life->epoch) {
+    struct channel *found = branch_find(&world->branch, bytes_from_string(life->name));
+    if (found == NULL || found->topic->journal.epoch != life->epoch) {
         EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);
         end_life(life);
     }

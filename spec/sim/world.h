@@ -10,7 +10,7 @@
 
 #include "base/limits.h"
 #include "http/service.h"
-#include "hub/hub.h"
+#include "hub/branch.h"
 #include "net/loop.h"
 #include "sse/heartbeat.h"
 
@@ -32,8 +32,11 @@ struct world {
     struct loop loop;
     struct limits limits;
     struct hub hub;
+    struct branch branch;
+    struct mailbox mailbox;
     struct heartbeats heartbeats;
     struct service service;
+    atomic_size_t conn_total;
     uint64_t turn;
     uint64_t stamp; // of whatever was said last
     struct slot slots[SLOTS_MAX];

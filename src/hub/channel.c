@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "hub/channel.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
-#include "hub/hub.h"
+#include "hub/branch.h"
+#include "wire/sse.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 enum {
     AGE_STEPS = 8,          // an aged frame stays at most this part of the age longer ...
     AGE_STEP_MS_MAX = 1000, // ... and at most this
+    FOLLOWED_MAX = 1000,    // frames that are copied while others wait for the lock
 };
 
 /// The readers that come next, the nearest first. A reader only takes itself out of the list, and
@@ -20,111 +23,213 @@ struct foresight {
     struct reader *near[READER_FORESIGHT];
 };
 
+static int append(struct channel *channel, branch_set *woken, struct event_id *id);
+static bool is_over(const struct channel *channel);
+static void follow(struct channel *channel);
+static void unfollow(struct channel *channel);
 static void on_turn_end(struct loop_job *job);
 static uint64_t wake_readers(struct channel *channel);
 static void look_ahead(struct foresight *foresight);
+static void note_offered(struct channel *channel);
 static void on_age(struct timer *timer);
 static void trim(struct channel *channel, uint64_t keep_from);
-static void arm_age(struct channel *channel);
+static void arm_age(struct channel *channel, const struct journal *journal);
 static void settle(struct channel *channel);
-static void set_text(char **text, struct bytes value);
+static bool has_frames(struct channel *channel);
+static void note_closed(struct channel *channel);
+static void set_text(const struct channel *channel, char **text, struct bytes value);
+static void put_text(const struct channel *channel, char *const *text, const char *usual,
+                     struct buf *out);
 
-struct channel *channel_new(struct hub *hub, struct bytes name)
+struct channel *channel_new(struct branch *branch, struct topic *topic)
 {
-    struct channel *channel = mem_zero(sizeof(struct channel) + name.len + 1);
-    channel->hub = hub;
-    memcpy(channel->name, name.at, name.len);
-    channel->entry.key = bytes_of(channel->name, name.len);
+    struct channel *channel = mem_new(struct channel);
+    channel->branch = branch;
+    channel->topic = topic;
+    channel->membership.branch = branch;
+    topic_join(topic, &channel->membership);
+    journal_init_copy(&channel->journal, &topic->journal);
+    channel->entry.key = bytes_from_string(topic->name);
+    map_add(&branch->channels, &channel->entry);
+    branch->channel_count++;
     list_init(&channel->readers);
+    timer_init(&channel->age, branch->loop, on_age);
     loop_job_init(&channel->job, on_turn_end);
-    timer_init(&channel->age, hub->loop, on_age);
+    loop_at_turn_end(branch->loop, LOOP_WRITE, &channel->job);
     return channel;
 }
 
 void channel_free(struct channel *channel)
 {
+    struct branch *branch = channel->branch;
     CHECK(channel->holds == 0);
     CHECK(channel->reader_count == 0);
+    hub_lock(branch->hub);
+    bool is_last = topic_leave(channel->topic, &channel->membership);
+    hub_unlock(branch->hub);
     if (!channel->is_closed) {
-        map_remove(&channel->hub->channels, &channel->entry);
+        map_remove(&branch->channels, &channel->entry);
     }
     loop_job_cancel(&channel->job);
     timer_deinit(&channel->age);
     journal_deinit(&channel->journal);
-    mem_free(channel->_reset_event);
-    mem_free(channel->_lagged_event);
-    channel->hub->channel_count--;
+    branch->channel_count--;
+    if (is_last) {
+        topic_free(channel->topic);
+    }
     mem_free(channel);
 }
 
 int channel_publish(struct channel *channel, const struct sse_event *event, struct event_id *id)
 {
-    struct hub *hub = channel->hub;
+    struct branch *branch = channel->branch;
     DCHECK(!event->has_id);
-    if (channel->is_closed) {
+    buf_clear(&branch->scratch);
+    int refusal = sse_encode_event(&branch->scratch, event, false);
+    if (refusal != 0) {
+        return refusal == SSE_TOO_LONG ? -EMSGSIZE : refusal;
+    }
+    branch_set woken = 0;
+    hub_lock(branch->hub);
+    int failure = append(channel, &woken, id);
+    hub_unlock(branch->hub);
+    hub_wake(branch->hub, woken);
+    if (failure == 0) {
+        loop_at_turn_end(branch->loop, LOOP_WRITE, &channel->job);
+    }
+    return failure;
+}
+
+/// Under the lock. What others have published before is taken over with it, so that this worker's
+/// readers, too, see everything in one order.
+static int append(struct channel *channel, branch_set *woken, struct event_id *id)
+{
+    struct branch *branch = channel->branch;
+    struct topic *topic = channel->topic;
+    struct journal_moment moment = {.stamp = branch->hub->stamp + 1,
+                                    .now_ms = loop_now_ms(branch->loop)};
+    if (topic->is_closed) {
         return -ECANCELED;
     }
-    struct journal_moment moment = {.stamp = hub->stamp + 1, .now_ms = loop_now_ms(hub->loop)};
-    int failure = journal_append(&channel->journal, *event, moment, &hub->scratch);
-    if (failure != 0) {
-        return failure;
+    int failure = journal_append(&topic->journal, buf_bytes(&branch->scratch), moment);
+    if (failure == 0) {
+        branch->hub->stamp++;
+        *id = journal_id(&topic->journal, topic->journal.next - 1);
+        *woken = topic_tell(topic, branch, false);
+        branch_pull(branch);
     }
-    hub->stamp++;
-    *id = channel_cursor(channel);
-    loop_at_turn_end(hub->loop, LOOP_WRITE, &channel->job);
-    return 0;
+    return failure;
 }
 
 bool channel_is_over(const struct channel *channel)
 {
-    return journal_bytes_from(&channel->journal, channel->offered) >
-           channel->hub->limits->stream_high_bytes;
+    hub_lock(channel->branch->hub);
+    bool is_so = is_over(channel);
+    hub_unlock(channel->branch->hub);
+    return is_so;
+}
+
+/// To look and to wait is one step, so that nobody catches up in between unheard.
+bool channel_await_room(struct channel *channel, struct branch_waiter *waiter)
+{
+    struct branch *branch = channel->branch;
+    hub_lock(branch->hub);
+    bool is_so = is_over(channel);
+    if (is_so) {
+        branch->hub->awaiting |= (branch_set)1 << branch->index;
+    }
+    hub_unlock(branch->hub);
+    if (is_so && !list_is_linked(&waiter->node)) {
+        list_append(&branch->waiters, &waiter->node);
+    }
+    return is_so;
+}
+
+static bool is_over(const struct channel *channel)
+{
+    return topic_bytes_behind(channel->topic, &channel->membership) >
+           channel->branch->limits->stream_high_bytes;
 }
 
 void channel_age(struct channel *channel)
 {
-    if (journal_expiry_ms(&channel->journal) <= loop_now_ms(channel->hub->loop)) {
-        trim(channel, channel->offered);
+    struct branch *branch = channel->branch;
+    hub_lock(branch->hub);
+    bool is_due = journal_expiry_ms(&channel->topic->journal) <= loop_now_ms(branch->loop);
+    hub_unlock(branch->hub);
+    if (is_due) {
+        trim(channel, channel->membership.offered);
     }
+}
+
+struct journal_bounds channel_bounds(const struct channel *channel)
+{
+    hub_lock(channel->branch->hub);
+    struct journal_bounds bounds = channel->topic->journal.bounds;
+    hub_unlock(channel->branch->hub);
+    return bounds;
 }
 
 void channel_set_bounds(struct channel *channel, const struct journal_bounds *bounds)
 {
-    channel->journal.bounds = *bounds;
-    loop_at_turn_end(channel->hub->loop, LOOP_WRITE, &channel->job); // they may be smaller now
+    struct branch *branch = channel->branch;
+    hub_lock(branch->hub);
+    channel->topic->journal.bounds = *bounds;
+    branch_set woken = topic_tell(channel->topic, branch, false); // they may be smaller now
+    branch_pull(branch);
+    hub_unlock(branch->hub);
+    hub_wake(branch->hub, woken);
+    loop_at_turn_end(branch->loop, LOOP_WRITE, &channel->job);
+}
+
+void channel_set_lag(struct channel *channel, enum channel_lag lag)
+{
+    channel->topic->lag = (uint8_t)lag;
 }
 
 void channel_set_reset_event(struct channel *channel, struct bytes name)
 {
-    set_text(&channel->_reset_event, name);
+    set_text(channel, &channel->topic->reset_event, name);
 }
 
 void channel_set_lagged_event(struct channel *channel, struct bytes name)
 {
-    set_text(&channel->_lagged_event, name);
+    set_text(channel, &channel->topic->lagged_event, name);
 }
 
-const char *channel_reset_event(const struct channel *channel)
+void channel_put_reset_event(const struct channel *channel, struct buf *out)
 {
-    return channel->_reset_event == NULL ? "reset" : channel->_reset_event;
+    put_text(channel, &channel->topic->reset_event, "reset", out);
 }
 
-const char *channel_lagged_event(const struct channel *channel)
+void channel_put_lagged_event(const struct channel *channel, struct buf *out)
 {
-    return channel->_lagged_event == NULL ? "lagged" : channel->_lagged_event;
+    put_text(channel, &channel->topic->lagged_event, "lagged", out);
 }
 
 struct event_id channel_cursor(const struct channel *channel)
 {
-    return journal_id(&channel->journal, channel->journal.next - 1);
+    const struct journal *journal = &channel->topic->journal;
+    hub_lock(channel->branch->hub);
+    struct event_id id = journal_id(journal, journal->next - 1);
+    hub_unlock(channel->branch->hub);
+    return id;
 }
 
 void channel_join(struct channel *channel, struct reader *reader)
 {
     DCHECK(!channel->is_closed);
+    if (!channel->membership.follows) {
+        follow(channel);
+    } else {
+        hub_lock(channel->branch->hub);
+        branch_pull(channel->branch);
+        hub_unlock(channel->branch->hub);
+    }
     reader->channel = channel;
     list_append(&channel->readers, &reader->node);
     channel->reader_count++;
+    channel->topic->reader_count++;
 }
 
 void channel_leave(struct reader *reader)
@@ -133,17 +238,62 @@ void channel_leave(struct reader *reader)
     list_remove(&reader->node);
     reader->channel = NULL;
     channel->reader_count--;
-    settle(channel);
+    channel->topic->reader_count--;
+    if (channel->reader_count == 0) {
+        loop_at_turn_end(channel->branch->loop, LOOP_WRITE, &channel->job);
+        settle(channel);
+    }
+}
+
+/// A long history is copied in parts, so that others get the lock in between.
+static void follow(struct channel *channel)
+{
+    struct branch *branch = channel->branch;
+    const struct journal *journal = &channel->topic->journal;
+    hub_lock(branch->hub);
+    journal_init_copy(&channel->journal, journal);
+    while (!journal_follow(&channel->journal, journal, FOLLOWED_MAX)) {
+        hub_unlock(branch->hub);
+        hub_lock(branch->hub);
+    }
+    channel->membership.follows = true;
+    channel->membership.offered = channel->journal.next;
+    branch_pull(branch);
+    hub_unlock(branch->hub);
+}
+
+/// Not before the turn's end: another reader may come. Nobody waits for this worker any more.
+static void unfollow(struct channel *channel)
+{
+    struct hub *hub = channel->branch->hub;
+    hub_lock(hub);
+    channel->membership.follows = false;
+    branch_set woken = hub_tell_room(hub);
+    hub_unlock(hub);
+    hub_wake(hub, woken);
+    journal_drop(&channel->journal, channel->journal.next);
 }
 
 void channel_close(struct channel *channel)
 {
-    if (channel->is_closed) {
-        return;
+    struct branch *branch = channel->branch;
+    hub_lock(branch->hub);
+    topic_close(channel->topic);
+    branch_set woken = topic_tell(channel->topic, branch, true);
+    branch_pull(branch);
+    hub_unlock(branch->hub);
+    hub_wake(branch->hub, woken);
+}
+
+void channel_pull(struct channel *channel)
+{
+    if (channel->membership.follows) {
+        (void)journal_follow(&channel->journal, &channel->topic->journal, UINT64_MAX); // all
     }
-    channel->is_closed = true;
-    map_remove(&channel->hub->channels, &channel->entry);
-    loop_at_turn_end(channel->hub->loop, LOOP_WRITE, &channel->job);
+    if (channel->topic->is_closed) {
+        note_closed(channel);
+    }
+    loop_at_turn_end(channel->branch->loop, LOOP_WRITE, &channel->job);
 }
 
 void channel_hold(struct channel *channel)
@@ -163,16 +313,20 @@ static void on_turn_end(struct loop_job *job)
 {
     struct channel *channel = CONTAINER_OF(job, struct channel, job);
     channel_hold(channel);
-    trim(channel, wake_readers(channel));
-    channel->offered = channel->journal.next;
+    uint64_t keep_from = wake_readers(channel);
+    if (channel->reader_count == 0 && channel->membership.follows) {
+        unfollow(channel);
+    }
+    note_offered(channel);
+    trim(channel, keep_from);
     channel_release(channel);
 }
 
 /// Returns the first frame that a reader takes in the next turn though its kernel would take it
-/// now; the newest when there is none.
+/// now; UINT64_MAX when there is none.
 static uint64_t wake_readers(struct channel *channel)
 {
-    uint64_t keep_from = channel->journal.next;
+    uint64_t keep_from = UINT64_MAX;
     struct foresight foresight = {.head = &channel->readers, .next = channel->readers.next};
     for (int i = 0; i < READER_FORESIGHT; i++) {
         look_ahead(&foresight); // the first ones, and then one for each that has its turn
@@ -207,46 +361,96 @@ static void look_ahead(struct foresight *foresight)
     }
 }
 
+/// The readers here were woken for all that this worker has seen.
+static void note_offered(struct channel *channel)
+{
+    struct hub *hub = channel->branch->hub;
+    hub_lock(hub);
+    channel->membership.offered =
+        channel->membership.follows ? channel->journal.next : channel->topic->journal.next;
+    branch_set woken = hub_tell_room(hub);
+    hub_unlock(hub);
+    hub_wake(hub, woken);
+}
+
 static void on_age(struct timer *timer)
 {
     struct channel *channel = CONTAINER_OF(timer, struct channel, age);
-    trim(channel, channel->offered);
+    trim(channel, channel->membership.offered);
     settle(channel);
 }
 
 static void trim(struct channel *channel, uint64_t keep_from)
 {
-    journal_trim(&channel->journal, loop_now_ms(channel->hub->loop), keep_from);
-    arm_age(channel);
+    struct branch *branch = channel->branch;
+    struct journal *journal = &channel->topic->journal;
+    hub_lock(branch->hub);
+    topic_trim(channel->topic, loop_now_ms(branch->loop), keep_from);
+    uint64_t first = journal->first;
+    arm_age(channel, journal);
+    hub_unlock(branch->hub);
+    journal_drop(&channel->journal, first < keep_from ? first : keep_from);
 }
 
 /// Not for each frame: what ages within a step of the first leaves with it.
-static void arm_age(struct channel *channel)
+static void arm_age(struct channel *channel, const struct journal *journal)
 {
-    uint64_t expiry_ms = journal_expiry_ms(&channel->journal);
+    uint64_t expiry_ms = journal_expiry_ms(journal);
     if (expiry_ms == UINT64_MAX) {
         timer_disarm(&channel->age);
         return;
     }
-    uint64_t step_ms = channel->journal.bounds.age_ms / AGE_STEPS;
+    uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
     timer_arm_at(&channel->age,
                  expiry_ms + (step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX));
 }
 
-/// A channel that nobody needs any more goes.
+/// A channel that nobody needs any more goes. Whoever stays only for the history looks after it:
+/// the timer is armed.
 static void settle(struct channel *channel)
 {
-    bool is_needed = channel->holds > 0 || channel->reader_count > 0 ||
-                     (!channel->is_closed && !journal_is_empty(&channel->journal));
-    if (!is_needed) {
+    if (channel->holds > 0 || channel->reader_count > 0) {
+        return;
+    }
+    if (channel->is_closed || !has_frames(channel)) {
         channel_free(channel);
     }
 }
 
-static void set_text(char **text, struct bytes value)
+static bool has_frames(struct channel *channel)
 {
-    mem_free(*text);
-    *text = mem_alloc(value.len + 1);
-    memcpy(*text, value.at, value.len);
-    (*text)[value.len] = '\0';
+    const struct journal *journal = &channel->topic->journal;
+    hub_lock(channel->branch->hub);
+    bool has_some = !journal_is_empty(journal);
+    arm_age(channel, journal);
+    hub_unlock(channel->branch->hub);
+    return has_some;
+}
+
+static void note_closed(struct channel *channel)
+{
+    if (!channel->is_closed) {
+        channel->is_closed = true;
+        map_remove(&channel->branch->channels, &channel->entry);
+    }
+}
+
+static void set_text(const struct channel *channel, char **text, struct bytes value)
+{
+    char *copy = mem_alloc(value.len + 1);
+    memcpy(copy, value.at, value.len);
+    copy[value.len] = '\0';
+    hub_lock(channel->branch->hub);
+    char *old = *text;
+    *text = copy;
+    hub_unlock(channel->branch->hub);
+    mem_free(old);
+}
+
+static void put_text(const struct channel *channel, char *const *text, const char *usual,
+                     struct buf *out)
+{
+    hub_lock(channel->branch->hub);
+    CHECK(buf_append(out, bytes_from_string(*text == NULL ? usual : *text)));
+    hub_unlock(channel->branch->hub);
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A named journal and who reads it. Publishing appends a frame and queues the channel for the end
-// of the turn; there its readers are woken, one after the other, and what is over the journal's
-// bounds goes. So publishing itself writes to no socket, closes nothing and calls nobody.
+// A channel as one worker has it: who reads it here, and what they have yet to take, while its
+// topic is what all workers share. Publishing appends a frame to the topic's journal, and tells the
+// workers that follow it; each of them, this one included, takes the frames over into a copy of its
+// own, and at the end of its turn wakes its readers, one after the other. So publishing itself
+// writes to no socket, closes nothing and calls nobody; and readers walk the copy without a lock.
 //
-// Owned by its hub. It lives while somebody holds it (a script), reads it, or while its journal has
-// frames; then it goes by itself. `channel_close` takes its name away at once: its readers get what
-// was published before and are told to leave.
+// Owned by its branch. It lives while somebody holds it (a script), reads it, or while the journal
+// has frames; then it goes by itself. `channel_close` takes its name away at once: its readers, of
+// all workers, get what was published before and are told to leave.
 #pragma once
 
 #include "base/bytes.h"
@@ -15,6 +17,7 @@
 #include "base/map.h"
 #include "hub/journal.h"
 #include "hub/reader.h"
+#include "hub/topic.h"
 #include "net/loop.h"
 #include "net/timer.h"
 
@@ -22,37 +25,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct hub;
-
-/// The bounds of a channel that says nothing else.
-enum { CHANNEL_HISTORY = 1000, CHANNEL_BYTES = 1024 * 1024, CHANNEL_TTL_MS = 300 * 1000 };
-
-static inline struct journal_bounds channel_bounds(void)
-{
-    return (struct journal_bounds){CHANNEL_HISTORY, CHANNEL_BYTES, CHANNEL_TTL_MS};
-}
-
-/// What a reader meets that is too slow for the journal's bounds.
-enum channel_lag {
-    CHANNEL_RESUME, // it is disconnected; it comes back with its id and is told what it missed
-    CHANNEL_SKIP,   // it is told how many it missed and goes on at the newest
-};
+struct branch;
+struct branch_waiter;
+struct buf;
+struct sse_event;
 
 struct channel {
-    struct hub *hub;
-    struct map_entry entry; // in the hub; the key is the name
-    struct journal journal;
+    struct branch *branch;
+    struct topic *topic;
+    struct membership membership;
+    struct map_entry entry; // in the branch; the key is the topic's
+    struct journal journal; // this worker's copy; empty while nobody reads here
     struct list readers;
     size_t reader_count;
     size_t holds;
     struct loop_job job;
     struct timer age;
-    uint64_t offered;   // the first frame that the readers were not woken for
-    char *_reset_event; // NULL for the usual name
-    char *_lagged_event;
-    uint8_t lag; // enum channel_lag
-    bool is_closed;
-    char name[];
+    bool is_closed; // as far as this worker has seen
 };
 
 /// Publishes `event`, which has no id. The id that it got comes through `id`. Returns 0,
@@ -61,35 +50,59 @@ struct channel {
 MUST_USE int channel_publish(struct channel *channel, const struct sse_event *event,
                              struct event_id *id);
 
-/// Whether so much was published in this turn that the publisher should wait for its end.
+/// Whether so much was published that the publisher should wait: for the end of this turn, and for
+/// other workers that have yet to wake their readers.
 bool channel_is_over(const struct channel *channel);
+
+/// The same; and if so, `waiter` is told when it may be otherwise.
+bool channel_await_room(struct channel *channel, struct branch_waiter *waiter);
 
 /// Lets go what is too old by now, be its timer due or not.
 void channel_age(struct channel *channel);
 
+struct journal_bounds channel_bounds(const struct channel *channel);
 void channel_set_bounds(struct channel *channel, const struct journal_bounds *bounds);
+
+static inline enum channel_lag channel_lag(const struct channel *channel)
+{
+    return (enum channel_lag)channel->topic->lag;
+}
+
+void channel_set_lag(struct channel *channel, enum channel_lag lag);
 
 /// Names an in-band event, without CR, LF or NUL. Copies the name.
 void channel_set_reset_event(struct channel *channel, struct bytes name);
 void channel_set_lagged_event(struct channel *channel, struct bytes name);
 
-/// The name of the in-band event that puts a reader to another place: "reset" if not set.
-const char *channel_reset_event(const struct channel *channel);
+/// Appends the name of the in-band event that puts a reader to another place: "reset" if not set.
+void channel_put_reset_event(const struct channel *channel, struct buf *out);
 
-/// The name of the in-band event that tells a reader what it missed: "lagged" if not set.
-const char *channel_lagged_event(const struct channel *channel);
+/// Appends the name of the in-band event that tells a reader what it missed: "lagged" if not set.
+void channel_put_lagged_event(const struct channel *channel, struct buf *out);
 
 /// The id of the newest event, or of the place before the first.
 struct event_id channel_cursor(const struct channel *channel);
 
-/// Adds `reader`, whose `ops` and `next` are set. It is not woken for what is there already.
+/// Readers of all workers.
+static inline size_t channel_reader_count(const struct channel *channel)
+{
+    return channel->topic->reader_count;
+}
+
+static inline const char *channel_name(const struct channel *channel)
+{
+    return channel->topic->name;
+}
+
+/// Adds `reader`, whose `ops` are set; its `next` follows. The journal then has everything that was
+/// published before, by whomever. The reader is not woken for it.
 void channel_join(struct channel *channel, struct reader *reader);
 
 /// Takes `reader` out. May free the channel.
 void channel_leave(struct reader *reader);
 
-/// Ends the channel: no publishing, no joining, and a later `hub_make` of its name makes another.
-/// Idempotent.
+/// Ends the channel: no publishing, no joining, and a later `branch_make` of its name makes
+/// another. Idempotent.
 void channel_close(struct channel *channel);
 
 void channel_hold(struct channel *channel);
@@ -97,9 +110,14 @@ void channel_hold(struct channel *channel);
 /// May free the channel.
 void channel_release(struct channel *channel);
 
-// For the hub only.
+// For the branch only.
 
-struct channel *channel_new(struct hub *hub, struct bytes name);
+/// Opens `topic` for the branch's worker. It goes again at the end of the turn unless it is needed.
+/// Under the hub's lock.
+struct channel *channel_new(struct branch *branch, struct topic *topic);
 
 /// Frees the channel, whatever its journal holds. CHECKs that nobody reads or holds it.
 void channel_free(struct channel *channel);
+
+/// Takes over what others have done to the topic. Under the hub's lock.
+void channel_pull(struct channel *channel);

@@ -12,7 +12,6 @@ struct block *block_new(uint32_t capacity)
     atomic_init(&block->_holds, 1);
     block->capacity = capacity;
     block->used = 0;
-    block->last = 0;
     return block;
 }
 

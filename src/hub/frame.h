@@ -9,9 +9,10 @@
 //                                `-----fields---------------------'
 //
 // Frames stand one after the other in blocks, so that a run of them is one piece of memory and goes
-// out as one. A block is counted, atomically for the workers to come, because a frame that is half
-// with a slow reader's kernel outlives its place in the journal; whoever lets the last hold go
-// frees it. The bytes of a block that are used never change, so any thread may read them.
+// out as one. A block is counted, atomically, because several workers have its frames in their
+// journals, and because a frame that is half with a slow reader's kernel outlives its place there;
+// whoever lets the last hold go frees it. The bytes of a frame never change, so any thread may read
+// them. What else a block says of itself is for the journal that fills it.
 #pragma once
 
 #include "base/bytes.h"
@@ -23,7 +24,6 @@ struct block {
     atomic_uint _holds;
     uint32_t capacity;
     uint32_t used;
-    uint64_t last; // sequence of the last frame in it
     char at[];
 };
 

@@ -2,43 +2,48 @@
 #include "hub/hub.h"
 
 #include "base/check.h"
-#include "hub/channel.h"
+#include "hub/branch.h"
+#include "hub/topic.h"
 
-enum { SCRATCH_BYTES = 64 * 1024 }; // kept between events
-
-void hub_init(struct hub *hub, struct loop *loop, const struct limits *limits)
+void hub_init(struct hub *hub)
 {
-    *hub = (struct hub){.loop = loop, .limits = limits};
-    map_init(&hub->channels);
-    buf_init(&hub->scratch, UINT32_MAX / 2);
+    *hub = (struct hub){0};
+    CHECK(pthread_mutex_init(&hub->_lock, NULL) == 0);
+    map_init(&hub->topics);
 }
 
 void hub_deinit(struct hub *hub)
 {
-    struct map_entry *entry;
-    while ((entry = map_any(&hub->channels)) != NULL) {
-        channel_free(CONTAINER_OF(entry, struct channel, entry));
-    }
-    CHECK(hub->channel_count == 0);
-    map_deinit(&hub->channels);
-    buf_reset(&hub->scratch);
+    CHECK(hub->topic_count == 0);
+    map_deinit(&hub->topics);
+    pthread_mutex_destroy(&hub->_lock);
 }
 
-struct channel *hub_find(const struct hub *hub, struct bytes name)
+struct topic *hub_topic(const struct hub *hub, struct bytes name)
 {
-    struct map_entry *entry = map_find(&hub->channels, name);
-    return entry == NULL ? NULL : CONTAINER_OF(entry, struct channel, entry);
+    struct map_entry *entry = map_find(&hub->topics, name);
+    return entry == NULL ? NULL : CONTAINER_OF(entry, struct topic, entry);
 }
 
-struct channel *hub_make(struct hub *hub, struct bytes name)
+branch_set hub_tell_room(struct hub *hub)
 {
-    if (hub->channel_count >= hub->limits->channels) {
-        return NULL;
+    branch_set woken = 0;
+    for (size_t i = 0; hub->awaiting != 0 && i < hub->branch_count; i++) {
+        branch_set bit = (branch_set)1 << i;
+        if ((hub->awaiting & bit) != 0) {
+            hub->branches[i]->has_room = true;
+            woken |= branch_mark_woken(hub->branches[i]);
+        }
     }
-    struct channel *channel = channel_new(hub, name);
-    struct journal_bounds bounds = channel_bounds();
-    journal_init(&channel->journal, &bounds);
-    map_add(&hub->channels, &channel->entry);
-    hub->channel_count++;
-    return channel;
+    hub->awaiting = 0;
+    return woken;
+}
+
+void hub_wake(struct hub *hub, branch_set branches)
+{
+    for (size_t i = 0; branches != 0; i++, branches >>= 1) {
+        if ((branches & 1) != 0) {
+            branch_wake(hub->branches[i]);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 #include "hub/journal.h"
 
 #include "base/mem.h"
+#include "wire/sse.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,13 +12,18 @@ enum {
     RING_MIN = 8,
     BLOCK_MIN = 512, // a quiet channel costs what it holds
     BLOCK_MAX = 16 * 1024,
+    CHUNK_END_LEN = 2,
+    ID_LINE_MAX = EVENT_ID_LEN_MAX + 5, // "id: " and the line's end
 };
 
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence);
+static uint64_t last_of_block(const struct journal *journal, uint64_t sequence);
+static void make_head(struct frame *frame, char *out, struct event_id id, size_t fields_len);
 static void make_room(struct journal *journal);
 static struct block *open_block(struct journal *journal, size_t size);
 static bool is_over(const struct journal *journal, uint64_t now_ms);
 static uint64_t held_bytes(const struct journal *journal);
+static void drop_surplus(struct journal *journal, uint64_t until);
 static void drop_first(struct journal *journal);
 static void drop_memory(struct journal *journal);
 
@@ -32,48 +38,78 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds)
 
 void journal_deinit(struct journal *journal)
 {
-    while (!journal_is_empty(journal)) {
-        drop_first(journal);
-    }
+    journal_drop(journal, journal->next);
     drop_memory(journal);
 }
 
-int journal_append(struct journal *journal, struct sse_event event, struct journal_moment moment,
-                   struct buf *scratch)
+int journal_append(struct journal *journal, struct bytes fields, struct journal_moment moment)
 {
-    char id[EVENT_ID_LEN_MAX];
-    event.has_id = true;
-    event.id = bytes_of(id, event_id_format(journal_id(journal, journal->next), id));
-    buf_clear(scratch);
-    int refusal = sse_encode_event(scratch, &event, true);
-    if (refusal != 0) {
-        return refusal == SSE_TOO_LONG ? -EMSGSIZE : refusal;
-    }
-    struct bytes chunk = buf_bytes(scratch);
-    if (chunk.len > journal->bounds.bytes || chunk.len > UINT32_MAX / 2) {
+    char head[SSE_CHUNK_SIZE_MAX + ID_LINE_MAX];
+    struct frame frame = {
+        .stamp = moment.stamp, .made_ms = moment.now_ms, .position = journal->end};
+    make_head(&frame, head, journal_id(journal, journal->next), fields.len);
+    size_t head_len = (size_t)frame.head_len + frame.id_len;
+    size_t size = head_len + fields.len + CHUNK_END_LEN;
+    if (size > journal->bounds.bytes || size > UINT32_MAX / 2) {
         return -EMSGSIZE;
     }
     make_room(journal);
-    struct block *block = open_block(journal, chunk.len);
-    const char *line_end = memchr(chunk.at, '\n', chunk.len);
-    *slot_of(journal, journal->next) = (struct frame){
-        .block = block,
-        .at = block->used,
-        .size = (uint32_t)chunk.len,
-        .head_len = (uint8_t)(line_end + 1 - chunk.at),
-        .id_len = (uint8_t)(event.id.len + 5), // "id: " and the line's end
-        .stamp = moment.stamp,
-        .made_ms = moment.now_ms,
-        .position = journal->end,
-    };
-    memcpy(block->at + block->used, chunk.at, chunk.len);
-    block->used += (uint32_t)chunk.len;
-    block->last = journal->next++;
-    journal->end += chunk.len;
-    while (held_bytes(journal) / 2 > journal->bounds.bytes) {
-        drop_first(journal); // whoever was not offered it has a lag policy
-    }
+    struct block *block = open_block(journal, size);
+    frame.block = block;
+    frame.at = block->used;
+    frame.size = (uint32_t)size;
+    char *at = block->at + block->used;
+    memcpy(at, head, head_len);
+    memcpy(at + head_len, fields.at, fields.len);
+    memcpy(at + head_len + fields.len, "\r\n", CHUNK_END_LEN);
+    block->used += frame.size;
+    *slot_of(journal, journal->next++) = frame;
+    journal->end += size;
+    drop_surplus(journal, journal->next);
     return 0;
+}
+
+void journal_init_copy(struct journal *copy, const struct journal *journal)
+{
+    *copy = (struct journal){
+        .bounds = journal->bounds,
+        .epoch = journal->epoch,
+        .first = journal->first,
+        .next = journal->first,
+        .end = journal->end,
+    };
+}
+
+/// One hold for each block, as in the journal itself.
+bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max)
+{
+    copy->bounds = journal->bounds;
+    if (copy->next < journal->first) { // what comes next has gone
+        journal_drop(copy, copy->next);
+        copy->first = journal->first;
+        copy->next = journal->first;
+    }
+    for (; copy->next < journal->next && count_max > 0; count_max--) {
+        const struct frame *frame = slot_of(journal, copy->next);
+        make_room(copy);
+        if (journal_is_empty(copy) || slot_of(copy, copy->next - 1)->block != frame->block) {
+            block_hold(frame->block);
+        }
+        *slot_of(copy, copy->next++) = *frame;
+        copy->end = frame->position + frame->size;
+    }
+    drop_surplus(copy, journal->first);
+    return copy->next == journal->next;
+}
+
+void journal_drop(struct journal *journal, uint64_t first)
+{
+    while (!journal_is_empty(journal) && journal->first < first) {
+        drop_first(journal);
+    }
+    if (journal_is_empty(journal)) {
+        drop_memory(journal);
+    }
 }
 
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from)
@@ -106,9 +142,10 @@ int journal_pieces(const struct journal *journal, uint64_t sequence, struct byte
     int count = 0;
     while (sequence < journal->next && count < count_max) {
         const struct frame *frame = journal_frame(journal, sequence);
-        const struct block *block = frame->block;
-        pieces[count++] = bytes_of(block->at + frame->at, block->used - frame->at);
-        sequence = block->last + 1;
+        uint64_t last = last_of_block(journal, sequence);
+        const struct frame *end = journal_frame(journal, last);
+        pieces[count++] = bytes_of(frame->block->at + frame->at, end->at + end->size - frame->at);
+        sequence = last + 1;
     }
     *until = sequence;
     return count;
@@ -131,6 +168,39 @@ uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence)
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence)
 {
     return &journal->_ring[sequence & (journal->_capacity - 1)];
+}
+
+/// The newest frame in the block of frame number `sequence`. Nearly always that is the newest of
+/// all; the block itself is not asked, since another thread may be filling it.
+static uint64_t last_of_block(const struct journal *journal, uint64_t sequence)
+{
+    const struct block *block = slot_of(journal, sequence)->block;
+    uint64_t last = journal->next - 1;
+    if (slot_of(journal, last)->block == block) {
+        return last;
+    }
+    while (last - sequence > 1) { // `sequence` is in the block, `last` is not
+        uint64_t middle = sequence + (last - sequence) / 2;
+        if (slot_of(journal, middle)->block == block) {
+            sequence = middle;
+        } else {
+            last = middle;
+        }
+    }
+    return sequence;
+}
+
+/// What stands before the fields: the chunk's size and the line with the id.
+static void make_head(struct frame *frame, char *out, struct event_id id, size_t fields_len)
+{
+    char text[EVENT_ID_LEN_MAX];
+    size_t id_len = event_id_format(id, text);
+    frame->id_len = (uint8_t)(id_len + 5); // "id: " and the line's end
+    char *line = sse_put_chunk_size(out, frame->id_len + fields_len);
+    frame->head_len = (uint8_t)(line - out);
+    memcpy(line, "id: ", 4);
+    memcpy(line + 4, text, id_len);
+    line[4 + id_len] = '\n';
 }
 
 static void make_room(struct journal *journal)
@@ -159,7 +229,7 @@ static struct block *open_block(struct journal *journal, size_t size)
     size_t capacity = open == NULL ? BLOCK_MIN : (size_t)open->capacity * 2;
     capacity = capacity > BLOCK_MAX ? BLOCK_MAX : capacity;
     capacity = capacity < size ? size : capacity;
-    bool is_used = open != NULL && !journal_is_empty(journal) && open->last >= journal->first;
+    bool is_used = !journal_is_empty(journal) && slot_of(journal, journal->next - 1)->block == open;
     if (!is_used) {
         block_release(open); // else the last of its frames does that
     }
@@ -178,11 +248,18 @@ static uint64_t held_bytes(const struct journal *journal)
     return journal_bytes_from(journal, journal->first);
 }
 
+/// However slow those are who were not offered it: they have a lag policy.
+static void drop_surplus(struct journal *journal, uint64_t until)
+{
+    while (journal->first < until && held_bytes(journal) / 2 > journal->bounds.bytes) {
+        drop_first(journal);
+    }
+}
+
 static void drop_first(struct journal *journal)
 {
-    struct block *block = slot_of(journal, journal->first)->block;
-    bool is_last = block->last == journal->first;
-    journal->first++;
+    struct block *block = slot_of(journal, journal->first++)->block;
+    bool is_last = journal_is_empty(journal) || slot_of(journal, journal->first)->block != block;
     if (is_last && block != journal->_open) {
         block_release(block);
     }

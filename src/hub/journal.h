@@ -4,14 +4,15 @@
 // A reader is nothing to it but a number: where it goes on, and whether that is still here, are
 // found in constant time. What falls out of the bounds leaves in `journal_trim`, which its owner
 // calls when the turn's frames have been offered to everyone; until then they stay, up to twice the
-// bytes. Owned by its channel. No loop, no clock: time is handed in.
+// bytes. Each worker whose readers want the frames has a copy of the ring, which shares the blocks:
+// `journal_follow`. Owned by its topic or channel. No loop, no clock, no lock: time is handed in,
+// and whoever hands in a journal that others see has locked it.
 #pragma once
 
-#include "base/buf.h"
 #include "base/bytes.h"
+#include "base/check.h"
 #include "hub/frame.h"
 #include "wire/event_id.h"
-#include "wire/sse.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +31,8 @@ struct journal {
     uint64_t next;  // what the next frame will be; first == next when empty
     uint64_t end;   // position after the last frame: bytes ever appended
     struct frame *_ring;
-    size_t _capacity; // of the ring: 0 or a power of two
-    struct block *_open;
+    size_t _capacity;    // of the ring: 0 or a power of two
+    struct block *_open; // where the next frame goes; NULL in a copy
 };
 
 /// When and among what a frame is made.
@@ -46,11 +47,22 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds);
 /// Gives all blocks back.
 void journal_deinit(struct journal *journal);
 
-/// Appends `event` with the journal's id; `scratch` is used for the encoding. Returns 0,
-/// SSE_BAD_EVENT, or -EMSGSIZE when the event alone is over the bound in bytes; then nothing has
+/// Appends an event, encoded without an id and without chunk framing, under the journal's id.
+/// Returns 0, or -EMSGSIZE when its frame alone is over the bound in bytes; then nothing has
 /// changed.
-MUST_USE int journal_append(struct journal *journal, struct sse_event event,
-                            struct journal_moment moment, struct buf *scratch);
+MUST_USE int journal_append(struct journal *journal, struct bytes fields,
+                            struct journal_moment moment);
+
+/// Makes `copy` an empty copy that begins with the oldest frame of `journal`.
+void journal_init_copy(struct journal *copy, const struct journal *journal);
+
+/// Takes over what `journal` has and `copy` has not, at most `count_max` frames. Returns whether
+/// that was all. Frames that both had, and that `journal` has let go, stay in the copy until
+/// `journal_drop`.
+bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max);
+
+/// Lets go the frames before `first`.
+void journal_drop(struct journal *journal, uint64_t first);
 
 /// Lets go what is over the bounds, but no frame from `keep_from` on.
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from);

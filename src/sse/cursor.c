@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
-#include "hub/hub.h"
 #include "sse/stream_parts.h"
 
 #include <errno.h>
@@ -128,7 +127,7 @@ static enum reader_progress on_advance(struct reader *reader)
         enum reader_progress progress = stream_flush(stream);
         return stream->_cursors == NULL ? READER_DONE : progress; // ended, this reader is gone
     }
-    if (cursor_is_lagging(cursor) && reader->channel->lag == CHANNEL_RESUME) {
+    if (cursor_is_lagging(cursor) && channel_lag(reader->channel) == CHANNEL_RESUME) {
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
     }
     return READER_DONE;

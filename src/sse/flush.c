@@ -6,12 +6,9 @@
 // channel, whose frames are merged in by the order of publishing and get ids that name both places;
 // a reader without chunks. A plan lists the pieces in order; what the kernel took of them is then
 // booked.
-#include "base/decimal.h"
 #include "base/mem.h"
 #include "net/transport.h"
 #include "sse/stream_parts.h"
-
-#include <stdio.h>
 
 enum {
     STEPS_MAX = 30,
@@ -19,7 +16,6 @@ enum {
     BLOCKS_MAX = 16,             // of a run
     TURN_BYTES_MAX = 256 * 1024, // then it is somebody else's turn
     ID_LINE_MAX = 8,             // "id: ", LF, and to spare
-    CHUNK_LINE_MAX = 18,
 };
 
 enum step_kind {
@@ -151,7 +147,8 @@ static void plan_merged(struct plan *plan)
         channel_count++;
     }
     if (channel_count > 1) {
-        plan->prefix_size = CHUNK_LINE_MAX + ID_LINE_MAX + channel_count * (EVENT_ID_LEN_MAX + 1);
+        plan->prefix_size =
+            SSE_CHUNK_SIZE_MAX + ID_LINE_MAX + channel_count * (EVENT_ID_LEN_MAX + 1);
         plan->prefixes = mem_alloc(plan->prefix_size * STEPS_MAX);
     }
     size_t own_at = 0;
@@ -245,7 +242,7 @@ static struct bytes put_prefix(struct plan *plan, struct cursor *cursor, size_t 
     char *at = plan->prefixes + (size_t)plan->step_count * plan->prefix_size;
     size_t len = 0;
     if (exchange_is_chunked(plan->stream->exchange)) {
-        len = (size_t)snprintf(at, plan->prefix_size, "%zx\r\n", text.len + fields_len);
+        len = (size_t)(sse_put_chunk_size(at, text.len + fields_len) - at);
     }
     DCHECK(len + text.len <= plan->prefix_size);
     memcpy(at + len, text.at, text.len);

@@ -7,13 +7,16 @@
 // comes is not lost with the connection.
 #include "base/decimal.h"
 #include "base/small.h"
-#include "hub/hub.h"
+#include "hub/branch.h"
 #include "sse/stream_parts.h"
+
+/// Appends the name of an in-band event.
+typedef void (*put_name_fn)(const struct channel *channel, struct buf *out);
 
 static bool settle(struct cursor *cursor);
 static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from);
 static void say_place(struct cursor *cursor);
-static void say(struct cursor *cursor, const char *event, const char *reason, uint64_t from);
+static void say(struct cursor *cursor, put_name_fn put_name, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
 static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
                      struct buf *out);
@@ -45,13 +48,13 @@ static bool settle(struct cursor *cursor)
     enum notice_reason reason = take_notice(cursor, &from);
     if (reason > NOTICE_PLACE) {
         cursor->reader.next = is_lagging ? journal->first : cursor->reader.next;
-        say(cursor, channel_reset_event(channel), reasons[reason], from);
-    } else if (is_lagging && channel->lag == CHANNEL_RESUME) {
+        say(cursor, channel_put_reset_event, reasons[reason], from);
+    } else if (is_lagging && channel_lag(channel) == CHANNEL_RESUME) {
         return false;
     } else if (is_lagging) {
         from = cursor->reader.next - 1;
         cursor->reader.next = journal->next;
-        say(cursor, channel_lagged_event(channel), "slow", from);
+        say(cursor, channel_put_lagged_event, "slow", from);
     } else {
         say_place(cursor);
     }
@@ -70,7 +73,7 @@ static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from)
 
 static void say_place(struct cursor *cursor)
 {
-    struct buf *id = &cursor->reader.channel->hub->scratch;
+    struct buf *id = &cursor->reader.channel->branch->scratch;
     buf_clear(id);
     cursors_put_id(cursor->stream, id);
     put_event(cursor, (struct sse_event){.has_id = true, .id = buf_bytes(id)});
@@ -83,12 +86,15 @@ static void say_place(struct cursor *cursor)
 }
 
 /// It may be said though the stream is ending: the ceiling is not asked.
-static void say(struct cursor *cursor, const char *name, const char *reason, uint64_t from)
+static void say(struct cursor *cursor, put_name_fn put_name, const char *reason, uint64_t from)
 {
+    struct buf name;
     struct buf data;
     struct buf id;
+    buf_init(&name, SIZE_MAX); // as long as the script's text
     buf_init(&data, SIZE_MAX); // bounded by the channel's name
     buf_init(&id, SIZE_MAX);   // bounded by the number of channels
+    put_name(cursor->reader.channel, &name);
     put_data(cursor, reason, from, &data);
     cursors_put_id(cursor->stream, &id);
     struct sse_event event = {
@@ -96,10 +102,11 @@ static void say(struct cursor *cursor, const char *name, const char *reason, uin
         .has_event = true,
         .has_data = true,
         .id = buf_bytes(&id),
-        .event = bytes_from_string(name),
+        .event = buf_bytes(&name),
         .data = buf_bytes(&data),
     };
     put_event(cursor, event);
+    buf_reset(&name);
     buf_reset(&data);
     buf_reset(&id);
 }
@@ -119,7 +126,7 @@ static void put_data(const struct cursor *cursor, const char *reason, uint64_t f
     char number[DECIMAL_LEN_MAX];
     uint64_t to = cursor->reader.next - 1;
     put(out, BYTES("{\"channel\":"));
-    put_string(bytes_from_string(cursor->reader.channel->name), out);
+    put_string(bytes_from_string(channel_name(cursor->reader.channel)), out);
     put(out, BYTES(",\"reason\":\""));
     put(out, bytes_from_string(reason));
     put(out, BYTES("\",\"from\":"));

@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
-#include "hub/hub.h"
+#include "hub/branch.h"
 #include "sse/stream_parts.h"
 
 #include <errno.h>
@@ -339,7 +339,7 @@ static size_t own_bytes(const struct stream *stream)
 /// Without a channel nothing is published that could come first.
 static uint64_t newest_stamp(const struct stream *stream)
 {
-    return stream->_cursors == NULL ? 0 : stream->_cursors->reader.channel->hub->stamp;
+    return stream->_cursors == NULL ? 0 : stream->_cursors->reader.channel->branch->stamp;
 }
 
 static void begin_probe(struct stream *stream)

@@ -28,7 +28,6 @@
 
 struct channel;
 struct cursor;
-struct hub;
 struct service;
 struct stream;
 struct stream_backlog;

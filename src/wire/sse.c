@@ -39,7 +39,6 @@ static char *put_field(char *at, const struct field *field);
 static char *put_repaired(char *at, struct bytes line);
 static char *put_bytes(char *at, struct bytes bytes);
 static size_t hex_digits(size_t size);
-static char *put_chunk_size(char *at, size_t size);
 
 int sse_check_event(const struct sse_event *event)
 {
@@ -89,6 +88,15 @@ int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked)
     return sse_encode_event(out, &event, chunked);
 }
 
+char *sse_put_chunk_size(char *at, size_t size)
+{
+    char *end = at + hex_digits(size);
+    for (char *digit = end; digit > at; size >>= 4) {
+        *--digit = "0123456789abcdef"[size & 15];
+    }
+    return put_bytes(end, BYTES("\r\n"));
+}
+
 static bool is_one_line(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -113,7 +121,7 @@ static int encode(struct buf *out, const struct field *fields, size_t count, boo
     if (start == NULL) {
         return SSE_TOO_LONG;
     }
-    char *at = chunked ? put_chunk_size(start, size) : start;
+    char *at = chunked ? sse_put_chunk_size(start, size) : start;
     for (size_t i = 0; i < count; i++) {
         at = put_field(at, &fields[i]);
     }
@@ -254,14 +262,4 @@ static size_t hex_digits(size_t size)
         count++;
     }
     return count;
-}
-
-/// Writes the size line of a chunk: lower-case hexadecimal and CRLF.
-static char *put_chunk_size(char *at, size_t size)
-{
-    char *end = at + hex_digits(size);
-    for (char *digit = end; digit > at; size >>= 4) {
-        *--digit = "0123456789abcdef"[size & 15];
-    }
-    return put_bytes(end, BYTES("\r\n"));
 }

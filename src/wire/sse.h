@@ -49,3 +49,9 @@ MUST_USE int sse_encode_comment(struct buf *out, struct bytes text, bool chunked
 /// Appends a `retry:` field (milliseconds, digits only) and an empty line, which dispatches nothing
 /// because no data stands before it. Returns 0 or SSE_TOO_LONG.
 MUST_USE int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked);
+
+enum { SSE_CHUNK_SIZE_MAX = 18 };
+
+/// Writes the size line of a chunk, lower-case hexadecimal and CRLF (RFC 9112, section 7.1), to
+/// `at`, which has SSE_CHUNK_SIZE_MAX bytes. Returns the place behind it.
+char *sse_put_chunk_size(char *at, size_t size);

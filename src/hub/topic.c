@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "hub/topic.h"
+
+#include "base/mem.h"
+#include "hub/branch.h"
+
+#include <string.h>
+
+/// The bounds of a channel that says nothing else.
+static const struct journal_bounds default_bounds = {
+    .count = 1000,
+    .bytes = (uint64_t)1024 * 1024,
+    .age_ms = (uint64_t)300 * 1000,
+};
+
+static uint64_t least_offered(const struct topic *topic, uint64_t offered);
+
+struct topic *topic_new(struct hub *hub, struct bytes name)
+{
+    struct topic *topic = mem_zero(sizeof(struct topic) + name.len + 1);
+    topic->hub = hub;
+    memcpy(topic->name, name.at, name.len);
+    topic->entry.key = bytes_of(topic->name, name.len);
+    journal_init(&topic->journal, &default_bounds);
+    list_init(&topic->members);
+    map_add(&hub->topics, &topic->entry);
+    hub->topic_count++;
+    return topic;
+}
+
+void topic_free(struct topic *topic)
+{
+    CHECK(list_is_empty(&topic->members));
+    CHECK(topic->reader_count == 0);
+    journal_deinit(&topic->journal);
+    mem_free(topic->reset_event);
+    mem_free(topic->lagged_event);
+    mem_free(topic);
+}
+
+void topic_join(struct topic *topic, struct membership *membership)
+{
+    list_init(&membership->due_node);
+    list_append(&topic->members, &membership->node);
+    membership->offered = topic->journal.next;
+}
+
+bool topic_leave(struct topic *topic, struct membership *membership)
+{
+    list_remove(&membership->node);
+    list_remove(&membership->due_node);
+    if (!list_is_empty(&topic->members)) {
+        return false;
+    }
+    topic_close(topic);
+    topic->hub->topic_count--;
+    return true;
+}
+
+void topic_close(struct topic *topic)
+{
+    if (!topic->is_closed) {
+        topic->is_closed = true;
+        map_remove(&topic->hub->topics, &topic->entry);
+    }
+}
+
+branch_set topic_tell(struct topic *topic, const struct branch *own, bool tells_all)
+{
+    branch_set woken = 0;
+    LIST_EACH (node, after, &topic->members) {
+        struct membership *membership = LIST_ITEM(node, struct membership, node);
+        if (!tells_all && !membership->follows) {
+            continue;
+        }
+        if (!list_is_linked(&membership->due_node)) {
+            list_append(&membership->branch->due, &membership->due_node);
+        }
+        if (membership->branch != own) {
+            woken |= branch_mark_woken(membership->branch);
+        }
+    }
+    return woken;
+}
+
+void topic_trim(struct topic *topic, uint64_t now_ms, uint64_t keep_from)
+{
+    journal_trim(&topic->journal, now_ms, least_offered(topic, keep_from));
+}
+
+uint64_t topic_bytes_behind(const struct topic *topic, const struct membership *own)
+{
+    return journal_bytes_from(&topic->journal, least_offered(topic, own->offered));
+}
+
+/// The least of `offered` and what the members that follow have offered.
+static uint64_t least_offered(const struct topic *topic, uint64_t offered)
+{
+    LIST_EACH (node, after, &topic->members) {
+        const struct membership *membership = LIST_ITEM(node, struct membership, node);
+        if (membership->follows && membership->offered < offered) {
+            offered = membership->offered;
+        }
+    }
+    return offered;
+}
