@@ -25,6 +25,6 @@ return {
   json = json,
   log = log,
   version = core.version(),
-  worker = 1,
+  worker = core.worker(),
   advance = core.advance,
 }

@@ -40,6 +40,7 @@ struct plan {
 struct outcome {
     struct loopback transport;
     struct service service;
+    atomic_size_t conn_total;
     struct buf requests; // "method target body_len\n" of each whose body was read
     size_t request_count;
 };
@@ -170,7 +171,9 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
 {
     *outcome = (struct outcome){.request_count = 0};
     buf_init(&outcome->requests, SIZE_MAX);
-    service_init(&outcome->service, &the_loop, &the_limits, &service_events, outcome);
+    service_init(&outcome->service, &the_loop, &the_limits, &outcome->conn_total);
+    outcome->service.events = &service_events;
+    outcome->service.user = outcome;
     loopback_init(&outcome->transport, &the_loop, plan->output_step);
     service_accept(&outcome->service, &outcome->transport.base);
     send_all(outcome, input, plan);

@@ -48,6 +48,7 @@ void conn_open(struct service *service, struct transport *transport, bool is_sur
     conn->is_first = true;
     list_append(&service->conns, &conn->node);
     service->conn_count++;
+    (*service->total)++;
     transport_bind(transport, &events, conn);
     timer_arm(&conn_work(conn)->timer, service->limits->head_timeout_ms);
     conn_set_reading(conn, true);
@@ -385,7 +386,7 @@ static void end_exchange(struct conn *conn, enum exchange_reason reason)
         return;
     }
     conn->exchange = NULL;
-    access_log(exchange, reason, loop_clock_ns(conn->service->loop));
+    access_log(exchange, reason, loop_clock_ns());
     if (exchange->events != NULL) {
         exchange->events->on_done(exchange, reason);
     }

@@ -140,7 +140,7 @@ static void await_head(struct conn *conn, bool has_begun)
 {
     struct conn_work *work = conn_work(conn);
     if (has_begun && !work->has_partial_head) {
-        work->head_started_ns = loop_clock_ns(conn->service->loop);
+        work->head_started_ns = loop_clock_ns();
         if (!conn->is_first) {
             timer_arm(&work->timer, conn->service->limits->head_timeout_ms);
         }
@@ -176,8 +176,7 @@ static struct exchange *make_exchange(struct conn *conn, struct request request)
     struct exchange *exchange = small_new(struct exchange);
     request.body_bytes_max = conn->service->limits->body_bytes;
     request.number = conn->service->next_number++;
-    request.started_ns =
-        work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns(conn->service->loop);
+    request.started_ns = work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns();
     exchange->conn = conn;
     exchange->request = small_new(struct request);
     *exchange->request = request;

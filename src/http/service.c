@@ -19,14 +19,13 @@ static void settle(struct service *service);
 static void on_tidy(struct timer *timer);
 
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
-                  const struct service_events *events, void *user)
+                  atomic_size_t *total)
 {
     *service = (struct service){
         .loop = loop,
         .limits = limits,
-        .events = events,
-        .user = user,
         .conns_max = limits->connections,
+        .total = total,
         .next_number = 1,
     };
     list_init(&service->conns);
@@ -45,11 +44,11 @@ void service_deinit(struct service *service)
 void service_accept(struct service *service, struct transport *transport)
 {
     size_t spare = service->conns_max / 10 > SURPLUS_MIN ? service->conns_max / 10 : SURPLUS_MIN;
-    if (service->is_draining || service->conn_count >= service->conns_max + spare) {
+    if (service->is_draining || *service->total >= service->conns_max + spare) {
         transport_reset(transport);
         return;
     }
-    conn_open(service, transport, service->conn_count >= service->conns_max);
+    conn_open(service, transport, *service->total >= service->conns_max);
 }
 
 /// Asked of each conn in turn; closing is asynchronous, but it may end exchanges, whose handlers'
@@ -74,6 +73,7 @@ void service_close_all(struct service *service)
 void service_forget(struct service *service)
 {
     service->conn_count--;
+    (*service->total)--;
     if (!timer_is_armed(&service->_tidy_timer)) {
         timer_arm(&service->_tidy_timer, TIDY_MS);
     }

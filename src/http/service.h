@@ -11,6 +11,7 @@
 #include "net/timer.h"
 #include "wire/date.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,15 +31,16 @@ struct service_events {
 struct service {
     struct loop *loop;
     const struct limits *limits;
-    const struct service_events *events;
+    const struct service_events *events; // set by the owner, with `user`
     void *user;
     struct list conns;
-    size_t conn_count;
-    size_t conns_max;
-    size_t probe_count;   // connections that only ask whether the server is ready
-    uint64_t next_number; // of exchanges
-    uint32_t seed;        // first part of every request id
-    bool is_draining;     // no new request is taken
+    atomic_size_t conn_count; // may be read by any thread
+    size_t conns_max;         // of all workers together
+    atomic_size_t *total;     // how many there are
+    size_t probe_count;       // connections that only ask whether the server is ready
+    uint64_t next_number;     // of exchanges
+    uint32_t seed;            // first part of every request id
+    bool is_draining;         // no new request is taken
     void *owner;
     void (*on_empty)(void *owner); // while draining: no connection is left; may be NULL
     struct http1 *spare_reader;    // the last one given back; NULL while it is in use
@@ -47,9 +49,10 @@ struct service {
     char _date[HTTP_DATE_LEN];
 };
 
-/// Makes a service without connections. `limits` and `events` must outlive it.
+/// Makes a service without connections. `events` with their `user` must outlive it, as must
+/// `limits` and `total`, the count of connections that all services of the program share.
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
-                  const struct service_events *events, void *user);
+                  atomic_size_t *total);
 
 /// CHECKs that no connection is left.
 void service_deinit(struct service *service);

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/small.h"
 #include "script/box.h"
@@ -50,6 +51,8 @@ struct generation *generation_new(const struct generation_options *options)
     list_init(&generation->publishers);
     loop_job_init(&generation->ready_job, tasks_run_ready);
     loop_job_init(&generation->published_job, lib_channel_wake_publishers);
+    list_init(&generation->publishers_waiter.node);
+    generation->publishers_waiter.job = &generation->published_job;
     open_state(generation);
     collector_init(&generation->collector, generation);
     return generation;
@@ -64,6 +67,7 @@ void generation_free(struct generation *generation)
     }
     lib_timer_stop_all(generation); // closing variables may have made some
     loop_job_cancel(&generation->ready_job);
+    list_remove(&generation->publishers_waiter.node);
     loop_job_cancel(&generation->published_job);
     collector_deinit(&generation->collector);
     generation->is_ended = true;
@@ -89,11 +93,7 @@ int generation_complete(struct generation *generation, char **why)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_getfield(L, -1, "lunesse.server");
     lua_getfield(L, -1, "complete");
-    enum call_outcome outcome = call_main(generation, 0, 0);
-    if (outcome == CALL_DONE) {
-        outcome = lib_channel_apply_postponed(generation); // nothing else can fail
-    }
-    int result = finish_call(generation, outcome, why);
+    int result = finish_call(generation, call_main(generation, 0, 0), why);
     char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
     if (traceback != NULL) {
         *traceback = '\0'; // it has no line of a script, and the message has
@@ -101,6 +101,18 @@ int generation_complete(struct generation *generation, char **why)
     lua_settop(L, 0);
     generation->is_loading = false;
     return result;
+}
+
+void generation_take_over(struct generation *generation)
+{
+    char *why = NULL;
+    generation->is_in_charge = true;
+    lib_timer_start_loaded(generation);
+    if (finish_call(generation, lib_channel_apply_postponed(generation), &why) != 0) {
+        LOG(LOG_ERROR, "options of channels are left as they were", log_string("why", why));
+        mem_free(why);
+    }
+    lua_settop(generation->L, 0);
 }
 
 /// Asked of Lua's own search: what `require` found under a name, it finds again.

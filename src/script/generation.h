@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/list.h"
+#include "hub/branch.h"
 #include "net/loop.h"
 #include "script/collector.h"
 
@@ -17,7 +18,6 @@
 #include <stdint.h>
 
 struct heartbeats;
-struct hub;
 struct route_table;
 struct task;
 
@@ -55,12 +55,14 @@ struct route {
 /// What a generation needs from the program that loads it.
 struct generation_options {
     struct loop *loop;
-    struct hub *hub;
+    struct branch *branch;
     struct heartbeats *heartbeats;
     struct limits *limits; // scripts may change them while they load; must outlive the generation
     bool is_dev;           // tracebacks may be shown to the peer
     bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
+    unsigned worker;       // number of the worker, from 1
     void (*on_reload_wanted)(void *owner); // a script asks for a reload; not on the spot
+    void (*on_clock_moved)(void *owner);   // a script has moved the clock
     void *owner;
 };
 
@@ -87,6 +89,7 @@ struct generation {
     size_t address_count;
     size_t lua_bytes;   // memory in use
     bool is_loading;    // routes and limits may still be declared
+    bool is_in_charge;  // or was: its timers run
     uint8_t on_reload;  // enum on_reload
     int on_reload_ref;  // for ON_RELOAD_CALL
     struct list visits; // whose exchange is not done
@@ -96,6 +99,7 @@ struct generation {
     struct loop_job ready_job;
     struct list publishers; // tasks that published so much that they wait for the turn's end
     struct loop_job published_job;
+    struct branch_waiter publishers_waiter;
     int channel_boxes_ref;   // weak table: channel -> box
     int channel_options_ref; // what loading asked of channels that others use; LUA_NOREF without
     struct task *running;    // NULL outside Lua
@@ -129,6 +133,10 @@ MUST_USE int generation_load(struct generation *generation, const char *path, ch
 /// Ends loading: middlewares and handlers are joined, the routes are entered. Returns as
 /// `generation_load`.
 MUST_USE int generation_complete(struct generation *generation, char **why);
+
+/// The generation takes over: its timers begin, and what its scripts asked of channels that others
+/// used is done. *Calls Lua.*
+void generation_take_over(struct generation *generation);
 
 /// Calls `tell` with the path of each file that the scripts have required. *Calls Lua.*
 void generation_each_module(struct generation *generation,

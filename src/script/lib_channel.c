@@ -2,8 +2,8 @@
 #include "script/lib_channel.h"
 
 #include "base/utf8.h"
+#include "hub/branch.h"
 #include "hub/channel.h"
-#include "hub/hub.h"
 #include "script/event.h"
 #include "script/task.h"
 
@@ -11,20 +11,19 @@
 
 /// A box's memory is one pointer, to the channel.
 
-static struct hub *hub_of(lua_State *L);
+static struct branch *branch_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
 static uint64_t check_count(lua_State *L, const char *name);
 static void check_lag(lua_State *L);
 static void check_event_name(lua_State *L, const char *name);
-static void apply_options(lua_State *L, struct channel *channel,
-                          const struct journal_bounds *bounds);
+static void apply_options(lua_State *L, struct channel *channel);
 static void postpone_options(lua_State *L);
 static int apply_postponed(lua_State *L);
 static bool push_box(lua_State *L, const struct channel *channel);
 static struct channel *push_new_box(lua_State *L, struct bytes name);
 static int push_id(lua_State *L, struct event_id id);
-static int wait_for_turn_end(lua_State *L, struct channel *channel);
+static int wait_for_room(lua_State *L, struct channel *channel, struct event_id id);
 static void stop_waiting(struct task *task, void *arg);
 static int l_channel(lua_State *L);
 static int l_publish(lua_State *L);
@@ -55,7 +54,8 @@ struct channel *check_channel(lua_State *L, int index)
     return *box;
 }
 
-/// Who published most of the turn waited first; now he comes last.
+/// Who published most of the turn waited first; now he comes last. Who published to a channel that
+/// another worker has yet to offer to its readers waits on.
 void lib_channel_wake_publishers(struct loop_job *job)
 {
     struct generation *generation = CONTAINER_OF(job, struct generation, published_job);
@@ -64,12 +64,14 @@ void lib_channel_wake_publishers(struct loop_job *job)
         list_remove(first);
         list_append(&generation->publishers, first);
     }
-    while (!list_is_empty(&generation->publishers)) {
-        struct task *task = LIST_ITEM(generation->publishers.next, struct task, wait_node);
-        const struct channel *channel = task->wait_channel;
-        list_remove(&task->wait_node);
-        push_id(task->waiting, journal_id(&channel->journal, task->wait_sequence));
-        task_wake(task, 1);
+    LIST_EACH (node, after, &generation->publishers) {
+        struct task *task = LIST_ITEM(node, struct task, wait_node);
+        struct channel *channel = task->wait_channel;
+        if (!channel_await_room(channel, &generation->publishers_waiter)) {
+            list_remove(&task->wait_node);
+            push_id(task->waiting, journal_id(&channel->journal, task->wait_sequence));
+            task_wake(task, 1);
+        }
     }
 }
 
@@ -85,14 +87,13 @@ enum call_outcome lib_channel_apply_postponed(struct generation *generation)
 /// channel(name, [options]) -> Channel; nil, message, "E2BIG"
 static int l_channel(lua_State *L)
 {
-    struct hub *hub = hub_of(L);
     struct bytes name = check_name(L);
     check_options(L, 2, option_names);
     lua_settop(L, 2);
-    struct channel *channel = hub_find(hub, name);
+    struct journal_bounds bounds;
+    check_channel_options(L, &bounds); // before anything is made
+    struct channel *channel = branch_find(branch_of(L), name);
     bool is_there = channel != NULL;
-    struct journal_bounds bounds = is_there ? channel->journal.bounds : channel_bounds();
-    check_channel_options(L, &bounds);
     if (channel == NULL || !push_box(L, channel)) {
         channel = push_new_box(L, name);
     }
@@ -102,21 +103,21 @@ static int l_channel(lua_State *L)
     if (is_there && generation_of(L)->is_loading) {
         postpone_options(L);
     } else {
-        apply_options(L, channel, &bounds);
+        apply_options(L, channel);
     }
     return 1;
 }
 
-static struct hub *hub_of(lua_State *L)
+static struct branch *branch_of(lua_State *L)
 {
-    return generation_of(L)->options.hub;
+    return generation_of(L)->options.branch;
 }
 
 static struct bytes check_name(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
     struct bytes name = check_bytes(L, 1);
-    uint64_t bytes_max = hub_of(L)->limits->channel_name_bytes;
+    uint64_t bytes_max = branch_of(L)->limits->channel_name_bytes;
     luaL_argcheck(L, name.len > 0, 1, "a channel's name is not empty");
     luaL_argcheck(L, name.len <= bytes_max, 1, "the name is longer than channel_name_bytes");
     luaL_argcheck(L, utf8_valid_prefix(name) == name.len, 1, "a channel's name is UTF-8");
@@ -127,9 +128,10 @@ static struct bytes check_name(lua_State *L)
     return name;
 }
 
-/// All of them, before anything is made. The values stay on the stack.
+/// Checks all of them; what they say of bounds goes into `bounds`.
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
 {
+    int top = lua_gettop(L);
     if (opt_field(L, 2, "history") != LUA_TNIL) {
         bounds->count = check_count(L, "history");
     }
@@ -145,7 +147,7 @@ static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
     check_lag(L);
     check_event_name(L, "reset_event");
     check_event_name(L, "lagged_event");
-    lua_settop(L, 2);
+    lua_settop(L, top);
 }
 
 static uint64_t check_count(lua_State *L, const char *name)
@@ -184,15 +186,18 @@ static void check_event_name(lua_State *L, const char *name)
 }
 
 /// What the call does not name stays as it was.
-static void apply_options(lua_State *L, struct channel *channel,
-                          const struct journal_bounds *bounds)
+static void apply_options(lua_State *L, struct channel *channel)
 {
     if (!lua_istable(L, 2)) {
         return;
     }
-    channel_set_bounds(channel, bounds);
+    int top = lua_gettop(L);
+    struct journal_bounds bounds = channel_bounds(channel);
+    check_channel_options(L, &bounds);
+    channel_set_bounds(channel, &bounds);
     if (lua_getfield(L, 2, "on_lag") == LUA_TSTRING) {
-        channel->lag = strcmp(lua_tostring(L, -1), "skip") == 0 ? CHANNEL_SKIP : CHANNEL_RESUME;
+        bool is_skip = strcmp(lua_tostring(L, -1), "skip") == 0;
+        channel_set_lag(channel, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
     }
     if (lua_getfield(L, 2, "reset_event") == LUA_TSTRING) {
         channel_set_reset_event(channel, check_bytes(L, -1));
@@ -200,7 +205,7 @@ static void apply_options(lua_State *L, struct channel *channel,
     if (lua_getfield(L, 2, "lagged_event") == LUA_TSTRING) {
         channel_set_lagged_event(channel, check_bytes(L, -1));
     }
-    lua_pop(L, 3);
+    lua_settop(L, top);
 }
 
 /// [name, options, box]. Others use the channel, and this load may yet fail. The options are
@@ -236,10 +241,7 @@ static int apply_postponed(lua_State *L)
     for (lua_Integer i = 1; i < count; i += 2) {
         lua_rawgeti(L, 1, i + 1);
         lua_rawgeti(L, 1, i); // [list, options, box]
-        struct channel *channel = check_channel(L, 3);
-        struct journal_bounds bounds = channel->journal.bounds;
-        check_channel_options(L, &bounds);
-        apply_options(L, channel, &bounds);
+        apply_options(L, check_channel(L, 3));
         lua_settop(L, 1);
     }
     return 0;
@@ -263,9 +265,8 @@ static struct channel *push_new_box(lua_State *L, struct bytes name)
     struct channel **box = lua_newuserdatauv(L, sizeof(struct channel *), 0);
     *box = NULL;
     box_set_type(L, BOX_CHANNEL); // [.., box]
-    struct hub *hub = hub_of(L);
-    struct channel *channel = hub_find(hub, name);
-    channel = channel == NULL ? hub_make(hub, name) : channel;
+    struct channel *channel = branch_find(branch_of(L), name);
+    channel = channel == NULL ? branch_make(branch_of(L), name) : channel;
     if (channel == NULL) {
         return NULL;
     }
@@ -294,18 +295,18 @@ static int l_publish(lua_State *L)
         return box_push_closed(L);
     }
     if (channel_is_over(channel) && task_can_park(L)) {
-        return wait_for_turn_end(L, channel);
+        return wait_for_room(L, channel, id);
     }
     return push_id(L, id);
 }
 
 /// Whoever publishes without end lets the readers have it turn by turn.
-static int wait_for_turn_end(lua_State *L, struct channel *channel)
+static int wait_for_room(lua_State *L, struct channel *channel, struct event_id id)
 {
     struct task *task = task_current(L);
     struct generation *generation = task->generation;
     task->wait_channel = channel; // its box stays on the stack of the coroutine that waits
-    task->wait_sequence = channel->journal.next - 1;
+    task->wait_sequence = id.sequence;
     list_append(&generation->publishers, &task->wait_node);
     loop_at_turn_end(generation->options.loop, LOOP_WRITE, &generation->published_job);
     return task_park(L, stop_waiting, NULL);
@@ -353,13 +354,13 @@ static int l_collect(lua_State *L)
 static int p_name(lua_State *L)
 {
     const struct channel *channel = check_channel(L, 1);
-    lua_pushstring(L, channel->name);
+    lua_pushstring(L, channel_name(channel));
     return 1;
 }
 
 static int p_subscribers(lua_State *L)
 {
     const struct channel *channel = check_channel(L, 1);
-    lua_pushinteger(L, (lua_Integer)channel->reader_count);
+    lua_pushinteger(L, (lua_Integer)channel_reader_count(channel));
     return 1;
 }

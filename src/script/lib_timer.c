@@ -23,7 +23,8 @@ struct timer_box {
 
 static struct task *find_task_of_load(const struct generation *generation);
 static int make(lua_State *L, bool is_repeating);
-static uint64_t due_ms_after(const struct generation *generation, uint64_t delay_ms);
+static struct timer_box *push_new(lua_State *L, uint64_t interval_ms);
+static uint64_t due_ms_after(uint64_t delay_ms);
 static void tie(struct timer_box *box, struct visit *visit);
 static void on_fired(struct timer *timer);
 static void run_in_task(struct timer_box *box, struct visit *visit);
@@ -58,6 +59,14 @@ void lib_timer_untie(struct visit *visit)
         struct timer_box *box = LIST_ITEM(visit->timers.next, struct timer_box, visit_node);
         list_remove(&box->visit_node);
         box->visit = NULL;
+    }
+}
+
+void lib_timer_start_loaded(struct generation *generation)
+{
+    LIST_EACH (node, after, &generation->timers) {
+        struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
+        timer_arm_at(&box->timer, box->due_ms);
     }
 }
 
@@ -113,22 +122,18 @@ static int make(lua_State *L, bool is_repeating)
     check_options(L, 3, names);
     lua_settop(L, 3);
     opt_field(L, 3, "detached");
-    bool is_detached = lua_toboolean(L, -1);
+    opt_field(L, 3, "each_worker");
+    bool is_detached = lua_toboolean(L, -2);
+    bool is_of_each_worker = lua_toboolean(L, -1);
     struct generation *generation = generation_of(L);
     struct task *task = generation->running;
     if (generation->is_ended) {
         return luaL_error(L, "the server has ended");
     }
-    struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
-    *box = (struct timer_box){.generation = generation,
-                              .interval_ms = is_repeating ? delay_ms : 0,
-                              .anchor_ref = LUA_NOREF,
-                              .is_of_load =
-                                  generation->is_loading || (task != NULL && task->is_of_load)};
-    timer_init(&box->timer, generation->options.loop, on_fired);
-    list_init(&box->node);
-    list_init(&box->visit_node);
-    box_set_type(L, BOX_TIMER);
+    struct timer_box *box = push_new(L, is_repeating ? delay_ms : 0);
+    if (generation->is_loading && generation->options.worker != 1 && !is_of_each_worker) {
+        return 1; // another worker runs it; here it has stopped
+    }
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, SLOT_FN);
     lua_pushvalue(L, -1);
@@ -137,15 +142,35 @@ static int make(lua_State *L, bool is_repeating)
     if (task != NULL && task->visit != NULL && !is_detached) {
         tie(box, task->visit);
     }
-    box->due_ms = due_ms_after(generation, delay_ms);
-    timer_arm_at(&box->timer, box->due_ms);
+    box->due_ms = due_ms_after(delay_ms);
+    if (generation->is_in_charge) {
+        timer_arm_at(&box->timer, box->due_ms);
+    }
     return 1;
 }
 
-/// The loop's own time stands still while a script runs; a wait counts from now.
-static uint64_t due_ms_after(const struct generation *generation, uint64_t delay_ms)
+/// A timer that is not armed.
+static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
 {
-    return loop_clock_ns(generation->options.loop) / 1000000 + delay_ms;
+    struct generation *generation = generation_of(L);
+    const struct task *task = generation->running;
+    struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
+    *box = (struct timer_box){.generation = generation,
+                              .interval_ms = interval_ms,
+                              .anchor_ref = LUA_NOREF,
+                              .is_of_load =
+                                  generation->is_loading || (task != NULL && task->is_of_load)};
+    timer_init(&box->timer, generation->options.loop, on_fired);
+    list_init(&box->node);
+    list_init(&box->visit_node);
+    box_set_type(L, BOX_TIMER);
+    return box;
+}
+
+/// The loop's own time stands still while a script runs; a wait counts from now.
+static uint64_t due_ms_after(uint64_t delay_ms)
+{
+    return loop_clock_ns() / 1000000 + delay_ms;
 }
 
 static void tie(struct timer_box *box, struct visit *visit)
@@ -249,7 +274,7 @@ static int l_sleep(lua_State *L)
     }
     struct task *task = task_current(L);
     task->timer.fired = on_slept;
-    timer_arm_at(&task->timer, due_ms_after(task->generation, delay_ms));
+    timer_arm_at(&task->timer, due_ms_after(delay_ms));
     return task_park(L, stop_sleeping, NULL);
 }
 

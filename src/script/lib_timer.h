@@ -21,6 +21,9 @@ void lib_timer_stop_tied(struct visit *visit);
 /// Cuts the ties: the timers run on by themselves.
 void lib_timer_untie(struct visit *visit);
 
+/// Arms the timers that were made while the scripts loaded: from now on they run.
+void lib_timer_start_loaded(struct generation *generation);
+
 /// Stops the timers that were made while the scripts loaded, and what runs of them. *Calls Lua.*
 void lib_timer_stop_loaded(struct generation *generation);
 

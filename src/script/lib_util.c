@@ -9,11 +9,13 @@
 static int l_now(lua_State *L);
 static int l_clock(lua_State *L);
 static int l_version(lua_State *L);
+static int l_worker(lua_State *L);
 static int l_form(lua_State *L);
 static int l_advance(lua_State *L);
 
-const luaL_Reg lib_util_functions[] = {
-    {"now", l_now}, {"clock", l_clock}, {"version", l_version}, {"form", l_form}, {NULL, NULL}};
+const luaL_Reg lib_util_functions[] = {{"now", l_now},         {"clock", l_clock},
+                                       {"version", l_version}, {"worker", l_worker},
+                                       {"form", l_form},       {NULL, NULL}};
 
 const luaL_Reg lib_util_test_functions[] = {{"advance", l_advance}, {NULL, NULL}};
 
@@ -29,7 +31,7 @@ static int l_now(lua_State *L)
 /// clock() -> seconds of a clock that only goes forward.
 static int l_clock(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)loop_clock_ns(generation_of(L)->options.loop) / 1e9);
+    lua_pushnumber(L, (lua_Number)loop_clock_ns() / 1e9);
     return 1;
 }
 
@@ -37,6 +39,13 @@ static int l_clock(lua_State *L)
 static int l_version(lua_State *L)
 {
     lua_pushliteral(L, LUNESSE_VERSION);
+    return 1;
+}
+
+/// worker() -> number of the worker that runs the script, from 1
+static int l_worker(lua_State *L)
+{
+    lua_pushinteger(L, generation_of(L)->options.worker);
     return 1;
 }
 
@@ -56,9 +65,11 @@ static int l_form(lua_State *L)
     return 1;
 }
 
-/// advance(seconds): moves the engine's clock forward.
+/// advance(seconds): moves the engine's clock forward, that of all workers.
 static int l_advance(lua_State *L)
 {
-    loop_advance(generation_of(L)->options.loop, check_duration_ms(L, 1));
+    const struct generation_options *options = &generation_of(L)->options;
+    loop_advance(options->loop, check_duration_ms(L, 1));
+    options->on_clock_moved(options->owner);
     return 0;
 }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "server/config.h"
 
+#include "hub/hub.h"
 #include "script/generation.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { WORKERS_MAX = HUB_BRANCHES_MAX };
 
 enum option_id {
     OPTION_HOST = 256,
@@ -18,6 +22,7 @@ enum option_id {
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_LIMIT,
+    OPTION_WORKERS,
     OPTION_READY_PATH,
     OPTION_CHECK,
     OPTION_TEST_CLOCK,
@@ -34,6 +39,7 @@ static const struct option options[] = {
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"workers", required_argument, NULL, OPTION_WORKERS},
     {"ready-path", required_argument, NULL, OPTION_READY_PATH},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"test-clock", no_argument, NULL, OPTION_TEST_CLOCK},
@@ -51,6 +57,7 @@ static const char help[] =
     "  --host ADDRESS       listen on this address (127.0.0.1)\n"
     "  --port PORT          listen on this port (3000); 0 picks a free one\n"
     "  --unix PATH          listen on a Unix socket\n"
+    "  --workers N          threads, each with a Lua state of its own (1); auto: one a processor\n"
     "  --limit NAME=VALUE   set a limit; durations in seconds\n"
     "  --ready-path PATH    answer 200 on this path, and 503 once the server is stopping\n"
     "  --dev                development: --watch, tracebacks in error answers, debug log\n"
@@ -67,6 +74,8 @@ static const char help[] =
 
 static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);
+static int apply_workers(struct config *config, const char *value);
+static bool parse_number(const char *text, unsigned max, unsigned *number);
 static int apply_log_format(struct config *config, const char *value);
 static int apply_ready_path(struct config *config, const char *value);
 static int apply_limit(struct config *config, const char *value);
@@ -76,7 +85,7 @@ static enum config_outcome check_script(struct config *config, int count, char *
 
 enum config_outcome config_parse(struct config *config, int argument_count, char **arguments)
 {
-    *config = (struct config){.log_level = LOG_INFO, .log_format = LOG_TEXT};
+    *config = (struct config){.log_level = LOG_INFO, .log_format = LOG_TEXT, .worker_count = 1};
     int option;
     while ((option = getopt_long(argument_count, arguments, "", options, NULL)) != -1) {
         if (option == OPTION_HELP) {
@@ -146,6 +155,8 @@ static int apply(struct config *config, int option, const char *value)
         return apply_log_format(config, value);
     case OPTION_LIMIT:
         return apply_limit(config, value);
+    case OPTION_WORKERS:
+        return apply_workers(config, value);
     case OPTION_READY_PATH:
         return apply_ready_path(config, value);
     case OPTION_CHECK:
@@ -163,15 +174,37 @@ static int apply(struct config *config, int option, const char *value)
 
 static int apply_port(struct config *config, const char *value)
 {
-    char *end = NULL;
-    errno = 0;
-    unsigned long port = strtoul(value, &end, 10);
-    if (errno != 0 || *value < '0' || *value > '9' || *end != '\0' || port > UINT16_MAX) {
+    unsigned port = 0;
+    if (!parse_number(value, UINT16_MAX, &port)) {
         return complain("--port", value, "a number between 0 and 65535");
     }
     config->port = (uint16_t)port;
     config->has_port = true;
     return 0;
+}
+
+static int apply_workers(struct config *config, const char *value)
+{
+    cpu_set_t processors;
+    if (strcmp(value, "auto") == 0) {
+        bool is_known = sched_getaffinity(0, sizeof(processors), &processors) == 0;
+        int count = is_known ? CPU_COUNT(&processors) : 1;
+        config->worker_count = count > WORKERS_MAX ? WORKERS_MAX : (unsigned)count;
+        return 0;
+    }
+    if (!parse_number(value, WORKERS_MAX, &config->worker_count) || config->worker_count == 0) {
+        return complain("--workers", value, "a number between 1 and 64, or auto,");
+    }
+    return 0;
+}
+
+static bool parse_number(const char *text, unsigned max, unsigned *number)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    *number = (unsigned)value;
+    return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && value <= max;
 }
 
 static int apply_log_format(struct config *config, const char *value)

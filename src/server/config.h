@@ -23,6 +23,7 @@ struct config {
     const char *host;       // NULL: as the scripts say, or 127.0.0.1
     const char *unix_path;  // NULL: no Unix socket
     const char *ready_path; // where the server says whether it is ready; NULL for nowhere
+    unsigned worker_count;
     uint16_t port;
     bool has_port;
     bool is_dev;

@@ -3,9 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/service.h"
 #include "script/retire.h"
-#include "script/visit.h"
 #include "server/config.h"
 #include "server/dispatch.h"
 #include "server/scripts.h"
@@ -13,36 +11,19 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/// What a reload has done.
-struct change {
-    uint64_t began_ns;
-    size_t script_count;
-    size_t added;
-    size_t changed;
-    size_t removed;
-    size_t ended; // streams
-};
 
 static struct generation *make(struct generations *generations, struct limits *limits);
 static char *load_scripts(struct generations *generations, struct generation *generation,
                           size_t *script_count);
 static char *text(const char *format, const char *detail, const char *more);
-static void on_job(struct loop_job *job);
-static void on_wanted(void *owner);
-static void watch_sources(struct generations *generations, struct generation *generation);
-static void watch_folder_of(void *user, const char *path);
-static void swap(struct generations *generations, struct generation *fresh,
-                 const struct limits *limits, struct change *change);
+static void take_limits(struct generations *generations);
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
                     struct change *change);
 static const struct route *find_route(const struct generation *generation,
                                       const struct route *wanted);
-static void report(const struct generations *generations, const struct change *change);
-static void report_failure(struct generations *generations, char *why);
 static bool has_same_addresses(const struct generation *a, const struct generation *b);
+static void set_failure(struct generations *generations, const char *why);
 
 void generations_init(struct generations *generations, const struct config *config,
                       const struct generation_options *options, struct dispatch *dispatch)
@@ -53,18 +34,17 @@ void generations_init(struct generations *generations, const struct config *conf
         .dispatch = dispatch,
         .next_number = 1,
     };
-    generations->options.on_reload_wanted = on_wanted;
-    generations->options.owner = generations;
     list_init(&generations->retired);
-    loop_job_init(&generations->job, on_job);
 }
 
 void generations_deinit(struct generations *generations)
 {
-    loop_job_cancel(&generations->job);
     LIST_EACH (node, after, &generations->retired) {
         list_remove(node);
         generation_free(LIST_ITEM(node, struct generation, node));
+    }
+    if (generations->candidate != NULL) {
+        generation_free(generations->candidate);
     }
     if (generations->current != NULL) {
         generation_free(generations->current);
@@ -79,6 +59,7 @@ int generations_load(struct generations *generations)
     generations->dispatch->generation = generations->current;
     char *why = load_scripts(generations, generations->current, &script_count);
     if (why == NULL) {
+        generation_take_over(generations->current);
         return 0;
     }
     fprintf(stderr, "lunesse: %s\n", why);
@@ -86,30 +67,43 @@ int generations_load(struct generations *generations)
     return 1;
 }
 
-void generations_watch(struct generations *generations)
+char *generations_build(struct generations *generations, size_t *script_count)
 {
-    watch_open(&generations->watch, generations->options.loop, on_wanted, generations);
-    generations->is_watching = true;
-    watch_sources(generations, generations->current);
+    DCHECK(generations->candidate == NULL);
+    generations->candidate_limits = limits_default();
+    generations->candidate = make(generations, &generations->candidate_limits);
+    return load_scripts(generations, generations->candidate, script_count);
 }
 
-void generations_stop(struct generations *generations)
+void generations_swap(struct generations *generations, struct change *change)
 {
-    generations->is_stopped = true;
-    loop_job_cancel(&generations->job);
-    if (generations->is_watching) {
-        watch_close(&generations->watch);
-        generations->is_watching = false;
-    }
+    struct generation *old = generations->current;
+    struct generation *fresh = generations->candidate;
+    *change = (struct change){0};
+    take_limits(generations);
+    compare(old, fresh, change);
+    generations->current = fresh;
+    generations->candidate = NULL;
+    generations->dispatch->generation = fresh;
+    generations->dispatch->match_number = 0; // a request whose body still comes is matched anew
+    list_append(&generations->retired, &old->node);
+    generations->retired_count++;
+    generation_take_over(fresh);
+    change->ended = generation_retire(old);
+    change->kept = streams_count(generations->service);
+    end_oldest(generations);
+    set_failure(generations, NULL);
 }
 
-void generations_reload(struct generations *generations)
+void generations_discard(struct generations *generations, const char *why)
 {
-    if (generations->is_stopped) {
-        LOG(LOG_INFO, "not reloaded: the server is stopping");
-        return;
+    struct generation *candidate = generations->candidate;
+    if (candidate != NULL) {
+        generations->next_number = candidate->number;
+        generations->candidate = NULL;
+        generation_free(candidate);
     }
-    loop_at_turn_end(generations->options.loop, LOOP_RUN, &generations->job);
+    set_failure(generations, why);
 }
 
 void generations_sweep(struct generations *generations)
@@ -169,82 +163,14 @@ static char *text(const char *format, const char *detail, const char *more)
     return text;
 }
 
-static void on_wanted(void *owner)
-{
-    generations_reload(owner);
-}
-
-/// The folder of the scripts, and those of the modules that they require.
-static void watch_sources(struct generations *generations, struct generation *generation)
-{
-    struct stat status;
-    const char *script = generations->config->script;
-    if (stat(script, &status) == 0 && S_ISDIR(status.st_mode)) {
-        IGNORE(watch_add(&generations->watch, script)); // what cannot be watched is not
-    } else {
-        watch_folder_of(generations, script);
-    }
-    generation_each_module(generation, watch_folder_of, generations);
-}
-
-/// What the system has installed is not edited.
-static void watch_folder_of(void *user, const char *path)
-{
-    struct generations *generations = user;
-    const char *slash = strrchr(path, '/');
-    if (strncmp(path, "/usr/", 5) == 0) {
-        return;
-    }
-    char *folder = slash == NULL ? text("%s%s", ".", "") : text("%.0s%s", "", path);
-    if (slash != NULL) {
-        folder[slash == path ? 1 : slash - path] = '\0';
-    }
-    IGNORE(watch_add(&generations->watch, folder)); // what cannot be watched is not
-    mem_free(folder);
-}
-
-/// All or nothing: until the new generation is complete, nothing of the old one has changed.
-static void on_job(struct loop_job *job)
-{
-    struct generations *generations = CONTAINER_OF(job, struct generations, job);
-    struct limits limits = limits_default();
-    struct change change = {.began_ns = loop_machine_ns()};
-    struct generation *fresh = make(generations, &limits);
-    char *why = load_scripts(generations, fresh, &change.script_count);
-    if (generations->is_watching) {
-        watch_sources(generations, fresh);
-    }
-    if (why != NULL) {
-        generations->next_number = fresh->number;
-        generation_free(fresh);
-        report_failure(generations, why);
-        return;
-    }
-    swap(generations, fresh, &limits, &change);
-    report(generations, &change);
-}
-
 /// The number of connections is fixed when the program starts.
-static void swap(struct generations *generations, struct generation *fresh,
-                 const struct limits *limits, struct change *change)
+static void take_limits(struct generations *generations)
 {
-    struct generation *old = generations->current;
     struct limits *in_use = generations->options.limits;
     uint64_t connections = in_use->connections;
-    *in_use = *limits;
+    *in_use = generations->candidate_limits;
     in_use->connections = connections;
-    fresh->options.limits = in_use;
-    compare(old, fresh, change);
-    generations->current = fresh;
-    generations->dispatch->generation = fresh;
-    generations->dispatch->match_number = 0; // a request whose body still comes is matched anew
-    list_append(&generations->retired, &old->node);
-    generations->retired_count++;
-    change->ended = generation_retire(old);
-    end_oldest(generations);
-    mem_free(generations->failure);
-    generations->failure = NULL;
-    generations->dispatch->failure = NULL;
+    generations->candidate->options.limits = in_use;
 }
 
 /// What ends by itself does not count. One that was ended before, and is still there, is again.
@@ -276,7 +202,7 @@ static void compare(const struct generation *old, const struct generation *fresh
     LIST_EACH (gone, following, &old->route_list) {
         change->removed += find_route(fresh, LIST_ITEM(gone, struct route, node)) == NULL;
     }
-    if (!has_same_addresses(old, fresh)) {
+    if (!has_same_addresses(old, fresh) && fresh->options.worker == 1) {
         LOG(LOG_WARN, "listen has changed: start the program anew for the new addresses");
     }
 }
@@ -305,20 +231,9 @@ static bool has_same_addresses(const struct generation *a, const struct generati
     return is_same;
 }
 
-static void report(const struct generations *generations, const struct change *change)
+static void set_failure(struct generations *generations, const char *why)
 {
-    size_t open = generations->service == NULL ? 0 : streams_count(generations->service);
-    LOG(LOG_INFO, "reloaded", log_int("generation", (int64_t)generations->current->number),
-        log_int("scripts", (int64_t)change->script_count), log_int("added", (int64_t)change->added),
-        log_int("changed", (int64_t)change->changed), log_int("removed", (int64_t)change->removed),
-        log_int("kept", (int64_t)open), log_int("ended", (int64_t)change->ended),
-        log_duration("ms", (int64_t)((loop_machine_ns() - change->began_ns) / 1000)));
-}
-
-static void report_failure(struct generations *generations, char *why)
-{
-    LOG(LOG_ERROR, "not reloaded: the scripts that ran go on", log_string("why", why));
     mem_free(generations->failure);
-    generations->failure = why;
-    generations->dispatch->failure = why;
+    generations->failure = why == NULL ? NULL : text("%s%s", why, "");
+    generations->dispatch->failure = generations->failure;
 }

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// The scripts' generations: the one that answers, and those that it replaced and that still have
-// something to finish. A reload builds a new one beside the running one; only when all of it has
-// loaded does it take its place, at the end of a turn, and otherwise nothing changes. Connections,
+// A worker's generations of the scripts: the one that answers, and those that it replaced and that
+// still have something to finish. A new one is built beside the running one and changes nothing;
+// what becomes of it is decided when all workers have theirs: all swap, or none. Connections,
 // streams and channels belong to others and notice nothing. Not more than GENERATIONS_MAX live at
-// once: the oldest is ended by force. Owned by the server.
+// once: the oldest is ended by force. Owned by its worker.
 #pragma once
 
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/list.h"
-#include "net/loop.h"
-#include "net/watch.h"
 #include "script/generation.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct config;
@@ -23,23 +20,30 @@ struct service;
 
 enum { GENERATIONS_MAX = 3 };
 
-struct generations {
-    const struct config *config;
-    struct generation_options options; // its limits are the server's, in use
-    struct generation *current;        // NULL before the first load
-    struct dispatch *dispatch;         // told of the current one
-    const struct service *service;     // whose streams the report counts
-    struct list retired;               // the oldest first
-    size_t retired_count;
-    uint64_t next_number;
-    struct loop_job job; // a reload that is wanted
-    struct watch watch;
-    bool is_watching;
-    bool is_stopped; // the server is ending
-    char *failure;   // why the last reload failed, with the traceback; NULL when it did not
+/// What a swap has done.
+struct change {
+    size_t added; // routes
+    size_t changed;
+    size_t removed;
+    size_t kept; // streams
+    size_t ended;
 };
 
-/// Nothing is loaded. The options' `loop`, `hub`, `heartbeats` and `limits` must outlive it.
+struct generations {
+    const struct config *config;
+    struct generation_options options; // its limits are the worker's, in use
+    struct generation *current;        // NULL before the first load
+    struct generation *candidate;      // what was built last; NULL when it was decided about
+    struct limits candidate_limits;
+    struct dispatch *dispatch;     // told of the current one
+    const struct service *service; // whose streams are counted
+    struct list retired;           // the oldest first
+    size_t retired_count;
+    uint64_t next_number;
+    char *failure; // why the last reload failed, with the traceback; NULL when it did not
+};
+
+/// Nothing is loaded. All that `options` points to must outlive it.
 void generations_init(struct generations *generations, const struct config *config,
                       const struct generation_options *options, struct dispatch *dispatch);
 
@@ -50,14 +54,16 @@ void generations_deinit(struct generations *generations);
 /// then what there is of it.
 MUST_USE int generations_load(struct generations *generations);
 
-/// From now on wants a reload whenever a script, or a module that one requires, changes.
-void generations_watch(struct generations *generations);
+/// Builds a new generation beside the current one, even if it fails: then why, with the traceback,
+/// is returned, for the caller to free. NULL when all is well. `generations_swap` or
+/// `generations_discard` follows. *Calls Lua.*
+MUST_USE char *generations_build(struct generations *generations, size_t *script_count);
 
-/// From now on nothing is loaded any more, and nothing watched. Before the loop closes. Idempotent.
-void generations_stop(struct generations *generations);
+/// The built generation takes the place of the current one. Not while a script runs. *Calls Lua.*
+void generations_swap(struct generations *generations, struct change *change);
 
-/// Wants a reload, at the end of the turn. May be called by a script.
-void generations_reload(struct generations *generations);
+/// What was built, if anything was, goes again. With --dev, pages say `why`. *Calls Lua.*
+void generations_discard(struct generations *generations, const char *why);
 
 /// Frees what is idle. At the end of each turn; costs nothing while nothing is retired.
 void generations_sweep(struct generations *generations);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { STATE_BYTES_MAX = 512 };
@@ -25,6 +26,22 @@ void notify_ready(const char *status)
     char state[STATE_BYTES_MAX];
     snprintf(state, sizeof(state), "READY=1\nSTATUS=%s", status);
     tell(state);
+}
+
+/// The moment belongs to the protocol: the manager tells by it which request this is about.
+void notify_reloading(void)
+{
+    char state[STATE_BYTES_MAX];
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_us);
+    tell(state);
+}
+
+void notify_reloaded(void)
+{
+    tell("READY=1");
 }
 
 /// So the manager's own patience needs no setting that knows ours.

@@ -10,5 +10,9 @@
 /// The server serves; `status` is one line for people.
 void notify_ready(const char *status);
 
+/// New scripts are being loaded, and no longer. The server serves meanwhile.
+void notify_reloading(void);
+void notify_reloaded(void);
+
 /// The server is ending, which may take `patience_ms`; `status` is one line for people.
 void notify_stopping(const char *status, uint64_t patience_ms);

@@ -2,7 +2,7 @@
 #include "server/report.h"
 
 #include "base/log.h"
-#include "net/listener.h"
+#include "net/listening.h"
 #include "script/generation.h"
 
 #include <errno.h>
@@ -27,11 +27,11 @@ void report_routes(const struct generation *generation, const char *base)
     fflush(stdout);
 }
 
-void report_listening(const struct generation *generation, const struct listener *listener)
+void report_listening(const struct generation *generation, const struct listening *listening)
 {
     char base[160];
-    listener_url(listener, base, sizeof(base));
-    bool is_unix = listener_port(listener) == 0;
+    socket_address_url(&listening->address, base, sizeof(base));
+    bool is_unix = socket_address_port(&listening->address) == 0;
     report_routes(generation, is_unix ? "" : base);
     if (!is_unix && has_page(generation)) {
         printf("open %s/ in a browser\n", base);

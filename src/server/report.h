@@ -6,14 +6,14 @@
 
 struct address;
 struct generation;
-struct listener;
+struct listening;
 
 /// One line a route: method, URL (`base` and pattern), source.
 void report_routes(const struct generation *generation, const char *base);
 
-/// The routes under the listener's URL, and the line "listening on http://127.0.0.1:3000" or
+/// The routes under the socket's URL, and the line "listening on http://127.0.0.1:3000" or
 /// "listening on unix:/path".
-void report_listening(const struct generation *generation, const struct listener *listener);
+void report_listening(const struct generation *generation, const struct listening *listening);
 
 /// Warns of each route that nobody reaches because `ready_path` is its path.
 void report_hidden_routes(const struct generation *generation, const char *ready_path);

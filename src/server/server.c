@@ -3,71 +3,65 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/service.h"
 #include "hub/hub.h"
-#include "net/listener.h"
 #include "net/signals.h"
-#include "script/generation.h"
-#include "script/visit.h"
 #include "server/config.h"
-#include "server/dispatch.h"
-#include "server/generations.h"
 #include "server/inherited.h"
 #include "server/notify.h"
+#include "server/reload.h"
 #include "server/report.h"
-#include "sse/farewell.h"
-#include "sse/stream.h"
+#include "server/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <string.h>
 
 enum {
     PORT_DEFAULT = 3000,
-    CLOSE_PATIENCE_MS = 1000, // for the last handles to close
-    CONNECTIONS_SHARE = 10,   // one in so many descriptors is kept for other things
-    PATIENCE_MS = 5000,       // that a service manager should have after `drain_timeout`
+    PATIENCE_MS = 5000, // that a service manager should have after `drain_timeout`
 };
 
 struct server {
     const struct config *config;
-    struct limits limits;
-    struct loop loop;
-    struct hub hub;
-    struct heartbeats heartbeats;
-    struct generations generations;
-    struct dispatch dispatch;
-    struct service service;
-    struct listener listeners[ADDRESSES_MAX];
-    size_t listener_count;
     int inherited_count; // sockets that a service manager has passed
+    struct hub hub;
+    atomic_size_t conn_total;
+    struct worker *workers;
+    size_t worker_count;
+    size_t thread_count; // that were started
+    size_t loaded_count;
+    bool is_serving;
+    bool is_stopping;
+    int exit_code;
     struct signals signals;
-    struct farewell farewell;
-    struct timer delay; // between the signal and the draining
-    struct timer deadline;
+    struct reload reload;
 };
 
 static int check_inherited(int count, const struct config *config);
-static void init(struct server *server, const struct config *config, int inherited_count);
-static void init_service(struct server *server);
-static void set_connections(struct limits *limits);
-static int listen_all(struct server *server);
-static int listen_on_addresses(struct server *server);
-static int listen_on_inherited(struct server *server);
-static struct listener *add_listener(struct server *server);
+static void init(struct server *server, const struct config *config);
+static void init_worker(struct server *server, size_t index);
+static int load_and_serve(struct server *server);
+static int bind_all(struct server *server);
+static int bind_addresses(struct server *server);
+static int bind_inherited(struct server *server);
 static struct address address_of_config(const struct config *config);
-static int listen_on(struct server *server, const struct address *address);
-static void serve(struct server *server);
-static void on_accept(void *user, struct transport *transport);
+static int bind_address(struct server *server, const struct address *address);
+static int bind_tcp(struct server *server, const struct address *address);
+static struct listening *next_socket(struct worker *worker);
+static void start_threads(struct server *server);
+static void *run_thread(void *arg);
+static void on_loaded(struct message *message);
+static void begin(struct server *server);
+static void share_lone_sockets(struct server *server);
+static void on_accept(void *user, int fd);
+static size_t load_of(struct worker *worker);
 static void on_signal(void *user, int number);
 static void tell_ready(const struct server *server);
 static void leave(struct server *server);
-static void on_delay(struct timer *timer);
-static void drain(struct server *server);
-static void on_deadline(struct timer *timer);
-static void close_listeners(struct server *server);
-static void on_empty(void *user);
-static void on_turn_end(void *arg);
+static void halt(struct server *server);
+static void on_finished(struct message *message);
+static void on_wants_reload(struct message *message);
+static void on_moved_clock(struct message *message);
 static int end(struct server *server);
 
 int server_run(const struct config *config)
@@ -78,18 +72,9 @@ int server_run(const struct config *config)
         return result;
     }
     struct server *server = mem_new(struct server);
-    init(server, config, inherited_count);
-    result = generations_load(&server->generations);
-    set_connections(&server->limits);
-    init_service(server);
-    if (result == 0 && config->is_check) {
-        report_routes(server->generations.current, "");
-    } else if (result == 0) {
-        result = listen_all(server);
-        if (result == 0) {
-            serve(server);
-        }
-    }
+    server->inherited_count = inherited_count;
+    init(server, config);
+    result = load_and_serve(server);
     int end_result = end(server);
     return result != 0 ? result : end_result;
 }
@@ -114,98 +99,95 @@ static int check_inherited(int count, const struct config *config)
     return 0;
 }
 
-static void init(struct server *server, const struct config *config, int inherited_count)
+static void init(struct server *server, const struct config *config)
 {
     server->config = config;
-    server->inherited_count = inherited_count;
-    server->limits = limits_default();
+    server->worker_count = config->is_check ? 1 : config->worker_count;
+    server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     log_configure(config->log_level, config->log_format);
-    CHECK(loop_init(&server->loop) == 0);
-    hub_init(&server->hub, &server->loop, &server->limits);
-    heartbeats_init(&server->heartbeats, &server->loop, stream_beat);
-    struct generation_options options = {
-        .loop = &server->loop,
+    hub_init(&server->hub);
+    for (size_t i = 0; i < server->worker_count; i++) {
+        init_worker(server, i);
+    }
+    worker_init(&server->workers[0]);
+    reload_init(&server->reload, server->workers, server->worker_count);
+}
+
+static void init_worker(struct server *server, size_t index)
+{
+    struct worker *worker = &server->workers[index];
+    worker->server = server;
+    worker->number = (unsigned)index + 1;
+    worker->options = (struct worker_options){
+        .config = server->config,
         .hub = &server->hub,
-        .heartbeats = &server->heartbeats,
-        .limits = &server->limits,
-        .is_dev = config->is_dev,
-        .has_test_clock = config->has_test_clock,
+        .conn_total = &server->conn_total,
+        .home = &server->workers[0].mailbox,
     };
-    generations_init(&server->generations, config, &options, &server->dispatch);
-    server->generations.service = &server->service;
-    if (config->ready_path != NULL) {
-        server->dispatch.ready_path = bytes_from_string(config->ready_path);
-    }
+    worker->loaded.run = on_loaded;
+    worker->finished.run = on_finished;
+    worker->wants_reload.run = on_wants_reload;
+    worker->moved_clock.run = on_moved_clock;
 }
 
-/// The scripts may have changed the limits.
-static void init_service(struct server *server)
+/// Returns the exit code.
+static int load_and_serve(struct server *server)
 {
-    service_init(&server->service, &server->loop, &server->limits, &dispatch_events,
-                 &server->dispatch);
-    srandom(server->service.seed); // servers that are restarted together must not jitter alike
-    farewell_init(&server->farewell, &server->service);
-    timer_init(&server->delay, &server->loop, on_delay);
-    timer_init(&server->deadline, &server->loop, on_deadline);
-}
-
-/// As many descriptors as the system allows, and most of them for connections.
-static void set_connections(struct limits *limits)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        files.rlim_cur = 1024;
-    } else if (files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-        (void)getrlimit(RLIMIT_NOFILE, &files);
+    struct worker *first = &server->workers[0];
+    if (worker_load(first) != 0) {
+        return 1;
     }
-    if (limits->connections == 0) {
-        limits->connections = files.rlim_cur - files.rlim_cur / CONNECTIONS_SHARE;
+    srandom(first->service.seed); // servers that are restarted together must not jitter alike
+    if (server->config->is_check) {
+        report_routes(first->generations.current, "");
+        return 0;
     }
+    if (bind_all(server) != 0) {
+        return 1;
+    }
+    signals_open(&server->signals, &first->loop, on_signal, server);
+    start_threads(server);
+    on_loaded(&first->loaded);
+    worker_run(first);
+    signals_close(&server->signals);
+    return server->exit_code;
 }
 
 /// Sockets that were passed take the place of all addresses.
-static int listen_all(struct server *server)
+static int bind_all(struct server *server)
 {
-    return server->inherited_count > 0 ? listen_on_inherited(server) : listen_on_addresses(server);
+    return server->inherited_count > 0 ? bind_inherited(server) : bind_addresses(server);
 }
 
 /// The command line's address takes the place of the scripts'; without either there is a default.
-static int listen_on_addresses(struct server *server)
+static int bind_addresses(struct server *server)
 {
-    const struct generation *generation = server->generations.current;
+    const struct generation *generation = server->workers[0].generations.current;
     if (config_has_address(server->config) || generation->address_count == 0) {
         struct address address = address_of_config(server->config);
-        return listen_on(server, &address);
+        return bind_address(server, &address);
     }
     for (size_t i = 0; i < generation->address_count; i++) {
-        if (listen_on(server, &generation->addresses[i]) != 0) {
+        if (bind_address(server, &generation->addresses[i]) != 0) {
             return 1;
         }
     }
     return 0;
 }
 
-static int listen_on_inherited(struct server *server)
+static int bind_inherited(struct server *server)
 {
+    struct worker *first = &server->workers[0];
     for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + server->inherited_count; fd++) {
-        int failure =
-            listener_adopt(add_listener(server), &server->loop, fd, server->limits.peer_timeout_ms);
+        struct listening *socket = next_socket(first);
+        int failure = listening_adopt(socket, fd, first->limits.peer_timeout_ms);
         if (failure != 0) {
+            first->socket_count--;
             report_inherited_failure(fd, failure);
             return 1;
         }
     }
     return 0;
-}
-
-static struct listener *add_listener(struct server *server)
-{
-    struct listener *listener = &server->listeners[server->listener_count++];
-    listener->user = server;
-    listener->on_accept = on_accept;
-    return listener;
 }
 
 static struct address address_of_config(const struct config *config)
@@ -217,60 +199,147 @@ static struct address address_of_config(const struct config *config)
     return address;
 }
 
-static int listen_on(struct server *server, const struct address *address)
+static int bind_address(struct server *server, const struct address *address)
 {
-    struct listener *listener = add_listener(server);
-    int failure = address->is_unix
-                      ? listener_open_unix(listener, &server->loop, address->text)
-                      : listener_open_tcp(listener, &server->loop, address->text, address->port,
-                                          server->limits.peer_timeout_ms);
+    struct worker *first = &server->workers[0];
+    int failure = address->is_unix ? listening_unix(next_socket(first), address->text)
+                                   : bind_tcp(server, address);
     if (failure != 0) {
+        first->socket_count--;
         report_listen_failure(address, failure);
         return 1;
     }
     return 0;
 }
 
-static void serve(struct server *server)
+/// A socket for each worker.
+static int bind_tcp(struct server *server, const struct address *address)
 {
-    server->loop.on_turn_end = on_turn_end;
-    server->loop.on_turn_end_arg = server;
-    server->service.on_empty = on_empty;
-    server->service.owner = server;
-    if (server->config->is_watching) {
-        generations_watch(&server->generations);
+    uint64_t timeout_ms = server->workers[0].limits.peer_timeout_ms;
+    struct listening *first = next_socket(&server->workers[0]);
+    int failure = listening_tcp(first, address->text, address->port, timeout_ms);
+    for (size_t i = 1; i < server->worker_count && failure == 0; i++) {
+        struct worker *worker = &server->workers[i];
+        failure = listening_share(next_socket(worker), first, timeout_ms);
+        if (failure != 0) {
+            worker->socket_count--;
+            listening_close(first);
+        }
     }
-    signals_open(&server->signals, &server->loop, on_signal, server);
+    return failure;
+}
+
+static struct listening *next_socket(struct worker *worker)
+{
+    return &worker->sockets[worker->socket_count++];
+}
+
+static void start_threads(struct server *server)
+{
+    for (size_t i = 1; i < server->worker_count; i++) {
+        struct worker *worker = &server->workers[i];
+        CHECK(pthread_create(&worker->thread, NULL, run_thread, worker) == 0);
+        server->thread_count++;
+    }
+}
+
+static void *run_thread(void *arg)
+{
+    struct worker *worker = arg;
+    worker_init(worker);
+    int failure = worker_load(worker);
+    (void)mailbox_post(worker->options.home, &worker->loaded); // closed: all is ending
+    if (failure == 0) {
+        worker_run(worker);
+    }
+    (void)worker_close(worker); // `exit_code` has it
+    return NULL;
+}
+
+/// Who could not load has ended.
+static void on_loaded(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, loaded);
+    struct server *server = worker->server;
+    server->loaded_count++;
+    if (worker->exit_code != 0) {
+        server->exit_code = 1;
+        worker->has_finished = true;
+    } else if (server->is_stopping) {
+        (void)mailbox_post(&worker->mailbox, &worker->halt); // it runs: it is there
+    }
+    if (server->loaded_count < server->worker_count) {
+        return;
+    }
+    if (server->exit_code != 0) {
+        halt(server);
+    } else if (!server->is_stopping) {
+        begin(server);
+    }
+}
+
+static void begin(struct server *server)
+{
+    struct worker *first = &server->workers[0];
+    const struct generation *generation = first->generations.current;
+    server->is_serving = true;
+    share_lone_sockets(server);
+    if (server->config->is_watching) {
+        reload_watch(&server->reload);
+    }
     if (server->config->ready_path != NULL) {
-        report_hidden_routes(server->generations.current, server->config->ready_path);
+        report_hidden_routes(generation, server->config->ready_path);
+    }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].begin); // it runs
     }
     log_flush(); // what the scripts logged while they loaded comes before the addresses
-    for (size_t i = 0; i < server->listener_count; i++) {
-        report_listening(server->generations.current, &server->listeners[i]);
+    for (size_t i = 0; i < first->socket_count; i++) {
+        report_listening(generation, &first->sockets[i]);
     }
     tell_ready(server);
-    loop_run(&server->loop);
-    signals_close(&server->signals);
 }
 
-static void on_accept(void *user, struct transport *transport)
+/// Of a Unix socket, and of one that was passed, there is only one: the first worker accepts for
+/// all.
+static void share_lone_sockets(struct server *server)
+{
+    struct worker *first = &server->workers[0];
+    for (size_t i = 0; i < first->socket_count && server->worker_count > 1; i++) {
+        bool is_unix = first->sockets[i].address.storage.ss_family == AF_UNIX;
+        if (is_unix || server->inherited_count > 0) {
+            first->listeners[i].on_accept = on_accept;
+            first->listeners[i].user = server;
+        }
+    }
+}
+
+/// To the worker that has the fewest connections.
+static void on_accept(void *user, int fd)
 {
     struct server *server = user;
-    service_accept(&server->service, transport);
+    struct worker *idlest = &server->workers[0];
+    for (size_t i = 1; i < server->worker_count; i++) {
+        struct worker *worker = &server->workers[i];
+        idlest = load_of(worker) < load_of(idlest) ? worker : idlest;
+    }
+    if (idlest->number == 1) {
+        worker_accept(idlest, fd);
+    } else {
+        worker_hand_over(idlest, fd);
+    }
 }
 
-static void on_turn_end(void *arg)
+static size_t load_of(struct worker *worker)
 {
-    struct server *server = arg;
-    generations_sweep(&server->generations);
-    log_flush();
+    return worker->service.conn_count + worker->expected;
 }
 
 static void tell_ready(const struct server *server)
 {
     char url[160];
     char status[200];
-    listener_url(&server->listeners[0], url, sizeof(url));
+    socket_address_url(&server->workers[0].sockets[0].address, url, sizeof(url));
     snprintf(status, sizeof(status), "serving on %s", url);
     notify_ready(status);
 }
@@ -279,94 +348,96 @@ static void on_signal(void *user, int number)
 {
     struct server *server = user;
     if (number == SIGHUP) {
-        generations_reload(&server->generations);
-        return;
-    }
-    if (server->dispatch.is_stopping) {
+        reload_start(&server->reload);
+    } else if (server->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
-        service_close_all(&server->service);
-        loop_stop(&server->loop);
-        return;
+        halt(server);
+    } else {
+        LOG(LOG_INFO, "stopping", log_int("signal", number),
+            log_int("connections", (int64_t)server->conn_total));
+        leave(server);
     }
-    LOG(LOG_INFO, "stopping", log_int("signal", number),
-        log_int("connections", (int64_t)server->service.conn_count));
-    leave(server);
 }
 
-/// Balancers may look, and find that it is not ready, before anything else changes.
 static void leave(struct server *server)
 {
-    const struct limits *limits = &server->limits;
+    const struct limits *limits = &server->workers[0].limits;
     char status[80];
-    snprintf(status, sizeof(status), "stopping; %zu connections", server->service.conn_count);
+    snprintf(status, sizeof(status), "stopping; %zu connections", (size_t)server->conn_total);
     notify_stopping(status, limits->drain_delay_ms + limits->drain_timeout_ms + PATIENCE_MS);
-    server->dispatch.is_stopping = true;
-    if (limits->drain_delay_ms > 0) {
-        timer_arm(&server->delay, limits->drain_delay_ms);
-    } else {
-        drain(server);
+    if (!server->is_serving) {
+        halt(server);
+        return;
+    }
+    server->is_stopping = true;
+    reload_stop(&server->reload);
+    for (size_t i = 0; i < server->worker_count; i++) {
+        (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].leave); // it runs
     }
 }
 
-static void on_delay(struct timer *timer)
+/// Who has not loaded yet is told when it has.
+static void halt(struct server *server)
 {
-    drain(CONTAINER_OF(timer, struct server, delay));
-}
-
-static void drain(struct server *server)
-{
-    generations_stop(&server->generations);
-    close_listeners(server);
-    timer_arm(&server->deadline, server->limits.drain_timeout_ms);
-    LIST_EACH (node, after, &server->generations.retired) {
-        visits_end(LIST_ITEM(node, struct generation, node));
-    }
-    visits_end(server->generations.current);
-    farewell_begin(&server->farewell, server->limits.drain_timeout_ms);
-    service_drain(&server->service);
-}
-
-static void on_deadline(struct timer *timer)
-{
-    struct server *server = CONTAINER_OF(timer, struct server, deadline);
-    LOG(LOG_WARN, "drain_timeout is over",
-        log_int("connections", (int64_t)server->service.conn_count));
-    service_close_all(&server->service);
-    loop_stop(&server->loop);
-}
-
-static void on_empty(void *owner)
-{
-    struct server *server = owner;
-    loop_stop(&server->loop);
-}
-
-static void close_listeners(struct server *server)
-{
-    for (size_t i = 0; i < server->listener_count; i++) {
-        listener_close(&server->listeners[i]);
+    server->is_stopping = true;
+    reload_stop(&server->reload);
+    for (size_t i = 0; i < server->worker_count; i++) {
+        struct worker *worker = &server->workers[i];
+        if (server->loaded_count == server->worker_count && !worker->has_finished) {
+            (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
+        }
     }
 }
 
-/// Everything is closed before anything is freed; a handle that is left open is a bug, and named.
+static void on_finished(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, finished);
+    struct server *server = worker->server;
+    bool has_all_finished = true;
+    worker->has_finished = true;
+    for (size_t i = 0; i < server->worker_count; i++) {
+        has_all_finished = has_all_finished && server->workers[i].has_finished;
+    }
+    if (has_all_finished) {
+        loop_stop(&server->workers[0].loop);
+    }
+}
+
+static void on_wants_reload(struct message *message)
+{
+    reload_start(&CONTAINER_OF(message, struct worker, wants_reload)->server->reload);
+}
+
+static void on_moved_clock(struct message *message)
+{
+    struct server *server = CONTAINER_OF(message, struct worker, moved_clock)->server;
+    for (size_t i = 0; i < server->worker_count; i++) {
+        struct worker *worker = &server->workers[i];
+        (void)mailbox_post(&worker->mailbox, &worker->look); // closed: it has no timers
+    }
+}
+
+/// All threads have ended before anything that they share is freed.
 static int end(struct server *server)
 {
-    service_close_all(&server->service);
-    farewell_deinit(&server->farewell);
-    timer_deinit(&server->delay);
-    timer_deinit(&server->deadline);
-    close_listeners(server);
-    generations_stop(&server->generations);
-    generations_deinit(&server->generations);
-    heartbeats_deinit(&server->heartbeats);
-    hub_deinit(&server->hub);
-    int open_count = loop_close(&server->loop, CLOSE_PATIENCE_MS);
-    log_flush();
-    if (open_count > 0) {
-        return 1;
+    int exit_code = 0;
+    reload_stop(&server->reload);
+    for (size_t i = 1; i <= server->thread_count; i++) {
+        CHECK(pthread_join(server->workers[i].thread, NULL) == 0);
     }
-    service_deinit(&server->service);
-    loop_deinit(&server->loop);
+    (void)worker_close(&server->workers[0]); // `exit_code` has it
+    for (size_t i = 0; i < server->worker_count; i++) {
+        exit_code = exit_code != 0 ? exit_code : server->workers[i].exit_code;
+    }
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    reload_deinit(&server->reload);
+    for (size_t i = 0; i <= server->thread_count; i++) {
+        worker_deinit(&server->workers[i]);
+    }
+    hub_deinit(&server->hub);
+    mem_free(server->workers);
     mem_free(server);
     return 0;
 }

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The running program: it loads the scripts, listens, serves, and ends in order. Owns everything:
-// loop, generation, service, listeners, signals.
+// The running program: it starts the workers, listens, serves, and ends in order. Owns everything:
+// the hub, the workers, the signals, the reload. On the main thread, which is also the first
+// worker's.
 //
-//     LOADING --> SERVING --signal--> LEAVING --drain_delay--> DRAINING --> ENDED
-//
-// The first SIGINT or SIGTERM begins it. LEAVING, which is nothing by default: everything goes on,
-// but --ready-path says 503, so that balancers send new work elsewhere. DRAINING: listeners close,
-// event streams end one after the other, each with a `retry:`, idle connections close, handlers of
-// plain responses may run until `drain_timeout`. ENDED when the last connection is gone. A second
-// signal ends everything at once.
+// The first SIGINT or SIGTERM tells all workers to leave, a second one to halt (worker.h); the
+// program ends when all have finished.
 #pragma once
 
 struct config;

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+#include "server/reload.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/config.h"
+#include "server/notify.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void begin(struct reload *reload);
+static void tell(struct reload *reload, enum worker_step step, size_t count);
+static void on_report(struct message *message);
+static void go_on(struct reload *reload);
+static void take_why(struct reload *reload);
+static void finish(struct reload *reload);
+static void report(const struct reload *reload);
+static void on_changed(void *user);
+static void watch_sources(struct reload *reload, struct generation *generation);
+static void watch_folder_of(void *user, const char *path);
+
+void reload_init(struct reload *reload, struct worker *workers, size_t worker_count)
+{
+    *reload = (struct reload){.workers = workers, .worker_count = worker_count};
+    for (size_t i = 0; i < worker_count; i++) {
+        workers[i].reload.report.run = on_report;
+        workers[i].reload.coordinator = reload;
+    }
+}
+
+void reload_watch(struct reload *reload)
+{
+    watch_open(&reload->watch, &reload->workers[0].loop, on_changed, reload);
+    reload->is_watching = true;
+    watch_sources(reload, reload->workers[0].generations.current);
+}
+
+void reload_start(struct reload *reload)
+{
+    if (reload->is_stopped) {
+        LOG(LOG_INFO, "not reloaded: the server is stopping");
+    } else if (reload->state != RELOAD_IDLE) {
+        reload->is_wanted_again = true;
+    } else {
+        begin(reload);
+    }
+}
+
+void reload_stop(struct reload *reload)
+{
+    reload->is_stopped = true;
+    if (reload->is_watching) {
+        watch_close(&reload->watch);
+        reload->is_watching = false;
+    }
+}
+
+void reload_deinit(struct reload *reload)
+{
+    take_why(reload);
+    mem_free(reload->why);
+}
+
+static void begin(struct reload *reload)
+{
+    reload->is_wanted_again = false;
+    reload->began_ns = loop_machine_ns();
+    reload->state = RELOAD_BUILDING;
+    reload->asked_count = 0;
+    notify_reloading();
+    tell(reload, STEP_BUILD, 1);
+}
+
+/// The next `count` workers that were not asked yet.
+static void tell(struct reload *reload, enum worker_step step, size_t count)
+{
+    reload->waited_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct worker *worker = &reload->workers[reload->asked_count++];
+        worker->reload.step = step;
+        worker->reload.refusal = reload->why;
+        (void)mailbox_post(&worker->mailbox, &worker->reload.order); // closed: all is ending
+    }
+}
+
+static void on_report(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, reload.report);
+    struct reload *reload = worker->reload.coordinator;
+    if (--reload->waited_count == 0) {
+        go_on(reload);
+    }
+}
+
+/// All who were asked have taken the step.
+static void go_on(struct reload *reload)
+{
+    bool has_built = reload->state == RELOAD_BUILDING;
+    if (has_built) {
+        take_why(reload);
+        if (reload->is_watching && reload->asked_count == 1) {
+            watch_sources(reload, reload->workers[0].generations.candidate);
+        }
+    }
+    if (reload->is_stopped) {
+        return;
+    }
+    size_t left_count = reload->worker_count - reload->asked_count;
+    if (has_built && reload->why == NULL && left_count > 0) {
+        tell(reload, STEP_BUILD, left_count);
+    } else if (has_built) {
+        reload->state = reload->why == NULL ? RELOAD_SWAPPING : RELOAD_DISCARDING;
+        reload->asked_count = 0;
+        tell(reload, reload->why == NULL ? STEP_SWAP : STEP_DISCARD, reload->worker_count);
+    } else {
+        finish(reload);
+    }
+}
+
+/// One reason is enough: they will be the same.
+static void take_why(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->asked_count; i++) {
+        char *why = reload->workers[i].reload.why;
+        reload->workers[i].reload.why = NULL;
+        if (reload->why == NULL) {
+            reload->why = why;
+        } else {
+            mem_free(why);
+        }
+    }
+}
+
+static void finish(struct reload *reload)
+{
+    if (reload->state == RELOAD_SWAPPING) {
+        report(reload);
+    } else {
+        LOG(LOG_ERROR, "not reloaded: the scripts that ran go on", log_string("why", reload->why));
+    }
+    notify_reloaded();
+    mem_free(reload->why);
+    reload->why = NULL;
+    reload->state = RELOAD_IDLE;
+    if (reload->is_wanted_again) {
+        begin(reload);
+    }
+}
+
+/// Routes are the same in every worker; streams are each worker's own.
+static void report(const struct reload *reload)
+{
+    const struct worker_reload *first = &reload->workers[0].reload;
+    size_t kept = 0;
+    size_t ended = 0;
+    for (size_t i = 0; i < reload->worker_count; i++) {
+        kept += reload->workers[i].reload.change.kept;
+        ended += reload->workers[i].reload.change.ended;
+    }
+    uint64_t number = reload->workers[0].generations.current->number;
+    LOG(LOG_INFO, "reloaded", log_int("generation", (int64_t)number),
+        log_int("scripts", (int64_t)first->script_count),
+        log_int("added", (int64_t)first->change.added),
+        log_int("changed", (int64_t)first->change.changed),
+        log_int("removed", (int64_t)first->change.removed), log_int("kept", (int64_t)kept),
+        log_int("ended", (int64_t)ended),
+        log_duration("ms", (int64_t)((loop_machine_ns() - reload->began_ns) / 1000)));
+}
+
+static void on_changed(void *user)
+{
+    reload_start(user);
+}
+
+/// The folder of the scripts, and those of the modules that they require.
+static void watch_sources(struct reload *reload, struct generation *generation)
+{
+    struct stat status;
+    const char *script = reload->workers[0].options.config->script;
+    if (stat(script, &status) == 0 && S_ISDIR(status.st_mode)) {
+        IGNORE(watch_add(&reload->watch, script)); // what cannot be watched is not
+    } else {
+        watch_folder_of(reload, script);
+    }
+    generation_each_module(generation, watch_folder_of, reload);
+}
+
+/// What the system has installed is not edited.
+static void watch_folder_of(void *user, const char *path)
+{
+    struct reload *reload = user;
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    if (strncmp(path, "/usr/", 5) == 0 || len >= sizeof(folder)) {
+        return;
+    }
+    memcpy(folder, slash == NULL ? "." : path, len);
+    folder[len] = '\0';
+    IGNORE(watch_add(&reload->watch, folder)); // what cannot be watched is not
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+#include "server/worker.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/small.h"
+#include "net/tcp.h"
+#include "script/visit.h"
+#include "server/config.h"
+#include "sse/stream.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    CLOSE_PATIENCE_MS = 1000, // for the last handles to close
+    CONNECTIONS_SHARE = 10,   // one in so many descriptors is kept for other things
+};
+
+/// A connection on its way to another worker.
+struct handover {
+    struct message message;
+    struct worker *worker;
+    int fd;
+};
+
+static void init_messages(struct worker *worker);
+static void set_connections(struct limits *limits);
+static void init_service(struct worker *worker);
+static void on_begin(struct message *message);
+static void on_accept(void *user, int fd);
+static void on_handover(struct message *message);
+static void on_leave(struct message *message);
+static void on_delay(struct timer *timer);
+static void drain(struct worker *worker);
+static void on_deadline(struct timer *timer);
+static void on_halt(struct message *message);
+static void halt(struct worker *worker);
+static void on_empty(void *owner);
+static void close_listeners(struct worker *worker);
+static void on_look(struct message *message);
+static void on_order(struct message *message);
+static void on_reload_wanted(void *owner);
+static void on_clock_moved(void *owner);
+static void on_turn_end(void *arg);
+
+void worker_init(struct worker *worker)
+{
+    const struct worker_options *options = &worker->options;
+    worker->limits = limits_default();
+    CHECK(loop_init(&worker->loop) == 0);
+    mailbox_open(&worker->mailbox, &worker->loop);
+    branch_init(&worker->branch, options->hub, &worker->loop, &worker->mailbox, &worker->limits);
+    heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
+    timer_init(&worker->delay, &worker->loop, on_delay);
+    timer_init(&worker->deadline, &worker->loop, on_deadline);
+    init_messages(worker);
+    struct generation_options for_scripts = {
+        .loop = &worker->loop,
+        .branch = &worker->branch,
+        .heartbeats = &worker->heartbeats,
+        .limits = &worker->limits,
+        .is_dev = options->config->is_dev,
+        .has_test_clock = options->config->has_test_clock,
+        .worker = worker->number,
+        .on_reload_wanted = on_reload_wanted,
+        .on_clock_moved = on_clock_moved,
+        .owner = worker,
+    };
+    generations_init(&worker->generations, options->config, &for_scripts, &worker->dispatch);
+    worker->generations.service = &worker->service;
+    if (options->config->ready_path != NULL) {
+        worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
+    }
+}
+
+static void init_messages(struct worker *worker)
+{
+    worker->begin.run = on_begin;
+    worker->leave.run = on_leave;
+    worker->halt.run = on_halt;
+    worker->look.run = on_look;
+    worker->reload.order.run = on_order;
+}
+
+int worker_load(struct worker *worker)
+{
+    worker->exit_code = generations_load(&worker->generations);
+    set_connections(&worker->limits);
+    init_service(worker);
+    return worker->exit_code;
+}
+
+/// As many descriptors as the system allows, and most of them for connections.
+static void set_connections(struct limits *limits)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        files.rlim_cur = 1024;
+    } else if (files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (limits->connections == 0) {
+        limits->connections = files.rlim_cur - files.rlim_cur / CONNECTIONS_SHARE;
+    }
+}
+
+/// The scripts may have changed the limits.
+static void init_service(struct worker *worker)
+{
+    service_init(&worker->service, &worker->loop, &worker->limits, worker->options.conn_total);
+    worker->service.events = &dispatch_events;
+    worker->service.user = &worker->dispatch;
+    worker->service.on_empty = on_empty;
+    worker->service.owner = worker;
+    farewell_init(&worker->farewell, &worker->service);
+    worker->loop.on_turn_end = on_turn_end;
+    worker->loop.on_turn_end_arg = worker;
+}
+
+void worker_run(struct worker *worker)
+{
+    loop_run(&worker->loop);
+}
+
+static void on_begin(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, begin);
+    worker->has_begun = true;
+    for (size_t i = 0; i < worker->socket_count; i++) {
+        struct listener *listener = &worker->listeners[i];
+        if (listener->on_accept == NULL) {
+            listener->on_accept = on_accept;
+            listener->user = worker;
+        }
+        listener_open(listener, &worker->loop, &worker->sockets[i]);
+    }
+}
+
+static void on_accept(void *user, int fd)
+{
+    worker_accept(user, fd);
+}
+
+void worker_accept(struct worker *worker, int fd)
+{
+    service_accept(&worker->service, tcp_of_socket(&worker->loop, fd));
+}
+
+void worker_hand_over(struct worker *worker, int fd)
+{
+    struct handover *handover = mem_new(struct handover);
+    *handover = (struct handover){.message.run = on_handover, .worker = worker, .fd = fd};
+    worker->expected++;
+    if (!mailbox_post(&worker->mailbox, &handover->message)) {
+        worker->expected--;
+        close(fd); // the worker has ended
+        mem_free(handover);
+    }
+}
+
+static void on_handover(struct message *message)
+{
+    struct handover *handover = CONTAINER_OF(message, struct handover, message);
+    handover->worker->expected--;
+    worker_accept(handover->worker, handover->fd);
+    mem_free(handover);
+}
+
+/// Balancers may look, and find that it is not ready, before anything else changes.
+static void on_leave(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, leave);
+    worker->dispatch.is_stopping = true;
+    if (worker->limits.drain_delay_ms > 0) {
+        timer_arm(&worker->delay, worker->limits.drain_delay_ms);
+    } else {
+        drain(worker);
+    }
+}
+
+static void on_delay(struct timer *timer)
+{
+    drain(CONTAINER_OF(timer, struct worker, delay));
+}
+
+static void drain(struct worker *worker)
+{
+    close_listeners(worker);
+    timer_arm(&worker->deadline, worker->limits.drain_timeout_ms);
+    LIST_EACH (node, after, &worker->generations.retired) {
+        visits_end(LIST_ITEM(node, struct generation, node));
+    }
+    visits_end(worker->generations.current);
+    farewell_begin(&worker->farewell, worker->limits.drain_timeout_ms);
+    service_drain(&worker->service);
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, deadline);
+    LOG(LOG_WARN, "drain_timeout is over",
+        log_int("connections", (int64_t)worker->service.conn_count));
+    halt(worker);
+}
+
+static void on_halt(struct message *message)
+{
+    halt(CONTAINER_OF(message, struct worker, halt));
+}
+
+static void halt(struct worker *worker)
+{
+    close_listeners(worker);
+    service_close_all(&worker->service);
+    on_empty(worker);
+}
+
+/// The first worker's loop carries on: it has the signals, and hears of the others.
+static void on_empty(void *owner)
+{
+    struct worker *worker = owner;
+    (void)mailbox_post(worker->options.home, &worker->finished); // closed: the server knows
+    if (worker->number != 1) {
+        loop_stop(&worker->loop);
+    }
+}
+
+static void close_listeners(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->socket_count; i++) {
+        if (worker->has_begun) {
+            listener_close(&worker->listeners[i]);
+        } else {
+            listening_close(&worker->sockets[i]);
+        }
+    }
+    worker->socket_count = 0;
+}
+
+/// To be woken is all: the end of the turn looks at the clock.
+static void on_look(struct message *message)
+{
+    (void)message;
+}
+
+static void on_order(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, reload.order);
+    struct worker_reload *reload = &worker->reload;
+    switch (reload->step) {
+    case STEP_BUILD:
+        reload->why = generations_build(&worker->generations, &reload->script_count);
+        break;
+    case STEP_SWAP:
+        generations_swap(&worker->generations, &reload->change);
+        break;
+    case STEP_DISCARD:
+        generations_discard(&worker->generations, reload->refusal);
+        break;
+    }
+    (void)mailbox_post(worker->options.home, &reload->report); // closed: nobody waits for it
+}
+
+static void on_reload_wanted(void *owner)
+{
+    struct worker *worker = owner;
+    (void)mailbox_post(worker->options.home, &worker->wants_reload); // closed: it is ending
+}
+
+static void on_clock_moved(void *owner)
+{
+    struct worker *worker = owner;
+    (void)mailbox_post(worker->options.home, &worker->moved_clock); // closed: it is ending
+}
+
+static void on_turn_end(void *arg)
+{
+    struct worker *worker = arg;
+    generations_sweep(&worker->generations);
+    log_flush();
+}
+
+/// Everything is closed before anything is freed; a handle that is left open is a bug, and named.
+int worker_close(struct worker *worker)
+{
+    service_close_all(&worker->service);
+    farewell_deinit(&worker->farewell);
+    timer_deinit(&worker->delay);
+    timer_deinit(&worker->deadline);
+    close_listeners(worker);
+    mailbox_close(&worker->mailbox);
+    generations_deinit(&worker->generations);
+    heartbeats_deinit(&worker->heartbeats);
+    branch_deinit(&worker->branch);
+    int open_count = loop_close(&worker->loop, CLOSE_PATIENCE_MS);
+    if (open_count == 0) {
+        service_deinit(&worker->service);
+        loop_deinit(&worker->loop);
+    }
+    small_tidy();
+    log_end();
+    worker->exit_code = open_count == 0 ? worker->exit_code : 1;
+    return worker->exit_code;
+}
+
+void worker_deinit(struct worker *worker)
+{
+    mailbox_deinit(&worker->mailbox);
+}

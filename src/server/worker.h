@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// A worker: a thread with a loop, a Lua state and connections of its own. Workers share the hub,
+// the stores and the count of connections, and nothing else; whatever one has to say to another
+// goes through a mailbox. The first worker runs on the main thread, whose mailbox is `home`. Owned
+// by the server, whose memory it is in; everything but the messages is used on its own thread only,
+// from `worker_init` to `worker_close`.
+//
+//     LOADED --begin--> SERVING --leave--> LEAVING --drain_delay--> DRAINING --> FINISHED
+//                          \---------------------------------halt------------------^
+#pragma once
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "http/service.h"
+#include "hub/branch.h"
+#include "net/listener.h"
+#include "net/mailbox.h"
+#include "net/timer.h"
+#include "server/dispatch.h"
+#include "server/generations.h"
+#include "sse/farewell.h"
+#include "sse/heartbeat.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config;
+struct reload;
+struct server;
+
+/// What all workers are given.
+struct worker_options {
+    const struct config *config;
+    struct hub *hub;
+    atomic_size_t *conn_total; // of all workers
+    struct mailbox *home;      // where messages to the server go
+};
+
+/// What is to be done with new scripts; see reload.h.
+enum worker_step { STEP_BUILD, STEP_SWAP, STEP_DISCARD };
+
+/// A step of a reload and what came of it.
+struct worker_reload {
+    struct reload *coordinator;
+    struct message order;  // to the worker
+    struct message report; // and back: the step is done
+    enum worker_step step;
+    const char *refusal; // STEP_DISCARD: why there is no new code
+    char *why; // STEP_BUILD: why it failed, for the receiver to free; NULL when it did not
+    size_t script_count;
+    struct change change; // STEP_SWAP
+};
+
+struct worker {
+    struct server *server; // for its messages
+    struct worker_options options;
+    unsigned number; // from 1
+    struct limits limits;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct branch branch;
+    struct heartbeats heartbeats;
+    struct generations generations;
+    struct dispatch dispatch;
+    struct service service;
+    struct listening sockets[ADDRESSES_MAX]; // for it to serve, from `begin` on
+    size_t socket_count;
+    struct listener listeners[ADDRESSES_MAX];
+    struct farewell farewell;
+    struct timer delay; // between `leave` and the draining
+    struct timer deadline;
+    bool has_begun;
+    bool has_finished;
+    int exit_code;          // of `worker_load`, then of `worker_close`
+    atomic_size_t expected; // connections that are handed over and on the way
+    pthread_t thread;
+    // To the worker:
+    struct message begin; // accept
+    struct message leave; // end in order
+    struct message halt;  // end at once
+    struct message look;  // the clock was moved
+    struct worker_reload reload;
+    // From the worker; what they do is the server's to set:
+    struct message loaded;   // or not: `exit_code`
+    struct message finished; // it has no connection any more, and takes none
+    struct message wants_reload;
+    struct message moved_clock;
+};
+
+/// Makes everything that needs no script. `options` and `number` are set.
+void worker_init(struct worker *worker);
+
+/// Loads the scripts, and makes what depends on the limits that they set. Returns 0, or 1 when it
+/// has printed why not. *Calls Lua.*
+MUST_USE int worker_load(struct worker *worker);
+
+/// Runs the loop until the worker has finished.
+void worker_run(struct worker *worker);
+
+/// Serves `fd`, a connected socket.
+void worker_accept(struct worker *worker, int fd);
+
+/// Serves `fd`, from any thread. For sockets of which there is only one for all workers.
+void worker_hand_over(struct worker *worker, int fd);
+
+/// Closes and frees everything but the mailbox. Returns the exit code: 1 when a handle was left
+/// open, which is a bug and is named. *Calls Lua.*
+int worker_close(struct worker *worker);
+
+/// When all threads have ended.
+void worker_deinit(struct worker *worker);
