@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: MIT
+#include "hub/shared.h"
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "hub/expiry.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/// Bytes that do not change, counted, so that nobody copies or frees them under the lock.
+struct shared_text {
+    atomic_size_t hold_count;
+    size_t len;
+    char at[];
+};
+
+struct shared {
+    pthread_mutex_t lock; // guards all that follows, and the stores
+    struct map stores;
+    struct list store_list;
+    struct expiry_heap expiries; // of items that have a ttl
+    uint64_t bytes;
+    uint64_t now_ms; // the latest that anybody has said
+};
+
+struct shared_store {
+    struct map_entry entry; // shared->stores
+    struct list node;       // shared->store_list
+    struct shared *shared;
+    struct map items;
+    struct list places; // of the items, oldest first, and of whoever walks along them
+    size_t hold_count;
+    char name[];
+};
+
+struct place {
+    struct list node;
+    bool is_walker;
+};
+
+/// A value as it is kept.
+struct kept {
+    enum shared_type type;
+    union {
+        bool boolean;
+        int64_t integer;
+        double number;
+        struct shared_text *text;
+    };
+};
+
+struct item {
+    struct place place;     // store->places; once it is dropped, in a list of those to be freed
+    struct map_entry entry; // store->items
+    struct expiry expiry;   // shared->expiries
+    struct shared_store *store;
+    struct kept value;
+    char key[];
+};
+
+enum {
+    // With what the allocator adds, and the slots in the map, the heap and the list.
+    ITEM_BYTES = sizeof(struct item) + 40,
+    TEXT_BYTES = sizeof(struct shared_text) + 16,
+    STORE_BYTES = sizeof(struct shared_store) + 200,
+    SWEEP_COUNT = 4, // expired items that whoever comes removes, at most
+    WALK_COUNT = 32, // items that a walk passes before it lets others in
+    KEY_PREFIX_BYTES = 2,
+    WALK_BYTES = WALK_COUNT * (KEY_PREFIX_BYTES + SHARED_KEY_BYTES_MAX),
+};
+
+static struct shared_store *make_store(struct shared *shared, struct bytes name);
+static void free_store_if_idle(struct shared_store *store);
+static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped);
+static bool leave(struct shared *shared, struct list *dropped);
+static void drop(struct item *item, struct list *dropped);
+static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped);
+static int write_value(struct shared_store *store, const struct shared_write *write,
+                       const struct shared_value *value, bool is_add);
+static int add_step(struct shared_store *store, const struct shared_write *write,
+                    const struct shared_step *step, struct kept *sum, struct list *dropped);
+static int place_value(struct shared_store *store, const struct shared_write *write,
+                       struct item **item, struct kept *value);
+static struct item *make_item(struct shared_store *store, struct bytes key);
+static void set_ttl(struct item *item, uint64_t ttl_ms);
+static int add_numbers(const struct kept *number, const struct shared_value *by, struct kept *sum);
+static uint64_t item_bytes(const struct shared_store *store, size_t key_len);
+static uint64_t text_bytes(const struct kept *value);
+static struct kept keep(const struct shared_value *value);
+static struct shared_value show(const struct kept *value);
+static size_t walk(struct shared_store *store, struct place *walker, size_t max, char *keys,
+                   size_t *len);
+static struct shared_text *text_new(struct bytes bytes);
+static void text_release_of(const struct kept *value);
+
+struct shared *shared_new(void)
+{
+    struct shared *shared = mem_new(struct shared);
+    CHECK(pthread_mutex_init(&shared->lock, NULL) == 0);
+    map_init(&shared->stores);
+    list_init(&shared->store_list);
+    expiry_heap_init(&shared->expiries);
+    return shared;
+}
+
+void shared_free(struct shared *shared)
+{
+    struct list dropped;
+    enter(shared, 0, &dropped);
+    LIST_EACH (node, after, &shared->store_list) {
+        struct shared_store *store = LIST_ITEM(node, struct shared_store, node);
+        CHECK(store->hold_count == 0);
+        for (size_t count = store->items.count; count > 0;
+             count--) { // the store goes with the last
+            drop(LIST_ITEM(store->places.next, struct item, place.node), &dropped);
+        }
+    }
+    IGNORE(leave(shared, &dropped)); // nothing is left
+    CHECK(shared->bytes == 0);
+    expiry_heap_deinit(&shared->expiries);
+    map_deinit(&shared->stores);
+    CHECK(pthread_mutex_destroy(&shared->lock) == 0);
+    mem_free(shared);
+}
+
+uint64_t shared_bytes(struct shared *shared)
+{
+    pthread_mutex_lock(&shared->lock);
+    uint64_t bytes = shared->bytes;
+    pthread_mutex_unlock(&shared->lock);
+    return bytes;
+}
+
+struct shared_store *shared_hold(struct shared *shared, struct bytes name)
+{
+    pthread_mutex_lock(&shared->lock);
+    struct map_entry *entry = map_find(&shared->stores, name);
+    struct shared_store *store =
+        entry == NULL ? make_store(shared, name) : CONTAINER_OF(entry, struct shared_store, entry);
+    store->hold_count++;
+    pthread_mutex_unlock(&shared->lock);
+    return store;
+}
+
+void shared_release(struct shared_store *store)
+{
+    struct shared *shared = store->shared;
+    pthread_mutex_lock(&shared->lock);
+    DCHECK(store->hold_count > 0);
+    store->hold_count--;
+    free_store_if_idle(store);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
+                struct shared_value *value)
+{
+    struct list dropped;
+    enter(store->shared, now_ms, &dropped);
+    const struct item *item = find(store, key, &dropped);
+    if (item != NULL) {
+        *value = show(&item->value);
+        if (value->text != NULL) {
+            atomic_fetch_add_explicit(&value->text->hold_count, 1, memory_order_relaxed);
+        }
+    }
+    IGNORE(leave(store->shared, &dropped)); // the next ones sweep on
+    return item != NULL;
+}
+
+int shared_set(struct shared_store *store, const struct shared_write *write,
+               const struct shared_value *value)
+{
+    return write_value(store, write, value, false);
+}
+
+int shared_add(struct shared_store *store, const struct shared_write *write,
+               const struct shared_value *value)
+{
+    return write_value(store, write, value, true);
+}
+
+int shared_incr(struct shared_store *store, const struct shared_write *write,
+                const struct shared_step *step, struct shared_value *sum)
+{
+    int result;
+    struct kept value = {0};
+    bool is_swept;
+    do {
+        struct list dropped;
+        enter(store->shared, write->now_ms, &dropped);
+        result = add_step(store, write, step, &value, &dropped);
+        is_swept = leave(store->shared, &dropped);
+    } while (result == -ENOMEM && !is_swept);
+    if (result == 0) {
+        *sum = show(&value);
+    }
+    return result;
+}
+
+bool shared_delete(struct shared_store *store, struct bytes key, uint64_t now_ms)
+{
+    struct list dropped;
+    enter(store->shared, now_ms, &dropped);
+    struct item *item = find(store, key, &dropped);
+    if (item != NULL) {
+        drop(item, &dropped);
+    }
+    IGNORE(leave(store->shared, &dropped)); // the next ones sweep on
+    return item != NULL;
+}
+
+size_t shared_count(struct shared_store *store, uint64_t now_ms)
+{
+    size_t count;
+    bool is_swept;
+    do {
+        struct list dropped;
+        enter(store->shared, now_ms, &dropped);
+        count = store->items.count;
+        is_swept = leave(store->shared, &dropped);
+    } while (!is_swept);
+    return count;
+}
+
+/// The walker is a place in the list, which stays where it is while others come and go.
+struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, size_t max)
+{
+    struct place walker = {.is_walker = true};
+    struct buf keys;
+    struct list dropped;
+    char *batch = mem_alloc(WALK_BYTES);
+    buf_init(&keys, SIZE_MAX / 2);
+    list_init(&walker.node);
+    bool is_walking = true;
+    while (is_walking) {
+        size_t len = 0;
+        enter(store->shared, now_ms, &dropped);
+        max -= walk(store, &walker, max, batch, &len);
+        is_walking = max > 0 && list_is_linked(&walker.node);
+        if (!is_walking) {
+            list_remove(&walker.node);
+        }
+        IGNORE(leave(store->shared, &dropped)); // what is over is passed by
+        CHECK(buf_append(&keys, bytes_of(batch, len)));
+    }
+    struct shared_text *text = text_new(buf_bytes(&keys));
+    buf_reset(&keys);
+    mem_free(batch);
+    return text;
+}
+
+bool shared_next_key(struct bytes *rest, struct bytes *key)
+{
+    uint16_t len;
+    if (rest->len == 0) {
+        return false;
+    }
+    memcpy(&len, rest->at, KEY_PREFIX_BYTES);
+    *key = bytes_of(rest->at + KEY_PREFIX_BYTES, len);
+    *rest = bytes_skip(*rest, KEY_PREFIX_BYTES + (size_t)len);
+    return true;
+}
+
+struct bytes shared_text_bytes(const struct shared_text *text)
+{
+    return bytes_of(text->at, text->len);
+}
+
+void shared_text_release(struct shared_text *text)
+{
+    if (text != NULL &&
+        atomic_fetch_sub_explicit(&text->hold_count, 1, memory_order_acq_rel) == 1) {
+        mem_free(text);
+    }
+}
+
+static struct shared_store *make_store(struct shared *shared, struct bytes name)
+{
+    struct shared_store *store = mem_zero(sizeof(struct shared_store) + name.len);
+    memcpy(store->name, name.at, name.len);
+    store->entry.key = bytes_of(store->name, name.len);
+    store->shared = shared;
+    map_init(&store->items);
+    list_init(&store->places);
+    list_init(&store->node);
+    list_append(&shared->store_list, &store->node);
+    map_add(&shared->stores, &store->entry);
+    return store;
+}
+
+static void free_store_if_idle(struct shared_store *store)
+{
+    if (store->hold_count > 0 || store->items.count > 0) {
+        return;
+    }
+    list_remove(&store->node);
+    map_remove(&store->shared->stores, &store->entry);
+    map_deinit(&store->items);
+    mem_free(store);
+}
+
+/// Whoever enters removes some of what has expired. It is freed when he has left.
+static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped)
+{
+    list_init(dropped);
+    pthread_mutex_lock(&shared->lock);
+    if (now_ms > shared->now_ms) {
+        shared->now_ms = now_ms;
+    }
+    for (int i = 0; i < SWEEP_COUNT; i++) {
+        struct expiry *expiry = expiry_first(&shared->expiries, shared->now_ms);
+        if (expiry == NULL) {
+            return;
+        }
+        drop(CONTAINER_OF(expiry, struct item, expiry), dropped);
+    }
+}
+
+/// Whether nothing expired is left.
+static bool leave(struct shared *shared, struct list *dropped)
+{
+    bool is_swept = expiry_first(&shared->expiries, shared->now_ms) == NULL;
+    pthread_mutex_unlock(&shared->lock);
+    LIST_EACH (node, after, dropped) {
+        struct item *item = LIST_ITEM(node, struct item, place.node);
+        text_release_of(&item->value);
+        mem_free(item);
+    }
+    return is_swept;
+}
+
+/// Takes `item` out of everything. The store goes too when that was its last and nobody holds it.
+static void drop(struct item *item, struct list *dropped)
+{
+    struct shared_store *store = item->store;
+    struct shared *shared = store->shared;
+    map_remove(&store->items, &item->entry);
+    expiry_disarm(&shared->expiries, &item->expiry);
+    list_remove(&item->place.node);
+    list_append(dropped, &item->place.node);
+    shared->bytes -= item_bytes(store, item->entry.key.len) + text_bytes(&item->value);
+    free_store_if_idle(store);
+}
+
+static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped)
+{
+    struct map_entry *entry = map_find(&store->items, key);
+    if (entry == NULL) {
+        return NULL;
+    }
+    struct item *item = CONTAINER_OF(entry, struct item, entry);
+    if (expiry_is_over(&item->expiry, store->shared->now_ms)) {
+        drop(item, dropped);
+        return NULL;
+    }
+    return item;
+}
+
+/// The copy is made before the lock is taken, and what it replaces is freed after.
+static int write_value(struct shared_store *store, const struct shared_write *write,
+                       const struct shared_value *value, bool is_add)
+{
+    if (value->type == SHARED_STRING && value->string.len > write->bytes_max) {
+        return -ENOMEM;
+    }
+    int result;
+    bool is_swept;
+    struct kept kept = keep(value);
+    do {
+        struct list dropped;
+        enter(store->shared, write->now_ms, &dropped);
+        struct item *item = find(store, write->key, &dropped);
+        result = is_add && item != NULL ? -EEXIST : place_value(store, write, &item, &kept);
+        if (result == 0) {
+            set_ttl(item, write->ttl_ms);
+        }
+        is_swept = leave(store->shared, &dropped);
+    } while (result == -ENOMEM && !is_swept);
+    text_release_of(&kept);
+    return result;
+}
+
+static int add_step(struct shared_store *store, const struct shared_write *write,
+                    const struct shared_step *step, struct kept *sum, struct list *dropped)
+{
+    struct item *item = find(store, write->key, dropped);
+    bool is_there = item != NULL;
+    struct kept from = is_there ? item->value : keep(&step->init);
+    int result = add_numbers(&from, &step->by, sum);
+    if (result != 0) {
+        return result;
+    }
+    struct kept kept = *sum;
+    result = place_value(store, write, &item, &kept);
+    if (result == 0 && !is_there) {
+        set_ttl(item, write->ttl_ms);
+    }
+    return result;
+}
+
+/// Puts `value` into `item`, which is made if it is NULL, and what was there into `value`. What
+/// does not grow is let in, even if the limit was lowered meanwhile.
+static int place_value(struct shared_store *store, const struct shared_write *write,
+                       struct item **item, struct kept *value)
+{
+    struct shared *shared = store->shared;
+    uint64_t added = text_bytes(value);
+    uint64_t removed = 0;
+    if (*item == NULL) {
+        added += item_bytes(store, write->key.len);
+    } else {
+        removed = text_bytes(&(*item)->value);
+    }
+    if (added > removed && shared->bytes - removed + added > write->bytes_max) {
+        return -ENOMEM;
+    }
+    if (*item == NULL) {
+        *item = make_item(store, write->key);
+    }
+    shared->bytes = shared->bytes - removed + added;
+    struct kept old = (*item)->value;
+    (*item)->value = *value;
+    *value = old;
+    return 0;
+}
+
+static struct item *make_item(struct shared_store *store, struct bytes key)
+{
+    struct item *item = mem_zero(sizeof(struct item) + key.len);
+    memcpy(item->key, key.at, key.len);
+    item->entry.key = bytes_of(item->key, key.len);
+    item->store = store;
+    list_init(&item->place.node);
+    list_append(&store->places, &item->place.node);
+    map_add(&store->items, &item->entry);
+    return item;
+}
+
+static void set_ttl(struct item *item, uint64_t ttl_ms)
+{
+    struct shared *shared = item->store->shared;
+    if (ttl_ms == 0) {
+        expiry_disarm(&shared->expiries, &item->expiry);
+    } else {
+        expiry_arm(&shared->expiries, &item->expiry, shared->now_ms + ttl_ms);
+    }
+}
+
+static int add_numbers(const struct kept *number, const struct shared_value *by, struct kept *sum)
+{
+    bool is_integer = number->type == SHARED_INTEGER;
+    if (!is_integer && number->type != SHARED_FLOAT) {
+        return -EINVAL;
+    }
+    if (is_integer && by->type == SHARED_INTEGER) {
+        *sum = (struct kept){.type = SHARED_INTEGER};
+        bool is_over = __builtin_add_overflow(number->integer, by->integer, &sum->integer);
+        return is_over ? -ERANGE : 0;
+    }
+    double from = is_integer ? (double)number->integer : number->number;
+    double more = by->type == SHARED_INTEGER ? (double)by->integer : by->number;
+    *sum = (struct kept){.type = SHARED_FLOAT, .number = from + more};
+    return isfinite(sum->number) ? 0 : -ERANGE;
+}
+
+/// A store's first item pays for the store.
+static uint64_t item_bytes(const struct shared_store *store, size_t key_len)
+{
+    uint64_t bytes = ITEM_BYTES + key_len;
+    return store->items.count == 0 ? bytes + STORE_BYTES + store->entry.key.len : bytes;
+}
+
+static uint64_t text_bytes(const struct kept *value)
+{
+    return value->type == SHARED_STRING ? TEXT_BYTES + value->text->len : 0;
+}
+
+static struct kept keep(const struct shared_value *value)
+{
+    struct kept kept = {.type = value->type};
+    switch (value->type) {
+    case SHARED_BOOLEAN:
+        kept.boolean = value->boolean;
+        break;
+    case SHARED_INTEGER:
+        kept.integer = value->integer;
+        break;
+    case SHARED_FLOAT:
+        kept.number = value->number;
+        break;
+    case SHARED_STRING:
+        kept.text = text_new(value->string);
+        break;
+    }
+    return kept;
+}
+
+static struct shared_value show(const struct kept *value)
+{
+    struct shared_value shown = {.type = value->type};
+    switch (value->type) {
+    case SHARED_BOOLEAN:
+        shown.boolean = value->boolean;
+        break;
+    case SHARED_INTEGER:
+        shown.integer = value->integer;
+        break;
+    case SHARED_FLOAT:
+        shown.number = value->number;
+        break;
+    case SHARED_STRING:
+        shown.text = value->text;
+        shown.string = shared_text_bytes(value->text);
+        break;
+    }
+    return shown;
+}
+
+/// Copies the keys of the next items, at most `max`, to `keys`, each with its length before it, and
+/// moves the walker behind them: out of the list, when that is its end. Returns how many.
+static size_t walk(struct shared_store *store, struct place *walker, size_t max, char *keys,
+                   size_t *len)
+{
+    bool has_begun = list_is_linked(&walker->node);
+    struct list *node = has_begun ? walker->node.next : store->places.next;
+    size_t count = 0;
+    for (int i = 0; i < WALK_COUNT && count < max && node != &store->places; i++) {
+        const struct place *place = LIST_ITEM(node, struct place, node);
+        const struct item *item = LIST_ITEM(node, struct item, place.node);
+        node = node->next;
+        if (!place->is_walker && !expiry_is_over(&item->expiry, store->shared->now_ms)) {
+            uint16_t key_len = (uint16_t)item->entry.key.len;
+            memcpy(keys + *len, &key_len, KEY_PREFIX_BYTES);
+            memcpy(keys + *len + KEY_PREFIX_BYTES, item->key, key_len);
+            *len += KEY_PREFIX_BYTES + (size_t)key_len;
+            count++;
+        }
+    }
+    list_remove(&walker->node);
+    if (node != &store->places) {
+        list_append(node, &walker->node);
+    }
+    return count;
+}
+
+static struct shared_text *text_new(struct bytes bytes)
+{
+    struct shared_text *text = mem_alloc(sizeof(struct shared_text) + bytes.len);
+    atomic_init(&text->hold_count, 1);
+    text->len = bytes.len;
+    memcpy(text->at, bytes.at, bytes.len);
+    return text;
+}
+
+static void text_release_of(const struct kept *value)
+{
+    if (value->type == SHARED_STRING) {
+        shared_text_release(value->text);
+    }
+}
