@@ -15,7 +15,7 @@ local function add(class, list)
     names[#names + 1] = class .. "." .. key
   end
 end
-for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel" } do
+for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel", "Shared" } do
   add(class, core.methods(class))
   for _, name in ipairs(core.properties(class)) do
     names[#names + 1] = class .. "." .. name
@@ -40,8 +40,8 @@ server:get("/", function() end)
 ]]
 
 local CLASSES = {
-  Request = true, Response = true, Sse = true, Timer = true, Channel = true, Server = true,
-  Group = true, lunesse = true, json = true, log = true,
+  Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
+  Server = true, Group = true, lunesse = true, json = true, log = true,
 }
 
 local function offered()

@@ -51,6 +51,20 @@ function lunesse.server(options) end
 ---@return "E2BIG" | nil code  there are as many as the limit `channels` allows
 function lunesse.channel(name, options) end
 
+---The store of this name, whose values survive a reload and are seen by every worker: the same
+---object each time. It goes when it is empty and no variable holds it.
+---
+---```lua
+---local visits = lunesse.shared("visits")
+---
+---server:get("/", function(request, response)
+---  response:json { visits = visits:incr("total") }
+---end)
+---```
+---@param name string  1 to 255 bytes
+---@return Shared
+function lunesse.shared(name) end
+
 ---What timers take.
 ---@class TimerOptions
 ---Made while a request is handled, a timer stops with that request's event stream, unless it is

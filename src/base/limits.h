@@ -29,6 +29,7 @@ struct limits {
     uint64_t stream_channels;   // that one stream may subscribe to
     uint64_t channels;          // that the server may have
     uint64_t channel_name_bytes;
+    uint64_t shared_bytes;     // of all shared stores together
     uint64_t run_timeout_ms;   // one uninterrupted run of Lua
     uint64_t lua_bytes;        // memory of one worker's Lua state
     uint64_t drain_delay_ms;   // from the signal to the draining: a balancer's time to notice

@@ -28,6 +28,7 @@ static void open_libraries(lua_State *L);
 static void preload(lua_State *L);
 static int load_embedded(lua_State *L);
 static int push_lunesse(lua_State *L);
+static int make_weak_table(lua_State *L);
 static int list_modules(lua_State *L);
 static void free_routes(struct generation *generation);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
@@ -270,13 +271,20 @@ static int push_lunesse(lua_State *L)
     lua_getfield(L, -1, "json");
     lua_getfield(L, -1, "encode");
     generation_of(L)->json_encode_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    generation_of(L)->channel_boxes_ref = make_weak_table(L);
+    generation_of(L)->shared_boxes_ref = make_weak_table(L);
+    return 0;
+}
+
+/// A table that keeps no value alive; its reference.
+static int make_weak_table(lua_State *L)
+{
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "v");
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
-    generation_of(L)->channel_boxes_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    return 0;
+    return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static void free_routes(struct generation *generation)

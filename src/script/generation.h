@@ -19,6 +19,7 @@
 
 struct heartbeats;
 struct route_table;
+struct shared;
 struct task;
 
 enum {
@@ -28,7 +29,15 @@ enum {
 };
 
 /// The types of boxes.
-enum box_type { BOX_REQUEST, BOX_RESPONSE, BOX_SSE, BOX_TIMER, BOX_CHANNEL, BOX_TYPE_COUNT };
+enum box_type {
+    BOX_REQUEST,
+    BOX_RESPONSE,
+    BOX_SSE,
+    BOX_TIMER,
+    BOX_CHANNEL,
+    BOX_SHARED,
+    BOX_TYPE_COUNT
+};
 
 /// An address that a script declared with `server:listen`.
 struct address {
@@ -56,6 +65,7 @@ struct route {
 struct generation_options {
     struct loop *loop;
     struct branch *branch;
+    struct shared *shared;
     struct heartbeats *heartbeats;
     struct limits *limits; // scripts may change them while they load; must outlive the generation
     bool is_dev;           // tracebacks may be shown to the peer
@@ -101,6 +111,7 @@ struct generation {
     struct loop_job published_job;
     struct branch_waiter publishers_waiter;
     int channel_boxes_ref;   // weak table: channel -> box
+    int shared_boxes_ref;    // weak table: name -> box
     int channel_options_ref; // what loading asked of channels that others use; LUA_NOREF without
     struct task *running;    // NULL outside Lua
     uint64_t run_started_ns; // of the run that is going on

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/hub.h"
+#include "hub/shared.h"
 #include "net/signals.h"
 #include "server/config.h"
 #include "server/inherited.h"
@@ -25,6 +26,7 @@ struct server {
     const struct config *config;
     int inherited_count; // sockets that a service manager has passed
     struct hub hub;
+    struct shared *shared;
     atomic_size_t conn_total;
     struct worker *workers;
     size_t worker_count;
@@ -106,6 +108,7 @@ static void init(struct server *server, const struct config *config)
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     log_configure(config->log_level, config->log_format);
     hub_init(&server->hub);
+    server->shared = shared_new();
     for (size_t i = 0; i < server->worker_count; i++) {
         init_worker(server, i);
     }
@@ -121,6 +124,7 @@ static void init_worker(struct server *server, size_t index)
     worker->options = (struct worker_options){
         .config = server->config,
         .hub = &server->hub,
+        .shared = server->shared,
         .conn_total = &server->conn_total,
         .home = &server->workers[0].mailbox,
     };
@@ -437,6 +441,7 @@ static int end(struct server *server)
         worker_deinit(&server->workers[i]);
     }
     hub_deinit(&server->hub);
+    shared_free(server->shared);
     mem_free(server->workers);
     mem_free(server);
     return 0;

@@ -58,6 +58,7 @@ void worker_init(struct worker *worker)
     struct generation_options for_scripts = {
         .loop = &worker->loop,
         .branch = &worker->branch,
+        .shared = options->shared,
         .heartbeats = &worker->heartbeats,
         .limits = &worker->limits,
         .is_dev = options->config->is_dev,

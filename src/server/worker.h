@@ -34,6 +34,7 @@ struct server;
 struct worker_options {
     const struct config *config;
     struct hub *hub;
+    struct shared *shared;
     atomic_size_t *conn_total; // of all workers
     struct mailbox *home;      // where messages to the server go
 };

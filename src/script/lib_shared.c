@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+#include "script/lib_shared.h"
+
+#include "hub/shared.h"
+
+#include <errno.h>
+#include <math.h>
+
+enum { KEYS_DEFAULT = 1000 };
+enum { KEY = 2, VALUE = 3, OPTIONS = 4 };       // arguments
+enum { SLOT_NAME = 1, SLOT_COUNT = SLOT_NAME }; // user values of a box
+
+struct shared_box {
+    struct shared_store *store;
+    struct shared_text *text; // that is being pushed; stays when that raises, until the next one
+};
+
+static struct shared_box *check_shared(lua_State *L);
+static struct bytes check_key(lua_State *L);
+static struct shared_value check_value(lua_State *L);
+static struct shared_write check_write(lua_State *L, const char *const *options);
+static uint64_t check_ttl_ms(lua_State *L);
+static struct shared_value check_by(lua_State *L);
+static struct shared_value check_init(lua_State *L);
+static struct shared_value number_at(lua_State *L, int index);
+static uint64_t now_ms(lua_State *L);
+static void push_value(lua_State *L, const struct shared_value *value);
+static void push_text(lua_State *L, struct shared_box *box, struct shared_text *text);
+static int push_outcome(lua_State *L, int result);
+static int l_shared(lua_State *L);
+static int l_get(lua_State *L);
+static int l_set(lua_State *L);
+static int l_add(lua_State *L);
+static int l_incr(lua_State *L);
+static int l_delete(lua_State *L);
+static int l_keys(lua_State *L);
+static int l_collect(lua_State *L);
+static int p_name(lua_State *L);
+static int p_count(lua_State *L);
+
+static const char *const no_options[] = {NULL};
+static const char *const write_options[] = {"ttl", NULL};
+static const char *const incr_options[] = {"init", "ttl", NULL};
+
+static const luaL_Reg methods[] = {{"get", l_get},   {"set", l_set},       {"add", l_add},
+                                   {"incr", l_incr}, {"delete", l_delete}, {"keys", l_keys},
+                                   {NULL, NULL}};
+
+static const struct box_property properties[] = {
+    {"name", p_name}, {"count", p_count}, {NULL, NULL}};
+
+const struct box_class lib_shared_class = {"Shared", methods, properties, l_collect};
+
+const luaL_Reg lib_shared_functions[] = {{"shared", l_shared}, {NULL, NULL}};
+
+/// shared(name) -> Shared. Born empty, so that nothing is lost when memory runs out.
+static int l_shared(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TSTRING);
+    struct bytes name = check_bytes(L, 1);
+    luaL_argcheck(L, name.len > 0, 1, "a store's name is not empty");
+    luaL_argcheck(L, name.len <= SHARED_NAME_BYTES_MAX, 1, "a store's name has at most 255 bytes");
+    check_options(L, 2, no_options);
+    lua_settop(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->shared_boxes_ref); // [name, boxes]
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) == LUA_TUSERDATA) {
+        return 1;
+    }
+    struct shared_box *box = lua_newuserdatauv(L, sizeof(struct shared_box), SLOT_COUNT);
+    *box = (struct shared_box){0};
+    box_set_type(L, BOX_SHARED); // [name, boxes, nil, box]
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, 4, SLOT_NAME);
+    box->store = shared_hold(generation_of(L)->options.shared, name);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 4);
+    lua_rawset(L, 2);
+    return 1;
+}
+
+/// shared:get(key) -> value; nil
+static int l_get(lua_State *L)
+{
+    struct shared_box *box = check_shared(L);
+    struct bytes key = check_key(L);
+    struct shared_value value;
+    if (!shared_get(box->store, key, now_ms(L), &value)) {
+        lua_pushnil(L);
+    } else if (value.type == SHARED_STRING) {
+        push_text(L, box, value.text);
+    } else {
+        push_value(L, &value);
+    }
+    return 1;
+}
+
+/// shared:set(key, value, [options]) -> true; nil, message, "ENOMEM"
+static int l_set(lua_State *L)
+{
+    const struct shared_box *box = check_shared(L);
+    struct shared_write write = check_write(L, write_options);
+    struct shared_value value = check_value(L);
+    return push_outcome(L, shared_set(box->store, &write, &value));
+}
+
+/// shared:add(key, value, [options]) -> true; nil, "exists", "EEXIST"; nil, message, "ENOMEM"
+static int l_add(lua_State *L)
+{
+    const struct shared_box *box = check_shared(L);
+    struct shared_write write = check_write(L, write_options);
+    struct shared_value value = check_value(L);
+    return push_outcome(L, shared_add(box->store, &write, &value));
+}
+
+/// shared:incr(key, [by], [options]) -> number; nil, message, "EINVAL" | "ERANGE" | "ENOMEM"
+static int l_incr(lua_State *L)
+{
+    const struct shared_box *box = check_shared(L);
+    struct shared_write write = check_write(L, incr_options);
+    struct shared_step step = {.by = check_by(L), .init = check_init(L)};
+    struct shared_value sum;
+    int result = shared_incr(box->store, &write, &step, &sum);
+    if (result != 0) {
+        return push_outcome(L, result);
+    }
+    push_value(L, &sum);
+    return 1;
+}
+
+/// shared:delete(key) -> whether it was there
+static int l_delete(lua_State *L)
+{
+    const struct shared_box *box = check_shared(L);
+    struct bytes key = check_key(L);
+    lua_pushboolean(L, shared_delete(box->store, key, now_ms(L)));
+    return 1;
+}
+
+/// shared:keys([max]) -> array of strings. The keys come as one string of Lua's, as it takes over
+/// the memory: finalizers may run while they are pushed, and use this box.
+static int l_keys(lua_State *L)
+{
+    struct shared_box *box = check_shared(L);
+    lua_Integer max = luaL_optinteger(L, 2, KEYS_DEFAULT);
+    luaL_argcheck(L, max > 0, 2, "a number above 0 expected");
+    lua_settop(L, 1);
+    push_text(L, box, shared_keys(box->store, now_ms(L), (size_t)max));
+    lua_newtable(L); // [box, text, keys]
+    struct bytes rest = check_bytes(L, 2);
+    struct bytes key;
+    for (lua_Integer i = 1; shared_next_key(&rest, &key); i++) {
+        lua_pushlstring(L, key.at, key.len);
+        lua_rawseti(L, 3, i);
+    }
+    return 1;
+}
+
+/// The weak table forgets a box before this runs, so a new one may be there for the same store.
+static int l_collect(lua_State *L)
+{
+    struct shared_box *box = lua_touserdata(L, 1);
+    struct shared_box left = *box;
+    *box = (struct shared_box){0};
+    shared_text_release(left.text);
+    if (left.store != NULL) {
+        shared_release(left.store);
+    }
+    return 0;
+}
+
+static int p_name(lua_State *L)
+{
+    check_shared(L);
+    lua_getiuservalue(L, 1, SLOT_NAME);
+    return 1;
+}
+
+static int p_count(lua_State *L)
+{
+    const struct shared_box *box = check_shared(L);
+    lua_pushinteger(L, (lua_Integer)shared_count(box->store, now_ms(L)));
+    return 1;
+}
+
+static struct shared_box *check_shared(lua_State *L)
+{
+    struct shared_box *box = check_box(L, 1, BOX_SHARED);
+    luaL_argcheck(L, box->store != NULL, 1,
+                  "a store that is still there expected"); // in a finalizer
+    return box;
+}
+
+static struct bytes check_key(lua_State *L)
+{
+    luaL_checktype(L, KEY, LUA_TSTRING);
+    struct bytes key = check_bytes(L, KEY);
+    luaL_argcheck(L, key.len > 0, KEY, "a key is not empty");
+    luaL_argcheck(L, key.len <= SHARED_KEY_BYTES_MAX, KEY, "a key has at most 1024 bytes");
+    return key;
+}
+
+/// (box, key, value, [options])
+static struct shared_write check_write(lua_State *L, const char *const *options)
+{
+    struct bytes key = check_key(L);
+    check_options(L, OPTIONS, options);
+    return (struct shared_write){
+        .key = key,
+        .now_ms = now_ms(L),
+        .ttl_ms = check_ttl_ms(L),
+        .bytes_max = generation_of(L)->options.limits->shared_bytes,
+    };
+}
+
+static uint64_t check_ttl_ms(lua_State *L)
+{
+    uint64_t ttl_ms = 0;
+    if (opt_field(L, OPTIONS, "ttl") != LUA_TNIL) {
+        ttl_ms = check_duration_option_ms(L, OPTIONS, "ttl");
+        luaL_argcheck(L, ttl_ms > 0, OPTIONS, "ttl: seconds above 0 expected");
+    }
+    lua_pop(L, 1);
+    return ttl_ms;
+}
+
+static struct shared_value check_value(lua_State *L)
+{
+    switch (lua_type(L, VALUE)) {
+    case LUA_TBOOLEAN:
+        return (struct shared_value){.type = SHARED_BOOLEAN, .boolean = lua_toboolean(L, VALUE)};
+    case LUA_TNUMBER:
+        return number_at(L, VALUE);
+    case LUA_TSTRING:
+        return (struct shared_value){.type = SHARED_STRING, .string = check_bytes(L, VALUE)};
+    case LUA_TTABLE:
+        luaL_argerror(L, VALUE, "a table cannot be shared: encode it with lunesse.json.encode");
+        break;
+    case LUA_TNIL:
+        luaL_argerror(L, VALUE, "nil is no value: 'delete' takes a key away");
+        break;
+    default:
+        luaL_typeerror(L, VALUE, "string, number or boolean");
+    }
+    UNREACHABLE();
+}
+
+static struct shared_value check_by(lua_State *L)
+{
+    if (lua_isnoneornil(L, VALUE)) {
+        return (struct shared_value){.type = SHARED_INTEGER, .integer = 1};
+    }
+    luaL_checktype(L, VALUE, LUA_TNUMBER);
+    luaL_argcheck(L, isfinite(lua_tonumber(L, VALUE)), VALUE, "a finite number expected");
+    return number_at(L, VALUE);
+}
+
+static struct shared_value check_init(lua_State *L)
+{
+    struct shared_value init = {.type = SHARED_INTEGER};
+    int type = opt_field(L, OPTIONS, "init");
+    if (type != LUA_TNIL) {
+        luaL_argcheck(L, type == LUA_TNUMBER && isfinite(lua_tonumber(L, -1)), OPTIONS,
+                      "init: a finite number expected");
+        init = number_at(L, -1);
+    }
+    lua_pop(L, 1);
+    return init;
+}
+
+static struct shared_value number_at(lua_State *L, int index)
+{
+    if (lua_isinteger(L, index)) {
+        return (struct shared_value){.type = SHARED_INTEGER, .integer = lua_tointeger(L, index)};
+    }
+    return (struct shared_value){.type = SHARED_FLOAT, .number = lua_tonumber(L, index)};
+}
+
+static uint64_t now_ms(lua_State *L)
+{
+    return loop_now_ms(generation_of(L)->options.loop);
+}
+
+/// One that is no string.
+static void push_value(lua_State *L, const struct shared_value *value)
+{
+    if (value->type == SHARED_BOOLEAN) {
+        lua_pushboolean(L, value->boolean);
+    } else if (value->type == SHARED_INTEGER) {
+        lua_pushinteger(L, value->integer);
+    } else {
+        lua_pushnumber(L, value->number);
+    }
+}
+
+/// Lua copies the bytes before it lets a finalizer run, which may push from this box as well.
+static void push_text(lua_State *L, struct shared_box *box, struct shared_text *text)
+{
+    struct bytes bytes = shared_text_bytes(text);
+    shared_text_release(box->text);
+    box->text = text;
+    lua_pushlstring(L, bytes.at, bytes.len);
+    shared_text_release(box->text);
+    box->text = NULL;
+}
+
+/// What came of a write.
+static int push_outcome(lua_State *L, int result)
+{
+    switch (result) {
+    case 0:
+        lua_pushboolean(L, 1);
+        return 1;
+    case -EEXIST:
+        return box_push_failure(L, "exists", "EEXIST");
+    case -EINVAL:
+        return box_push_failure(L, "the value is not a number", "EINVAL");
+    case -ERANGE:
+        return box_push_failure(L, "the sum is beyond the numbers", "ERANGE");
+    default:
+        return box_push_failure(L, "the shared stores have as many bytes as the limit allows",
+                                "ENOMEM");
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//
+// Shared stores as scripts see them. A box holds its store until it is collected, and there is one
+// box a store, so that two handles of one store are equal.
+#pragma once
+
+#include "script/box.h"
+
+extern const struct box_class lib_shared_class;
+
+/// shared.
+extern const luaL_Reg lib_shared_functions[];
