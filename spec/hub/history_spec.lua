@@ -191,7 +191,7 @@ end)
 
 describe("a channel that nobody needs", function()
   it("goes, and one of its name is another: without handle, readers and history", function()
-    local server = hub.start(nil, { clock = true })
+    local server = hub.start(nil, { workers = 1, clock = true })
     local id = run(server, "return channel('room', { ttl = 10 }):publish('x')")
     run(server, "collectgarbage() collectgarbage()")
     assert.equal("x", history(server)) -- its history keeps it

@@ -12,10 +12,12 @@ local hub = {
 }
 
 -- `POST /do` runs the Lua that it is sent, in an environment of its own, and answers what that
--- returned, or raised. `GET /on/a,b` subscribes to the channels a and b and does no more.
+-- returned, or raised. `GET /on/a,b` subscribes to the channels a and b and does no more. What the
+-- Lua keeps is in one worker, so it always runs in the first; streams are wherever they come to.
 local SCRIPT = [[
 env = setmetatable({ lunesse = lunesse, mark = mark, hold = hold, kept = {} }, { __index = _G })
 env.channel = lunesse.channel
+server:get("/worker", function(request, response) response:send(lunesse.worker) end)
 local function words(...)
   local list = table.pack(...)
   for i = 1, list.n do list[i] = tostring(list[i]) end
@@ -33,16 +35,37 @@ end)
 ]]
 
 ---Starts a server that does what it is told, with the further lines `text`. The first line of
----`text` is its line 1.
+---`text` is its line 1. Where its routes share variables with `POST /do`, there is one worker.
 function hub.start(text, options)
-  return support.start(SCRIPT:gsub("\n", " ") .. (text or ""), options)
+  text, options = text or "", options or {}
+  local shares = text:find("%f[%w]kept%.") or text:find("%f[%w]env[ .]")
+  options.workers = options.workers or shares and 1 or nil
+  return support.start(SCRIPT:gsub("\n", " ") .. text, options)
+end
+
+---A connection to the first worker.
+local function connect_first(server)
+  while true do
+    local client = server:connect()
+    if not server.has_workers then
+      return client
+    end
+    client:send(wire.request { target = "/worker" })
+    if client:response("GET").body == "1" then
+      return client
+    end
+    client:close()
+  end
 end
 
 ---Runs `code` in the server, in a handler, and returns what it returned, or raised, as words.
 ---Values that are to be put into it are given as to `string.format`.
 function hub.run(server, code, ...)
   local text = select("#", ...) > 0 and code:format(...) or code
-  local response = server:request { method = "POST", target = "/do", body = text, seconds = 20 }
+  local client = connect_first(server)
+  client:send(wire.request { method = "POST", target = "/do", body = text })
+  local response = client:response("POST", 20)
+  client:close()
   assert(response.status == 200, response.body)
   return response.body
 end

@@ -35,7 +35,7 @@ end
 
 describe("what one turn publishes", function()
   it("is one write to each reader, however many events it is", function()
-    local server = hub.start(nil, { args = { "--log-level", "warn" } })
+    local server = hub.start(nil, { workers = 1, args = { "--log-level", "warn" } })
     hub.keep(server, "room")
     hub.keep(server, "other")
     local streams = {}

@@ -46,6 +46,17 @@ function support.reload(server, text, outcome)
   end)
 end
 
+---Waits for `count` reloads, and a while for more of them, which are not to come.
+function support.await_reloads(server, count)
+  clock.eventually(function()
+    return support.count(server, "reloaded") >= count
+  end)
+  for _ = 1, 5 do
+    base.get(server, "/")
+  end
+  assert(support.count(server, "reloaded") == count, "too many reloads")
+end
+
 ---As `reload`, of what does not load. Returns the line of the log.
 function support.fail(server, text)
   support.reload(server, text, "failed")

@@ -85,9 +85,7 @@ end)
     server.process:signal("HUP")
     assert.equal("done", client:response().body)
     client:close()
-    get(server, "/")
-    get(server, "/")
-    assert.equal(1, support.count(server, "reloaded"))
+    support.await_reloads(server, 1)
   end)
 
   it("while the server drains is nothing", function()
@@ -167,15 +165,14 @@ end)
   end)
 
   it("many times in a turn, by many, is one reload", function()
-    local server = start [[
+    local server = start([[
 server:post("/reload", function(_, response)
   for _ = 1, 100 do lunesse.reload() end
   response:send("asked")
 end)
-]]
+]], { workers = 1 })
     assert.equal(200, server:request({ method = "POST", target = "/reload", body = "" }).status)
-    get(server, "/")
-    assert.equal(1, support.count(server, "reloaded"))
+    support.await_reloads(server, 1)
   end)
 
   it("raises while the scripts load", function()
@@ -186,7 +183,7 @@ end)
   it("in a finalizer of code that ends is no reason for another", function()
     local server = start(
       "setmetatable({}, { __gc = function() pcall(lunesse.reload) mark('end') end })\n" ..
-      says "word")
+      says "word", { workers = 1 })
     reload(server, says "new")
     support.await_marks(server, { "end" })
     for _ = 1, 5 do

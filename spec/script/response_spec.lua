@@ -318,11 +318,11 @@ end)
   end)
 
   it("is left open by a handler that returns, for others to finish", function()
-    local server = start [[
+    local server = start([[
 local kept
 server:get("/", function(_, response) response:write("one") kept = response end)
 server:get("/other", function(_, response) kept:finish("two") response:send("done") end)
-]]
+]], { workers = 1 })
     local client = server:connect()
     client:send(wire.request {})
     client:head()

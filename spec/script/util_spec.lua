@@ -135,7 +135,7 @@ lunesse.log.info("2026-01-01T00:00:00.000Z error forged level=error")
 ]]
 
   it("writes one line a record, whatever is logged", function()
-    local server = start(NASTY)
+    local server = start(NASTY, { workers = 1 })
     local log = server:log()
     local lines = {}
     for line in log:gmatch("([^\n]*)\n") do
@@ -155,7 +155,7 @@ lunesse.log.info("2026-01-01T00:00:00.000Z error forged level=error")
   it("writes valid JSON with --log-format json", function()
     local server = start(NASTY .. [[
 server:get("/a", function(_, response) response:send("x") end)
-]], { args = { "--log-format", "json" } })
+]], { workers = 1, args = { "--log-format", "json" } })
     server:request { target = "/a?x=%22\\" }
     eventually(function()
       return #server:log_lines('"text":"request"') == 1
@@ -181,7 +181,7 @@ server:get("/a", function(_, response) response:send("x") end)
     local function levels(...)
       local server = start([[
 for _, level in ipairs { "debug", "info", "warn", "error" } do lunesse.log[level]("said") end
-]], { args = { ... } })
+]], { workers = 1, args = { ... } })
       local seen = {}
       for level in server:log():gmatch(" (%a+) said\n") do
         seen[#seen + 1] = level
@@ -245,7 +245,7 @@ end)
 describe("lunesse", function()
   it("has the time, a clock that only goes forward, the version and the worker", function()
     local before = os.time()
-    local server = start [[
+    local server = start([[
 server:get("/", function(_, response)
   local one = lunesse.clock()
   lunesse.sleep(0.02)
@@ -253,7 +253,7 @@ server:get("/", function(_, response)
   response:json { now = lunesse.now(), passed = two - one, version = lunesse.version,
     worker = lunesse.worker, advance = tostring(lunesse.advance) }
 end)
-]]
+]], { workers = 1 })
     local said = cjson.decode(get(server, "/"))
     assert.is_true(said.now >= before and said.now <= os.time() + 1)
     assert.is_true(said.passed >= 0.019 and said.passed < 1)

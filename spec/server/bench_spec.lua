@@ -292,7 +292,7 @@ describe("lunesse bench against our own server", function()
   local server
 
   before_each(function()
-    server = Server.start(ROOM)
+    server = Server.start(ROOM, { workers = 1 })
   end)
 
   local function run(kind, path, ...)

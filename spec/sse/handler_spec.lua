@@ -198,7 +198,7 @@ end)
 
 describe("timers made in a stream's handler", function()
   it("stop with the stream, whoever ends it", function()
-    local server = start [[
+    local server = start([[
 local count = 0
 server:get("/:how", function(request, response)
   local sse = response.sse
@@ -209,7 +209,7 @@ server:get("/:how", function(request, response)
   if request.params.how == "fail" then lunesse.sleep(0.05) error("on purpose") end
 end)
 server:get("/plain/count", function(_, response) response:send(tostring(count)) end)
-]]
+]], { workers = 1 })
     local stream = server:stream("/leave")
     stream:take(3)
     stream:close()

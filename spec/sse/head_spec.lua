@@ -102,7 +102,7 @@ describe("the head of an event stream", function()
   local server
 
   setup(function()
-    server = start(ROUTES, { shared = true })
+    server = start(ROUTES, { shared = true, workers = 1 })
   end)
 
   teardown(function()

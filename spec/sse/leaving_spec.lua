@@ -311,7 +311,7 @@ server:get("/", function(_, response)
   hold()
 end)
 server:get("/send", function(_, response) sse:send("x") response:send("sent") end)
-]])
+]], { workers = 1 })
     local stream = open(server)
     stream.client:finish_sending()
     assert.equal("", stream:comment())
@@ -374,7 +374,7 @@ server:get("/next", function(_, response) response:send("next") end)
   end)
 
   it("may come late and in pieces", function()
-    local server = start [[
+    local server = start([[
 server:get("/", function(request, response)
   local sse = response.sse
   while not done do sse:send("x") lunesse.sleep(0.005) end
@@ -382,7 +382,7 @@ server:get("/", function(request, response)
 end)
 server:post("/done", function(_, response) done = true response:send("done") end)
 server:get("/next", function(_, response) response:send("next") end)
-]]
+]], { workers = 1 })
     local stream = server:stream("/")
     stream:event()
     stream.client:send_bytewise(wire.request { target = "/next" })

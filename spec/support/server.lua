@@ -84,13 +84,18 @@ local function lay_out(folder, script, options)
   return is_one_file and folder .. "/script.lua" or folder
 end
 
-local function has_address(args)
-  for _, word in ipairs(args) do
-    if word:match("^%-%-port") or word:match("^%-%-unix") then
+local function has_option(args, pattern)
+  for _, word in ipairs(args or {}) do
+    if word:match("^" .. pattern) then
       return true
     end
   end
   return false
+end
+
+---What `options` say, or else LUNESSE_WORKERS, by which the whole suite runs with several.
+local function worker_count(options)
+  return options.workers or tonumber(os.getenv("LUNESSE_WORKERS")) or 1
 end
 
 local function arguments(path, options)
@@ -98,10 +103,14 @@ local function arguments(path, options)
   if options.clock then
     args[#args + 1] = "--test-clock"
   end
+  if not has_option(options.args, "%-%-workers") then
+    args[#args + 1] = "--workers=" .. worker_count(options)
+  end
   for _, word in ipairs(options.args or {}) do
     args[#args + 1] = word
   end
-  if not has_address(args) and not options.sockets then
+  local has_address = has_option(args, "%-%-port") or has_option(args, "%-%-unix")
+  if not has_address and not options.sockets then
     for _, word in ipairs { "--host", "127.0.0.1", "--port", "0" } do
       args[#args + 1] = word
     end
@@ -135,12 +144,15 @@ end
 ---Starts the program and waits until it listens. `script` is the text of one script, or a table of
 ---file names and texts. Options: `args`, `env`, `clock` (time stands still until `advance`), `path`
 ---(serve this file or folder instead of `script`), `shared` (outlives the test; the spec stops it),
----`sockets` (descriptors of listening sockets that it gets, instead of an address).
+---`sockets` (descriptors of listening sockets that it gets, instead of an address), `workers` (so
+---many, whatever the suite runs with: 1 where the script keeps something in a variable, which is
+---each worker's own).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)
   options = options or {}
   local self = setmetatable({ is_shared = options.shared }, Server)
+  self.has_workers = worker_count(options) > 1
   self.folder = assert(posix.make_folder())
   local path = lay_out(self.folder, script, options)
   self.process = Process.start(command(arguments(path, options)), {

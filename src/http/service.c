@@ -96,9 +96,7 @@ struct bytes service_date(struct service *service)
 /// Nobody waits for a probe.
 static void settle(struct service *service)
 {
-    if (service->conn_count > 0 && service->conn_count == service->probe_count) {
-        service_close_all(service);
-    } else if (service->conn_count == 0 && service->on_empty != NULL) {
+    if (service->conn_count == service->probe_count && service->on_empty != NULL) {
         service->on_empty(service->owner);
     }
 }

@@ -42,7 +42,7 @@ struct service {
     uint32_t seed;            // first part of every request id
     bool is_draining;         // no new request is taken
     void *owner;
-    void (*on_empty)(void *owner); // while draining: no connection is left; may be NULL
+    void (*on_empty)(void *owner); // while draining: none but probes are left; may be NULL
     struct http1 *spare_reader;    // the last one given back; NULL while it is in use
     struct timer _tidy_timer;      // after connections have closed
     int64_t _date_second;
@@ -62,7 +62,8 @@ void service_deinit(struct service *service);
 void service_accept(struct service *service, struct transport *transport);
 
 /// Stops taking requests: idle connections close, the others after their answer. When all are gone,
-/// or only probes are left, which then close, `on_empty` is called: at once where there are none.
+/// or only probes are left, `on_empty` is called: at once where there are none. Probes are answered
+/// until they close, or the owner closes everything.
 void service_drain(struct service *service);
 
 /// Closes every connection now; exchanges end as EXCHANGE_SHUTDOWN. *May call Lua.*

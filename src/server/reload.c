@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void begin(struct reload *reload);
+static void begin(struct loop_job *job);
 static void tell(struct reload *reload, enum worker_step step, size_t count);
 static void on_report(struct message *message);
 static void go_on(struct reload *reload);
@@ -24,6 +24,7 @@ static void watch_folder_of(void *user, const char *path);
 void reload_init(struct reload *reload, struct worker *workers, size_t worker_count)
 {
     *reload = (struct reload){.workers = workers, .worker_count = worker_count};
+    loop_job_init(&reload->job, begin);
     for (size_t i = 0; i < worker_count; i++) {
         workers[i].reload.report.run = on_report;
         workers[i].reload.coordinator = reload;
@@ -44,13 +45,14 @@ void reload_start(struct reload *reload)
     } else if (reload->state != RELOAD_IDLE) {
         reload->is_wanted_again = true;
     } else {
-        begin(reload);
+        loop_at_turn_end(&reload->workers[0].loop, LOOP_RUN, &reload->job);
     }
 }
 
 void reload_stop(struct reload *reload)
 {
     reload->is_stopped = true;
+    loop_job_cancel(&reload->job);
     if (reload->is_watching) {
         watch_close(&reload->watch);
         reload->is_watching = false;
@@ -63,8 +65,9 @@ void reload_deinit(struct reload *reload)
     mem_free(reload->why);
 }
 
-static void begin(struct reload *reload)
+static void begin(struct loop_job *job)
 {
+    struct reload *reload = CONTAINER_OF(job, struct reload, job);
     reload->is_wanted_again = false;
     reload->began_ns = loop_machine_ns();
     reload->state = RELOAD_BUILDING;
@@ -145,7 +148,7 @@ static void finish(struct reload *reload)
     reload->why = NULL;
     reload->state = RELOAD_IDLE;
     if (reload->is_wanted_again) {
-        begin(reload);
+        reload_start(reload);
     }
 }
 

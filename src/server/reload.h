@@ -25,6 +25,7 @@ struct reload {
     size_t asked_count;  // workers that were told to take the step
     size_t waited_count; // those of them that have not done so
     bool is_wanted_again;
+    struct loop_job job; // to begin at the end of the turn
     bool is_stopped;
     bool is_watching;
     struct watch watch;
@@ -38,7 +39,7 @@ void reload_init(struct reload *reload, struct worker *workers, size_t worker_co
 /// From now on begins whenever a script, or a module that one requires, changes.
 void reload_watch(struct reload *reload);
 
-/// Loads the scripts anew: now, or once more when what is under way is done.
+/// Loads the scripts anew: at the end of the turn, or once more when what is under way is done.
 void reload_start(struct reload *reload);
 
 /// From now on nothing is loaded any more, and nothing watched; what was built and is not yet in

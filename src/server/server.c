@@ -266,18 +266,13 @@ static void on_loaded(struct message *message)
     struct worker *worker = CONTAINER_OF(message, struct worker, loaded);
     struct server *server = worker->server;
     server->loaded_count++;
-    if (worker->exit_code != 0) {
-        server->exit_code = 1;
-        worker->has_finished = true;
-    } else if (server->is_stopping) {
-        (void)mailbox_post(&worker->mailbox, &worker->halt); // it runs: it is there
-    }
+    server->exit_code = worker->exit_code != 0 ? 1 : server->exit_code;
     if (server->loaded_count < server->worker_count) {
         return;
     }
-    if (server->exit_code != 0) {
+    if (server->exit_code != 0 || server->is_stopping) {
         halt(server);
-    } else if (!server->is_stopping) {
+    } else {
         begin(server);
     }
 }
@@ -380,16 +375,15 @@ static void leave(struct server *server)
     }
 }
 
-/// Who has not loaded yet is told when it has.
+/// Who has not loaded yet is told when all have.
 static void halt(struct server *server)
 {
+    bool has_loaded = server->loaded_count == server->worker_count;
     server->is_stopping = true;
     reload_stop(&server->reload);
-    for (size_t i = 0; i < server->worker_count; i++) {
+    for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
-        if (server->loaded_count == server->worker_count && !worker->has_finished) {
-            (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
-        }
+        (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
     }
 }
 
@@ -403,7 +397,7 @@ static void on_finished(struct message *message)
         has_all_finished = has_all_finished && server->workers[i].has_finished;
     }
     if (has_all_finished) {
-        loop_stop(&server->workers[0].loop);
+        halt(server);
     }
 }
 

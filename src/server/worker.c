@@ -35,7 +35,6 @@ static void on_delay(struct timer *timer);
 static void drain(struct worker *worker);
 static void on_deadline(struct timer *timer);
 static void on_halt(struct message *message);
-static void halt(struct worker *worker);
 static void on_empty(void *owner);
 static void close_listeners(struct worker *worker);
 static void on_look(struct message *message);
@@ -204,29 +203,24 @@ static void on_deadline(struct timer *timer)
     struct worker *worker = CONTAINER_OF(timer, struct worker, deadline);
     LOG(LOG_WARN, "drain_timeout is over",
         log_int("connections", (int64_t)worker->service.conn_count));
-    halt(worker);
-}
-
-static void on_halt(struct message *message)
-{
-    halt(CONTAINER_OF(message, struct worker, halt));
-}
-
-static void halt(struct worker *worker)
-{
-    close_listeners(worker);
     service_close_all(&worker->service);
     on_empty(worker);
 }
 
-/// The first worker's loop carries on: it has the signals, and hears of the others.
+static void on_halt(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, halt);
+    close_listeners(worker);
+    service_close_all(&worker->service);
+    loop_stop(&worker->loop);
+}
+
+/// Others may still be at work, so balancers' probes are answered on.
 static void on_empty(void *owner)
 {
     struct worker *worker = owner;
+    timer_disarm(&worker->deadline);
     (void)mailbox_post(worker->options.home, &worker->finished); // closed: the server knows
-    if (worker->number != 1) {
-        loop_stop(&worker->loop);
-    }
 }
 
 static void close_listeners(struct worker *worker)

@@ -7,7 +7,8 @@
 // from `worker_init` to `worker_close`.
 //
 //     LOADED --begin--> SERVING --leave--> LEAVING --drain_delay--> DRAINING --> FINISHED
-//                          \---------------------------------halt------------------^
+//        |                 |                  |                        |            | halt
+//        +-----------------+------------------+------------------------+------------+---> ended
 #pragma once
 
 #include "base/check.h"
@@ -85,7 +86,7 @@ struct worker {
     struct worker_reload reload;
     // From the worker; what they do is the server's to set:
     struct message loaded;   // or not: `exit_code`
-    struct message finished; // it has no connection any more, and takes none
+    struct message finished; // it has no connection any more but probes
     struct message wants_reload;
     struct message moved_clock;
 };
