@@ -158,6 +158,7 @@ function Server:not_found(fn) end
 ---  end
 ---end)
 ---```
+---With several workers the function runs in each, for the streams that are there.
 ---@param what "keep" | "end" | fun(streams: Sse[])
 ---@return Server self
 function Server:on_reload(what) end

@@ -90,8 +90,7 @@ end
 ---Whether memory that was freed is not given back, so that nothing can be said of it: under
 ---valgrind, and in builds with a sanitizer.
 function hub.keeps_freed_memory()
-  local _, _, help = Server.run({ "--version" }, { env = { ASAN_OPTIONS = "help=1" } })
-  return help ~= "" or (os.getenv("LUNESSE_WRAP") or "") ~= ""
+  return Server.is_sanitized() or (os.getenv("LUNESSE_WRAP") or "") ~= ""
 end
 
 ---Keeps the channel `name`, with options as Lua text, for as long as the server runs.

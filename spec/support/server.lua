@@ -330,9 +330,10 @@ function Server.recent_logs()
 end
 
 ---Whether the program under test keeps what is freed for a while, 256 MiB of it, as a build with
----AddressSanitizer does.
+---AddressSanitizer does, or has shadows of its memory, as ThreadSanitizer does.
 function Server.is_sanitized()
-  local _, _, help = Server.run({ "--version" }, { env = { ASAN_OPTIONS = "help=1" } })
+  local env = { ASAN_OPTIONS = "help=1", TSAN_OPTIONS = "help=1" }
+  local _, _, help = Server.run({ "--version" }, { env = env })
   return help ~= ""
 end
 
