@@ -81,6 +81,22 @@ describe("systemd:", function()
       end)
     end
 
+    it("is told when the scripts are loaded anew, when, and that they are, be they right or wrong",
+      function()
+        local path = folder() .. "/notify"
+        local socket = open("datagram", path)
+        local server = start(ROUTES, { env = { NOTIFY_SOCKET = path } })
+        assert.equal("READY=1", told(socket)[1])
+        for _, text in ipairs { support.script(ROUTES), "this is no Lua" } do
+          Process.write_file(server.folder .. "/script.lua", text)
+          server.process:signal("HUP")
+          local lines = told(socket)
+          assert.equal("RELOADING=1", lines[1])
+          assert.matches("^MONOTONIC_USEC=%d+$", lines[2])
+          assert.same({ "READY=1" }, told(socket))
+        end
+      end)
+
     it("is told how long the stop may take, drain_delay included", function()
       local path = folder() .. "/notify"
       local socket = open("datagram", path)
