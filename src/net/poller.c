@@ -8,7 +8,9 @@
 enum { BATCH = 256 };
 
 static void on_set_ready(uv_poll_t *handle, int failure, int events);
-static unsigned events_of(uint32_t found, unsigned wanted);
+static void tell_ready(struct poller *poller, struct polled *polled, unsigned events);
+static int watch(struct poller *poller, struct polled *polled, unsigned events);
+static unsigned events_of(uint32_t found);
 static void on_set_closed(uv_handle_t *handle);
 
 int poller_init(struct poller *poller, uv_loop_t *loop)
@@ -50,19 +52,12 @@ void polled_open(struct poller *poller, struct polled *polled)
 
 int polled_want(struct poller *poller, struct polled *polled, unsigned events)
 {
-    if (events == polled->wanted || polled->is_closing) {
-        return 0;
+    bool is_more = (events & ~(unsigned)polled->_watched) != 0;
+    int failure = is_more && !polled->is_closing ? watch(poller, polled, events) : 0;
+    if (failure == 0) {
+        polled->wanted = (uint8_t)events;
     }
-    struct epoll_event wanted = {.data.ptr = polled};
-    wanted.events |= events & POLL_READ ? EPOLLIN : 0;
-    wanted.events |= events & POLL_WRITE ? EPOLLOUT : 0;
-    int how = polled->_is_in_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    if (epoll_ctl(poller->_set, how, polled->fd, &wanted) != 0) {
-        return -errno;
-    }
-    polled->_is_in_set = true;
-    polled->wanted = (uint8_t)events;
-    return 0;
+    return failure;
 }
 
 /// To close the last descriptor of a socket takes it out of the set.
@@ -89,17 +84,40 @@ static void on_set_ready(uv_poll_t *handle, int failure, int events)
     for (int i = 0; i < count; i++) {
         struct polled *polled = found[i].data.ptr;
         if (!polled->is_closing) {
-            polled->on_ready(polled, events_of(found[i].events, polled->wanted));
+            tell_ready(poller, polled, events_of(found[i].events));
         }
     }
 }
 
-static unsigned events_of(uint32_t found, unsigned wanted)
+static void tell_ready(struct poller *poller, struct polled *polled, unsigned events)
+{
+    unsigned told = events & (polled->wanted | POLL_FAILED);
+    if (told != 0) {
+        polled->on_ready(polled, told);
+    } else {
+        IGNORE(watch(poller, polled, polled->wanted)); // it would come up again and again
+    }
+}
+
+static int watch(struct poller *poller, struct polled *polled, unsigned events)
+{
+    struct epoll_event wanted = {.data.ptr = polled};
+    wanted.events |= events & POLL_READ ? EPOLLIN : 0;
+    wanted.events |= events & POLL_WRITE ? EPOLLOUT : 0;
+    int how = polled->_is_in_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(poller->_set, how, polled->fd, &wanted) != 0) {
+        return -errno;
+    }
+    polled->_is_in_set = true;
+    polled->_watched = (uint8_t)events;
+    return 0;
+}
+
+static unsigned events_of(uint32_t found)
 {
     unsigned events = 0;
     events |= found & EPOLLIN ? POLL_READ : 0;
     events |= found & EPOLLOUT ? POLL_WRITE : 0;
-    events &= wanted;
     events |= found & (EPOLLERR | EPOLLHUP) ? POLL_FAILED : 0;
     return events;
 }

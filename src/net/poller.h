@@ -27,6 +27,7 @@ struct polled {
     struct polled *_next_closed;
     int fd;
     uint8_t wanted;
+    uint8_t _watched; // what the kernel was asked for: `wanted` at least
     bool is_closing;
     bool _is_in_set;
 };
@@ -50,7 +51,8 @@ void poller_tell_closed(struct poller *poller);
 /// `polled` has its callbacks and its descriptor, which is the poller's to close from now on.
 void polled_open(struct poller *poller, struct polled *polled);
 
-/// Watches for `events` and nothing else. May be 0. Returns 0 or a negative errno.
+/// Watches for `events` and nothing else. May be 0. Returns 0 or a negative errno. To want less is
+/// free: the kernel is asked again only when something comes up that is no longer wanted.
 MUST_USE int polled_want(struct poller *poller, struct polled *polled, unsigned events);
 
 /// Closes the descriptor at once. Idempotent.
