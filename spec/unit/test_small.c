@@ -100,6 +100,23 @@ TEST(small_text_is_small_memory_or_memory_of_its_own)
     small_tidy();
 }
 
+TEST(small_memory_keeps_what_fits_when_it_is_resized)
+{
+    static const size_t sizes[] = {1, 16, 17, 300, 1024, 1025, 5000, 6000, 1024, 40, 3};
+    char *memory = small_resize(NULL, 0, 8);
+    size_t size = 8;
+    memset(memory, 'x', size);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        memory = small_resize(memory, size, sizes[i]);
+        size_t kept = size < sizes[i] ? size : sizes[i];
+        EXPECT(memory[0] == 'x' && memory[kept - 1] == 'x');
+        size = sizes[i];
+        memset(memory, 'x', size);
+    }
+    small_free_text(memory, size);
+    small_tidy();
+}
+
 TEST(pages_that_were_tidied_away_come_back)
 {
     for (int round = 0; round < 5; round++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/buf.h"
 
-#include "base/mem.h"
+#include "base/small.h"
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ void buf_init(struct buf *buf, size_t bytes_max)
 
 void buf_reset(struct buf *buf)
 {
-    mem_free(buf->_memory);
+    small_free_text(buf->_memory, buf->_capacity);
     buf_init(buf, buf->_max);
 }
 
@@ -97,7 +97,7 @@ static void make_room(struct buf *buf, size_t size)
     while (capacity - buf->_start < needed) {
         capacity *= 2;
     }
-    buf->_memory = mem_resize(buf->_memory, capacity);
+    buf->_memory = small_resize(buf->_memory, buf->_capacity, capacity);
     buf->_capacity = capacity;
     check_shape(buf);
 }

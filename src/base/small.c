@@ -38,6 +38,25 @@ void small_free_text(char *text, size_t size)
     }
 }
 
+void *small_resize(void *memory, size_t old_size, size_t size)
+{
+    bool was_small = old_size <= SMALL_BYTES_MAX;
+    bool is_small = size <= SMALL_BYTES_MAX;
+    if (memory == NULL) {
+        return small_text(size);
+    }
+    if (!was_small && !is_small) {
+        return mem_resize(memory, size);
+    }
+    if (was_small && is_small && small_is_same(old_size, size)) {
+        return memory;
+    }
+    char *resized = small_text(size);
+    memcpy(resized, memory, old_size < size ? old_size : size);
+    small_free_text(memory, old_size);
+    return resized;
+}
+
 #ifdef IS_SANITIZED
 
 void *small_alloc(size_t size)

@@ -28,6 +28,10 @@ bool small_is_same(size_t size, size_t other);
 char *small_text(size_t size);
 void small_free_text(char *text, size_t size);
 
+/// The same in another size, which is not 0: what fits is copied. `memory` may be NULL, with a size
+/// of 0.
+void *small_resize(void *memory, size_t old_size, size_t size);
+
 /// Frees what `small_new` returned, on the same thread. NULL is fine.
 void small_free(void *memory);
 

@@ -2,6 +2,7 @@
 #include "http/http1.h"
 
 #include "base/mem.h"
+#include "base/small.h"
 #include "wire/guard.h"
 #include "wire/headers.h"
 
@@ -267,7 +268,7 @@ static int on_headers_complete(llhttp_t *parser)
 static void keep_head(struct http1 *reader, struct bytes head, struct request *request)
 {
     size_t index_size = reader->field_count * sizeof(struct request_place);
-    char *block = mem_alloc(index_size + head.len);
+    char *block = small_text(index_size + head.len);
     char *copy = block + index_size;
     memcpy(copy, head.at, head.len);
     *request = (struct request){._places = (struct request_place *)(void *)block,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "http/request.h"
 
-#include "base/mem.h"
+#include "base/small.h"
 #include "wire/accept.h"
 
 static int count_fields(const struct request *request, struct bytes name, struct bytes *last);
@@ -10,7 +10,7 @@ static void rebase(struct bytes *slice, struct bytes from, const char *to);
 void request_deinit(struct request *request)
 {
     if (!request->_is_moved) {
-        mem_free(request->_places);
+        small_free_text((char *)request->_places, request->_block_size);
     }
     buf_reset(&request->body);
     *request = (struct request){0};
@@ -33,7 +33,7 @@ struct request *request_move(struct request *request, void *memory)
     rebase(&moved->target.path, old, to);
     rebase(&moved->target.query, old, to);
     if (!request->_is_moved) {
-        mem_free(request->_places);
+        small_free_text((char *)request->_places, request->_block_size);
     }
     *request = (struct request){0};
     return moved;

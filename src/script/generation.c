@@ -21,8 +21,6 @@
 #include <stdlib.h>
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
-static void give_back(void *memory, size_t size);
-static void *move(void *memory, size_t old_size, size_t size);
 static void open_state(struct generation *generation);
 static void open_libraries(lua_State *L);
 static void preload(lua_State *L);
@@ -160,14 +158,15 @@ static int list_modules(lua_State *L)
     return 1;
 }
 
-/// The cap holds while a script runs; the engine's own small needs are never refused.
+/// Lua says how large what it gives back was, so small things need no header. The cap holds while a
+/// script runs; the engine's own small needs are never refused.
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
 {
     struct generation *generation = arg;
     size_t freed = memory == NULL ? 0 : old_size;
     if (size == 0) {
         generation->lua_bytes -= freed;
-        give_back(memory, freed);
+        small_free_text(memory, freed);
         return NULL;
     }
     bool is_over = generation->lua_bytes - freed + size > generation->options.limits->lua_bytes;
@@ -175,35 +174,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
         return NULL;
     }
     generation->lua_bytes += size - freed;
-    return move(memory, freed, size);
-}
-
-/// Lua says how large what it gives back was, so small things need no header.
-static void give_back(void *memory, size_t size)
-{
-    if (size <= SMALL_BYTES_MAX) {
-        small_free(memory);
-    } else {
-        mem_free(memory);
-    }
-}
-
-static void *move(void *memory, size_t old_size, size_t size)
-{
-    bool was_small = old_size <= SMALL_BYTES_MAX;
-    bool is_small = size <= SMALL_BYTES_MAX;
-    if (!was_small && !is_small) {
-        return mem_resize(memory, size);
-    }
-    if (memory != NULL && was_small && is_small && small_is_same(old_size, size)) {
-        return memory;
-    }
-    void *moved = is_small ? small_alloc(size) : mem_alloc(size);
-    if (memory != NULL) {
-        memcpy(moved, memory, old_size < size ? old_size : size);
-        give_back(memory, old_size);
-    }
-    return moved;
+    return small_resize(memory, freed, size);
 }
 
 static void open_state(struct generation *generation)

@@ -345,7 +345,7 @@ static uint64_t newest_stamp(const struct stream *stream)
 static void begin_probe(struct stream *stream)
 {
     if (stream->_probe == NULL) {
-        stream->_probe = mem_new(struct stream_probe);
+        stream->_probe = small_new(struct stream_probe);
         stream->_probe->stream = stream;
         timer_init(&stream->_probe->timer, conn_loop(stream->exchange->conn), on_probe_timer);
     }
@@ -357,7 +357,7 @@ static void end_probe(struct stream *stream)
 {
     if (stream->_probe != NULL) {
         timer_deinit(&stream->_probe->timer);
-        mem_free(stream->_probe);
+        small_free(stream->_probe);
         stream->_probe = NULL;
     }
 }
