@@ -222,6 +222,30 @@ end)
     await_marks(server, { "other", "self" })
   end)
 
+  it("that ends with its reader leaves its coroutine to others, who are bounded as ever", function()
+    local server = start([[
+local function wait(response, close)
+  local guard <close> = setmetatable({}, { __close = close })
+  response.sse:open()
+  mark("open")
+  lunesse.sleep(3600)
+end
+server:get("/wait", function(_, response) wait(response, function() mark("closed") end) end)
+server:get("/fail", function(_, response) wait(response, function() error("broken") end) end)
+server:get("/", function(_, response) lunesse.sleep(0) response:send("fine") end)
+server:get("/loop", function() while true do end end)
+]], { args = { "--limit", "run_timeout=0.1" } })
+    for i, target in ipairs { "/wait", "/fail", "/wait" } do
+      server:stream(target):close()
+      eventually(function() return #server:log_lines("reason=left") == i end)
+      assert.equal("fine", get(server, "/"))
+    end
+    await_marks(server, { "open", "closed", "open", "open", "closed" })
+    assert.equal(1, #server:log_lines("broken"))
+    assert.equal(500, server:request({ target = "/loop" }).status)
+    assert.equal("fine", get(server, "/"))
+  end)
+
   it("raises where nothing can wait, and says so", function()
     local server = start [[
 local at_load = select(2, pcall(lunesse.sleep, 0.001))

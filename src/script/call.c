@@ -48,7 +48,7 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
     return end_run(generation, L, status);
 }
 
-void call_close(struct generation *generation, lua_State *coroutine)
+bool call_close(struct generation *generation, lua_State *coroutine)
 {
     // A coroutine that failed passes its own error on: that one has been told.
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
@@ -62,6 +62,7 @@ void call_close(struct generation *generation, lua_State *coroutine)
             log_string("error", lua_tostring(coroutine, -1)));
     }
     lua_settop(coroutine, 0);
+    return outcome == CALL_DONE;
 }
 
 bool call_collect(struct generation *generation, int step_kib)

@@ -28,8 +28,9 @@ enum call_outcome call_task(struct task *task, int argument_count, int *result_c
 /// Leaves `result_count` results, or a message. *Calls Lua.*
 enum call_outcome call_main(struct generation *generation, int argument_count, int result_count);
 
-/// Closes a coroutine: pending to-be-closed variables run, guarded anew. *Calls Lua.*
-void call_close(struct generation *generation, lua_State *coroutine);
+/// Closes a coroutine: pending to-be-closed variables run, guarded anew. False when one of them, or
+/// the coroutine before, failed. *Calls Lua.*
+bool call_close(struct generation *generation, lua_State *coroutine);
 
 /// Collects garbage for about `step_kib` KiB of work. True when a whole cycle is complete. *Calls
 /// Lua* (finalizers of scripts).

@@ -11,13 +11,13 @@
 #include <lauxlib.h>
 
 static void take_thread(struct task *task);
-static void give_thread_back(struct task *task, bool is_clean);
+static void give_thread_back(struct task *task, bool is_reusable);
 static void run(struct task *task);
 static void unpark(struct task *task);
 static void make_ready(struct task *task);
 static void end(struct task *task, enum call_outcome outcome);
 static void report(struct task *task, const char *text);
-static void release(struct task *task);
+static void release(struct task *task, bool is_sound);
 static void close_inner(struct task *task);
 
 struct task *task_new(lua_State *L, int argument_count, struct visit *visit)
@@ -88,7 +88,7 @@ void task_cancel(struct task *task)
         return;
     }
     unpark(task);
-    release(task);
+    release(task, true);
 }
 
 void tasks_run_ready(struct loop_job *job)
@@ -108,9 +108,9 @@ bool task_owns(lua_State *coroutine)
     return (*(struct coroutine_mark **)lua_getextraspace(coroutine))->is_task;
 }
 
-/// Only a coroutine that ended well carries another task: an error that was raised inside the
-/// guard's hook leaves hooks disabled in its coroutine for ever. The memory cap is lifted, because
-/// the main stack is not protected, even while a script runs.
+/// Only a coroutine that ended well, or that was closed while it waited, carries another task: an
+/// error that was raised inside the guard's hook leaves hooks disabled in its coroutine for ever.
+/// The memory cap is lifted, because the main stack is not protected, even while a script runs.
 static void take_thread(struct task *task)
 {
     struct generation *generation = task->generation;
@@ -130,10 +130,10 @@ static void take_thread(struct task *task)
     *(struct coroutine_mark **)lua_getextraspace(task->L) = &task->generation->task_mark;
 }
 
-static void give_thread_back(struct task *task, bool is_clean)
+static void give_thread_back(struct task *task, bool is_reusable)
 {
     struct generation *generation = task->generation;
-    if (is_clean && generation->kept_thread_count < THREADS_KEPT_MAX) {
+    if (is_reusable && generation->kept_thread_count < THREADS_KEPT_MAX) {
         generation->kept_threads[generation->kept_thread_count++] = task->thread_ref;
     } else {
         luaL_unref(generation->L, LUA_REGISTRYINDEX, task->thread_ref);
@@ -176,7 +176,7 @@ static void end(struct task *task, enum call_outcome outcome)
     if (outcome == CALL_DONE) {
         lua_settop(task->L, 0);
     }
-    release(task);
+    release(task, outcome == CALL_DONE || outcome == CALL_PARKED);
 }
 
 static void report(struct task *task, const char *text)
@@ -202,8 +202,9 @@ static void make_ready(struct task *task)
     loop_at_turn_end(task->generation->options.loop, LOOP_RUN, &task->generation->ready_job);
 }
 
-/// Leaves every list before the coroutine is closed, because closing runs code of the script.
-static void release(struct task *task)
+/// Leaves every list before the coroutine is closed, because closing runs code of the script. The
+/// coroutine is sound unless its code failed.
+static void release(struct task *task, bool is_sound)
 {
     struct visit *visit = task->visit;
     list_remove(&task->node);
@@ -216,11 +217,11 @@ static void release(struct task *task)
     if (task->state != TASK_RUNNING) {
         close_inner(task);
     }
-    bool is_clean = lua_status(task->L) == LUA_OK && lua_gettop(task->L) == 0;
-    if (!is_clean) {
-        call_close(task->generation, task->L);
+    bool is_closed = lua_status(task->L) == LUA_OK && lua_gettop(task->L) == 0;
+    if (!is_closed) {
+        is_closed = call_close(task->generation, task->L);
     }
-    give_thread_back(task, is_clean);
+    give_thread_back(task, is_sound && is_closed);
     if (visit != NULL) {
         visit_task_ended(visit);
     }
@@ -237,7 +238,7 @@ static void close_inner(struct task *task)
             outer = lua_tothread(outer, 1);
             CHECK(outer != NULL);
         }
-        call_close(task->generation, task->waiting);
+        IGNORE(call_close(task->generation, task->waiting)); // it is the script's: it goes
         task->waiting = outer;
     }
 }
