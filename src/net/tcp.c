@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct tcp {
@@ -27,6 +27,7 @@ static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
 static bool peer_is_gone(const struct transport *transport);
 static size_t peer_name(const struct transport *transport, char *out, size_t size);
+static ssize_t send_pieces(int fd, const struct bytes *pieces, int count);
 static void want(struct tcp *tcp, unsigned events);
 static void on_ready(struct polled *polled, unsigned events);
 static void read_in(struct tcp *tcp);
@@ -104,15 +105,11 @@ static void stop(struct transport *transport)
 
 static ssize_t write_out(struct transport *transport, const struct bytes *pieces, int count)
 {
-    struct iovec vector[TRANSPORT_PIECES_MAX];
     int fd = tcp_of(transport)->polled.fd;
     DCHECK(count > 0 && count <= TRANSPORT_PIECES_MAX);
-    for (int i = 0; i < count; i++) {
-        vector[i] = (struct iovec){(void *)pieces[i].at, pieces[i].len};
-    }
     ssize_t written;
     do {
-        written = count == 1 ? write(fd, pieces[0].at, pieces[0].len) : writev(fd, vector, count);
+        written = send_pieces(fd, pieces, count);
     } while (written < 0 && errno == EINTR);
     if (written >= 0) {
         return written;
@@ -176,6 +173,21 @@ static size_t peer_name(const struct transport *transport, char *out, size_t siz
     return socket_address_host(&address, out, size);
 }
 
+/// `send` and `recv` go straight to the socket; `write` and `read` first go through what concerns
+/// files of every kind.
+static ssize_t send_pieces(int fd, const struct bytes *pieces, int count)
+{
+    if (count == 1) {
+        return send(fd, pieces[0].at, pieces[0].len, MSG_NOSIGNAL);
+    }
+    struct iovec vector[TRANSPORT_PIECES_MAX];
+    for (int i = 0; i < count; i++) {
+        vector[i] = (struct iovec){(void *)pieces[i].at, pieces[i].len};
+    }
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = (size_t)count};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 /// Fails only when the system has no memory to watch another socket: the peer then waits in vain,
 /// and the deadlines of the connection end it.
 static void want(struct tcp *tcp, unsigned events)
@@ -205,7 +217,7 @@ static void on_ready(struct polled *polled, unsigned events)
 static void read_in(struct tcp *tcp)
 {
     char *memory = tcp->loop->read_memory;
-    ssize_t count = read(tcp->polled.fd, memory, LOOP_READ_BYTES);
+    ssize_t count = recv(tcp->polled.fd, memory, LOOP_READ_BYTES, 0);
     if (count > 0) {
         tcp->base.events->on_bytes(tcp->base.user, memory, (size_t)count);
     } else if (count == 0) {
