@@ -70,8 +70,8 @@ function lunesse.shared(name) end
 ---Made while a request is handled, a timer stops with that request's event stream, unless it is
 ---detached. Default false.
 ---@field detached? boolean
----Made while the scripts load, a timer runs in the first worker and is stopped in the others, unless
----this is set. Default false.
+---Made while the scripts load, a timer runs in the first worker and is stopped in the others,
+---unless this is set. Default false.
 ---@field each_worker? boolean
 
 ---Calls `fn` once, `seconds` from now, in a coroutine of its own, so it may wait.

@@ -462,7 +462,7 @@ server:get("/", function() coroutine.yield(1) end)
   end)
 
   it("that wait cannot be resumed by others meanwhile", function()
-    local server = start [[
+    local server = start([[
 local co
 server:get("/first", function(_, response)
   co = coroutine.create(function() mark("in") lunesse.sleep(0.05) return "done" end)
@@ -473,7 +473,7 @@ server:get("/second", function(_, response)
   if not ok then ok, message = pcall(coroutine.close, co) end
   response:send(tostring(ok) .. " " .. tostring(message))
 end)
-]]
+]], { workers = 1 })
     local client = server:connect()
     client:send(wire.request { target = "/first" })
     await_marks(server, { "in" })

@@ -81,7 +81,9 @@ end
 local server
 
 setup(function()
-  server = support.start(ROUTES, { shared = true, args = { "--limit", "drain_timeout=0" } })
+  server = support.start(ROUTES, {
+    shared = true, workers = 1, args = { "--limit", "drain_timeout=0" },
+  })
 end)
 
 teardown(function()

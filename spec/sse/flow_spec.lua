@@ -91,7 +91,9 @@ describe("a fast sender to a reader that does not read", function()
 
   it("waits by the bytes that stream_high_bytes says, not by the number of events", function()
     for _, size in ipairs { 2000, 200000 } do
-      local server = start(FAST, { workers = 1, args = { "--limit", "stream_high_bytes=" .. size } })
+      local server = start(FAST, {
+        workers = 1, args = { "--limit", "stream_high_bytes=" .. size },
+      })
       local client = stalled(server, "/?pad=10")
       local now = settled(server)
       assert.is_true(now.most <= size + 100, size .. ": pending reached " .. now.most)
@@ -223,7 +225,10 @@ server:get("/", function(_, response)
   lunesse.after(0.2, function() end, { detached = true })
 end)
 server:get("/most", function(_, response) response:send(tostring(most)) end)
-]], { workers = 1, args = { "--limit", "stream_max_bytes=20000", "--limit", "stream_high_bytes=5000" } })
+]], {
+      workers = 1,
+      args = { "--limit", "stream_max_bytes=20000", "--limit", "stream_high_bytes=5000" },
+    })
     local client = stalled(server, "/")
     await_marks(server, { "close slow with 0" })
     assert.is_true(tonumber(support.get(server, "/most")) <= 20000)

@@ -153,16 +153,21 @@ static int l_receive(lua_State *L)
 }
 
 /// open_socket(kind, name) -> descriptor, port. Kinds: "listen", "bound" (a stream socket that does
-/// not listen), "datagram". Names: a path, "@abstract", or "" for a free port of 127.0.0.1.
+/// not listen), "datagram", "sharing" (it listens, and would share its port with others who would).
+/// Names: a path, "@abstract", or "" for a free port of 127.0.0.1.
 static int l_open_socket(lua_State *L)
 {
-    static const char *const KINDS[] = {"listen", "bound", "datagram", NULL};
+    static const char *const KINDS[] = {"listen", "bound", "datagram", "sharing", NULL};
     int kind = luaL_checkoption(L, 1, NULL, KINDS);
     const char *name = luaL_checkstring(L, 2);
     struct sockaddr_in address = {0};
     socklen_t len = sizeof(address);
     int fd = open_socket(name, kind == 2 ? SOCK_DGRAM : SOCK_STREAM);
-    if (fd < 0 || (kind == 0 && listen(fd, 128) != 0)) {
+    if (kind == 3 && fd >= 0) {
+        int yes = 1;
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
+    }
+    if (fd < 0 || ((kind == 0 || kind == 3) && listen(fd, 128) != 0)) {
         return push_failure(L);
     }
     lua_pushinteger(L, fd);

@@ -115,7 +115,7 @@ static void init_service(struct worker *worker)
     worker->service.user = &worker->dispatch;
     worker->service.on_empty = on_empty;
     worker->service.owner = worker;
-    farewell_init(&worker->farewell, &worker->service);
+    farewell_init(&worker->farewell, &worker->service, worker->options.config->worker_count);
     worker->loop.on_turn_end = on_turn_end;
     worker->loop.on_turn_end_arg = worker;
 }

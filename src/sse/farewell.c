@@ -10,7 +10,7 @@
 enum {
     TICK_MS = 10,
     LATE_TICK_MS = 50,       // between looks for streams that opened meanwhile
-    ENDS_PER_SECOND = 1000,  // at least
+    ENDS_PER_SECOND = 1000,  // at least, of all workers
     WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
     FIRST_RETURN_SHARE = 50, // of the window, before which nobody comes back: one in so many
 };
@@ -24,9 +24,9 @@ static void end_streams(struct farewell *farewell, size_t due);
 static uint64_t retry_ms(const struct farewell *farewell);
 static uint64_t random_below(uint64_t bound);
 
-void farewell_init(struct farewell *farewell, struct service *service)
+void farewell_init(struct farewell *farewell, struct service *service, unsigned worker_count)
 {
-    *farewell = (struct farewell){._service = service};
+    *farewell = (struct farewell){._service = service, ._worker_count = worker_count};
     timer_init(&farewell->_timer, service->loop, on_timer);
 }
 
@@ -35,7 +35,7 @@ void farewell_begin(struct farewell *farewell, uint64_t window_ms)
     farewell->_began_ms = loop_now_ms(farewell->_service->loop);
     farewell->_count = count_streams(farewell->_service);
     farewell->_window_ms = window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
-    uint64_t needed_ms = farewell->_count * 1000 / ENDS_PER_SECOND;
+    uint64_t needed_ms = farewell->_count * 1000 * farewell->_worker_count / ENDS_PER_SECOND;
     farewell->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
     on_timer(&farewell->_timer);
 }

@@ -21,6 +21,7 @@ struct service;
 
 struct farewell {
     struct service *_service;
+    unsigned _worker_count;
     struct timer _timer;
     uint64_t _began_ms;
     uint64_t _ending_ms; // until the last stream ends
@@ -29,7 +30,8 @@ struct farewell {
     size_t _ended_count;
 };
 
-void farewell_init(struct farewell *farewell, struct service *service);
+/// The service is that of one of `worker_count` workers, which end their streams together.
+void farewell_init(struct farewell *farewell, struct service *service, unsigned worker_count);
 
 /// Ends the open streams of the service over the first half of `window_ms`, and from then on every
 /// stream that opens. Once. *May call Lua.*
