@@ -195,12 +195,13 @@ static void make_head(struct frame *frame, char *out, struct event_id id, size_t
 {
     char text[EVENT_ID_LEN_MAX];
     size_t id_len = event_id_format(id, text);
-    frame->id_len = (uint8_t)(id_len + 5); // "id: " and the line's end
+    const struct bytes id_start = BYTES("id: ");
+    frame->id_len = (uint8_t)(id_start.len + id_len + 1);
     char *line = sse_put_chunk_size(out, frame->id_len + fields_len);
     frame->head_len = (uint8_t)(line - out);
-    memcpy(line, "id: ", 4);
-    memcpy(line + 4, text, id_len);
-    line[4 + id_len] = '\n';
+    memcpy(line, id_start.at, id_start.len);
+    memcpy(line + id_start.len, text, id_len);
+    line[id_start.len + id_len] = '\n';
 }
 
 static void make_room(struct journal *journal)
