@@ -445,6 +445,17 @@ describe("a reload of several workers", function()
     support.await_marks(server, { "in charge" })
   end)
 
+  it("that is asked for while some of them still load comes when all serve", function()
+    local server = start [[
+local start = lunesse.clock()
+while lunesse.worker == 3 and lunesse.clock() - start < 0.3 do end
+lunesse.after(0, function()
+  if lunesse.shared("asked"):add("once", true) then lunesse.reload() end
+end)
+]]
+    eventually(function() return #server:log_lines(" reloaded ") == 1 end)
+  end)
+
   it("counts the streams of all, and goes on with those that come meanwhile", function()
     local server = Server.start(says "old", { workers = 3 })
     local streams = {}

@@ -66,7 +66,9 @@ void channel_free(struct channel *channel)
     CHECK(channel->reader_count == 0);
     hub_lock(branch->hub);
     bool is_last = topic_leave(channel->topic, &channel->membership);
+    branch_set woken = channel->membership.follows ? hub_tell_room(branch->hub) : 0;
     hub_unlock(branch->hub);
+    hub_wake(branch->hub, woken);
     if (!channel->is_closed) {
         map_remove(&branch->channels, &channel->entry);
     }

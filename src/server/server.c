@@ -33,6 +33,7 @@ struct server {
     size_t thread_count; // that were started
     size_t loaded_count;
     bool is_serving;
+    bool wants_reload; // was asked for before
     bool is_stopping;
     int exit_code;
     struct signals signals;
@@ -58,6 +59,7 @@ static void share_lone_sockets(struct server *server);
 static void on_accept(void *user, int fd);
 static size_t load_of(struct worker *worker);
 static void on_signal(void *user, int number);
+static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
 static void leave(struct server *server);
 static void halt(struct server *server);
@@ -297,6 +299,9 @@ static void begin(struct server *server)
         report_listening(generation, &first->sockets[i]);
     }
     tell_ready(server);
+    if (server->wants_reload) {
+        reload_start(&server->reload);
+    }
 }
 
 /// Of a Unix socket, and of one that was passed, there is only one: the first worker accepts for
@@ -334,6 +339,16 @@ static size_t load_of(struct worker *worker)
     return worker->service.conn_count + worker->expected;
 }
 
+/// While workers still load, some may not hear of it: it is done when all serve.
+static void want_reload(struct server *server)
+{
+    if (server->is_serving) {
+        reload_start(&server->reload);
+    } else {
+        server->wants_reload = true;
+    }
+}
+
 static void tell_ready(const struct server *server)
 {
     char url[160];
@@ -347,7 +362,7 @@ static void on_signal(void *user, int number)
 {
     struct server *server = user;
     if (number == SIGHUP) {
-        reload_start(&server->reload);
+        want_reload(server);
     } else if (server->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
         halt(server);
@@ -403,13 +418,13 @@ static void on_finished(struct message *message)
 
 static void on_wants_reload(struct message *message)
 {
-    reload_start(&CONTAINER_OF(message, struct worker, wants_reload)->server->reload);
+    want_reload(CONTAINER_OF(message, struct worker, wants_reload)->server);
 }
 
 static void on_moved_clock(struct message *message)
 {
     struct server *server = CONTAINER_OF(message, struct worker, moved_clock)->server;
-    for (size_t i = 0; i < server->worker_count; i++) {
+    for (size_t i = 0; server->is_serving && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
         (void)mailbox_post(&worker->mailbox, &worker->look); // closed: it has no timers
     }
