@@ -88,7 +88,7 @@ end)
   end)
 
   it("has left when the answer to the request that published it is there", function()
-    local server = hub.start()
+    local server = hub.start(nil, { workers = 1 })
     hub.keep(server, "room")
     local stream = hub.open(server, "room")
     stream:comment()

@@ -133,7 +133,7 @@ describe("at SIGTERM", function()
   end)
 
   it("few streams end at once, and come back spread all the same", function()
-    local server = start(ROUTES)
+    local server = start(ROUTES, { workers = 1 })
     local clients = open_many(server, "/held", 100)
     local began = clock.now()
     server.process:signal("TERM")

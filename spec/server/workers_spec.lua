@@ -101,7 +101,8 @@ describe("--workers", function()
     for _ in lfs.dir(("/proc/%d/task"):format(server.pid)) do
       threads = threads + 1
     end
-    assert.equal(3 + 2, threads) -- and . and ..
+    threads = threads - 2 -- . and ..
+    assert.is_true(threads == 3 or Server.is_sanitized(), threads .. " threads") -- which has its own
   end)
 
   it("ends with 1 when the scripts do not load in one of them", function()

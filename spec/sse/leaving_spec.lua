@@ -181,7 +181,7 @@ end)
   end)
 
   it("lets its listeners wait, send to others, and fail on their own", function()
-    local server = start [[
+    local server = start([[
 local first
 server:get("/first", function(_, response)
   first = response.sse
@@ -197,7 +197,7 @@ server:get("/", function(_, response)
   response.sse:open()
   hold()
 end)
-]]
+]], { workers = 1 })
     local first = open(server, "/first")
     open(server, "/"):close()
     assert.equal("left", first:event().data)
@@ -485,7 +485,7 @@ server:get("/:place", function(request, response)
   hold()
 end)
 server:post("/all", function(_, response) all(kept) response:send("done") end)
-]])
+]], { workers = 1 })
     local expected = {}
     for _, place in ipairs { "listener", "timer", "closer" } do
       open(server, "/" .. place):close()

@@ -7,6 +7,16 @@
 
 #include <stddef.h>
 
+/// Builds with a sanitizer put an allocator of their own in the place of libc's.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#endif
+
 /// `size` bytes, zeroed. Aborts when there are none.
 void *mem_zero(size_t size);
 

@@ -30,6 +30,7 @@ static void unfollow(struct channel *channel);
 static void on_turn_end(struct loop_job *job);
 static uint64_t wake_readers(struct channel *channel);
 static void look_ahead(struct foresight *foresight);
+static void note_idle(struct channel *channel);
 static void note_offered(struct channel *channel);
 static void on_age(struct timer *timer);
 static void trim(struct channel *channel, uint64_t keep_from);
@@ -113,6 +114,7 @@ static int append(struct channel *channel, branch_set *woken, struct event_id *i
     if (topic->is_closed) {
         return -ECANCELED;
     }
+    note_idle(channel);
     int failure = journal_append(&topic->journal, buf_bytes(&branch->scratch), moment);
     if (failure == 0) {
         branch->hub->stamp++;
@@ -258,8 +260,8 @@ static void follow(struct channel *channel)
         hub_unlock(branch->hub);
         hub_lock(branch->hub);
     }
+    note_idle(channel);
     channel->membership.follows = true;
-    channel->membership.offered = channel->journal.next;
     branch_pull(branch);
     hub_unlock(branch->hub);
 }
@@ -360,6 +362,15 @@ static void look_ahead(struct foresight *foresight)
         if (foresight->near[i] != NULL) {
             foresight->near[i]->ops->foresee(foresight->near[i], i + 1);
         }
+    }
+}
+
+/// Under the lock. A worker that does not follow has nothing to offer, unless it has published in
+/// this turn.
+static void note_idle(struct channel *channel)
+{
+    if (!channel->membership.follows && !loop_job_is_queued(&channel->job)) {
+        channel->membership.offered = channel->topic->journal.next;
     }
 }
 

@@ -87,6 +87,12 @@ void loop_advance(struct loop *loop, uint64_t ms);
 /// job of the same phase runs in the next turn, which then does not wait.
 void loop_at_turn_end(struct loop *loop, enum loop_phase phase, struct loop_job *job);
 
+/// Whether `job` waits for the end of a turn.
+static inline bool loop_job_is_queued(const struct loop_job *job)
+{
+    return list_is_linked(&job->_node);
+}
+
 /// Prepares a job. Must come before the first use.
 void loop_job_init(struct loop_job *job, loop_job_fn run);
 

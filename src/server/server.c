@@ -258,7 +258,7 @@ static void *run_thread(void *arg)
     if (failure == 0) {
         worker_run(worker);
     }
-    (void)worker_close(worker); // `exit_code` has it
+    (void)worker_close(worker); // it notes that itself
     return NULL;
 }
 
@@ -438,12 +438,13 @@ static int end(struct server *server)
     for (size_t i = 1; i <= server->thread_count; i++) {
         CHECK(pthread_join(server->workers[i].thread, NULL) == 0);
     }
-    (void)worker_close(&server->workers[0]); // `exit_code` has it
-    for (size_t i = 0; i < server->worker_count; i++) {
+    bool has_closed = worker_close(&server->workers[0]);
+    for (size_t i = 0; i <= server->thread_count; i++) {
+        has_closed = has_closed && server->workers[i].has_closed;
         exit_code = exit_code != 0 ? exit_code : server->workers[i].exit_code;
     }
-    if (exit_code != 0) {
-        return exit_code;
+    if (!has_closed) {
+        return exit_code; // nothing is freed under who still uses it
     }
     reload_deinit(&server->reload);
     for (size_t i = 0; i <= server->thread_count; i++) {
@@ -453,5 +454,5 @@ static int end(struct server *server)
     shared_free(server->shared);
     mem_free(server->workers);
     mem_free(server);
-    return 0;
+    return exit_code;
 }

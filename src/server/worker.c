@@ -279,7 +279,7 @@ static void on_turn_end(void *arg)
 }
 
 /// Everything is closed before anything is freed; a handle that is left open is a bug, and named.
-int worker_close(struct worker *worker)
+bool worker_close(struct worker *worker)
 {
     service_close_all(&worker->service);
     farewell_deinit(&worker->farewell);
@@ -297,8 +297,9 @@ int worker_close(struct worker *worker)
     }
     small_tidy();
     log_end();
-    worker->exit_code = open_count == 0 ? worker->exit_code : 1;
-    return worker->exit_code;
+    worker->has_closed = open_count == 0;
+    worker->exit_code = worker->has_closed ? worker->exit_code : 1;
+    return worker->has_closed;
 }
 
 void worker_deinit(struct worker *worker)

@@ -75,7 +75,8 @@ struct worker {
     struct timer deadline;
     bool has_begun;
     bool has_finished;
-    int exit_code;          // of `worker_load`, then of `worker_close`
+    bool has_closed;
+    int exit_code;          // 1 when the scripts did not load, or a handle was left open
     atomic_size_t expected; // connections that are handed over and on the way
     pthread_t thread;
     // To the worker:
@@ -107,9 +108,9 @@ void worker_accept(struct worker *worker, int fd);
 /// Serves `fd`, from any thread. For sockets of which there is only one for all workers.
 void worker_hand_over(struct worker *worker, int fd);
 
-/// Closes and frees everything but the mailbox. Returns the exit code: 1 when a handle was left
-/// open, which is a bug and is named. *Calls Lua.*
-int worker_close(struct worker *worker);
+/// Closes and frees everything but the mailbox. Returns false when a handle was left open, which is
+/// a bug and is named; memory of the worker is then still in use. *Calls Lua.*
+bool worker_close(struct worker *worker);
 
 /// When all threads have ended.
 void worker_deinit(struct worker *worker);
