@@ -7,6 +7,7 @@ DEBUG := build/debug
 FUZZING := build/fuzz
 FUZZ_SECONDS := 60
 SCRIPTS := scripts
+SOAKED = $(abspath $(or $(LUNESSE_BUILD),$(BUILD)))
 BUSTED := lua5.4 /usr/bin/busted
 CLANG_FORMAT := $(firstword $(shell command -v clang-format-16 clang-format) clang-format)
 # The npm packages, when the lock file says others than are there.
@@ -14,7 +15,7 @@ NPM_CI = cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
   { cd spec && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.lunesse-lock; }
 OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
 
-.PHONY: help deps test-deps build debug run test lint format format-check bench fuzz clean
+.PHONY: help deps test-deps build debug run test lint format format-check bench soak fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -61,6 +62,13 @@ bench: build ## the benchmarks of spec/bench, beside nginx, Node and a bare epol
 	@$(NPM_CI)
 	@cmake --build $(BUILD) --target spec_posix
 	@ulimit -n "$$(ulimit -Hn)" || true; LUNESSE_BUILD=$(CURDIR)/$(BUILD) lua5.4 spec/bench/run.lua
+
+# All of it takes a quarter of an hour. One scenario: make soak SOAK=reload, or edit, drain, soak.
+# SOAK_WORKERS=2, SOAK_SECONDS=60; LUNESSE_BUILD=build/asan LUNESSE_SLOW=4 for another build.
+soak: build ## what has to hold while it runs for long: reloads, edits, the end, ten minutes of load
+	@cmake/deps.sh soak
+	@cmake --build $(SOAKED) --target lunesse spec_posix soak_readers
+	@ulimit -n "$$(ulimit -Hn)" || true; LUNESSE_BUILD=$(SOAKED) lua5.4 spec/soak/run.lua
 
 fuzz: test-deps ## each fuzz target for FUZZ_SECONDS seconds; findings go into the corpus
 	@test -f $(FUZZING)/CMakeCache.txt || \

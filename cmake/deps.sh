@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# deps.sh run|test|bench: installs the Debian packages that are missing, and only those; says which.
-# Does nothing, and asks for nothing, when all are there. A package written with a command behind a
-# colon counts as present when the command is, wherever it came from.
+# deps.sh run|test|bench|soak: installs the Debian packages that are missing, and only those; says
+# which. Does nothing, and asks for nothing, when all are there. A package written with a command
+# behind a colon counts as present when the command is, wherever it came from.
 set -eu
 
 run_packages="gcc libc6-dev cmake ninja-build pkg-config
@@ -15,6 +15,7 @@ test_packages="lua5.4 lua-busted lua-filesystem lua-system lua-penlight lua-sock
 # the package; `systemctl disable --now nginx` ends that one.
 bench_packages="lua5.4 lua-filesystem lua-system lua-socket curl git wrk nginx-light
   libnginx-mod-http-lua libnginx-mod-nchan util-linux:taskset nodejs:node npm:npm"
+soak_packages="lua5.4 lua-filesystem lua-system lua-socket git"
 
 is_present() {
   case $1 in
@@ -28,7 +29,8 @@ case ${1-} in
   run) wanted=$run_packages ;;
   test) wanted="$run_packages $test_packages" ;;
   bench) wanted="$run_packages $bench_packages" ;;
-  *) echo "usage: deps.sh run|test|bench" >&2; exit 2 ;;
+  soak) wanted="$run_packages $soak_packages" ;;
+  *) echo "usage: deps.sh run|test|bench|soak" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -2,12 +2,14 @@
 #include "base/log.h"
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/decimal.h"
 #include "base/utf8.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,8 +38,9 @@ static _Thread_local struct log {
     char time_text[LOG_TIME_LEN + 1];
 } the_log = {.gathered = {._max = LOG_BYTES_MAX}};
 
-/// Whose record is half written: nobody else writes before the rest is out.
-static const struct log *writer;
+/// The rest of a record that was half written: whoever writes next writes it first.
+static struct buf rest = {._max = LOG_BYTES_MAX};
+static atomic_bool has_rest; // may be read without the lock
 static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
@@ -55,6 +58,8 @@ static void append_quoted(struct bytes text);
 static void append_escaped(unsigned char byte);
 static bool has_special(struct bytes text, unsigned char lowest);
 static void write_out(void);
+static void write_some(struct buf *buf, bool *is_whole);
+static void keep_rest(void);
 static void report_lost(void);
 
 void log_configure(enum log_level level, enum log_format format)
@@ -105,7 +110,7 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
 
 void log_flush(void)
 {
-    if (buf_is_empty(&the_log.gathered)) {
+    if (buf_is_empty(&the_log.gathered) && !has_rest) {
         return;
     }
     write_out();
@@ -118,9 +123,6 @@ void log_flush(void)
 void log_end(void)
 {
     log_flush();
-    pthread_mutex_lock(&writing);
-    writer = writer == &the_log ? NULL : writer;
-    pthread_mutex_unlock(&writing);
     buf_reset(&the_log.gathered);
 }
 
@@ -295,29 +297,55 @@ static void append_escaped(unsigned char byte)
     }
 }
 
-/// Standard error may be a pipe that nobody reads. The server must not wait for it.
 static void write_out(void)
 {
-    struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
     pthread_mutex_lock(&writing);
-    bool may_write = writer == NULL || writer == &the_log;
-    while (may_write && !buf_is_empty(&the_log.gathered) && poll(&target, 1, 0) > 0) {
-        struct bytes bytes = buf_bytes(&the_log.gathered);
+    bool is_whole = true;
+    write_some(&rest, &is_whole);
+    if (buf_is_empty(&rest)) {
+        write_some(&the_log.gathered, &is_whole);
+    }
+    if (!is_whole && buf_is_empty(&rest)) {
+        keep_rest();
+    }
+    has_rest = !buf_is_empty(&rest);
+    pthread_mutex_unlock(&writing);
+}
+
+/// Standard error may be a pipe that nobody reads. The server must not wait for it. `is_whole`
+/// tells whether what was written ends with a record.
+static void write_some(struct buf *buf, bool *is_whole)
+{
+    struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
+    while (!buf_is_empty(buf) && poll(&target, 1, 0) > 0) {
+        struct bytes bytes = buf_bytes(buf);
         size_t size = bytes.len < 4096 ? bytes.len : 4096;
         ssize_t written = write(STDERR_FILENO, bytes.at, size);
         if (written < 0 && errno == EINTR) {
             continue;
         }
         if (written < 0) {
-            buf_clear(&the_log.gathered);
-            break;
+            buf_clear(buf);
+            *is_whole = true;
+            return;
         }
-        buf_consume(&the_log.gathered, (size_t)written);
+        if (written > 0) {
+            *is_whole = bytes.at[written - 1] == '\n';
+        }
+        buf_consume(buf, (size_t)written);
     }
-    if (may_write) {
-        writer = buf_is_empty(&the_log.gathered) ? NULL : &the_log;
+}
+
+/// The thread may have nothing to say for long, and others wait for the end of its record.
+static void keep_rest(void)
+{
+    struct bytes bytes = buf_bytes(&the_log.gathered);
+    const char *end = bytes.len == 0 ? NULL : memchr(bytes.at, '\n', bytes.len);
+    if (end != NULL) {
+        bytes.len = (size_t)(end + 1 - bytes.at);
+        CHECK(buf_append(&rest, bytes)); // a record, and `rest` is empty
+        buf_consume(&the_log.gathered, bytes.len);
     }
-    pthread_mutex_unlock(&writing);
 }
 
 static void report_lost(void)

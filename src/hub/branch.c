@@ -19,6 +19,7 @@ void branch_init(struct branch *branch, struct hub *hub, struct loop *loop, stru
         .hub = hub, .loop = loop, .mailbox = mailbox, .limits = limits, .wake.run = on_wake};
     map_init(&branch->channels);
     buf_init(&branch->scratch, SCRATCH_BYTES_MAX);
+    list_init(&branch->all);
     list_init(&branch->waiters);
     list_init(&branch->due);
     hub_lock(hub);
@@ -30,11 +31,9 @@ void branch_init(struct branch *branch, struct hub *hub, struct loop *loop, stru
 
 void branch_deinit(struct branch *branch)
 {
-    struct map_entry *entry;
-    while ((entry = map_any(&branch->channels)) != NULL) {
-        channel_free(CONTAINER_OF(entry, struct channel, entry));
+    while (!list_is_empty(&branch->all)) {
+        channel_free(LIST_ITEM(branch->all.next, struct channel, node));
     }
-    CHECK(branch->channel_count == 0);
     map_deinit(&branch->channels);
     buf_reset(&branch->scratch);
 }

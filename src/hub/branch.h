@@ -33,10 +33,10 @@ struct branch {
     struct hub *hub;
     struct loop *loop;
     const struct limits *limits;
-    struct map channels;  // those that are open
-    size_t channel_count; // closed ones included
-    uint64_t stamp;       // the hub's, when this branch last looked
-    struct buf scratch;   // where events are encoded
+    struct map channels; // those that are open
+    struct list all;     // closed ones included
+    uint64_t stamp;      // the hub's, when this branch last looked
+    struct buf scratch;  // where events are encoded
     struct list waiters;
     struct message wake;
     struct mailbox *mailbox;

@@ -52,7 +52,7 @@ struct channel *channel_new(struct branch *branch, struct topic *topic)
     journal_init_copy(&channel->journal, &topic->journal);
     channel->entry.key = bytes_from_string(topic->name);
     map_add(&branch->channels, &channel->entry);
-    branch->channel_count++;
+    list_append(&branch->all, &channel->node);
     list_init(&channel->readers);
     timer_init(&channel->age, branch->loop, on_age);
     loop_job_init(&channel->job, on_turn_end);
@@ -76,7 +76,7 @@ void channel_free(struct channel *channel)
     loop_job_cancel(&channel->job);
     timer_deinit(&channel->age);
     journal_deinit(&channel->journal);
-    branch->channel_count--;
+    list_remove(&channel->node);
     if (is_last) {
         topic_free(channel->topic);
     }
@@ -149,10 +149,13 @@ bool channel_await_room(struct channel *channel, struct branch_waiter *waiter)
     return is_so;
 }
 
+/// Under the lock. What is more than the channel keeps would go before the readers are woken.
 static bool is_over(const struct channel *channel)
 {
+    uint64_t bytes_max = channel->branch->limits->stream_high_bytes;
+    uint64_t kept_bytes = channel->topic->journal.bounds.bytes;
     return topic_bytes_behind(channel->topic, &channel->membership) >
-           channel->branch->limits->stream_high_bytes;
+           (bytes_max < kept_bytes ? bytes_max : kept_bytes);
 }
 
 void channel_age(struct channel *channel)

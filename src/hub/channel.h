@@ -34,6 +34,7 @@ struct channel {
     struct branch *branch;
     struct topic *topic;
     struct membership membership;
+    struct list node;       // branch->all
     struct map_entry entry; // in the branch; the key is the topic's
     struct journal journal; // this worker's copy; empty while nobody reads here
     struct list readers;

@@ -444,7 +444,7 @@ static int end(struct server *server)
         exit_code = exit_code != 0 ? exit_code : server->workers[i].exit_code;
     }
     if (!has_closed) {
-        return exit_code; // nothing is freed under who still uses it
+        return 1; // nothing is freed under who still uses it
     }
     reload_deinit(&server->reload);
     for (size_t i = 0; i <= server->thread_count; i++) {

@@ -298,7 +298,6 @@ bool worker_close(struct worker *worker)
     small_tidy();
     log_end();
     worker->has_closed = open_count == 0;
-    worker->exit_code = worker->has_closed ? worker->exit_code : 1;
     return worker->has_closed;
 }
 

@@ -76,7 +76,7 @@ struct worker {
     bool has_begun;
     bool has_finished;
     bool has_closed;
-    int exit_code;          // 1 when the scripts did not load, or a handle was left open
+    int exit_code;          // of `worker_load`
     atomic_size_t expected; // connections that are handed over and on the way
     pthread_t thread;
     // To the worker:
