@@ -64,6 +64,13 @@ struct channel *branch_make(struct branch *branch, struct bytes name)
     return channel;
 }
 
+void branch_look(struct branch *branch)
+{
+    hub_lock(branch->hub);
+    branch_pull(branch);
+    hub_unlock(branch->hub);
+}
+
 void branch_pull(struct branch *branch)
 {
     while (!list_is_empty(&branch->due)) {

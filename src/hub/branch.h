@@ -63,7 +63,10 @@ struct channel *branch_find(struct branch *branch, struct bytes name);
 /// again unless somebody holds or joins it in this turn.
 struct channel *branch_make(struct branch *branch, struct bytes name);
 
-/// Takes over what others have published and closed. Under the lock.
+/// Takes over what others have published and closed, now and not when the wake-up comes.
+void branch_look(struct branch *branch);
+
+/// The same, under the lock.
 void branch_pull(struct branch *branch);
 
 /// Marks the branch as woken; returns its bit when it was not. Under the lock, from any thread.

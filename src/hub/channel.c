@@ -182,7 +182,7 @@ void channel_set_bounds(struct channel *channel, const struct journal_bounds *bo
     struct branch *branch = channel->branch;
     hub_lock(branch->hub);
     channel->topic->journal.bounds = *bounds;
-    branch_set woken = topic_tell(channel->topic, branch, false); // they may be smaller now
+    branch_set woken = topic_tell(channel->topic, branch, true); // they may be smaller now
     branch_pull(branch);
     hub_unlock(branch->hub);
     hub_wake(branch->hub, woken);
@@ -231,6 +231,7 @@ void channel_join(struct channel *channel, struct reader *reader)
     } else {
         hub_lock(channel->branch->hub);
         branch_pull(channel->branch);
+        channel->first = channel->topic->journal.first;
         hub_unlock(channel->branch->hub);
     }
     reader->channel = channel;
@@ -265,6 +266,7 @@ static void follow(struct channel *channel)
     }
     note_idle(channel);
     channel->membership.follows = true;
+    channel->first = journal->first;
     branch_pull(branch);
     hub_unlock(branch->hub);
 }

@@ -42,6 +42,8 @@ struct channel {
     size_t holds;
     struct loop_job job;
     struct timer age;
+    uint64_t
+        first; // the topic's oldest frame when a reader last joined: the copy may have older ones
     bool is_closed; // as far as this worker has seen
 };
 

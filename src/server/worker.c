@@ -295,8 +295,8 @@ bool worker_close(struct worker *worker)
         service_deinit(&worker->service);
         loop_deinit(&worker->loop);
     }
-    small_tidy();
     log_end();
+    small_tidy();
     worker->has_closed = open_count == 0;
     return worker->has_closed;
 }

@@ -15,6 +15,7 @@ static struct cursor **find(struct stream *stream, const struct channel *channel
 static struct cursor *make(struct stream *stream, struct channel *channel);
 static void leave(struct cursor **link);
 static void place_cursor(struct cursor *cursor, const struct stream_place *place);
+static uint64_t first_of(const struct cursor *cursor);
 static struct notice resume(struct cursor *cursor, struct bytes text);
 
 static const struct reader_ops ops = {.advance = on_advance, .foresee = on_near};
@@ -179,7 +180,7 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
     const struct journal *journal = &cursor->reader.channel->journal;
     struct notice last = {.reason = NOTICE_NONE};
     struct notice since = {.reason = NOTICE_NONE};
-    cursor->reader.next = place->is_earliest ? journal->first : journal->next;
+    cursor->reader.next = place->is_earliest ? first_of(cursor) : journal->next;
     if (place->last.len > 0) {
         last = resume(cursor, place->last);
     }
@@ -198,6 +199,14 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
     }
 }
 
+/// The oldest frame that the channel keeps, for whoever joins.
+static uint64_t first_of(const struct cursor *cursor)
+{
+    const struct channel *channel = cursor->reader.channel;
+    uint64_t first = channel->journal.first;
+    return first > channel->first ? first : channel->first;
+}
+
 /// Puts the cursor behind the event that `text` names, if it can be resumed; in constant time.
 static struct notice resume(struct cursor *cursor, struct bytes text)
 {
@@ -214,7 +223,7 @@ static struct notice resume(struct cursor *cursor, struct bytes text)
     if (id.sequence >= journal->next) {
         return (struct notice){.reason = NOTICE_AHEAD};
     }
-    if (id.sequence + 1 < journal->first) {
+    if (id.sequence + 1 < first_of(cursor)) {
         return (struct notice){.reason = NOTICE_EXPIRED, .from = id.sequence};
     }
     cursor->reader.next = id.sequence + 1;

@@ -16,6 +16,7 @@ enum {
 };
 
 static void on_timer(struct timer *timer);
+static uint64_t share(const struct farewell *farewell);
 static size_t count_streams(const struct service *service);
 static struct stream *open_stream(struct list *node);
 static uint64_t elapsed_ms(const struct farewell *farewell);
@@ -35,7 +36,7 @@ void farewell_begin(struct farewell *farewell, uint64_t window_ms)
     farewell->_began_ms = loop_now_ms(farewell->_service->loop);
     farewell->_count = count_streams(farewell->_service);
     farewell->_window_ms = window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
-    uint64_t needed_ms = farewell->_count * 1000 * farewell->_worker_count / ENDS_PER_SECOND;
+    uint64_t needed_ms = share(farewell) * 1000 / ENDS_PER_SECOND;
     farewell->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
     on_timer(&farewell->_timer);
 }
@@ -51,6 +52,14 @@ static void on_timer(struct timer *timer)
     bool is_late = elapsed_ms(farewell) >= farewell->_ending_ms;
     timer_arm(timer, is_late ? LATE_TICK_MS : TICK_MS);
     end_streams(farewell, due_count(farewell));
+}
+
+/// How many streams the server has, if its workers have as many each; at most all its connections.
+static uint64_t share(const struct farewell *farewell)
+{
+    uint64_t count = (uint64_t)farewell->_count * farewell->_worker_count;
+    uint64_t total = *farewell->_service->total;
+    return count < total ? count : total;
 }
 
 static size_t count_streams(const struct service *service)

@@ -26,6 +26,7 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static int begin(struct stream *stream, size_t size, struct sending *sending);
 static int commit(struct stream *stream, const struct sending *sending, int refusal);
 static void mark(struct stream *stream, size_t size);
+static void look_for_frames(const struct stream *stream);
 static bool has_backlog(const struct stream *stream);
 static size_t own_bytes(const struct stream *stream);
 static uint64_t newest_stamp(const struct stream *stream);
@@ -123,6 +124,7 @@ void stream_end(struct stream *stream)
     if (!stream->is_open) {
         return;
     }
+    look_for_frames(stream);
     stream->is_open = false;
     heartbeat_stop(&stream->_heartbeat);
     if (has_backlog(stream)) {
@@ -283,6 +285,7 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
     if (!stream->is_open || stream->exchange->is_doomed) {
         return -ECANCELED;
     }
+    look_for_frames(stream);
     uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
     if (size > bytes_max) {
         return -EMSGSIZE;
@@ -318,6 +321,14 @@ static void mark(struct stream *stream, size_t size)
     struct bytes bytes = bytes_of((const char *)&mark, sizeof(mark));
     CHECK(buf_append(&backlog->marks, bytes));
     exchange_wants_flush(stream->exchange);
+}
+
+/// What another worker has published before comes before whatever is said now.
+static void look_for_frames(const struct stream *stream)
+{
+    if (stream->_cursors != NULL) {
+        branch_look(stream->_cursors->reader.channel->branch);
+    }
 }
 
 static bool has_backlog(const struct stream *stream)
