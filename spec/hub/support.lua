@@ -47,7 +47,7 @@ end
 local function connect_first(server)
   while true do
     local client = server:connect()
-    if not server.has_workers then
+    if server.worker_count == 1 then
       return client
     end
     client:send(wire.request { target = "/worker" })

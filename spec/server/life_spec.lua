@@ -40,7 +40,7 @@ local STREAM = { Accept = "text/event-stream" }
 
 describe("the access log", function()
   it("has one line a response: method, target, status, bytes, duration, reason, id", function()
-    local server = start(ROUTES)
+    local server = start(ROUTES, { workers = 1 })
     get(server, "/plain?a=b")
     support.stream_bytes(server, "/stream")
     server:request { method = "HEAD", target = "/plain" }
@@ -85,7 +85,7 @@ describe("the access log", function()
   end)
 
   it("is JSON when asked for, with numbers as numbers", function()
-    local server = start(ROUTES, { args = { "--log-format", "json" } })
+    local server = start(ROUTES, { workers = 1, args = { "--log-format", "json" } })
     get(server, "/plain")
     support.stream_bytes(server, "/stream")
     eventually(function()

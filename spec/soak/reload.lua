@@ -8,7 +8,7 @@
 -- a machine that has no processor free. So looks of the same length are taken in turn, with a
 -- reload and without, and sorted: into a pause between two fan-outs, where nothing else is done and
 -- the longest wait of all is what counts; or else into a fan-out, where it is what the median wait
--- grows by. A look in a pause during which one of us waited for a processor is left out.
+-- grows by. A long wait in a pause, half of which one of us waited for a processor, is left out.
 local socket = require "socket"
 local clock = require "spec.support.clock"
 local Probe = require "spec.soak.probe"
@@ -23,7 +23,7 @@ local SECONDS = 45 -- of load: time enough for all looks, a quarter of a second 
 local BASE_SECONDS = 5
 local SILENCE_MS = 50
 local QUIET_SECONDS = 0.002 -- of a round of answers, when no fan-out is on
-local QUEUED_SECONDS = 0.01 -- in a look, for a processor, that are the machine's fault
+local QUEUED_SECONDS = 0.01 -- shorter waits count, whatever the machine did
 local LOOKS_MIN = 10 -- that have to be left to judge
 local MEMORY_SHARE = 1.05
 
@@ -74,13 +74,14 @@ local function begin_broken(state)
   end
 end
 
----Where a look belongs that ends now: a fan-out has begun meanwhile, or none could be waited out.
-local function moment_of(state, is_quiet, queued)
+---Where a look belongs that ends now: a fan-out has begun meanwhile, or none could be waited out;
+---or half of the wait was one for a processor.
+local function moment_of(state, is_quiet, wait, queued)
   local is_fanout = not is_quiet or #socket.select({ state.events }, nil, 0) > 0
   if is_fanout then
     return "fanout"
   end
-  return queued < QUEUED_SECONDS and "pause" or "disturbed"
+  return wait > QUEUED_SECONDS and queued > wait / 2 and "disturbed" or "pause"
 end
 
 ---One look: in a pause or at the beginning of a fan-out, with a reload that `begin` begins or
@@ -102,7 +103,7 @@ local function look(state, wants_pause, begin)
     return has_outcome and clock.now() >= began + LOOK_SECONDS
   end)
   queued = support.queued_seconds(state.server.pid) - queued
-  local list = state.waits[moment_of(state, is_quiet, queued)][begin and "with" or "without"]
+  local list = state.waits[moment_of(state, is_quiet, wait, queued)][begin and "with" or "without"]
   list[#list + 1] = wait * 1000
   state.took[#state.took + 1] = begin and took * 1000 or nil
 end

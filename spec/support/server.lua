@@ -25,6 +25,9 @@ lunesse.server():post("/-/advance", function(request, response)
   lunesse.advance(tonumber(request.query.seconds))
   return response:send("advanced\n")
 end)
+lunesse.server():get("/-/worker", function(request, response)
+  return response:send(lunesse.worker)
+end)
 ]]
 
 local Server = {}
@@ -152,7 +155,7 @@ end
 function Server.start(script, options)
   options = options or {}
   local self = setmetatable({ is_shared = options.shared }, Server)
-  self.has_workers = worker_count(options) > 1
+  self.worker_count = worker_count(options)
   self.folder = assert(posix.make_folder())
   local path = lay_out(self.folder, script, options)
   self.process = Process.start(command(arguments(path, options)), {
@@ -278,6 +281,18 @@ function Server:advance(seconds)
     body = "",
   }
   assert(response.status == 200, "time could not be advanced:\n" .. response.body)
+  self:_meet_workers()
+end
+
+---Asks until every worker has answered, the first before the others, and all of them again: it
+---tells them that time has moved, and their timers fire in the turn after that.
+function Server:_meet_workers()
+  for number = 1, self.worker_count > 1 and 2 * self.worker_count or 0 do
+    local wanted = tostring((number - 1) % self.worker_count + 1)
+    repeat
+      local answer = self:request { target = "/-/worker", headers = { ["Connection"] = "close" } }
+    until answer.status ~= 200 or answer.body == wanted
+  end
 end
 
 ---Resident memory in bytes.
