@@ -65,7 +65,9 @@ function support.start(script, options)
   local text = (script or support.ECHO):gsub("LIMITS", options.limits or "{}")
   local args = { "--log-level", "warn" }
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
-  return Server.start(text, { shared = true, args = args, clock = options.clock })
+  return Server.start(text, {
+    shared = true, args = args, clock = options.clock, workers = options.workers,
+  })
 end
 
 ---Stops it and judges it. Connections that a spec left open may linger for a moment.

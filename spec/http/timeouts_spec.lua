@@ -36,7 +36,7 @@ end
 
 describe("a peer", function()
   before_each(function()
-    server = support.start(SCRIPT, { clock = true, limits =
+    server = support.start(SCRIPT, { clock = true, workers = 1, limits =
       "{ head_timeout = 10, body_timeout = 30, idle_timeout = 75, peer_timeout = 60 }" })
   end)
 

@@ -159,7 +159,9 @@ describe("at SIGTERM", function()
 
   it("readers come back over a second where drain_timeout is shorter", function()
     for _, timeout in ipairs { "0.2", "0" } do
-      local server = start(ROUTES, { args = { "--limit", "drain_timeout=" .. timeout } })
+      local server = start(ROUTES, {
+        workers = 1, args = { "--limit", "drain_timeout=" .. timeout },
+      })
       local clients = open_many(server, "/room", 3)
       server.process:signal("TERM")
       if timeout ~= "0" then
@@ -176,7 +178,7 @@ describe("at SIGTERM", function()
   end)
 
   it("streams whose turn has not come go on: they get what is sent", function()
-    local server = start(ROUTES, { args = { "--limit", "drain_timeout=2" } })
+    local server = start(ROUTES, { workers = 1, args = { "--limit", "drain_timeout=2" } })
     local clients = open_many(server, "/news", 400)
     local began = clock.now()
     server.process:signal("TERM")
@@ -267,7 +269,8 @@ end)
 
   it("drain_delay is waited for first, in which all goes on but --ready-path", function()
     local server = start(ROUTES, {
-      clock = true, args = { "--limit", "drain_delay=5", "--ready-path", "/ready" },
+      clock = true, workers = 1,
+      args = { "--limit", "drain_delay=5", "--ready-path", "/ready" },
     })
     local probe, stream = server:connect(), server:stream("/held")
     probe:send(wire.request { target = "/ready" })

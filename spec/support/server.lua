@@ -281,7 +281,7 @@ function Server:advance(seconds)
     body = "",
   }
   assert(response.status == 200, "time could not be advanced:\n" .. response.body)
-  self:_meet_workers()
+  pcall(self._meet_workers, self) -- it may have begun to end
 end
 
 ---Asks until every worker has answered, the first before the others, and all of them again: it
