@@ -31,9 +31,8 @@ struct server {
     struct worker *workers;
     size_t worker_count;
     size_t thread_count; // that were started
-    size_t loaded_count;
-    bool is_serving;
-    bool wants_reload; // was asked for before
+    bool is_serving;     // all workers are
+    bool wants_reload;   // was asked for before
     bool is_stopping;
     int exit_code;
     struct signals signals;
@@ -54,10 +53,13 @@ static struct listening *next_socket(struct worker *worker);
 static void start_threads(struct server *server);
 static void *run_thread(void *arg);
 static void on_loaded(struct message *message);
+static bool have_all(const struct server *server, enum worker_stage stage);
 static void begin(struct server *server);
 static void share_lone_sockets(struct server *server);
 static void on_accept(void *user, int fd);
 static size_t load_of(struct worker *worker);
+static void on_begun(struct message *message);
+static void serve(struct server *server);
 static void on_signal(void *user, int number);
 static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
@@ -66,7 +68,7 @@ static void halt(struct server *server);
 static void on_finished(struct message *message);
 static void on_wants_reload(struct message *message);
 static void on_moved_clock(struct message *message);
-static int end(struct server *server);
+static bool end(struct server *server);
 
 int server_run(const struct config *config)
 {
@@ -79,8 +81,7 @@ int server_run(const struct config *config)
     server->inherited_count = inherited_count;
     init(server, config);
     result = load_and_serve(server);
-    int end_result = end(server);
-    return result != 0 ? result : end_result;
+    return end(server) ? result : 1;
 }
 
 /// Returns the exit code.
@@ -131,6 +132,7 @@ static void init_worker(struct server *server, size_t index)
         .home = &server->workers[0].mailbox,
     };
     worker->loaded.run = on_loaded;
+    worker->begun.run = on_begun;
     worker->finished.run = on_finished;
     worker->wants_reload.run = on_wants_reload;
     worker->moved_clock.run = on_moved_clock;
@@ -249,6 +251,7 @@ static void start_threads(struct server *server)
     }
 }
 
+/// Returns what it could not close, or NULL.
 static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
@@ -258,8 +261,7 @@ static void *run_thread(void *arg)
     if (failure == 0) {
         worker_run(worker);
     }
-    (void)worker_close(worker); // it notes that itself
-    return NULL;
+    return worker_close(worker) ? NULL : worker;
 }
 
 /// Who could not load has ended.
@@ -267,9 +269,9 @@ static void on_loaded(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, loaded);
     struct server *server = worker->server;
-    server->loaded_count++;
-    server->exit_code = worker->exit_code != 0 ? 1 : server->exit_code;
-    if (server->loaded_count < server->worker_count) {
+    worker->stage = WORKER_LOADED;
+    server->exit_code = worker->has_failed ? 1 : server->exit_code;
+    if (!have_all(server, WORKER_LOADED)) {
         return;
     }
     if (server->exit_code != 0 || server->is_stopping) {
@@ -279,28 +281,21 @@ static void on_loaded(struct message *message)
     }
 }
 
+/// Whether all workers have come to `stage`.
+static bool have_all(const struct server *server, enum worker_stage stage)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < server->worker_count; i++) {
+        count += server->workers[i].stage >= stage;
+    }
+    return count == server->worker_count;
+}
+
 static void begin(struct server *server)
 {
-    struct worker *first = &server->workers[0];
-    const struct generation *generation = first->generations.current;
-    server->is_serving = true;
     share_lone_sockets(server);
-    if (server->config->is_watching) {
-        reload_watch(&server->reload);
-    }
-    if (server->config->ready_path != NULL) {
-        report_hidden_routes(generation, server->config->ready_path);
-    }
     for (size_t i = 0; i < server->worker_count; i++) {
         (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].begin); // it runs
-    }
-    log_flush(); // what the scripts logged while they loaded comes before the addresses
-    for (size_t i = 0; i < first->socket_count; i++) {
-        report_listening(generation, &first->sockets[i]);
-    }
-    tell_ready(server);
-    if (server->wants_reload) {
-        reload_start(&server->reload);
     }
 }
 
@@ -339,7 +334,39 @@ static size_t load_of(struct worker *worker)
     return worker->service.conn_count + worker->expected;
 }
 
-/// While workers still load, some may not hear of it: it is done when all serve.
+static void on_begun(struct message *message)
+{
+    struct worker *worker = CONTAINER_OF(message, struct worker, begun);
+    struct server *server = worker->server;
+    worker->stage = WORKER_SERVING;
+    if (have_all(server, WORKER_SERVING) && !server->is_stopping) {
+        serve(server);
+    }
+}
+
+/// All workers accept.
+static void serve(struct server *server)
+{
+    const struct worker *first = &server->workers[0];
+    const struct generation *generation = first->generations.current;
+    server->is_serving = true;
+    if (server->config->is_watching) {
+        reload_watch(&server->reload);
+    }
+    if (server->config->ready_path != NULL) {
+        report_hidden_routes(generation, server->config->ready_path);
+    }
+    log_flush(); // what the scripts logged while they loaded comes before the addresses
+    for (size_t i = 0; i < first->socket_count; i++) {
+        report_listening(generation, &first->sockets[i]);
+    }
+    tell_ready(server);
+    if (server->wants_reload) {
+        reload_start(&server->reload);
+    }
+}
+
+/// Before all workers serve, some may not hear of it: it is done then.
 static void want_reload(struct server *server)
 {
     if (server->is_serving) {
@@ -393,7 +420,7 @@ static void leave(struct server *server)
 /// Who has not loaded yet is told when all have.
 static void halt(struct server *server)
 {
-    bool has_loaded = server->loaded_count == server->worker_count;
+    bool has_loaded = have_all(server, WORKER_LOADED);
     server->is_stopping = true;
     reload_stop(&server->reload);
     for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
@@ -405,14 +432,9 @@ static void halt(struct server *server)
 static void on_finished(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, finished);
-    struct server *server = worker->server;
-    bool has_all_finished = true;
-    worker->has_finished = true;
-    for (size_t i = 0; i < server->worker_count; i++) {
-        has_all_finished = has_all_finished && server->workers[i].has_finished;
-    }
-    if (has_all_finished) {
-        halt(server);
+    worker->stage = WORKER_FINISHED;
+    if (have_all(worker->server, WORKER_FINISHED)) {
+        halt(worker->server);
     }
 }
 
@@ -430,21 +452,19 @@ static void on_moved_clock(struct message *message)
     }
 }
 
-/// All threads have ended before anything that they share is freed.
-static int end(struct server *server)
+/// All threads have ended before anything that they share is freed. False when one has left
+/// something open: then nothing is freed under who still uses it.
+static bool end(struct server *server)
 {
-    int exit_code = 0;
     reload_stop(&server->reload);
+    size_t unclosed_count = 0;
     for (size_t i = 1; i <= server->thread_count; i++) {
-        CHECK(pthread_join(server->workers[i].thread, NULL) == 0);
+        void *unclosed = NULL;
+        CHECK(pthread_join(server->workers[i].thread, &unclosed) == 0);
+        unclosed_count += unclosed != NULL;
     }
-    bool has_closed = worker_close(&server->workers[0]);
-    for (size_t i = 0; i <= server->thread_count; i++) {
-        has_closed = has_closed && server->workers[i].has_closed;
-        exit_code = exit_code != 0 ? exit_code : server->workers[i].exit_code;
-    }
-    if (!has_closed) {
-        return 1; // nothing is freed under who still uses it
+    if (!worker_close(&server->workers[0]) || unclosed_count > 0) {
+        return false;
     }
     reload_deinit(&server->reload);
     for (size_t i = 0; i <= server->thread_count; i++) {
@@ -454,5 +474,5 @@ static int end(struct server *server)
     shared_free(server->shared);
     mem_free(server->workers);
     mem_free(server);
-    return exit_code;
+    return true;
 }

@@ -85,10 +85,11 @@ static void init_messages(struct worker *worker)
 
 int worker_load(struct worker *worker)
 {
-    worker->exit_code = generations_load(&worker->generations);
+    int failure = generations_load(&worker->generations);
+    worker->has_failed = failure != 0;
     set_connections(&worker->limits);
     init_service(worker);
-    return worker->exit_code;
+    return failure;
 }
 
 /// As many descriptors as the system allows, and most of them for connections.
@@ -137,6 +138,7 @@ static void on_begin(struct message *message)
         }
         listener_open(listener, &worker->loop, &worker->sockets[i]);
     }
+    (void)mailbox_post(worker->options.home, &worker->begun); // closed: all is ending
 }
 
 static void on_accept(void *user, int fd)
@@ -297,8 +299,7 @@ bool worker_close(struct worker *worker)
     }
     log_end();
     small_tidy();
-    worker->has_closed = open_count == 0;
-    return worker->has_closed;
+    return open_count == 0;
 }
 
 void worker_deinit(struct worker *worker)

@@ -55,6 +55,9 @@ struct worker_reload {
     struct change change; // STEP_SWAP
 };
 
+/// How far a worker has come, as far as the server has heard.
+enum worker_stage { WORKER_LOADING, WORKER_LOADED, WORKER_SERVING, WORKER_FINISHED };
+
 struct worker {
     struct server *server; // for its messages
     struct worker_options options;
@@ -73,11 +76,10 @@ struct worker {
     struct farewell farewell;
     struct timer delay; // between `leave` and the draining
     struct timer deadline;
+    bool has_failed; // to load
     bool has_begun;
-    bool has_finished;
-    bool has_closed;
-    int exit_code;          // of `worker_load`
-    atomic_size_t expected; // connections that are handed over and on the way
+    enum worker_stage stage; // the server's
+    atomic_size_t expected;  // connections that are handed over and on the way
     pthread_t thread;
     // To the worker:
     struct message begin; // accept
@@ -86,7 +88,8 @@ struct worker {
     struct message look;  // the clock was moved
     struct worker_reload reload;
     // From the worker; what they do is the server's to set:
-    struct message loaded;   // or not: `exit_code`
+    struct message loaded;   // or not: `has_failed`
+    struct message begun;    // it accepts
     struct message finished; // it has no connection any more but probes
     struct message wants_reload;
     struct message moved_clock;
