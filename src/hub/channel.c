@@ -31,9 +31,9 @@ static void on_turn_end(struct loop_job *job);
 static uint64_t wake_readers(struct channel *channel);
 static void look_ahead(struct foresight *foresight);
 static void note_idle(struct channel *channel);
-static void note_offered(struct channel *channel);
+static void note_offered(struct channel *channel, uint64_t keep_from);
 static void on_age(struct timer *timer);
-static void trim(struct channel *channel, uint64_t keep_from);
+static uint64_t trim(struct channel *channel, uint64_t keep_from);
 static void arm_age(struct channel *channel, const struct journal *journal);
 static void settle(struct channel *channel);
 static bool has_frames(struct channel *channel);
@@ -326,8 +326,7 @@ static void on_turn_end(struct loop_job *job)
     if (channel->reader_count == 0 && channel->membership.follows) {
         unfollow(channel);
     }
-    note_offered(channel);
-    trim(channel, keep_from);
+    note_offered(channel, keep_from);
     channel_release(channel);
 }
 
@@ -380,34 +379,36 @@ static void note_idle(struct channel *channel)
 }
 
 /// The readers here were woken for all that this worker has seen.
-static void note_offered(struct channel *channel)
+static void note_offered(struct channel *channel, uint64_t keep_from)
 {
     struct hub *hub = channel->branch->hub;
     hub_lock(hub);
     channel->membership.offered =
         channel->membership.follows ? channel->journal.next : channel->topic->journal.next;
     branch_set woken = hub_tell_room(hub);
+    uint64_t first = trim(channel, keep_from);
     hub_unlock(hub);
     hub_wake(hub, woken);
+    journal_drop(&channel->journal, first);
 }
 
 static void on_age(struct timer *timer)
 {
     struct channel *channel = CONTAINER_OF(timer, struct channel, age);
-    trim(channel, channel->membership.offered);
+    hub_lock(channel->branch->hub);
+    uint64_t first = trim(channel, channel->membership.offered);
+    hub_unlock(channel->branch->hub);
+    journal_drop(&channel->journal, first);
     settle(channel);
 }
 
-static void trim(struct channel *channel, uint64_t keep_from)
+/// Under the lock. Returns the first frame that the copy here has to keep.
+static uint64_t trim(struct channel *channel, uint64_t keep_from)
 {
-    struct branch *branch = channel->branch;
-    struct journal *journal = &channel->topic->journal;
-    hub_lock(branch->hub);
-    topic_trim(channel->topic, loop_now_ms(branch->loop), keep_from);
-    uint64_t first = journal->first;
+    const struct journal *journal = &channel->topic->journal;
+    topic_trim(channel->topic, loop_now_ms(channel->branch->loop), keep_from);
     arm_age(channel, journal);
-    hub_unlock(branch->hub);
-    journal_drop(&channel->journal, first < keep_from ? first : keep_from);
+    return journal->first < keep_from ? journal->first : keep_from;
 }
 
 /// Not for each frame: what ages within a step of the first leaves with it.
