@@ -64,6 +64,10 @@ end
 
 local due = {} -- by room: when its presence is told next, and the timer for it
 
+-- The number that a room was told last, by whichever worker: its readers are spread over all of
+-- them, and what one has told the others need not say again.
+local told = lunesse.shared("chat/presence")
+
 local function tell_presence(room, presence, seconds)
   local at, waiting = lunesse.clock() + seconds, due[room.name]
   if waiting and waiting.at <= at then
@@ -74,8 +78,12 @@ local function tell_presence(room, presence, seconds)
   -- Detached: the stream for which this was asked may be over by then, or is already.
   due[room.name] = { at = at, timer = lunesse.after(seconds, function()
     due[room.name] = nil
-    if room.subscribers > 0 then
-      presence:publish("presence", room.subscribers)
+    local count = room.subscribers
+    if count == 0 then
+      told:delete(room.name)
+    elseif told:get(room.name) ~= count then
+      told:set(room.name, count)
+      presence:publish("presence", count)
     end
   end, { detached = true }) }
 end
@@ -141,6 +149,7 @@ server:get("/chat/:room/events", function(request, response)
   sse:subscribe(room, { since = "earliest" })
   sse:subscribe(presence)
   sse:send("presence", room.subscribers)
+  told:delete(room.name) -- this reader was told another number than the rest
   tell_presence(room, presence, JOIN_SECONDS)
 
   -- The handler ends here, and the stream stays open: from now on it is all the engine's work.
