@@ -253,7 +253,7 @@ end)
 
 describe("two thousand streams that come and go", function()
   it("leave descriptors and memory as they were", function()
-    local server = start(ROUTES, { workers = 1 })
+    local server = start(ROUTES)
     local function round(count)
       for first = 1, count, 50 do
         local streams = {}

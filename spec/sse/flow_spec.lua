@@ -246,7 +246,7 @@ server:get("/most", function(_, response) response:send(tostring(most)) end)
   end)
 
   it("leave the kernel's send buffer empty: the connection is reset, not lingering", function()
-    local server = start(TIMERS, { workers = 1 })
+    local server = start(TIMERS)
     local before = server:descriptors()
     local client = stalled(server, "/")
     await_marks(server, { "close slow" })
