@@ -33,6 +33,14 @@ local function publish_padded(server, first, last)
     return id]], first, last)
 end
 
+---A reader of `room`, which is kept with `options`, that reads nothing.
+local function stalled_in_room(server, options)
+  hub.keep(server, "room", options)
+  local client = hub.stalled(server, "/marked")
+  hub.await_subscribers(server, "room", 1)
+  return client
+end
+
 local function number_of(event)
   return tonumber(event.data:match("^%d+"))
 end
@@ -40,9 +48,7 @@ end
 describe("a reader that falls behind a channel's history, with on_lag = 'resume'", function()
   it("is disconnected with a reset, as slow, and comes back with its id", function()
     local server = hub.start(MARKED)
-    hub.keep(server, "room", "{ history = 100000, bytes = 20000000 }")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, "{ history = 100000, bytes = 20000000 }")
     publish_padded(server, 1, 9999)
     assert.equal(1, hub.subscribers(server, "room"))
     hub.keep(server, "room", "{ history = 10 }")
@@ -62,9 +68,7 @@ describe("a reader that falls behind a channel's history, with on_lag = 'resume'
   it("is that by default, by count as well as by bytes", function()
     for _, options in ipairs { "{ history = 50 }", "{ bytes = 50000 }", "nil" } do
       local server = start_small(MARKED)
-      hub.keep(server, "room", options)
-      local client = hub.stalled(server, "/marked")
-      hub.await_subscribers(server, "room", 1)
+      local client = stalled_in_room(server, options)
       publish_padded(server, 1, options == "nil" and 2500 or 500)
       hub.await_marks(server, { "close slow" })
       client:close()
@@ -73,9 +77,7 @@ describe("a reader that falls behind a channel's history, with on_lag = 'resume'
 
   it("keeps what it has not read, while that is still in the history", function()
     local server = start_small(MARKED)
-    hub.keep(server, "room", "{ history = 1000, bytes = 2000000 }")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, "{ history = 1000, bytes = 2000000 }")
     publish_padded(server, 1, 1000)
     local stream = sse.stream(client, client:head())
     for n = 1, 1000 do
@@ -87,9 +89,7 @@ describe("a reader that falls behind a channel's history, with on_lag = 'resume'
 
   it("leaves a stream that also has events of its own to say cut off at once", function()
     local server = start_small(MARKED)
-    hub.keep(server, "room", "{ history = 10 }")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, "{ history = 10 }")
     publish_padded(server, 1, 300)
     hub.await_marks(server, { "close slow" })
     assert.equal("nil closed ECLOSED", run(server, "return kept.live:send('x')"))
@@ -101,9 +101,7 @@ describe("a reader that falls behind a channel's history, with on_lag = 'skip'",
   ---The stream of a reader that was sent the first of `count` events and then fell behind; and the
   ---id of the last.
   local function behind(server, options, count)
-    hub.keep(server, "room", options)
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, options)
     local id = publish_padded(server, 1, count)
     return sse.stream(client, client:head()), id
   end
@@ -172,9 +170,7 @@ describe("a reader that falls behind a channel's history, with on_lag = 'skip'",
 
   it("loses none of the stream's own events", function()
     local server = start_small(MARKED)
-    hub.keep(server, "room", "{ history = 5, on_lag = 'skip' }")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, "{ history = 5, on_lag = 'skip' }")
     publish_padded(server, 1, 500)
     run(server, "for n = 1, 50 do kept.live:send('own', n) end")
     publish_padded(server, 501, 1000)
@@ -245,9 +241,7 @@ end)
 
   it("becomes another policy when the channel's option is changed", function()
     local server = start_small(MARKED)
-    hub.keep(server, "room", "{ history = 5, on_lag = 'skip' }")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, "{ history = 5, on_lag = 'skip' }")
     publish_padded(server, 1, 500)
     assert.equal(1, hub.subscribers(server, "room"))
     hub.keep(server, "room", "{ on_lag = 'resume' }")
@@ -336,9 +330,7 @@ end)
 describe("what is pending", function()
   it("are the bytes that a reader has still to get, of its channels as well as its own", function()
     local server = start_small(MARKED)
-    hub.keep(server, "room")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server)
     assert.equal("0", run(server, "return kept.live.pending"))
     publish_padded(server, 1, 700)
     local pending = tonumber(run(server, "return kept.live.pending"))
@@ -354,9 +346,7 @@ describe("what is pending", function()
 
   it("is no more than the rest of an event where the history holds nothing", function()
     local server = start_small(MARKED)
-    hub.keep(server, "room", "{ history = 0, on_lag = 'skip' }")
-    local client = hub.stalled(server, "/marked")
-    hub.await_subscribers(server, "room", 1)
+    local client = stalled_in_room(server, "{ history = 0, on_lag = 'skip' }")
     publish_padded(server, 1, 500)
     assert.is_true(tonumber(run(server, "return kept.live.pending")) < 1100)
     client:close()
