@@ -50,3 +50,35 @@ describe("what another worker has published", function()
     stream:close()
   end)
 end)
+
+describe("a newcomer at a worker that has more of a channel than is kept", function()
+  ---The stream of one that begins at `since`, or else after the first of five events.
+  local function newcomer(since)
+    local server, first, second = start()
+    local reader, stream = open(server, "/on/room"), open(server, "/kept")
+    local id = hub.publish(first, "room", 1)
+    hub.publish_numbers(first, "room", 2, 5)
+    assert.equal("1 2 3 4 5", hub.data(reader, 5))
+    local go_on = hub.hold(second, first,
+      ("kept.sse:subscribe(channel('room'), { since = '%s' })"):format(since or id))
+    run(first, "channel('room', { history = 2 })")
+    go_on()
+    hub.publish(first, "room", 6)
+    reader:close()
+    return stream
+  end
+
+  it("gets what is kept and no more", function()
+    local stream = newcomer "earliest"
+    assert.equal("4 5 6", hub.data(stream, 3))
+    stream:close()
+  end)
+
+  it("is told that what came after its id is not kept", function()
+    local stream = newcomer()
+    local notice = hub.notice(stream:event())
+    assert.same({ "reset", "expired", 4 }, { notice.type, notice.reason, notice.missed })
+    assert.equal("6", hub.data(stream, 1))
+    stream:close()
+  end)
+end)
