@@ -26,6 +26,25 @@ local function open(server, target)
   return stream
 end
 
+---Publishes `count` events of so many bytes in the worker of the connection `publisher`, where the
+---answer is still to come. Returns how many there are when that has to wait, or is done; `client`
+---is another connection to that worker.
+local function publish_many(publisher, client, count, bytes)
+  hub.begin(publisher, [[
+    local room = channel("room")
+    for n = 1, %d do
+      local id, why = room:publish(n .. (" "):rep(%d))
+      if not id then return why end
+    end
+    return "all"]], count, bytes)
+  local newest
+  eventually(function() -- a handler that does not wait is not interrupted
+    newest = tonumber(run(client, "return (channel('room'):cursor():gsub('.*-', ''))"))
+    return newest > 0
+  end)
+  return newest
+end
+
 describe("what another worker has published", function()
   it("comes before what a stream is sent afterwards", function()
     local server, first, second = start()
@@ -80,5 +99,23 @@ describe("a newcomer at a worker that has more of a channel than is kept", funct
     assert.same({ "reset", "expired", 4 }, { notice.type, notice.reason, notice.missed })
     assert.equal("6", hub.data(stream, 1))
     stream:close()
+  end)
+end)
+
+describe("who publishes more than a busy worker has seen", function()
+  it("waits from the channel's bytes on, so that no reader there is too slow for it", function()
+    local server, first, second = start()
+    run(first, "kept.room = channel('room', { bytes = 10000 })")
+    local reader = open(server, "/on/room")
+    local publisher = hub.connect(server, 1)
+    local go_on = hub.hold(second, first, "")
+    local newest = publish_many(publisher, first, 50, 1000) -- less than stream_high_bytes
+    assert.is_true(newest < 20, newest .. " events")
+    go_on()
+    assert.equal("all", hub.answer(publisher))
+    for n = 1, 50 do
+      assert.equal(tostring(n), reader:event().data:match("^%d+"))
+    end
+    reader:close()
   end)
 end)
