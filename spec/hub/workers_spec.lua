@@ -118,4 +118,21 @@ describe("who publishes more than a busy worker has seen", function()
     end
     reader:close()
   end)
+
+  it("goes on when that worker has let go of the channel, which was closed", function()
+    local server, first, second = start()
+    local stream = open(server, "/kept")
+    run(second, "kept.room = channel('room') kept.sse:subscribe(kept.room)")
+    local publisher = hub.connect(server, 1)
+    local go_on = hub.hold(second, first, [[
+      kept.sse:send("sees that it is closed")
+      kept.sse:unsubscribe(kept.room)
+      kept.room = nil
+      collectgarbage()]])
+    publish_many(publisher, first, 1000, 1000)
+    run(first, "channel('room'):close()")
+    go_on()
+    assert.equal("closed", hub.answer(publisher))
+    stream:close()
+  end)
 end)
