@@ -14,8 +14,10 @@ end)
 ]]
 
 ---A server of two workers, and a connection to each.
-local function start()
-  local server = hub.start(KEPT, { workers = 2, args = { "--limit", "run_timeout=60" } })
+local function start(options)
+  options = options or {}
+  options.workers, options.args = 2, { "--limit", "run_timeout=60" }
+  local server = hub.start(KEPT, options)
   return server, hub.connect(server, 1), hub.connect(server, 2)
 end
 
@@ -134,5 +136,17 @@ describe("who publishes more than a busy worker has seen", function()
     go_on()
     assert.equal("closed", hub.answer(publisher))
     stream:close()
+  end)
+end)
+
+describe("a ttl that one worker has made shorter", function()
+  it("is that of all: none of them keeps the channel any longer", function()
+    local server, first, second = start { clock = true }
+    local id = hub.publish(second, "room", "in its first life")
+    run(second, "collectgarbage()")
+    run(first, "channel('room', { ttl = 1 }) collectgarbage()")
+    server:advance(2)
+    local epoch = hub.parts(hub.publish(first, "room", "in its next life"))
+    assert.not_equal(hub.parts(id), epoch)
   end)
 end)
