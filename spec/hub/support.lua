@@ -3,6 +3,7 @@
 
 local clock = require "spec.support.clock"
 local Server = require "spec.support.server"
+local sse = require "spec.support.sse"
 local wire = require "spec.support.wire"
 local support = require "spec.sse.support"
 
@@ -43,48 +44,83 @@ function hub.start(text, options)
   return support.start(SCRIPT:gsub("\n", " ") .. text, options)
 end
 
----A connection to the first worker.
-local function connect_first(server)
-  while true do
+---A kept connection to the worker `number`. The server has the route `/worker`.
+function hub.connect(server, number)
+  for _ = 1, 200 do
     local client = server:connect()
     if server.worker_count == 1 then
       return client
     end
     client:send(wire.request { target = "/worker" })
-    if client:response("GET").body == "1" then
+    if client:response("GET").body == tostring(number) then
       return client
     end
     client:close()
   end
+  error("no connection came to worker " .. number)
 end
 
----Runs `code` in the server, in a handler, and returns what it returned, or raised, as words.
----Values that are to be put into it are given as to `string.format`.
-function hub.run(server, code, ...)
+---Asks for what `run` asks for, on a connection, and does not wait for the answer.
+function hub.begin(client, code, ...)
   local text = select("#", ...) > 0 and code:format(...) or code
-  local client = connect_first(server)
   client:send(wire.request { method = "POST", target = "/do", body = text })
-  local response = client:response("POST", 20)
-  client:close()
+end
+
+---What the code returned, or raised, that was begun.
+function hub.answer(client, seconds)
+  local response = client:response("POST", seconds)
   assert(response.status == 200, response.body)
   return response.body
 end
 
----Publishes to the channel `name` in the server and returns the id.
-function hub.publish(server, name, ...)
+---Runs `code` in a handler, and returns what it returned, or raised, as words. `where` is a server,
+---in whose first worker it runs, or a connection, in whose worker it runs. Values that are to be
+---put into it are given as to `string.format`.
+function hub.run(where, code, ...)
+  local client = where.socket and where or hub.connect(where, 1)
+  hub.begin(client, code, ...)
+  local words = hub.answer(client, 20)
+  if client ~= where then
+    client:close()
+  end
+  return words
+end
+
+---Keeps the worker of the connection `held` busy, so that it sees nothing of what others do, until
+---the function is called that this returns. The worker then runs `code` before all else, in the
+---same turn, and the function returns what the code returned. `other` is a connection to a worker
+---that stays free; a new one might come to the busy worker. Once a server, which was started with a
+---run_timeout that allows it.
+function hub.hold(held, other, code)
+  hub.begin(held, [[
+    local flags = lunesse.shared("flags")
+    flags:set("is held", true)
+    repeat until flags:get("may go on")
+    ]] .. code)
+  clock.eventually(function()
+    return hub.run(other, "return lunesse.shared('flags'):get('is held')") == "true"
+  end)
+  return function()
+    hub.run(other, "lunesse.shared('flags'):set('may go on', true)")
+    return hub.answer(held)
+  end
+end
+
+---Publishes to the channel `name`, and returns the id. `where` as for `run`.
+function hub.publish(where, name, ...)
   local words = {}
   for i, word in ipairs { ... } do
     words[i] = type(word) == "string" and ("%q"):format(word) or tostring(word)
   end
-  local id = hub.run(server, "return channel(%q):publish(%s)", name, table.concat(words, ", "))
+  local id = hub.run(where, "return channel(%q):publish(%s)", name, table.concat(words, ", "))
   assert(id:find("^%x+%-%d+$"), id)
   return id
 end
 
 ---Publishes `first` to `last` to the channel, as the numbers they are, in one turn.
-function hub.publish_numbers(server, name, first, last)
+function hub.publish_numbers(where, name, first, last)
   local code = "local c, id = channel(%q) for n = %d, %d do id = c:publish(n) end return id"
-  return hub.run(server, code, name, first, last)
+  return hub.run(where, code, name, first, last)
 end
 
 ---Whether memory that was freed is not given back, so that nothing can be said of it: under
@@ -116,6 +152,13 @@ function hub.open(server, names, options)
   options = options or {}
   local since = options.since and "?since=" .. options.since or options.query or ""
   return server:stream("/on/" .. names .. since, options)
+end
+
+---Opens a stream of the address `target` that worker `number` has.
+function hub.open_at(server, number, target)
+  local client = hub.connect(server, number)
+  client:send(wire.request { target = target, headers = { ["Accept"] = "text/event-stream" } })
+  return sse.stream(client, client:head())
 end
 
 ---The data of the next `count` events, joined by spaces.

@@ -143,6 +143,35 @@ describe("at SIGTERM", function()
     server:kill()
   end)
 
+  it("streams end a thousand a second also where one of several workers has them all", function()
+    local count = 120
+    local server = start([[
+server:get("/", function(_, response)
+  if lunesse.worker ~= 1 then
+    return response:status(404):send("")
+  end
+  response.sse:open()
+  hold()
+end)
+]], { workers = 8 })
+    local clients = {}
+    while #clients < count do
+      local client = server:connect()
+      client:send(wire.request { headers = STREAM })
+      if client:head().status == 200 then
+        clients[#clients + 1] = client
+      else
+        client:close()
+      end
+    end
+    server.process:signal("TERM")
+    local ends = await_ends(clients, clock.now(), 2)
+    local seconds = ends[count].ended - ends[1].ended
+    assert.is_true(seconds < 0.5 * clock.slow, seconds .. " s") -- 1 s if all eight had as many
+    assert.equal(0, server.process:wait(0.5))
+    server:kill()
+  end)
+
   it("two servers ask for other moments than each other", function()
     local retries = {}
     for i = 1, 2 do

@@ -3,13 +3,14 @@
 local cjson = require "cjson"
 local lfs = require "lfs"
 local posix = require "spec_posix"
+local hub = require "spec.hub.support"
 local support = require "spec.sse.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 local clock = require "spec.support.clock"
 local wire = require "spec.support.wire"
 
-local get = support.get
+local get, connect_to = support.get, hub.connect
 
 local ROUTES = [[
 server:get("/worker", function(_, response) response:send(lunesse.worker) end)
@@ -41,19 +42,6 @@ local function start(text, options)
   options = options or {}
   options.workers = options.workers or 3
   return support.start(ROUTES .. (text or ""), options)
-end
-
----A kept connection to the worker `number`.
-local function connect_to(server, number)
-  for _ = 1, 200 do
-    local client = server:connect()
-    client:send(wire.request { target = "/worker" })
-    if client:response("GET").body == tostring(number) then
-      return client
-    end
-    client:close()
-  end
-  error("no connection came to worker " .. number)
 end
 
 local function publish(client, name, text, count)

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ static int l_kill(lua_State *L);
 static int l_make_folder(lua_State *L);
 static int l_receive(lua_State *L);
 static int l_open_socket(lua_State *L);
+static int l_open_pipe(lua_State *L);
 static int l_close(lua_State *L);
 static int open_socket(const char *name, int type);
 static int bind_to(int fd, const char *name);
@@ -51,7 +53,8 @@ static const luaL_Reg FUNCTIONS[] = {
     {"spawn", l_spawn},     {"wait", l_wait},
     {"kill", l_kill},       {"make_folder", l_make_folder},
     {"receive", l_receive}, {"open_socket", l_open_socket},
-    {"close", l_close},     {NULL, NULL},
+    {"close", l_close},     {"open_pipe", l_open_pipe},
+    {NULL, NULL},
 };
 
 int luaopen_spec_posix(lua_State *L)
@@ -127,7 +130,7 @@ static int l_make_folder(lua_State *L)
     return 1;
 }
 
-/// receive(socket, size, wait_ms) -> bytes; or nil and "timeout", "closed" (end of input) or
+/// receive(descriptor, size, wait_ms) -> bytes; or nil and "timeout", "closed" (end of input) or
 /// "reset". Takes no more than `size` bytes from the kernel, which buffered readers cannot promise.
 static int l_receive(lua_State *L)
 {
@@ -139,7 +142,7 @@ static int l_receive(lua_State *L)
     char *room = luaL_buffinitsize(L, &buffer, (size_t)size);
     ssize_t len = -1;
     if (poll(&wanted, 1, wait_ms) > 0) {
-        len = recv(wanted.fd, room, (size_t)size, MSG_DONTWAIT);
+        len = read(wanted.fd, room, (size_t)size);
     } else {
         errno = EAGAIN;
     }
@@ -177,6 +180,19 @@ static int l_open_socket(lua_State *L)
     getsockname(fd, (struct sockaddr *)&address, &len);
     lua_pushinteger(L, ntohs(address.sin_port));
     return 2;
+}
+
+/// open_pipe(path) -> descriptor. Makes a pipe with a name, into which a program may write. It is
+/// open both ways, so that nobody waits for the other side.
+static int l_open_pipe(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int fd = mkfifo(path, 0600) != 0 ? -1 : open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return push_failure(L);
+    }
+    lua_pushinteger(L, fd);
+    return 1;
 }
 
 /// close(descriptor)

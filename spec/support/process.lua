@@ -50,10 +50,11 @@ local function environment(values)
   return list
 end
 
----Starts `argv`. Options: `env` (added to the inherited), `cwd`, `stdin` (text), `sockets`
----(descriptors that it gets from 3 on, as from a service manager).
+---Starts `argv`. Options: `env` (added to the inherited), `cwd`, `stdin` (text), `stderr` (a path
+---to write to, instead of the file that `stderr` reads), `sockets` (descriptors that it gets from 3
+---on, as from a service manager).
 ---@param argv string[]
----@param options? { env?: table, cwd?: string, stdin?: string, sockets?: integer[] }
+---@param options? table
 function Process.start(argv, options)
   options = options or {}
   local folder = assert(posix.make_folder())
@@ -67,7 +68,7 @@ function Process.start(argv, options)
     cwd = options.cwd,
     stdin = options.stdin and folder .. "/stdin",
     stdout = folder .. "/stdout",
-    stderr = folder .. "/stderr",
+    stderr = options.stderr or folder .. "/stderr",
     sockets = options.sockets,
   })
   running[self] = true

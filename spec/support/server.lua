@@ -147,9 +147,10 @@ end
 ---Starts the program and waits until it listens. `script` is the text of one script, or a table of
 ---file names and texts. Options: `args`, `env`, `clock` (time stands still until `advance`), `path`
 ---(serve this file or folder instead of `script`), `shared` (outlives the test; the spec stops it),
----`sockets` (descriptors of listening sockets that it gets, instead of an address), `workers` (so
----many, whatever the suite runs with: 1 where the script keeps something in a variable, which is
----each worker's own).
+---`sockets` (descriptors of listening sockets that it gets, instead of an address), `stderr` (a
+---path to which the log goes, where it is neither looked at nor judged), `workers` (so many,
+---whatever the suite runs with: 1 where the script keeps something in a variable, which is each
+---worker's own).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)
@@ -159,7 +160,7 @@ function Server.start(script, options)
   self.folder = assert(posix.make_folder())
   local path = lay_out(self.folder, script, options)
   self.process = Process.start(command(arguments(path, options)), {
-    env = options.env, sockets = options.sockets,
+    env = options.env, sockets = options.sockets, stderr = options.stderr,
   })
   self.process.is_shared = options.shared
   self.pid = self.process.pid
