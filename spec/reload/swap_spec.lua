@@ -56,11 +56,10 @@ server:get("/same", function(_, response) response:send("same") end)
     local module = server.folder .. "/inner/word.lua"
     assert(lfs.mkdir(server.folder .. "/inner"))
     Process.write_file(module, 'return "first"')
-    local text = support.script(([[
-package.path = %q .. "/inner/?.lua;" .. package.path
-server:get("/", function(_, response) response:send(require "word") end)
-local _ = require "word"
-]]):format(server.folder))
+    local text = support.script [[
+server:get("/", function(_, response) response:send(require "inner.word") end)
+local _ = require "inner.word"
+]]
     Process.write_file(server.folder .. "/a.lua", text)
     reload(server)
     assert.equal("first", get(server, "/"))

@@ -15,6 +15,23 @@ local function refused(script)
   return (err:gsub(folder .. "/", ""))
 end
 
+describe("a module", function()
+  local SAY = "response:send(require('parts.word') .. require('whole'))"
+  local FILES = {
+    ["main.lua"] = support.script("server:get('/', function(_, response) " .. SAY .. " end)"),
+    ["parts/word.lua"] = "return 'moon'", ["whole/init.lua"] = "return 'rise'",
+  }
+
+  it("is looked for in the scripts' folder, wherever the program was started", function()
+    assert.equal("moonrise", get(Server.start(FILES), "/"))
+  end)
+
+  it("is looked for beside a script that is named alone", function()
+    local folder = Server.write(FILES)
+    assert.equal("moonrise", get(Server.start(nil, { path = folder .. "/main.lua" }), "/"))
+  end)
+end)
+
 describe("a route", function()
   it("is found by method and path, literal before parameter before the rest", function()
     local server = start [[

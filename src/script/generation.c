@@ -76,6 +76,18 @@ void generation_free(struct generation *generation)
     mem_free(generation);
 }
 
+void generation_require_from(struct generation *generation, const char *folder)
+{
+    lua_State *L = generation->L;
+    if (strpbrk(folder, LUA_PATH_SEP LUA_PATH_MARK) == NULL) {
+        lua_getglobal(L, "package");
+        lua_getfield(L, -1, "path");
+        lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", folder, folder, lua_tostring(L, -1));
+        lua_setfield(L, -3, "path");
+        lua_settop(L, 0);
+    }
+}
+
 int generation_load(struct generation *generation, const char *path, char **why)
 {
     lua_State *L = generation->L;

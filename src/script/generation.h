@@ -137,6 +137,10 @@ struct generation *generation_new(const struct generation_options *options);
 /// variables).
 void generation_free(struct generation *generation);
 
+/// From now on `require` looks in `folder` before all else. Not in one whose name has a `;` or a
+/// `?`, which mean something else there.
+void generation_require_from(struct generation *generation, const char *folder);
+
 /// Runs one script file. Returns 0, or -1 with a message "file:line: what" in `why` (malloc'ed by
 /// `mem_alloc`; the caller frees it with `mem_free`).
 MUST_USE int generation_load(struct generation *generation, const char *path, char **why);

@@ -141,6 +141,7 @@ static char *load_scripts(struct generations *generations, struct generation *ge
         return text("cannot read %s: %s", config->script, strerror(-failure));
     }
     config_apply_limits(config, generation->options.limits); // loading has its limits too
+    generation_require_from(generation, scripts.folder);
     if (scripts.count == 0) {
         why = text("no *.lua files in %s%s", config->script, "");
     }

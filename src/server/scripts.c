@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static int find_file(struct scripts *scripts, const char *path);
 static int find_in_folder(struct scripts *scripts, const char *folder);
+static char *folder_of(const char *path, bool is_folder);
 static int is_script(const struct dirent *entry);
 static int by_name(const void *a, const void *b);
 static char *join(const char *folder, const char *name);
@@ -24,16 +26,12 @@ int scripts_find(struct scripts *scripts, const char *path)
     if (stat(path, &status) != 0) {
         return -errno;
     }
-    if (S_ISDIR(status.st_mode)) {
-        return find_in_folder(scripts, path);
+    bool is_folder = S_ISDIR(status.st_mode);
+    int failure = is_folder ? find_in_folder(scripts, path) : find_file(scripts, path);
+    if (failure == 0) {
+        scripts->folder = folder_of(path, is_folder);
     }
-    if (access(path, R_OK) != 0) {
-        return -errno;
-    }
-    scripts->paths = mem_alloc(sizeof(char *));
-    scripts->paths[0] = join("", path);
-    scripts->count = 1;
-    return 0;
+    return failure;
 }
 
 void scripts_deinit(struct scripts *scripts)
@@ -42,6 +40,18 @@ void scripts_deinit(struct scripts *scripts)
         mem_free(scripts->paths[i]);
     }
     mem_free(scripts->paths);
+    mem_free(scripts->folder);
+}
+
+static int find_file(struct scripts *scripts, const char *path)
+{
+    if (access(path, R_OK) != 0) {
+        return -errno;
+    }
+    scripts->paths = mem_alloc(sizeof(char *));
+    scripts->paths[0] = join("", path);
+    scripts->count = 1;
+    return 0;
 }
 
 static int find_in_folder(struct scripts *scripts, const char *folder)
@@ -59,6 +69,19 @@ static int find_in_folder(struct scripts *scripts, const char *folder)
     mem_free(entries);
     qsort(scripts->paths, scripts->count, sizeof(char *), by_name);
     return 0;
+}
+
+static char *folder_of(const char *path, bool is_folder)
+{
+    const char *slash = strrchr(path, '/');
+    if (!is_folder && slash == NULL) {
+        return join("", ".");
+    }
+    char *folder = join("", path);
+    if (!is_folder) {
+        folder[slash == path ? 1 : slash - path] = '\0';
+    }
+    return folder;
 }
 
 static int is_script(const struct dirent *entry)

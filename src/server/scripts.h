@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 struct scripts {
+    char *folder; // that they are in
     char **paths; // in name order
     size_t count;
 };
