@@ -100,7 +100,8 @@ function Sse:retry(seconds) end
 ---@return "EALREADY" | "E2BIG" | "ECLOSED" | nil code
 function Sse:subscribe(channel, options) end
 
----Stops to follow a channel, at once: what of it was not sent yet is not sent.
+---Stops to follow a channel, at once: what of it was not sent yet is not sent. Who subscribes to it
+---again on the same stream is a newcomer: the id that the reader brought was for the first time.
 ---@param channel Channel
 ---@return boolean was_subscribed
 function Sse:unsubscribe(channel) end

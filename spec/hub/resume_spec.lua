@@ -231,6 +231,62 @@ describe("a reader with an id", function()
   end)
 end)
 
+describe("a stream that left a channel and comes to it again", function()
+  local AGAIN = [[
+server:get("/again", function(_, response)
+  env.kept.live = response.sse
+  response.sse:subscribe(env.kept.room)
+end)
+]]
+
+  ---Events 9 and 10 are resumed; then the channel is left, and joined again with `options`.
+  local function come_again(options, keep)
+    local server = hub.start(AGAIN)
+    hub.keep(server, "room", keep)
+    local id = hub.publish_numbers(server, "room", 1, 10)
+    local stream = server:stream("/again", { last_event_id = further(id, -2) })
+    assert.equal("9 10", data(stream, 2))
+    hub.publish_numbers(server, "room", 11, 13)
+    assert.equal("11 12 13", data(stream, 3))
+    hub.run(server, "kept.live:unsubscribe(kept.room) kept.live:subscribe(kept.room%s)", options)
+    hub.publish(server, "room", "new")
+    return stream
+  end
+
+  it("is a newcomer there: the id that its reader brought was for the first time", function()
+    local stream = come_again("")
+    assert.equal("new", data(stream, 1))
+    stream:close()
+  end)
+
+  it("is not told of what the channel has lost since", function()
+    local stream = come_again("", "{ history = 2 }")
+    assert.equal("new", data(stream, 1))
+    stream:close()
+  end)
+
+  it("begins where the script says", function()
+    local stream = come_again(", { since = 'earliest' }", "{ history = 3 }")
+    assert.equal("11 12 13 new", data(stream, 4))
+    stream:close()
+  end)
+
+  it("brings its id to other channels still", function()
+    local server = hub.start(AGAIN)
+    hub.keep(server, "room")
+    hub.keep(server, "other")
+    local room = hub.publish_numbers(server, "room", 1, 10)
+    local other = hub.publish_numbers(server, "other", 1, 10)
+    local stream = server:stream("/again", {
+      last_event_id = further(room, -1) .. "," .. further(other, -2),
+    })
+    assert.equal("10", data(stream, 1))
+    hub.run(server, "kept.live:unsubscribe(kept.room) kept.live:subscribe(kept.other)")
+    assert.equal("9 10", data(stream, 2))
+    stream:close()
+  end)
+end)
+
 describe("an id that cannot be resumed", function()
   ---Four ways of that, with the reason that is given; five of twenty events are still there.
   local function cases(id)

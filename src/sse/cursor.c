@@ -14,6 +14,8 @@ static void on_near(struct reader *reader, int distance);
 static struct cursor **find(struct stream *stream, const struct channel *channel, uint64_t *count);
 static struct cursor *make(struct stream *stream, struct channel *channel);
 static void leave(struct cursor **link);
+static void note_departure(struct stream *stream, uint64_t epoch);
+static bool has_departed(const struct stream *stream, uint64_t epoch);
 static void place_cursor(struct cursor *cursor, const struct stream_place *place);
 static uint64_t first_of(const struct cursor *cursor);
 static struct notice resume(struct cursor *cursor, struct bytes text);
@@ -36,7 +38,11 @@ int stream_subscribe(struct stream *stream, struct channel *channel,
     }
     channel_age(channel);
     struct cursor *cursor = make(stream, channel);
-    place_cursor(cursor, place);
+    struct stream_place from = *place;
+    if (has_departed(stream, channel->journal.epoch)) {
+        from.last = BYTES("");
+    }
+    place_cursor(cursor, &from);
     *end = cursor;
     if (cursor_is_behind(cursor)) {
         exchange_wants_flush(stream->exchange);
@@ -52,6 +58,9 @@ bool stream_unsubscribe(struct stream *stream, struct channel *channel)
         return false;
     }
     leave(link);
+    if (!has_departed(stream, channel->journal.epoch)) {
+        note_departure(stream, channel->journal.epoch);
+    }
     return true;
 }
 
@@ -71,6 +80,11 @@ void cursors_leave(struct stream *stream)
 {
     while (stream->_cursors != NULL) {
         leave(&stream->_cursors);
+    }
+    while (stream->_departures != NULL) {
+        struct departure *departure = stream->_departures;
+        stream->_departures = departure->after;
+        small_free(departure);
     }
 }
 
@@ -172,6 +186,22 @@ static void leave(struct cursor **link)
     channel_leave(&cursor->reader);
     small_free(cursor->notice);
     small_free(cursor);
+}
+
+static void note_departure(struct stream *stream, uint64_t epoch)
+{
+    struct departure *departure = small_new(struct departure);
+    *departure = (struct departure){.after = stream->_departures, .epoch = epoch};
+    stream->_departures = departure;
+}
+
+static bool has_departed(const struct stream *stream, uint64_t epoch)
+{
+    const struct departure *departure = stream->_departures;
+    while (departure != NULL && departure->epoch != epoch) {
+        departure = departure->after;
+    }
+    return departure != NULL;
 }
 
 /// Who is not resumed begins like a newcomer, and is told why; of the id that it came with.

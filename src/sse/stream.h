@@ -60,6 +60,7 @@ struct stream {
     bool _has_peer_ended;         // its sending side is closed: each writing is followed by a look
     struct stream_holder *holder; // NULL for nobody
     struct stream_probe *_probe;  // while it looks for the peer
+    struct departure *_departures;
 };
 
 struct stream_options {

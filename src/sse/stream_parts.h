@@ -37,6 +37,12 @@ struct cursor {
 /// One line of the processor's cache.
 static_assert(sizeof(struct cursor) <= 64, "a cursor has grown");
 
+/// A channel that the stream has left: what the reader's id said of it was said before.
+struct departure {
+    struct departure *after;
+    uint64_t epoch;
+};
+
 struct notice {
     enum notice_reason reason;
     uint64_t from; // with NOTICE_EXPIRED: the event that the reader had last
