@@ -135,6 +135,13 @@ server:get("/chat", function(request, response)
   response:send(page)
 end)
 
+-- What a person types who has seen the address of a room's stream.
+server:get("/chat/:room", function(request, response)
+  if room_of(request, response) then
+    response:redirect("/chat?room=" .. request.params.room)
+  end
+end)
+
 server:get("/chat/:room/events", function(request, response)
   local room, presence = room_of(request, response)
   if not room then

@@ -1,6 +1,7 @@
 -- A door for other programs: what they POST to a channel, its readers are sent. So an application
 -- in any language can have live pages: they listen here, or at a route of another script that
--- subscribes to the channel, and the application publishes with one request. In three terminals:
+-- subscribes to the channel (names here are of a-z, 0-9 and -), and the application publishes with
+-- one request. In three terminals:
 --
 --   LUNESSE_PUBLISH_TOKEN=moonshine lunesse scripts/publish.lua
 --
@@ -84,7 +85,8 @@ end
 local function event_of(request)
   local mime, data, event = type_of(request), request:text(), request.query.event
   if mime ~= "application/json" and mime ~= "text/plain" then
-    return nil, 415, "the data is application/json or text/plain, in UTF-8"
+    return nil, 415, ("the data is application/json or text/plain, in UTF-8; its Content-Type " ..
+      "says '%s'"):format(request.headers["content-type"] or "")
   elseif event and (#event > EVENT_MAX or not event:match("^[%w._:-]+$")) then
     return nil, 400, ("an event's name is 1 to %d of a-z, A-Z, 0-9 and ._:-"):format(EVENT_MAX)
   elseif not utf8.len(data) then

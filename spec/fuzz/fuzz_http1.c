@@ -407,7 +407,7 @@ static void on_stream_drained(struct stream_holder *watch)
     struct holder *holder = CONTAINER_OF(watch, struct holder, watch);
     if (holder->piece_count-- > 0) {
         send_event(holder);
-        stream_await_drain(holder->stream);
+        exchange_await_drain(holder->stream->exchange);
     } else {
         stream_end(holder->stream);
     }

@@ -409,6 +409,14 @@ describe("the page of a room", function()
     assert.equal(PAGE, response.body)
   end)
 
+  it("is where a browser is sent that asks for the room itself", function()
+    local server = start()
+    local response = server:request { target = "/chat/sea" }
+    assert.equal(302, response.status)
+    assert.equal("/chat?room=sea", response.headers["location"])
+    assert.equal(400, server:request({ target = "/chat/Sea" }).status)
+  end)
+
   it("asks nothing of any other server, and makes no HTML of what people write", function()
     for address in PAGE:gmatch("https?://[^%s\"'<>]+") do
       assert.equal("http://www.w3.org/2000/svg", address) -- a name, not an address

@@ -184,7 +184,8 @@ describe("what cannot be published", function()
       "application/xml", "text/plain; charset=iso-8859-1", "application/jsonx" } do
       local response, answer = publish(server, "x", { type = type })
       assert.equal(415, response.status, tostring(type))
-      assert.equal("the data is application/json or text/plain, in UTF-8", answer.error)
+      assert.equal(("the data is application/json or text/plain, in UTF-8; its Content-Type " ..
+        "says '%s'"):format(type or ""), answer.error)
     end
   end)
 

@@ -71,6 +71,8 @@ describe("a wrong command line", function()
       { { "--limit", "head_timeout=inf", script }, "seconds expected" },
       { { "--limit", "body_byte=1", script }, "no such limit; there are" },
       { { "--unix", ("/tmp/" .. ("x"):rep(120)), script }, "--unix" },
+      { { "--unix", "/tmp/x", "--port", "1", script }, "leave out --host and --port" },
+      { { "--host", "::1", "--unix", "/tmp/x", script }, "leave out --host and --port" },
     } do
       local code, out, err = run(table.unpack(case[1]))
       local words = table.concat(case[1], " ")

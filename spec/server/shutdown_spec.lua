@@ -143,6 +143,17 @@ describe("at SIGTERM", function()
     server:kill()
   end)
 
+  it("a handful of readers need not wait for each other", function()
+    local server = start(ROUTES, { workers = 1 })
+    local clients = open_many(server, "/held", 20)
+    server.process:signal("TERM")
+    for _, one in ipairs(await_ends(clients, clock.now(), 1)) do
+      assert.is_true(one.retry >= 0.02 and one.retry <= 2, one.retry .. " s") -- a tenth for each
+    end
+    assert.equal(0, server.process:wait(0.5))
+    server:kill()
+  end)
+
   it("streams end a thousand a second also where one of several workers has them all", function()
     local count = 120
     local server = start([[

@@ -81,7 +81,7 @@ static int apply_ready_path(struct config *config, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
 static int complain(const char *option, const char *value, const char *wanted);
-static enum config_outcome check_script(struct config *config, int count, char **names);
+static enum config_outcome check(struct config *config, int count, char **names);
 
 enum config_outcome config_parse(struct config *config, int argument_count, char **arguments)
 {
@@ -104,7 +104,7 @@ enum config_outcome config_parse(struct config *config, int argument_count, char
             return CONFIG_USAGE;
         }
     }
-    return check_script(config, argument_count - optind, arguments + optind);
+    return check(config, argument_count - optind, arguments + optind);
 }
 
 void config_apply_limits(const struct config *config, struct limits *limits)
@@ -114,8 +114,12 @@ void config_apply_limits(const struct config *config, struct limits *limits)
     }
 }
 
-static enum config_outcome check_script(struct config *config, int count, char **names)
+static enum config_outcome check(struct config *config, int count, char **names)
 {
+    if (config->unix_path != NULL && (config->host != NULL || config->has_port)) {
+        fputs("lunesse: --unix is an address by itself: leave out --host and --port\n", stderr);
+        return CONFIG_USAGE;
+    }
     if (count != 1) {
         fprintf(stderr, "lunesse: %s; see lunesse --help\n",
                 count == 0 ? "name a script or a folder of scripts"

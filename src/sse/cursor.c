@@ -105,20 +105,36 @@ void cursors_leave_closed(struct stream *stream)
     }
 }
 
-void cursors_put_id(const struct stream *stream, struct buf *out)
+size_t cursors_id_size(const struct stream *stream)
 {
-    char id[EVENT_ID_LEN_MAX];
-    bool is_first = true;
+    size_t size = 0;
+    for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
+        size += EVENT_ID_LEN_MAX + 1;
+    }
+    return size;
+}
+
+char *cursors_write_id(const struct stream *stream, char *at)
+{
+    const char *start = at;
     for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         uint64_t sequence = 0;
         if (told_place(cursor, &sequence)) {
             const struct journal *journal = &cursor->reader.channel->journal;
-            size_t len = event_id_format(journal_id(journal, sequence), id);
-            CHECK(is_first || buf_append(out, BYTES(",")));
-            CHECK(buf_append(out, bytes_of(id, len)));
-            is_first = false;
+            if (at != start) {
+                *at++ = ',';
+            }
+            at += event_id_format(journal_id(journal, sequence), at);
         }
     }
+    return at;
+}
+
+void cursors_put_id(const struct stream *stream, struct buf *out)
+{
+    char *at = buf_reserve(out, cursors_id_size(stream));
+    CHECK(at != NULL);
+    buf_commit(out, (size_t)(cursors_write_id(stream, at) - at));
 }
 
 /// Where the reader stands as far as it was told. It may lose its connection between two notices,

@@ -11,13 +11,14 @@ enum {
     TICK_MS = 10,
     LATE_TICK_MS = 50,       // between looks for streams that opened meanwhile
     ENDS_PER_SECOND = 1000,  // at least, of all workers
+    RETURNS_PER_SECOND = 10, // at least
     WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
     FIRST_RETURN_SHARE = 50, // of the window, before which nobody comes back: one in so many
 };
 
 static void on_timer(struct timer *timer);
 static uint64_t share(const struct farewell *farewell);
-static size_t count_streams(const struct service *service);
+static uint64_t return_window_ms(uint64_t count, uint64_t most_ms);
 static struct stream *open_stream(struct list *node);
 static uint64_t elapsed_ms(const struct farewell *farewell);
 static size_t due_count(const struct farewell *farewell);
@@ -34,8 +35,8 @@ void farewell_init(struct farewell *farewell, struct service *service, unsigned 
 void farewell_begin(struct farewell *farewell, uint64_t window_ms)
 {
     farewell->_began_ms = loop_now_ms(farewell->_service->loop);
-    farewell->_count = count_streams(farewell->_service);
-    farewell->_window_ms = window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
+    farewell->_count = streams_count(farewell->_service);
+    farewell->_window_ms = return_window_ms(share(farewell), window_ms);
     uint64_t needed_ms = share(farewell) * 1000 / ENDS_PER_SECOND;
     farewell->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
     on_timer(&farewell->_timer);
@@ -62,13 +63,12 @@ static uint64_t share(const struct farewell *farewell)
     return count < total ? count : total;
 }
 
-static size_t count_streams(const struct service *service)
+/// Few readers need not wait for each other.
+static uint64_t return_window_ms(uint64_t count, uint64_t most_ms)
 {
-    size_t count = 0;
-    LIST_EACH (node, after, &service->conns) {
-        count += open_stream(node) != NULL;
-    }
-    return count;
+    uint64_t needed_ms = count * 1000 / RETURNS_PER_SECOND;
+    uint64_t window_ms = needed_ms < most_ms ? needed_ms : most_ms;
+    return window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
 }
 
 static struct stream *open_stream(struct list *node)

@@ -4,7 +4,8 @@
 // a `retry:` when to come back, so that neither the ends nor the returns come all at once. The
 // window begins with the farewell. The streams end within its first half, at least a thousand a
 // second, so that few readers hold nothing up and slow ones have the other half to take what is
-// left. The moments of coming back are spread over the whole of it: it is cut into as many parts as
+// left. The moments of coming back are spread over the whole of it, or over as many tenths of a
+// second as there are streams, but over a second at least: that time is cut into as many parts as
 // there are streams, and each stream gets a moment by chance within a part of its own, those that
 // end first the earliest.
 //

@@ -6,7 +6,7 @@
 // channel, whose frames are merged in by the order of publishing and get ids that name both places;
 // a reader without chunks. A plan lists the pieces in order; what the kernel took of them is then
 // booked.
-#include "base/mem.h"
+#include "hub/branch.h"
 #include "net/transport.h"
 #include "sse/stream_parts.h"
 
@@ -41,7 +41,7 @@ struct plan {
     int piece_count;
     int step_count;
     size_t size;
-    char *prefixes; // where prefixes are written, or NULL
+    char *prefixes; // where prefixes are written, in the worker's scratch memory; or NULL
     size_t prefix_size;
     bool is_complete; // nothing is left out
 };
@@ -97,7 +97,6 @@ static size_t carry_out(struct plan *plan)
         stream_note_sent(plan->stream);
         book(plan, taken);
     }
-    mem_free(plan->prefixes);
     return taken;
 }
 
@@ -142,14 +141,12 @@ static void plan_run(struct plan *plan, struct cursor *cursor)
 static void plan_merged(struct plan *plan)
 {
     struct stream *stream = plan->stream;
-    size_t channel_count = 0;
-    for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
-        channel_count++;
-    }
-    if (channel_count > 1) {
-        plan->prefix_size =
-            SSE_CHUNK_SIZE_MAX + ID_LINE_MAX + channel_count * (EVENT_ID_LEN_MAX + 1);
-        plan->prefixes = mem_alloc(plan->prefix_size * STEPS_MAX);
+    if (stream->_cursors != NULL && stream->_cursors->after != NULL) {
+        struct buf *scratch = &stream->_cursors->reader.channel->branch->scratch;
+        plan->prefix_size = SSE_CHUNK_SIZE_MAX + ID_LINE_MAX + cursors_id_size(stream);
+        buf_clear(scratch);
+        plan->prefixes = buf_reserve(scratch, plan->prefix_size * STEPS_MAX);
+        CHECK(plan->prefixes != NULL);
     }
     size_t own_at = 0;
     size_t mark = 0;
@@ -230,25 +227,22 @@ static void plan_frame(struct plan *plan, struct cursor *cursor)
     add_step(plan, step);
 }
 
-/// The head of the chunk, and an id that names the place in every channel.
+/// The head of the chunk, and an id that names the place in every channel. The head stands right
+/// before the line, whose length it has to know.
 static struct bytes put_prefix(struct plan *plan, struct cursor *cursor, size_t fields_len)
 {
-    struct buf line;
-    buf_init(&line, SIZE_MAX); // bounded by the number of channels
-    CHECK(buf_append(&line, BYTES("id: ")));
-    cursors_put_id(cursor->stream, &line);
-    CHECK(buf_append(&line, BYTES("\n")));
-    struct bytes text = buf_bytes(&line);
-    char *at = plan->prefixes + (size_t)plan->step_count * plan->prefix_size;
-    size_t len = 0;
+    static const char label[] = {'i', 'd', ':', ' '};
+    char head[SSE_CHUNK_SIZE_MAX];
+    char *line = plan->prefixes + (size_t)plan->step_count * plan->prefix_size + sizeof(head);
+    memcpy(line, label, sizeof(label));
+    char *end = cursors_write_id(cursor->stream, line + sizeof(label));
+    *end++ = '\n';
+    size_t head_len = 0;
     if (exchange_is_chunked(plan->stream->exchange)) {
-        len = (size_t)(sse_put_chunk_size(at, text.len + fields_len) - at);
+        head_len = (size_t)(sse_put_chunk_size(head, (size_t)(end - line) + fields_len) - head);
     }
-    DCHECK(len + text.len <= plan->prefix_size);
-    memcpy(at + len, text.at, text.len);
-    struct bytes prefix = bytes_of(at, len + text.len);
-    buf_reset(&line);
-    return prefix;
+    memcpy(line - head_len, head, head_len);
+    return bytes_of(line - head_len, head_len + (size_t)(end - line));
 }
 
 static void add_step(struct plan *plan, struct step step)

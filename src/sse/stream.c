@@ -177,11 +177,6 @@ bool stream_is_over(const struct stream *stream)
     return own_bytes(stream) > conn_limits(stream->exchange->conn)->stream_high_bytes;
 }
 
-void stream_await_drain(struct stream *stream)
-{
-    exchange_await_drain(stream->exchange);
-}
-
 void stream_probe(struct stream *stream)
 {
     if (!stream->is_open) {

@@ -39,7 +39,7 @@ struct stream_holder {
 };
 
 struct stream_events {
-    /// All output is with the kernel; told after `stream_await_drain`. *May call Lua.*
+    /// All output is with the kernel; told after `exchange_await_drain`. *May call Lua.*
     void (*on_drained)(struct stream_holder *holder);
     /// The peer has closed its sending side, and may have left.
     void (*on_peer_ended)(struct stream_holder *holder);
@@ -134,9 +134,6 @@ size_t stream_pending_bytes(const struct stream *stream);
 
 /// Whether more of its own is pending than `stream_high_bytes`: who sends should wait.
 bool stream_is_over(const struct stream *stream);
-
-/// Asks for one `on_drained` when nothing is pending any more.
-void stream_await_drain(struct stream *stream);
 
 /// The peer has closed its sending side: find out whether it has left altogether, now and, as it
 /// may leave any time without another word, after whatever is sent later.

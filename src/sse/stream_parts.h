@@ -97,8 +97,14 @@ void cursors_leave(struct stream *stream);
 /// Leaves the channels that have closed and are read to their end. Ends the stream with the last.
 void cursors_leave_closed(struct stream *stream);
 
-/// Appends the id that names the stream's place in each of its channels, as far as the reader was
-/// told of it.
+/// Writes the id that names the stream's place in each of its channels, as far as the reader was
+/// told of it, to `at`, where there is room for `cursors_id_size`. Returns where it ends.
+char *cursors_write_id(const struct stream *stream, char *at);
+
+/// The most that such an id takes.
+size_t cursors_id_size(const struct stream *stream);
+
+/// Appends it.
 void cursors_put_id(const struct stream *stream, struct buf *out);
 
 // notice.c
