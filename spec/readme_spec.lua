@@ -104,6 +104,21 @@ describe("the README", function()
     assert.equal("done", stream:finish())
   end)
 
+  it("has a middleware that lets those pass who are logged in, and says who they are", function()
+    local index
+    for i, script in ipairs(scripts) do
+      index = script:find("server:use", 1, true) and i or index
+    end
+    local server = Server.start { ["my.lua"] = scripts[index] }
+    assert.equal(401, server:request({ target = "/my/name" }).status)
+    assert.equal(404, server:request({
+      target = "/my/name/", headers = { Cookie = "session=moon-7f3a" },
+    }).status)
+    assert.equal("Ada\n", server:request({
+      target = "/my/name", headers = { Cookie = "session=moon-7f3a" },
+    }).body)
+  end)
+
   it("has the limits of the source, all of them, with their defaults", function()
     assert.same(source_limits(), documented_limits())
   end)
