@@ -30,6 +30,7 @@ static void unfollow(struct channel *channel);
 static void on_turn_end(struct loop_job *job);
 static uint64_t wake_readers(struct channel *channel);
 static void look_ahead(struct foresight *foresight);
+static uint64_t offered(const struct channel *channel);
 static void note_idle(struct channel *channel);
 static void note_offered(struct channel *channel);
 static void on_age(struct timer *timer);
@@ -154,7 +155,7 @@ static bool is_over(const struct channel *channel)
 {
     uint64_t bytes_max = channel->branch->limits->stream_high_bytes;
     uint64_t kept_bytes = channel->topic->journal.bounds.bytes;
-    return topic_bytes_behind(channel->topic, &channel->membership) >
+    return topic_bytes_behind(channel->topic, offered(channel)) >
            (bytes_max < kept_bytes ? bytes_max : kept_bytes);
 }
 
@@ -371,12 +372,17 @@ static void look_ahead(struct foresight *foresight)
 }
 
 /// Under the lock. A worker that does not follow has nothing to offer, unless it has published in
-/// this turn.
+/// this turn: of what others publish nobody tells it.
+static uint64_t offered(const struct channel *channel)
+{
+    bool is_idle = !channel->membership.follows && !loop_job_is_queued(&channel->job);
+    return is_idle ? channel->topic->journal.next : channel->membership.offered;
+}
+
+/// Under the lock.
 static void note_idle(struct channel *channel)
 {
-    if (!channel->membership.follows && !loop_job_is_queued(&channel->job)) {
-        channel->membership.offered = channel->topic->journal.next;
-    }
+    channel->membership.offered = offered(channel);
 }
 
 /// The readers here were woken for all that this worker has seen.
