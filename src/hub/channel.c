@@ -164,6 +164,7 @@ void channel_age(struct channel *channel)
     struct branch *branch = channel->branch;
     hub_lock(branch->hub);
     bool is_due = journal_expiry_ms(&channel->topic->journal) <= loop_now_ms(branch->loop);
+    note_idle(channel);
     hub_unlock(branch->hub);
     if (is_due) {
         trim(channel, channel->membership.offered);
@@ -400,6 +401,9 @@ static void note_offered(struct channel *channel)
 static void on_age(struct timer *timer)
 {
     struct channel *channel = CONTAINER_OF(timer, struct channel, age);
+    hub_lock(channel->branch->hub);
+    note_idle(channel);
+    hub_unlock(channel->branch->hub);
     trim(channel, channel->membership.offered);
     settle(channel);
 }
