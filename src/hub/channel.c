@@ -159,16 +159,16 @@ static bool is_over(const struct channel *channel)
            (bytes_max < kept_bytes ? bytes_max : kept_bytes);
 }
 
+/// The copy stays as it is: who has joined in this turn may have its place in what goes.
 void channel_age(struct channel *channel)
 {
-    struct branch *branch = channel->branch;
-    hub_lock(branch->hub);
-    bool is_due = journal_expiry_ms(&channel->topic->journal) <= loop_now_ms(branch->loop);
-    note_idle(channel);
-    hub_unlock(branch->hub);
-    if (is_due) {
-        trim(channel, channel->membership.offered);
+    struct topic *topic = channel->topic;
+    uint64_t now_ms = loop_now_ms(channel->branch->loop);
+    hub_lock(topic->hub);
+    if (journal_expiry_ms(&topic->journal) <= now_ms) {
+        topic_trim(topic, now_ms, offered(channel));
     }
+    hub_unlock(topic->hub);
 }
 
 struct journal_bounds channel_bounds(const struct channel *channel)
