@@ -420,7 +420,8 @@ static void trim(struct channel *channel, uint64_t keep_from)
     journal_drop(&channel->journal, first < keep_from ? first : keep_from);
 }
 
-/// Not for each frame: what ages within a step of the first leaves with it.
+/// Not for each frame: what ages within a step of the first leaves with it. What is too old and has
+/// to stay, because some worker has yet to offer it, is looked at again after a step.
 static void arm_age(struct channel *channel, const struct journal *journal)
 {
     uint64_t expiry_ms = journal_expiry_ms(journal);
@@ -428,9 +429,11 @@ static void arm_age(struct channel *channel, const struct journal *journal)
         timer_disarm(&channel->age);
         return;
     }
+    uint64_t now_ms = loop_now_ms(channel->branch->loop);
     uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
-    timer_arm_at(&channel->age,
-                 expiry_ms + (step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX));
+    step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
+    bool is_late = expiry_ms + step_ms <= now_ms;
+    timer_arm_at(&channel->age, (is_late ? now_ms + 1 : expiry_ms) + step_ms);
 }
 
 /// A channel that nobody needs any more goes. Whoever stays only for the history looks after it:
@@ -450,7 +453,9 @@ static bool has_frames(struct channel *channel)
     const struct journal *journal = &channel->topic->journal;
     hub_lock(channel->branch->hub);
     bool has_some = !journal_is_empty(journal);
-    arm_age(channel, journal);
+    if (!timer_is_armed(&channel->age)) {
+        arm_age(channel, journal);
+    }
     hub_unlock(channel->branch->hub);
     return has_some;
 }
