@@ -448,11 +448,13 @@ static void settle(struct channel *channel)
     }
 }
 
+/// Without a history, what is there when a turn has ended is for others to offer and to let go.
 static bool has_frames(struct channel *channel)
 {
     const struct journal *journal = &channel->topic->journal;
     hub_lock(channel->branch->hub);
-    bool has_some = !journal_is_empty(journal);
+    bool has_history = journal->bounds.count > 0 || loop_job_is_queued(&channel->job);
+    bool has_some = !journal_is_empty(journal) && has_history;
     if (!timer_is_armed(&channel->age)) {
         arm_age(channel, journal);
     }
