@@ -1,6 +1,6 @@
 -- The promise of channels under everything that can happen to a stream at once: spec/sim plays
--- whole servers with their clients from a seed. What fails prints the seed and the step that show
--- it again.
+-- whole servers, of one worker or several, with their clients from a seed. What fails prints the
+-- seed and the step that show it again.
 
 local lfs = require "lfs"
 local clock = require "spec.support.clock"

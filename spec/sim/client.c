@@ -30,7 +30,7 @@ static bool is_served(const struct client *client);
 
 void client_init(struct client *client, struct world *world, int index)
 {
-    *client = (struct client){.world = world, .index = index};
+    *client = (struct client){.world = world, .worker = &world->workers[0], .index = index};
     wire_init(&client->wire, true, judge_event);
 }
 
@@ -58,8 +58,8 @@ void client_request(struct client *client, bool is_chunked)
     client->is_chunked = is_chunked;
     wire_deinit(&client->wire);
     wire_init(&client->wire, is_chunked, judge_event);
-    place_say("%d requests over HTTP/1.%d with \"%s\"", client->index, is_chunked ? 1 : 0,
-              client->sent_id);
+    place_say("%d requests of worker %d over HTTP/1.%d with \"%s\"", client->index,
+              client->worker->index, is_chunked ? 1 : 0, client->sent_id);
     loopback_send(&client->transport, bytes_of(text, (size_t)len));
     EXPECT(client->stream != NULL, "its request was not taken");
 }
@@ -82,6 +82,7 @@ void client_half_close(struct client *client)
     place_say("%d half-closes", client->index);
     expect_word(client);
     loopback_end(&client->transport);
+    worker_look(client->worker); // to find out whether it is gone, it was sent a word
 }
 
 void client_vanish(struct client *client)
@@ -112,7 +113,7 @@ void client_begin_end_of_turn(struct client *client)
     for (size_t i = 0; i < client->sub_count; i++) {
         const struct sub *sub = &client->subs[i];
         uint64_t from = sub->pos;
-        if (!sub->is_gone && sub->life->channel != NULL) {
+        if (!sub->is_gone && sub->life->topic != NULL && client->world->worker_count == 1) {
             from = from + 1 < sub->life->first ? sub->life->first - 1 : from;
         }
         if (!sub->is_gone) {
@@ -156,14 +157,19 @@ void client_end_turn(struct client *client)
     place.reader = -1;
 }
 
-/// What it waits for may have been let go in this turn.
-void client_note_lag(struct client *client)
+/// What it waits for may have been let go in this turn. Its worker knows when it has taken over
+/// something, and keeps nothing for others.
+void client_note_lag(struct client *client, uint64_t offered_before)
 {
+    const struct worker *worker = client->worker;
     for (size_t i = 0; i < client->sub_count; i++) {
         struct sub *sub = &client->subs[i];
+        const struct life *life = sub->life;
         bool has_more = sub->end == UINT64_MAX || sub->pos + 1 < sub->end; // one may be begun
-        bool is_known = sub->life->channel != NULL && sub->told == NULL;
-        sub->is_lagging = has_more && is_known && sub->life->first > sub->pos + 2;
+        bool is_known = life->topic != NULL && sub->told == NULL;
+        bool is_told = !life->is_kept && sub_has_news(sub, offered_before, worker->due);
+        sub->is_lagging =
+            has_more && is_known && life->first > sub->pos + 2 && (sub->is_lagging || is_told);
     }
 }
 
@@ -191,11 +197,30 @@ bool clients_read(const struct world *world, const struct life *life)
     return false;
 }
 
-void clients_see_close(struct world *world, const struct life *life)
+uint64_t clients_offered(const struct world *world, const struct life *life)
 {
+    uint64_t least = world->worker_count == 1 ? world->workers[0].offered : UINT64_MAX;
+    least = ledger_count_at(life, least);
     for (size_t i = 0; i < world->client_count; i++) {
         struct client *client = &world->clients[i];
-        struct sub *sub = client->stream == NULL ? NULL : client_sub(client, life);
+        bool is_open = client->stream != NULL && !client->is_ending;
+        const struct sub *sub = is_open ? client_sub(client, life) : NULL;
+        if (sub != NULL && !sub->is_gone) {
+            uint64_t offered = ledger_count_at(life, client->worker->offered);
+            offered = offered < sub->start ? sub->start : offered;
+            least = offered < least ? offered : least;
+        }
+    }
+    return least;
+}
+
+void clients_see_close(const struct worker *worker, const struct life *life)
+{
+    struct world *world = worker->world;
+    for (size_t i = 0; i < world->client_count; i++) {
+        struct client *client = &world->clients[i];
+        bool is_here = client->worker == worker && client->stream != NULL;
+        struct sub *sub = is_here ? client_sub(client, life) : NULL;
         if (sub != NULL && !sub->is_gone) {
             sub->end = sub->end < life->count ? sub->end : life->count;
             client_look_for_end(client);
@@ -247,13 +272,16 @@ struct sub *client_sub(struct client *client, const struct life *life)
     return NULL;
 }
 
-/// Most take all, some take little by little, some take nothing at first.
+/// Most take all, some take little by little, some take nothing at first. The kernel chooses the
+/// worker.
 static void connect_to(struct client *client)
 {
-    bool is_slow = chance_one_in(client->world->hurry);
-    loopback_init(&client->transport, &client->world->loop,
+    struct world *world = client->world;
+    client->worker = &world->workers[chance_below(world->worker_count)];
+    bool is_slow = chance_one_in(world->hurry);
+    loopback_init(&client->transport, &client->worker->loop,
                   is_slow ? chance_below(2000) : SIZE_MAX);
-    service_accept(&client->world->service, &client->transport.base);
+    service_accept(&client->worker->service, &client->transport.base);
 }
 
 /// It knows what it had.
@@ -267,7 +295,7 @@ static void forget_stream(struct client *client)
     client->newest = 0;
     client->cut = SIZE_MAX;
     client->was_behind = client->is_wide = client->was_blocked = client->has_moved = false;
-    client->heard_ms = client->blocked_ms = world_now_ms(client->world);
+    client->heard_ms = client->blocked_ms = worker_now_ms(client->worker);
 }
 
 /// The server is about to send a few bytes unasked. A queue that is full cannot take them.
@@ -281,24 +309,24 @@ static void take_bytes(struct client *client)
 {
     struct bytes taken = buf_bytes(&client->transport.taken);
     if (taken.len > 0 || client->transport.awaits_room || client->has_moved) {
-        client->heard_ms = world_now_ms(client->world);
+        client->heard_ms = worker_now_ms(client->worker);
     }
     taken.len = taken.len < client->cut ? taken.len : client->cut;
-    wire_take(&client->wire, taken, client->world->turn);
+    wire_take(&client->wire, taken, client->worker->turn);
 }
 
 /// Since when the peer has taken nothing.
 static void watch_room(struct client *client)
 {
     if (client->transport.awaits_room && (!client->was_blocked || client->has_moved)) {
-        client->blocked_ms = world_now_ms(client->world);
+        client->blocked_ms = worker_now_ms(client->worker);
     }
 }
 
 static void watch_stream(struct client *client)
 {
     const struct world *world = client->world;
-    uint64_t now_ms = world_now_ms(world);
+    uint64_t now_ms = worker_now_ms(client->worker);
     if (client->cut != SIZE_MAX) {
         return; // it does not look at the rest
     }

@@ -25,7 +25,8 @@ struct sub {
     struct life *life;
     uint64_t pos;     // the last event that was received or told of
     uint64_t stamp;   // of the subscribing
-    uint64_t joined;  // turn
+    uint64_t start;   // the newest event then
+    uint64_t joined;  // turn of its worker
     uint64_t left;    // turn of unsubscribing; UINT64_MAX
     uint64_t end;     // the last event that is due; UINT64_MAX while there is no end
     const char *told; // a reset of this reason is due; NULL for none
@@ -45,6 +46,7 @@ enum client_state {
 
 struct client {
     struct world *world;
+    struct worker *worker; // that it is or was connected to
     int index;
     enum client_state state;
     struct loopback transport;
@@ -111,14 +113,17 @@ void client_hang_up(struct client *client);
 
 void client_begin_end_of_turn(struct client *client);
 void client_end_turn(struct client *client);
-void client_note_lag(struct client *client);
+void client_note_lag(struct client *client, uint64_t offered_before);
 void client_settled(struct client *client);
 
 /// Whether some stream follows `life`.
 bool clients_read(const struct world *world, const struct life *life);
 
-/// `life` has been closed: what is in it is all.
-void clients_see_close(struct world *world, const struct life *life);
+/// The newest event of `life` that all who follow it were woken for.
+uint64_t clients_offered(const struct world *world, const struct life *life);
+
+/// The worker has seen that `life` was closed: what is in it is all.
+void clients_see_close(const struct worker *worker, const struct life *life);
 
 /// Every stream is about to be ended properly.
 void clients_see_end(struct world *world);
@@ -130,6 +135,13 @@ void client_look_for_end(struct client *client);
 
 /// The subscription of `life`, or NULL.
 struct sub *client_sub(struct client *client, const struct life *life);
+
+/// Whether the worker of `sub` took over something for it after `stamp` and up to `until`.
+static inline bool sub_has_news(const struct sub *sub, uint64_t stamp, uint64_t until)
+{
+    uint64_t count = ledger_count_at(sub->life, until);
+    return count > sub->start && count > ledger_count_at(sub->life, stamp);
+}
 
 /// Whether the server sends to it, as far as anybody knows.
 static inline bool client_is_live(const struct client *client)

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/exchange.h"
+#include "hub/channel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,8 +44,9 @@ static const char foreign[] = "epoch";
 static const char ahead[] = "ahead";
 static const char expired[] = "expired";
 
-void host_subscribe(struct client *client, struct life *life, const char *since)
+void host_subscribe(struct client *client, struct opened opened, const char *since)
 {
+    struct life *life = opened.life;
     struct stream_place start = {.last = bytes_from_string(client->sent_id)};
     start.is_earliest = strcmp(since, "earliest") == 0;
     start.since = start.is_earliest ? BYTES("") : bytes_from_string(since);
@@ -60,7 +62,8 @@ void host_subscribe(struct client *client, struct life *life, const char *since)
     }
     place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\"", client->index,
               life->name, life->epoch, client->sent_id, since);
-    int failure = stream_subscribe(client->stream, life->channel, &start);
+    int failure = stream_subscribe(client->stream, opened.channel, &start);
+    worker_look(client->worker);
     if (client->stream->exchange->is_doomed || !client->stream->is_open) {
         EXPECT(failure == -ECANCELED, "subscribing a dead stream: %d", failure);
         return;
@@ -71,28 +74,45 @@ void host_subscribe(struct client *client, struct life *life, const char *since)
         return;
     }
     EXPECT(failure == 0, "subscribing: %d", failure);
-    ledger_check(life, world_now_ms(client->world));
+    if (life->is_over) {
+        life->first = opened.channel->topic->journal.first; // it is there while it is held
+    } else {
+        world_check(client->world, life);
+        EXPECT(!world_is_stale(client->worker, life), "%s gives what is too old", life->name);
+    }
+    life->joined[client->worker->index] = client->worker->turn;
     struct sub *sub = &client->subs[client->sub_count++];
     *sub = (struct sub){
         .life = life,
         .stamp = ++client->world->stamp,
-        .joined = client->world->turn,
+        .start = life->count,
+        .joined = client->worker->turn,
         .left = UINT64_MAX,
         .end = UINT64_MAX,
     };
     expect_place(client, sub, since);
     bool is_newest = sub->told == NULL && sub->pos == life->count;
     sub->is_unplaced = is_newest && client->sent_id[0] == '\0';
+    if (life->is_over) {
+        ledger_end(life);
+        sub->end = life->count;
+    }
+    client->is_ending = false; // unless this one has closed as well
+    client_look_for_end(client);
 }
 
 void host_unsubscribe(struct client *client, struct sub *sub)
 {
     place_say("%d unsubscribes from %s (%" PRIx64 ")", client->index, sub->life->name,
               sub->life->epoch);
-    EXPECT(stream_unsubscribe(client->stream, sub->life->channel), "it is not subscribed");
-    EXPECT(!stream_unsubscribe(client->stream, sub->life->channel), "it is subscribed twice");
+    struct channel *channel = worker_channel(client->worker, sub->life->topic);
+    EXPECT(channel != NULL, "its worker has no such channel");
+    channel_hold(channel);
+    EXPECT(stream_unsubscribe(client->stream, channel), "it is not subscribed");
+    EXPECT(!stream_unsubscribe(client->stream, channel), "it is subscribed twice");
+    channel_release(channel);
     sub->is_gone = true;
-    sub->left = client->world->turn;
+    sub->left = client->worker->turn;
     client_look_for_end(client);
 }
 
@@ -112,6 +132,7 @@ void host_send(struct client *client, size_t size)
     size_t pending = stream_pending_bytes(client->stream);
     bool is_dead = client->stream->exchange->is_doomed || !client->stream->is_open;
     int failure = stream_send(client->stream, &event);
+    worker_look(client->worker);
     uint64_t bytes_max = client->world->limits.stream_max_bytes;
     size_t bytes = size + (size_t)len;
     place_say("%d is sent %s, %zu bytes: %d", client->index, type, size, failure);
@@ -133,6 +154,7 @@ void host_mutter(struct client *client)
 {
     int failure = chance_one_in(2) ? stream_comment(client->stream, BYTES("a\nb"))
                                    : stream_retry(client->stream, chance_below(100000));
+    worker_look(client->worker);
     client->is_flooded = client->is_flooded || failure == -ENOBUFS;
 }
 
@@ -142,6 +164,7 @@ void host_end(struct client *client)
     host_note_end(client);
     stream_end(client->stream);
     stream_end(client->stream); // idempotent
+    worker_look(client->worker);
 }
 
 void host_note_end(struct client *client)
@@ -161,17 +184,18 @@ static void on_head(void *user, struct exchange *exchange)
 
 static void on_request(void *user, struct exchange *exchange)
 {
-    struct world *world = user;
-    struct client *client = client_of(world, exchange);
+    struct worker *worker = user;
+    struct client *client = client_of(worker->world, exchange);
+    EXPECT(client->worker == worker, "it is another worker's");
     struct bytes last = BYTES("");
     EXPECT(request_quality(exchange->request, BYTES("text/event-stream")) > 0, "not accepted");
     bool has_last = request_field(exchange->request, BYTES("Last-Event-ID"), &last);
     EXPECT(bytes_equal(last, bytes_from_string(client->sent_id)), "Last-Event-ID: %.*s",
            (int)last.len, last.at);
     EXPECT(has_last == (client->sent_id[0] != '\0'), "no Last-Event-ID");
-    client->heartbeat_ms = world->limits.heartbeat_ms;
+    client->heartbeat_ms = worker->world->limits.heartbeat_ms;
     struct stream_options options = {
-        .heartbeats = &world->heartbeats,
+        .heartbeats = &worker->heartbeats,
         .heartbeat_ms = client->heartbeat_ms,
     };
     options.has_retry = chance_one_in(3);
@@ -211,9 +235,9 @@ static void subscribe_some(struct client *client)
             is_wanted = is_wanted || strcmp(client->prior[k].life->name, slot->name) == 0;
         }
         if (is_wanted) {
-            struct life *life = world_life(world, slot);
+            struct opened opened = slot_open(client->worker, slot);
             char memory[PLACE_BYTES];
-            host_subscribe(client, life, choose_since(world, life, memory));
+            host_subscribe(client, opened, choose_since(world, opened.life, memory));
         }
     }
 }
@@ -340,5 +364,5 @@ static void on_done(struct stream_holder *holder, enum exchange_reason reason)
     client->is_done = true;
     client->reason = (uint8_t)reason;
     bool is_blocked = client->transport.awaits_room;
-    client->silent_ms = is_blocked ? world_now_ms(client->world) - client->blocked_ms : 0;
+    client->silent_ms = is_blocked ? worker_now_ms(client->worker) - client->blocked_ms : 0;
 }

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "client.h"
+#include "slot.h"
+
 #include "http/service.h"
 
 #include <stdbool.h>
@@ -13,9 +15,9 @@
 
 extern const struct service_events host_events;
 
-/// Subscribes the client's stream to `life`. `since` is the script's place: an id, "earliest", or
-/// "" for none.
-void host_subscribe(struct client *client, struct life *life, const char *since);
+/// Subscribes the client's stream to a channel of its worker. `since` is the script's place: an id,
+/// "earliest", or "" for none.
+void host_subscribe(struct client *client, struct opened opened, const char *since);
 
 void host_unsubscribe(struct client *client, struct sub *sub);
 

@@ -14,7 +14,8 @@ enum {
     AGE_STEP_MS_MAX = 1000,
 };
 
-static void check_reason(const struct life *life, uint64_t sequence, uint64_t now_ms);
+static void check_reason(const struct life *life, uint64_t sequence,
+                         const struct ledger_view *view);
 
 void ledger_add(struct life *life, const struct record *record, struct bytes data)
 {
@@ -28,7 +29,9 @@ void ledger_add(struct life *life, const struct record *record, struct bytes dat
     struct record *added = &life->records[life->count++];
     *added = *record;
     added->data = bytes_of(copy, data.len);
-    const struct journal *journal = &life->channel->topic->journal;
+    uint64_t late_ms = life->count > 1 ? added[-1].late_ms : 0;
+    added->late_ms = added->made_ms > late_ms ? added->made_ms : late_ms;
+    const struct journal *journal = &life->topic->journal;
     uint64_t size = journal_frame(journal, life->count)->size;
     EXPECT(size > data.len, "a frame of %" PRIu64 " bytes for %zu of data", size, data.len);
     added->end = start + size;
@@ -38,14 +41,14 @@ void ledger_add(struct life *life, const struct record *record, struct bytes dat
            journal->bounds.bytes);
 }
 
-void ledger_check(struct life *life, uint64_t now_ms)
+void ledger_check(struct life *life, const struct ledger_view *view)
 {
-    const struct journal *journal = &life->channel->topic->journal;
+    const struct journal *journal = &life->topic->journal;
     EXPECT(journal->next == life->count + 1, "the journal's next number is %" PRIu64,
            journal->next);
     EXPECT(journal->first >= life->first, "the journal's first number has fallen");
     for (uint64_t sequence = life->first; sequence < journal->first; sequence++) {
-        check_reason(life, sequence, now_ms);
+        check_reason(life, sequence, view);
     }
     life->first = journal->first;
     uint64_t held = journal_bytes_from(journal, journal->first);
@@ -53,17 +56,13 @@ void ledger_check(struct life *life, uint64_t now_ms)
            "the journal counts %" PRIu64 " bytes", held);
 }
 
-void ledger_end_turn(struct life *life, uint64_t now_ms)
+void ledger_end_turn(struct life *life, const struct ledger_view *view, bool had_job)
 {
-    const struct journal *journal = &life->channel->topic->journal;
-    bool had_job = life->has_job;
-    life->has_job = false;
-    life->offered = life->count;
-    ledger_check(life, now_ms);
-    life->is_overrun = false;
+    const struct journal *journal = &life->topic->journal;
+    ledger_check(life, view);
     life->is_kept = life->is_wide || (life->is_kept && !had_job);
     life->is_wide = false;
-    if (life->is_kept) {
+    if (life->is_kept || !view->is_settled) {
         return;
     }
     uint64_t held = ledger_bytes_after(life, life->first - 1);
@@ -74,16 +73,41 @@ void ledger_end_turn(struct life *life, uint64_t now_ms)
     if (!journal_is_empty(journal) && journal->bounds.age_ms != UINT64_MAX) {
         uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
         step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
-        uint64_t made_ms = life->records[life->first - 1].made_ms;
-        EXPECT(made_ms + journal->bounds.age_ms + step_ms >= now_ms, "%s holds what is too old",
-               life->name);
+        uint64_t late_ms = life->records[life->first - 1].late_ms;
+        EXPECT(late_ms + journal->bounds.age_ms + step_ms >= view->late_ms,
+               "%s holds what is too old", life->name);
     }
+}
+
+uint64_t ledger_count_at(const struct life *life, uint64_t stamp)
+{
+    uint64_t low = 0;
+    uint64_t high = life->count;
+    if (high == 0 || life->records[high - 1].stamp <= stamp) {
+        return high;
+    }
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (life->records[middle].stamp <= stamp) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 uint64_t ledger_bytes_after(const struct life *life, uint64_t sequence)
 {
     uint64_t start = sequence == 0 ? 0 : life->records[sequence - 1].end;
     return life->count == 0 ? 0 : life->records[life->count - 1].end - start;
+}
+
+void ledger_end(struct life *life)
+{
+    life->is_over = true;
+    life->topic = NULL;
+    life->first = life->count + 1;
 }
 
 void ledger_free(struct life *life)
@@ -95,15 +119,15 @@ void ledger_free(struct life *life)
     mem_free(life);
 }
 
-/// Within the turn only what is twice over the bytes may go before it was offered.
-static void check_reason(const struct life *life, uint64_t sequence, uint64_t now_ms)
+/// Only what is twice over the bytes may go before it was offered.
+static void check_reason(const struct life *life, uint64_t sequence, const struct ledger_view *view)
 {
-    const struct journal_bounds *bounds = &life->channel->topic->journal.bounds;
+    const struct journal_bounds *bounds = &life->topic->journal.bounds;
     uint64_t bytes = ledger_bytes_after(life, sequence - 1);
     bool is_aged = bounds->age_ms != UINT64_MAX &&
-                   life->records[sequence - 1].made_ms + bounds->age_ms <= now_ms;
+                   life->records[sequence - 1].made_ms + bounds->age_ms <= view->now_ms;
     bool is_over = life->count - sequence + 1 > bounds->count || bytes > bounds->bytes;
     EXPECT(is_aged || is_over, "%s let go of %" PRIu64 " without a reason", life->name, sequence);
-    EXPECT(sequence <= life->offered || bytes / 2 > bounds->bytes,
+    EXPECT(sequence <= view->offered || bytes / 2 > bounds->bytes,
            "%s let go of %" PRIu64 " before it was offered", life->name, sequence);
 }

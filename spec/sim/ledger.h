@@ -6,8 +6,10 @@
 // world and kept to its end, because ids of dead ones come back.
 #pragma once
 
+#include "worker.h"
+
 #include "base/bytes.h"
-#include "hub/channel.h"
+#include "hub/topic.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,9 +22,10 @@ struct record {
     struct bytes data; // owned; line ends are LF
     const char *type;  // "" for none
     uint64_t stamp;    // place among everything that was ever said in the world
-    uint64_t turn;
-    uint64_t made_ms;
-    uint64_t end; // bytes of the life's frames up to and with this one
+    uint64_t turn;     // of the worker that published it
+    uint64_t made_ms;  // on the clock of that worker
+    uint64_t late_ms;  // the latest such time up to this event: clocks of workers differ
+    uint64_t end;      // bytes of the life's frames up to and with this one
 };
 
 struct life {
@@ -31,31 +34,49 @@ struct life {
     const char *name;
     const char *reset_name;
     const char *lagged_name;
-    bool is_skip;            // its lag policy
-    bool is_held;            // by the world, as a script would
-    bool is_over;            // closed, or gone: nothing is published any more
-    struct channel *channel; // NULL when it may be gone
-    struct record *records;  // number `sequence` is at `sequence - 1`
+    bool may_skip;                     // its lag policy; both when it has changed,
+    bool may_resume;                   // because what was decided before may come later
+    bool is_over;                      // closed, or gone: nothing is published any more
+    uint64_t closed;                   // stamp of the closing; 0 before
+    struct channel *held[WORKERS_MAX]; // by a script of that worker; NULL when by none
+    struct topic *topic;               // NULL when it may be gone
+    struct record *records;            // number `sequence` is at `sequence - 1`
     uint64_t count;
     uint64_t capacity;
-    uint64_t first;   // the oldest that is in the journal; `count` + 1 when none or unknown
-    uint64_t offered; // the newest when the last turn ended
-    bool has_job;     // its readers are woken at the end of this turn
-    bool is_wide;     // some reader has more before it than one turn brings ...
-    bool is_kept;     // ... so frames over the bounds may have been kept for it
-    bool is_overrun;  // so much was published in this turn that some of it has gone already
+    uint64_t first;            // the oldest in the journal; `count` + 1 when none or unknown
+    uint64_t bytes_max;        // that the journal keeps
+    uint64_t overrun;          // stamp: then so much was published that some went before its time
+    bool has_job[WORKERS_MAX]; // at the end of this turn the worker sees to the bounds
+    uint64_t joined[WORKERS_MAX]; // the worker's turn when a reader last came
+    bool is_wide;                 // some reader has more before it than one turn brings ...
+    bool is_kept;                 // ... so frames over the bounds may have been kept for it
+};
+
+/// What the world knows of a life when it is looked at.
+struct ledger_view {
+    uint64_t now_ms;  // no worker's clock is ahead of this ...
+    uint64_t late_ms; // ... nor behind this
+    uint64_t offered; // the newest event that the readers of every worker were woken for
+    bool is_settled;  // no worker has yet to wake its readers, or to see to the bounds
 };
 
 /// An event that was published under the next number of `life`; `data` is copied.
 void ledger_add(struct life *life, const struct record *record, struct bytes data);
 
 /// Looks at what the journal has let go since, within a turn. Everything has a reason.
-void ledger_check(struct life *life, uint64_t now_ms);
+void ledger_check(struct life *life, const struct ledger_view *view);
 
-/// The same when a turn has ended: then the bounds hold as well.
-void ledger_end_turn(struct life *life, uint64_t now_ms);
+/// The same when a worker's turn has ended, in which it saw to the bounds or not: when all that was
+/// published was offered, they hold as well.
+void ledger_end_turn(struct life *life, const struct ledger_view *view, bool had_job);
+
+/// How many events were published up to `stamp`.
+uint64_t ledger_count_at(const struct life *life, uint64_t stamp);
 
 /// Bytes of the frames after number `sequence`.
 uint64_t ledger_bytes_after(const struct life *life, uint64_t sequence);
+
+/// Nothing more is published, and nobody knows what is still there.
+void ledger_end(struct life *life);
 
 void ledger_free(struct life *life);

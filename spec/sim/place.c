@@ -46,8 +46,11 @@ void place_say(const char *format, ...)
     va_end(arguments);
 }
 
+/// Nothing is allocated to say that the heap is broken.
 void place_watch(void)
 {
+    static char memory[BUFSIZ];
+    setvbuf(stdout, memory, _IOFBF, sizeof(memory));
     signal(SIGABRT, on_signal);
     signal(SIGALRM, on_signal);
     if (__sanitizer_set_death_callback != NULL) {
@@ -99,7 +102,7 @@ bool chance_one_in(uint64_t count)
 /// The program is at its end, and has one thread: to print is as safe as anything.
 static void on_signal(int number)
 {
-    printf("BROKEN: %s\n", number == SIGALRM ? "it goes round and round" : strsignal(number));
+    printf("BROKEN: %s\n", number == SIGALRM ? "it goes round and round" : sigdescr_np(number));
     print_place();
     _exit(1);
 }

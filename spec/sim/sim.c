@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The promise of channels, held by chance: over the real hub, streams and connections, with a
-// scripted transport and a scripted clock, clients of every kind come, stall, leave at any byte and
-// come back; and each of them has received every event once, in order, or was told what it missed.
+// The promise of channels, held by chance: over the real hub, streams and connections of one to
+// three workers, with a scripted transport and scripted clocks, clients of every kind come, stall,
+// leave at any byte and come back, to this worker or to that; and each of them has received every
+// event once, in order, or was told what it missed.
 //
 //     sim --seed N --steps M [--verbose]
 //

@@ -13,6 +13,7 @@ enum { BURST_MAX = 4, CUT_BYTES_MAX = 3000 };
 
 static void publish_some(struct world *world);
 static void turn(struct world *world);
+static void wake(struct world *world);
 static void settle(struct world *world);
 static void request(struct world *world);
 static void choose_id(struct client *client);
@@ -28,9 +29,10 @@ static void unsubscribe(struct world *world);
 static void end(struct world *world);
 static void close_channel(struct world *world);
 static void release_channel(struct world *world);
-static void set_bounds(struct world *world);
+static void change(struct world *world);
 static struct client *any_live(struct world *world);
-static struct life *any_life(struct world *world);
+static struct slot *any_slot(struct world *world);
+static struct worker *any_worker(struct world *world);
 
 /// In parts of all steps.
 static const struct choice {
@@ -39,13 +41,13 @@ static const struct choice {
 } choices[] = {
     {300, publish_some}, {300, turn},          {120, move_on},     {90, request},
     {90, say_own},       {30, leave},          {20, subscribe},    {20, mutter},
-    {10, end},           {8, unsubscribe},     {4, close_channel}, {4, set_bounds},
-    {3, settle},         {2, release_channel},
+    {10, end},           {8, unsubscribe},     {4, close_channel}, {4, change},
+    {3, settle},         {2, release_channel}, {40, wake},
 };
 
 void steps_take(struct world *world)
 {
-    enum { WEIGHT_SUM = 1001 };
+    enum { WEIGHT_SUM = 1041 };
     uint64_t at = chance_below(WEIGHT_SUM);
     const struct choice *choice = choices;
     while (at >= choice->weight) {
@@ -55,20 +57,37 @@ void steps_take(struct world *world)
     choice->take(world);
 }
 
+/// By one worker or several, in one channel or several.
 static void publish_some(struct world *world)
 {
-    struct life *life = any_life(world);
+    struct worker *worker = any_worker(world);
+    struct slot *slot = any_slot(world);
     for (uint64_t left = chance_between(1, BURST_MAX); left > 0; left--) {
-        life = chance_one_in(3) ? any_life(world) : life;
-        world_publish(world, life);
+        slot = chance_one_in(3) ? any_slot(world) : slot;
+        worker = chance_one_in(3) ? any_worker(world) : worker;
+        slot_publish(worker, slot);
     }
 }
 
+/// Of one worker, mostly; who is woken sees that soon, or not yet.
 static void turn(struct world *world)
 {
     static const uint64_t pauses_ms[] = {0, 0, 0, 0, 0, 0, 1, 10, 60, 300};
     uint64_t pause_ms = pauses_ms[chance_below(10)];
-    world_turn(world, chance_one_in(60) ? chance_below(100000) : pause_ms);
+    world->now_ms += chance_one_in(60) ? chance_below(100000) : pause_ms;
+    struct worker *worker = any_worker(world);
+    for (uint64_t left = chance_one_in(3) ? world->worker_count : 1; left > 0; left--) {
+        if (!chance_one_in(3)) {
+            worker_wake(worker);
+        }
+        worker_turn(worker);
+        worker = any_worker(world);
+    }
+}
+
+static void wake(struct world *world)
+{
+    worker_wake(any_worker(world));
 }
 
 static void settle(struct world *world)
@@ -233,8 +252,8 @@ static void subscribe(struct world *world)
     static const char *const places[] = {"", "", "", "", "earliest", "1-1"};
     struct client *client = any_live(world);
     if (client != NULL) {
-        struct life *life = any_life(world);
-        host_subscribe(client, life, places[chance_below(6)]);
+        struct opened opened = slot_open(client->worker, any_slot(world));
+        host_subscribe(client, opened, places[chance_below(6)]);
     }
 }
 
@@ -245,7 +264,7 @@ static void unsubscribe(struct world *world)
         return; // what has closed may be left in this turn or in the next
     }
     struct sub *sub = &client->subs[chance_below(client->sub_count)];
-    if (!sub->is_gone && sub->life->channel != NULL) {
+    if (!sub->is_gone && sub->life->topic != NULL) {
         host_unsubscribe(client, sub);
     }
 }
@@ -260,17 +279,17 @@ static void end(struct world *world)
 
 static void close_channel(struct world *world)
 {
-    world_close_channel(world, any_life(world));
+    slot_close(any_worker(world), any_slot(world));
 }
 
 static void release_channel(struct world *world)
 {
-    world_release_channel(world, any_life(world));
+    slot_release(any_worker(world), any_slot(world));
 }
 
-static void set_bounds(struct world *world)
+static void change(struct world *world)
 {
-    world_set_bounds(any_life(world));
+    slot_change(any_worker(world), any_slot(world));
 }
 
 /// A client whose stream goes on, or NULL.
@@ -280,7 +299,12 @@ static struct client *any_live(struct world *world)
     return client_is_live(client) ? client : NULL;
 }
 
-static struct life *any_life(struct world *world)
+static struct slot *any_slot(struct world *world)
 {
-    return world_life(world, &world->slots[chance_below(world->slot_count)]);
+    return &world->slots[chance_below(world->slot_count)];
+}
+
+static struct worker *any_worker(struct world *world)
+{
+    return &world->workers[chance_below(world->worker_count)];
 }

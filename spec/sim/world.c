@@ -2,47 +2,38 @@
 #include "world.h"
 
 #include "client.h"
-#include "host.h"
 #include "place.h"
 
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
-#include "net/timer.h"
+#include "hub/topic.h"
 #include "sse/stream.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { SETTLE_TURNS_MAX = 10000, RETRY_MS = 1000, PATIENCE_MS = 1000 };
+enum { SETTLE_ROUNDS_MAX = 10000, RETRY_MS = 1000, START_MS = 1000000 };
 
 static const char *const names[SLOTS_MAX] = {"room", "a\"b\\c", "n\xc3\xa4he", "x", "room 2"};
 
 static void choose_limits(struct limits *limits);
-static struct journal_bounds choose_bounds(void);
-static struct life *begin_life(struct world *world, struct slot *slot);
-static void look_for(struct world *world, struct life *life);
-static void end_life(struct life *life);
-static void check_books(struct world *world);
-static void begin_end_of_turn(struct world *world);
-static void end_books(struct world *world);
+static void check_need(struct world *world, struct life *life);
+static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
 static bool is_busy(const struct world *world);
-static void dismiss_all(struct world *world);
+static void dismiss_all(struct worker *worker);
 static void shut_down(struct world *world);
 
 void world_init(struct world *world)
 {
-    *world = (struct world){.turn = 1};
+    *world = (struct world){.now_ms = START_MS};
     srandom((unsigned)chance_bits()); // `streams_end` chooses with it
     choose_limits(&world->limits);
-    CHECK(loop_init(&world->loop) == 0);
-    mailbox_open(&world->mailbox, &world->loop);
     hub_init(&world->hub);
-    branch_init(&world->branch, &world->hub, &world->loop, &world->mailbox, &world->limits);
-    heartbeats_init(&world->heartbeats, &world->loop, stream_beat);
-    service_init(&world->service, &world->loop, &world->limits, &world->conn_total);
-    world->service.events = &host_events;
-    world->service.user = world;
+    world->worker_count = chance_between(1, WORKERS_MAX);
+    for (size_t i = 0; i < world->worker_count; i++) {
+        worker_init(&world->workers[i], world, (int)i);
+    }
     buf_init(&world->scratch, SIZE_MAX);
     world->slot_count = chance_between(1, SLOTS_MAX);
     for (size_t i = 0; i < world->slot_count; i++) {
@@ -64,19 +55,14 @@ void world_deinit(struct world *world)
     for (size_t i = 0; i < world->client_count; i++) {
         client_deinit(&world->clients[i]);
     }
-    for (size_t i = 0; i < world->life_count; i++) {
-        if (world->lives[i]->is_held) {
-            channel_release(world->lives[i]->channel);
-        }
+    for (size_t i = 0; i < world->worker_count; i++) {
+        slots_let_go(&world->workers[i], UINT64_MAX);
+        worker_close(&world->workers[i]);
     }
-    service_deinit(&world->service);
-    heartbeats_deinit(&world->heartbeats);
-    branch_deinit(&world->branch);
+    for (size_t i = 0; i < world->worker_count; i++) {
+        worker_deinit(&world->workers[i]);
+    }
     hub_deinit(&world->hub);
-    mailbox_close(&world->mailbox);
-    EXPECT(loop_close(&world->loop, PATIENCE_MS) == 0, "a handle is still open");
-    loop_deinit(&world->loop);
-    mailbox_deinit(&world->mailbox);
     small_tidy();
     for (size_t i = 0; i < world->life_count; i++) {
         ledger_free(world->lives[i]);
@@ -84,58 +70,6 @@ void world_deinit(struct world *world)
     mem_free(world->lives);
     mem_free(world->clients);
     buf_reset(&world->scratch);
-}
-
-void world_publish(struct world *world, struct life *life)
-{
-    static const char *const types[] = {"", "", "said", "x"};
-    static const uint64_t sizes[] = {1, 1, 1, 1, 1, 1, 1, 20, 20, 200};
-    uint64_t most = world->data_bytes_max * sizes[chance_below(10)];
-    most = chance_one_in(30) ? most : most / 4;
-    struct bytes data;
-    struct bytes plain;
-    world_data(world, chance_between(1, most > 60000 ? 60000 : most + 1), &data, &plain);
-    const char *type = types[chance_below(4)];
-    struct sse_event event = {
-        .has_data = true,
-        .data = data,
-        .has_event = type[0] != '\0',
-        .event = bytes_from_string(type),
-    };
-    event.has_retry = chance_one_in(50);
-    event.retry_ms = chance_below(5000);
-    struct event_id id;
-    int failure = channel_publish(life->channel, &event, &id);
-    if (failure != 0) {
-        uint64_t most_bytes = 8 * data.len + 200; // were each byte a line
-        EXPECT(failure == -EMSGSIZE && most_bytes > life->channel->topic->journal.bounds.bytes,
-               "publishing %zu bytes in %s: %d", data.len, life->name, failure);
-        return;
-    }
-    EXPECT(id.epoch == life->epoch && id.sequence == life->count + 1,
-           "published in %s as %" PRIu64 " instead of %" PRIu64, life->name, id.sequence,
-           life->count + 1);
-    struct record record = {
-        .type = type,
-        .stamp = ++world->stamp,
-        .turn = world->turn,
-        .made_ms = world_now_ms(world),
-    };
-    life->has_job = true;
-    ledger_add(life, &record, plain);
-    uint64_t first_before = life->first;
-    ledger_check(life, world_now_ms(world));
-    life->is_overrun = life->is_overrun || life->first > first_before;
-    place_say("publish %" PRIx64 "-%" PRIu64 " in %s: %zu bytes", life->epoch, life->count,
-              life->name, data.len);
-}
-
-struct life *world_life(struct world *world, struct slot *slot)
-{
-    if (slot->life != NULL) {
-        look_for(world, slot->life);
-    }
-    return slot->life == NULL || slot->life->is_over ? begin_life(world, slot) : slot->life;
 }
 
 struct life *world_find(const struct world *world, uint64_t epoch)
@@ -148,76 +82,96 @@ struct life *world_find(const struct world *world, uint64_t epoch)
     return NULL;
 }
 
-void world_close_channel(struct world *world, struct life *life)
+void world_look_for(struct world *world, struct life *life)
 {
-    place_say("close %s", life->name);
-    struct channel *channel = life->channel;
-    channel_hold(channel);
-    channel_close(channel);
-    struct sse_event event = {.has_data = true};
-    struct event_id id;
-    EXPECT(channel_publish(channel, &event, &id) == -ECANCELED, "a closed channel takes events");
-    EXPECT(branch_find(&world->branch, bytes_from_string(life->name)) == NULL,
-           "a closed channel is found");
-    bool was_held = life->is_held;
-    end_life(life);
-    clients_see_close(world, life);
-    channel_release(channel);
-    if (was_held) {
-        channel_release(channel);
+    if (life->is_over) {
+        return;
+    }
+    hub_lock(&world->hub);
+    const struct topic *found = hub_topic(&world->hub, bytes_from_string(life->name));
+    hub_unlock(&world->hub);
+    if (found == NULL || found->journal.epoch != life->epoch) {
+        EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);
+        for (int i = 0; i < WORKERS_MAX; i++) {
+            EXPECT(life->held[i] == NULL, "%s is gone though worker %d holds it", life->name, i);
+        }
+        ledger_end(life);
     }
 }
 
-void world_release_channel(struct world *world, struct life *life)
+void world_check(const struct world *world, struct life *life)
 {
-    if (life->is_held) {
-        place_say("release %s", life->name);
-        life->is_held = false;
-        channel_release(life->channel);
-        look_for(world, life);
+    struct ledger_view view;
+    take_view(world, life, &view);
+    ledger_check(life, &view);
+}
+
+/// What some worker has yet to offer stays, however old; and all of it, for the turn in which other
+/// bounds are seen.
+bool world_is_stale(const struct worker *worker, const struct life *life)
+{
+    struct ledger_view view;
+    take_view(worker->world, life, &view);
+    uint64_t age_ms = life->topic->journal.bounds.age_ms;
+    bool is_changed = life->overrun > worker->offered;
+    return view.is_settled && !is_changed && life->first <= life->count && age_ms != UINT64_MAX &&
+           life->records[life->first - 1].made_ms + age_ms <= worker_now_ms(worker);
+}
+
+void world_end_books(struct worker *worker)
+{
+    struct world *world = worker->world;
+    uint64_t offered_before = worker->offered;
+    worker->offered = worker->due;
+    for (size_t i = 0; i < world->life_count; i++) {
+        struct life *life = world->lives[i];
+        bool had_job = life->has_job[worker->index];
+        life->has_job[worker->index] = false;
+        world_look_for(world, life);
+        if (life->topic != NULL) {
+            struct ledger_view view;
+            take_view(world, life, &view);
+            ledger_end_turn(life, &view, had_job);
+        }
     }
-}
-
-void world_set_bounds(struct life *life)
-{
-    struct journal_bounds bounds = choose_bounds();
-    channel_set_bounds(life->channel, &bounds);
-    life->has_job = true;
-    life->is_overrun = true; // they may be smaller now, and nobody was offered what goes
-    place_say("bounds of %s: %" PRIu64 ", %" PRIu64 " bytes, %" PRIu64 " ms", life->name,
-              bounds.count, bounds.bytes, bounds.age_ms);
-}
-
-/// The real end of a turn is what the loop does when libuv is about to wait.
-void world_turn(struct world *world, uint64_t advance_ms)
-{
-    begin_end_of_turn(world);
-    world->loop._prepare.prepare_cb(&world->loop._prepare);
     for (size_t i = 0; i < world->client_count; i++) {
-        client_end_turn(&world->clients[i]);
+        if (world->clients[i].worker == worker) {
+            client_note_lag(&world->clients[i], offered_before);
+        }
     }
-    end_books(world);
-    world->turn++;
-    place_say("turn %" PRIu64 ", and %" PRIu64 " ms", world->turn, advance_ms);
-    loop_advance(&world->loop, advance_ms);
-    timers_fire(&world->loop);
-    check_books(world);
+    slots_let_go(worker, worker->seen);
+}
+
+/// What the timers have let go.
+void world_check_books(struct world *world)
+{
+    for (size_t i = 0; i < world->life_count; i++) {
+        struct life *life = world->lives[i];
+        world_look_for(world, life);
+        if (life->topic != NULL) {
+            world_check(world, life);
+        }
+    }
 }
 
 void world_settle(struct world *world)
 {
-    for (int turns = 0; is_busy(world); turns++) {
-        EXPECT(turns < SETTLE_TURNS_MAX, "the loop never rests");
-        world_turn(world, 0);
+    for (int rounds = 0; is_busy(world); rounds++) {
+        EXPECT(rounds < SETTLE_ROUNDS_MAX, "the loops never rest");
+        for (size_t i = 0; i < world->worker_count; i++) {
+            worker_wake(&world->workers[i]);
+            worker_turn(&world->workers[i]);
+        }
+    }
+    for (size_t i = 0; i < world->worker_count; i++) {
+        EXPECT(world->workers[i].awaited == NULL, "a publisher of worker %zu waits on", i);
     }
     for (size_t i = 0; i < world->client_count; i++) {
         client_settled(&world->clients[i]);
     }
-}
-
-uint64_t world_now_ms(const struct world *world)
-{
-    return loop_now_ms(&world->loop);
+    for (size_t i = 0; i < world->life_count; i++) {
+        check_need(world, world->lives[i]);
+    }
 }
 
 void world_data(struct world *world, size_t size, struct bytes *out, struct bytes *plain)
@@ -257,124 +211,63 @@ static void choose_limits(struct limits *limits)
     limits->stream_channels = 4;
 }
 
-static struct journal_bounds choose_bounds(void)
+/// A channel that nobody needs has gone; streams that have yet to end need theirs. Where another
+/// worker has let the last event go, that can be when its time would have come.
+static void check_need(struct world *world, struct life *life)
 {
-    static const uint64_t counts[] = {0, 1, 2, 5, 20, 1000, 1000};
-    static const uint64_t sizes[] = {300, 2000, 20000, 100000, 1000000, 1000000};
-    static const uint64_t ages[] = {50, 3000, 60000, 60000, UINT64_MAX, UINT64_MAX};
-    struct journal_bounds bounds;
-    bounds.count = counts[chance_below(7)];
-    bounds.bytes = sizes[chance_below(6)];
-    bounds.age_ms = ages[chance_below(6)];
-    return bounds;
-}
-
-/// The epoch is chosen by chance of ours: how long it is decides how long ids are.
-static struct life *begin_life(struct world *world, struct slot *slot)
-{
-    struct channel *channel = branch_make(&world->branch, bytes_from_string(slot->name));
-    CHECK(channel != NULL);
-    struct life *life = mem_new(struct life);
-    do {
-        uint64_t shift = 16 + chance_below(3) * 20;
-        life->epoch = 1 + (chance_bits() >> shift);
-    } while (world_find(world, life->epoch) != NULL);
-    world->lives = mem_resize(world->lives, (world->life_count + 1) * sizeof(struct life *));
-    life->index = world->life_count;
-    world->lives[world->life_count++] = life;
-    slot->life = life;
-    life->channel = channel;
-    life->name = slot->name;
-    life->first = 1;
-    life->is_skip = chance_one_in(2);
-    life->is_held = !chance_one_in(5);
-    life->reset_name = chance_one_in(3) ? "back" : "reset";
-    life->lagged_name = chance_one_in(3) ? "behind" : "lagged";
-    struct journal_bounds bounds = choose_bounds();
-    channel_set_bounds(channel, &bounds);
-    life->has_job = true;
-    channel->topic->journal.epoch = life->epoch;
-    channel_set_lag(channel, life->is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
-    channel_set_reset_event(channel, bytes_from_string(life->reset_name));
-    channel_set_lagged_event(channel, bytes_from_string(life->lagged_name));
-    if (life->is_held) {
-        channel_hold(channel);
-    }
-    place_say("begin %s as %" PRIx64 ", %s: %" PRIu64 ", %" PRIu64 " bytes, %" PRIu64 " ms",
-              life->name, life->epoch, life->is_skip ? "skip" : "resume", bounds.count,
-              bounds.bytes, bounds.age_ms);
-    return life;
-}
-
-/// A channel that nobody holds may be gone; but not while somebody reads it.
-static void look_for(struct world *world, struct life *life)
-{
-    if (life->is_over || life->is_held) {
+    world_look_for(world, life);
+    if (life->is_over || life->first <= life->count) {
         return;
     }
-    struct channel *found = branch_find(&world->branch, bytes_from_string(life->name));
-    if (found == NULL || found->topic->journal.epoch != life->epoch) {
-        EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);
-        end_life(life);
-    }
-}
-
-static void end_life(struct life *life)
-{
-    life->is_over = true;
-    life->is_held = false;
-    life->channel = NULL;
-    life->first = life->count + 1;
-}
-
-/// What the timers have let go.
-static void check_books(struct world *world)
-{
-    for (size_t i = 0; i < world->life_count; i++) {
-        struct life *life = world->lives[i];
-        look_for(world, life);
-        if (life->channel != NULL) {
-            ledger_check(life, world_now_ms(world));
-        }
-    }
-}
-
-static void begin_end_of_turn(struct world *world)
-{
-    for (size_t i = 0; i < world->client_count; i++) {
-        client_begin_end_of_turn(&world->clients[i]);
-    }
-}
-
-static void end_books(struct world *world)
-{
-    for (size_t i = 0; i < world->life_count; i++) {
-        struct life *life = world->lives[i];
-        look_for(world, life);
-        if (life->channel != NULL) {
-            ledger_end_turn(life, world_now_ms(world));
-        }
+    const struct journal_bounds *bounds = &life->topic->journal.bounds;
+    bool is_needed = world->worker_count > 1 && (bounds->count > 0 || bounds->age_ms != UINT64_MAX);
+    for (size_t i = 0; i < world->worker_count; i++) {
+        is_needed = is_needed || life->held[i] != NULL;
     }
     for (size_t i = 0; i < world->client_count; i++) {
-        client_note_lag(&world->clients[i]);
+        struct client *client = &world->clients[i];
+        is_needed = is_needed || (client->stream != NULL && client_sub(client, life) != NULL);
+    }
+    EXPECT(is_needed, "%s is still there, empty, and nobody has it", life->name);
+}
+
+static void take_view(const struct world *world, const struct life *life, struct ledger_view *view)
+{
+    *view = (struct ledger_view){
+        .now_ms = world->now_ms,
+        .late_ms = world->now_ms,
+        .offered = clients_offered(world, life),
+        .is_settled = true,
+    };
+    for (size_t i = 0; i < world->worker_count; i++) {
+        const struct worker *worker = &world->workers[i];
+        uint64_t now_ms = worker_now_ms(worker);
+        view->late_ms = now_ms < view->late_ms ? now_ms : view->late_ms;
+        bool has_offered = ledger_count_at(life, worker->offered) == life->count;
+        bool is_at_it = life->has_job[i] || life->joined[i] == worker->turn;
+        view->is_settled = view->is_settled && has_offered && !is_at_it;
     }
 }
 
 static bool is_busy(const struct world *world)
 {
-    return !list_is_empty(&world->loop._jobs[LOOP_RUN]) ||
-           !list_is_empty(&world->loop._jobs[LOOP_WRITE]);
+    bool is_so = false;
+    for (size_t i = 0; i < world->worker_count; i++) {
+        is_so = is_so || worker_is_busy(&world->workers[i]);
+    }
+    return is_so;
 }
 
-static void dismiss_all(struct world *world)
+static void dismiss_all(struct worker *worker)
 {
-    LIST_EACH (node, after, &world->service.conns) {
+    LIST_EACH (node, after, &worker->service.conns) {
         struct exchange *exchange = conn_exchange(conn_of_node(node));
         struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
         if (stream != NULL && stream->is_open) {
             stream_dismiss(stream, RETRY_MS);
         }
     }
+    worker_look(worker);
 }
 
 /// Streams end with everything, or at once; with readers that take everything, or nothing.
@@ -389,9 +282,13 @@ static void shut_down(struct world *world)
     }
     if (!chance_one_in(3)) {
         clients_see_end(world);
-        dismiss_all(world);
+        for (size_t i = 0; i < world->worker_count; i++) {
+            dismiss_all(&world->workers[i]);
+        }
         world_settle(world);
     }
-    service_close_all(&world->service);
+    for (size_t i = 0; i < world->worker_count; i++) {
+        service_close_all(&world->workers[i].service);
+    }
     world_settle(world);
 }

@@ -30,6 +30,7 @@ static void unfollow(struct channel *channel);
 static void on_turn_end(struct loop_job *job);
 static uint64_t wake_readers(struct channel *channel);
 static void look_ahead(struct foresight *foresight);
+static uint64_t offered(const struct channel *channel);
 static void note_idle(struct channel *channel);
 static void note_offered(struct channel *channel, uint64_t keep_from);
 static void on_age(struct timer *timer);
@@ -154,19 +155,20 @@ static bool is_over(const struct channel *channel)
 {
     uint64_t bytes_max = channel->branch->limits->stream_high_bytes;
     uint64_t kept_bytes = channel->topic->journal.bounds.bytes;
-    return topic_bytes_behind(channel->topic, &channel->membership) >
+    return topic_bytes_behind(channel->topic, offered(channel)) >
            (bytes_max < kept_bytes ? bytes_max : kept_bytes);
 }
 
+/// The copy stays as it is: who has joined in this turn may have its place in what goes.
 void channel_age(struct channel *channel)
 {
-    struct branch *branch = channel->branch;
-    hub_lock(branch->hub);
-    bool is_due = journal_expiry_ms(&channel->topic->journal) <= loop_now_ms(branch->loop);
-    hub_unlock(branch->hub);
-    if (is_due) {
-        trim(channel, channel->membership.offered);
+    struct topic *topic = channel->topic;
+    uint64_t now_ms = loop_now_ms(channel->branch->loop);
+    hub_lock(topic->hub);
+    if (journal_expiry_ms(&topic->journal) <= now_ms) {
+        topic_trim(topic, now_ms, offered(channel));
     }
+    hub_unlock(topic->hub);
 }
 
 struct journal_bounds channel_bounds(const struct channel *channel)
@@ -370,12 +372,17 @@ static void look_ahead(struct foresight *foresight)
 }
 
 /// Under the lock. A worker that does not follow has nothing to offer, unless it has published in
-/// this turn.
+/// this turn: of what others publish nobody tells it.
+static uint64_t offered(const struct channel *channel)
+{
+    bool is_idle = !channel->membership.follows && !loop_job_is_queued(&channel->job);
+    return is_idle ? channel->topic->journal.next : channel->membership.offered;
+}
+
+/// Under the lock.
 static void note_idle(struct channel *channel)
 {
-    if (!channel->membership.follows && !loop_job_is_queued(&channel->job)) {
-        channel->membership.offered = channel->topic->journal.next;
-    }
+    channel->membership.offered = offered(channel);
 }
 
 /// The readers here were woken for all that this worker has seen.
@@ -396,6 +403,7 @@ static void on_age(struct timer *timer)
 {
     struct channel *channel = CONTAINER_OF(timer, struct channel, age);
     hub_lock(channel->branch->hub);
+    note_idle(channel);
     uint64_t first = trim(channel, channel->membership.offered);
     hub_unlock(channel->branch->hub);
     journal_drop(&channel->journal, first);
@@ -411,7 +419,8 @@ static uint64_t trim(struct channel *channel, uint64_t keep_from)
     return journal->first < keep_from ? journal->first : keep_from;
 }
 
-/// Not for each frame: what ages within a step of the first leaves with it.
+/// Not for each frame: what ages within a step of the first leaves with it. What is too old and has
+/// to stay, because some worker has yet to offer it, is looked at again after a step.
 static void arm_age(struct channel *channel, const struct journal *journal)
 {
     uint64_t expiry_ms = journal_expiry_ms(journal);
@@ -419,9 +428,11 @@ static void arm_age(struct channel *channel, const struct journal *journal)
         timer_disarm(&channel->age);
         return;
     }
+    uint64_t now_ms = loop_now_ms(channel->branch->loop);
     uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
-    timer_arm_at(&channel->age,
-                 expiry_ms + (step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX));
+    step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
+    bool is_late = expiry_ms + step_ms <= now_ms;
+    timer_arm_at(&channel->age, (is_late ? now_ms + 1 : expiry_ms) + step_ms);
 }
 
 /// A channel that nobody needs any more goes. Whoever stays only for the history looks after it:
@@ -436,12 +447,16 @@ static void settle(struct channel *channel)
     }
 }
 
+/// Without a history, what is there when a turn has ended is for others to offer and to let go.
 static bool has_frames(struct channel *channel)
 {
     const struct journal *journal = &channel->topic->journal;
     hub_lock(channel->branch->hub);
-    bool has_some = !journal_is_empty(journal);
-    arm_age(channel, journal);
+    bool has_history = journal->bounds.count > 0 || loop_job_is_queued(&channel->job);
+    bool has_some = !journal_is_empty(journal) && has_history;
+    if (!timer_is_armed(&channel->age)) {
+        arm_age(channel, journal);
+    }
     hub_unlock(channel->branch->hub);
     return has_some;
 }

@@ -88,9 +88,9 @@ void topic_trim(struct topic *topic, uint64_t now_ms, uint64_t keep_from)
     journal_trim(&topic->journal, now_ms, least_offered(topic, keep_from));
 }
 
-uint64_t topic_bytes_behind(const struct topic *topic, const struct membership *own)
+uint64_t topic_bytes_behind(const struct topic *topic, uint64_t offered)
 {
-    return journal_bytes_from(&topic->journal, least_offered(topic, own->offered));
+    return journal_bytes_from(&topic->journal, least_offered(topic, offered));
 }
 
 /// The least of `offered` and what the members that follow have offered.

@@ -66,5 +66,6 @@ branch_set topic_tell(struct topic *topic, const struct branch *own, bool tells_
 /// `keep_from` on.
 void topic_trim(struct topic *topic, uint64_t now_ms, uint64_t keep_from);
 
-/// Bytes that the worker furthest behind, among those that follow and `own`, has yet to offer.
-uint64_t topic_bytes_behind(const struct topic *topic, const struct membership *own);
+/// Bytes that the worker furthest behind has yet to offer, among those that follow and one that has
+/// offered what is before `offered`.
+uint64_t topic_bytes_behind(const struct topic *topic, uint64_t offered);

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// What the workers' scripts do with the channels of a name: a script has a channel that it holds,
+// or finds or makes one each time. Beside each call stands in the books what it promises. Owned by
+// the world.
+#pragma once
+
+#include "ledger.h"
+#include "worker.h"
+
+#include <stdint.h>
+
+/// A name under which there is a channel, or will be.
+struct slot {
+    const char *name;
+    struct life *life; // the newest; NULL before the first
+};
+
+/// A channel as a worker has it.
+struct opened {
+    struct life *life;
+    struct channel *channel; // valid until something is done
+};
+
+/// The channel as a script of the worker has it: held, be it closed by another worker meanwhile; or
+/// found, or made.
+struct opened slot_open(struct worker *worker, struct slot *slot);
+
+/// The worker publishes something.
+void slot_publish(struct worker *worker, struct slot *slot);
+
+void slot_close(struct worker *worker, struct slot *slot);
+
+/// The worker lets go of a channel without closing it: it goes by itself once it is empty and no
+/// other worker has it.
+void slot_release(struct worker *worker, struct slot *slot);
+
+/// Opens a channel again, with other options.
+void slot_change(struct worker *worker, struct slot *slot);
+
+/// The worker's scripts let go what was closed up to `stamp`, or with UINT64_MAX everything.
+void slots_let_go(struct worker *worker, uint64_t stamp);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "worker.h"
+
+#include "client.h"
+#include "host.h"
+#include "place.h"
+#include "world.h"
+
+#include "hub/channel.h"
+#include "net/timer.h"
+#include "sse/stream.h"
+
+#include <inttypes.h>
+
+enum { PATIENCE_MS = 1000 };
+
+static void on_told(struct loop_job *job);
+static void begin_end_of_turn(struct worker *worker);
+static void begin_turn(struct worker *worker);
+
+void worker_init(struct worker *worker, struct world *world, int index)
+{
+    *worker = (struct worker){.world = world, .index = index, .turn = 1};
+    CHECK(loop_init(&worker->loop) == 0);
+    worker->loop.uv.time = world->now_ms;
+    mailbox_open(&worker->mailbox, &worker->loop);
+    branch_init(&worker->branch, &world->hub, &worker->loop, &worker->mailbox, &world->limits);
+    heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
+    service_init(&worker->service, &worker->loop, &world->limits, &world->conn_total);
+    worker->service.events = &host_events;
+    worker->service.user = worker;
+    list_init(&worker->waiter.node);
+    worker->waiter.job = &worker->told;
+    loop_job_init(&worker->told, on_told);
+}
+
+/// What waits for libuv waits for the machine's clock.
+void worker_close(struct worker *worker)
+{
+    mailbox_close(&worker->mailbox);
+    service_deinit(&worker->service);
+    heartbeats_deinit(&worker->heartbeats);
+    branch_deinit(&worker->branch);
+    uv_update_time(&worker->loop.uv);
+    EXPECT(loop_close(&worker->loop, PATIENCE_MS) == 0, "a handle is still open");
+    loop_deinit(&worker->loop);
+}
+
+void worker_deinit(struct worker *worker)
+{
+    mailbox_deinit(&worker->mailbox);
+}
+
+void worker_note_look(struct worker *worker)
+{
+    uint64_t before = worker->seen;
+    worker->seen = worker->world->stamp;
+    for (size_t i = 0; before < worker->seen && i < worker->world->life_count; i++) {
+        const struct life *life = worker->world->lives[i];
+        if (life->closed > before) {
+            clients_see_close(worker, life);
+        }
+    }
+}
+
+void worker_look(struct worker *worker)
+{
+    branch_look(&worker->branch);
+    worker_note_look(worker);
+}
+
+void worker_await_room(struct worker *worker, struct channel *channel)
+{
+    if (worker->awaited == NULL && channel_is_over(channel)) {
+        place_say("a publisher of worker %d waits", worker->index);
+        channel_hold(channel);
+        worker->awaited = channel;
+        loop_at_turn_end(&worker->loop, LOOP_WRITE, &worker->told);
+    }
+}
+
+/// As libuv does when the loop polls.
+void worker_wake(struct worker *worker)
+{
+    if (worker->mailbox._first != NULL) {
+        place_say("worker %d is woken", worker->index);
+        worker->mailbox._async.async_cb(&worker->mailbox._async);
+        worker_note_look(worker);
+    }
+}
+
+/// The real end of a turn is what the loop does when libuv is about to wait.
+void worker_turn(struct worker *worker)
+{
+    struct world *world = worker->world;
+    begin_end_of_turn(worker);
+    worker->loop._prepare.prepare_cb(&worker->loop._prepare);
+    for (size_t i = 0; i < world->client_count; i++) {
+        if (world->clients[i].worker == worker) {
+            client_end_turn(&world->clients[i]);
+        }
+    }
+    world_end_books(worker);
+    worker->turn++;
+    place_say("worker %d, turn %" PRIu64 ", at %" PRIu64 " ms", worker->index, worker->turn,
+              world->now_ms);
+    begin_turn(worker);
+    world_check_books(world);
+}
+
+bool worker_is_busy(const struct worker *worker)
+{
+    return !list_is_empty(&worker->loop._jobs[LOOP_RUN]) ||
+           !list_is_empty(&worker->loop._jobs[LOOP_WRITE]) || worker->mailbox._first != NULL;
+}
+
+struct channel *worker_channel(const struct worker *worker, const struct topic *topic)
+{
+    LIST_EACH (node, after, &worker->branch.all) {
+        struct channel *channel = LIST_ITEM(node, struct channel, node);
+        if (channel->topic == topic) {
+            return channel;
+        }
+    }
+    return NULL;
+}
+
+static void on_told(struct loop_job *job)
+{
+    struct worker *worker = CONTAINER_OF(job, struct worker, told);
+    if (!channel_await_room(worker->awaited, &worker->waiter)) {
+        place_say("a publisher of worker %d goes on", worker->index);
+        channel_release(worker->awaited);
+        worker->awaited = NULL;
+    }
+}
+
+/// Nobody has told it of anything, so there is nothing that it does not know.
+static void begin_end_of_turn(struct worker *worker)
+{
+    struct world *world = worker->world;
+    if (worker->mailbox._first == NULL) {
+        worker_note_look(worker);
+    }
+    worker->due = worker->seen;
+    for (size_t i = 0; i < world->client_count; i++) {
+        if (world->clients[i].worker == worker) {
+            client_begin_end_of_turn(&world->clients[i]);
+        }
+    }
+}
+
+/// A timer may look: who beats says something, and what was published before comes first.
+static void begin_turn(struct worker *worker)
+{
+    worker->loop.uv.time = worker->world->now_ms;
+    bool is_due = timers_next_ms(&worker->loop) <= worker_now_ms(worker);
+    timers_fire(&worker->loop);
+    if (is_due) {
+        worker_look(worker);
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// One worker of a world: the real loop, mailbox, branch of the hub, heartbeats and service, on the
+// one thread. A turn is made by hand, and wake-ups are delivered when the world says so, be it many
+// turns late. How far it knows what all workers have done is counted here, by the stamps of the
+// world: whatever looks at the hub sees everything that was said before. Owned by the world.
+#pragma once
+
+#include "http/service.h"
+#include "hub/branch.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "sse/heartbeat.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct world;
+
+enum { WORKERS_MAX = 3 };
+
+struct worker {
+    struct world *world;
+    int index;
+    struct loop loop;
+    struct mailbox mailbox;
+    struct branch branch;
+    struct heartbeats heartbeats;
+    struct service service;
+    struct channel *awaited; // held by a publisher that waits until others have caught up, or NULL
+    struct branch_waiter waiter;
+    struct loop_job told; // it looks whether they have
+    uint64_t turn;
+    uint64_t seen;    // it knows of everything up to this stamp ...
+    uint64_t due;     // ... and did so when its turn began to end: its readers get that much
+    uint64_t offered; // `due` of the turn before
+};
+
+void worker_init(struct worker *worker, struct world *world, int index);
+
+/// Closes and frees everything, but what others may still post to.
+void worker_close(struct worker *worker);
+
+/// When all are closed.
+void worker_deinit(struct worker *worker);
+
+/// It has done what looks at the hub.
+void worker_note_look(struct worker *worker);
+
+/// It looks at the hub, if what it did just now has not: then both have seen the same.
+void worker_look(struct worker *worker);
+
+/// A publisher waits, if it has to and none does yet.
+void worker_await_room(struct worker *worker, struct channel *channel);
+
+/// Delivers the wake-up that is on its way, if any.
+void worker_wake(struct worker *worker);
+
+/// Ends the turn, looks at what its clients received, and begins the next at the world's time.
+void worker_turn(struct worker *worker);
+
+/// Whether something is left to do, or on its way.
+bool worker_is_busy(const struct worker *worker);
+
+/// The channel of `topic` as it has it, or NULL.
+struct channel *worker_channel(const struct worker *worker, const struct topic *topic);
+
+static inline uint64_t worker_now_ms(const struct worker *worker)
+{
+    return loop_now_ms(&worker->loop);
+}
