@@ -179,8 +179,8 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
     life->reset_name = chance_one_in(3) ? "back" : "reset";
     life->lagged_name = chance_one_in(3) ? "behind" : "lagged";
     channel->topic->journal.epoch = life->epoch;
-    channel_set_reset_event(channel, bytes_from_string(life->reset_name));
-    channel_set_lagged_event(channel, bytes_from_string(life->lagged_name));
+    channel_name_event(channel, TOPIC_RESET, bytes_from_string(life->reset_name));
+    channel_name_event(channel, TOPIC_LAGGED, bytes_from_string(life->lagged_name));
     struct opened opened = {life, channel};
     place_say("worker %d begins %s as %" PRIx64, worker->index, life->name, life->epoch);
     set_bounds(worker, opened);

@@ -39,9 +39,6 @@ static void arm_age(struct channel *channel, const struct journal *journal);
 static void settle(struct channel *channel);
 static bool has_frames(struct channel *channel);
 static void note_closed(struct channel *channel);
-static void set_text(const struct channel *channel, char **text, struct bytes value);
-static void put_text(const struct channel *channel, char *const *text, const char *usual,
-                     struct buf *out);
 
 struct channel *channel_new(struct branch *branch, struct topic *topic)
 {
@@ -196,24 +193,25 @@ void channel_set_lag(struct channel *channel, enum channel_lag lag)
     channel->topic->lag = (uint8_t)lag;
 }
 
-void channel_set_reset_event(struct channel *channel, struct bytes name)
+void channel_name_event(struct channel *channel, enum topic_event event, struct bytes name)
 {
-    set_text(channel, &channel->topic->reset_event, name);
+    char *copy = mem_alloc(name.len + 1);
+    memcpy(copy, name.at, name.len);
+    copy[name.len] = '\0';
+    hub_lock(channel->branch->hub);
+    char *old = channel->topic->event_names[event];
+    channel->topic->event_names[event] = copy;
+    hub_unlock(channel->branch->hub);
+    mem_free(old);
 }
 
-void channel_set_lagged_event(struct channel *channel, struct bytes name)
+void channel_put_event_name(const struct channel *channel, enum topic_event event, struct buf *out)
 {
-    set_text(channel, &channel->topic->lagged_event, name);
-}
-
-void channel_put_reset_event(const struct channel *channel, struct buf *out)
-{
-    put_text(channel, &channel->topic->reset_event, "reset", out);
-}
-
-void channel_put_lagged_event(const struct channel *channel, struct buf *out)
-{
-    put_text(channel, &channel->topic->lagged_event, "lagged", out);
+    static const char *const usual[] = {"reset", "lagged"};
+    hub_lock(channel->branch->hub);
+    const char *name = channel->topic->event_names[event];
+    CHECK(buf_append(out, bytes_from_string(name == NULL ? usual[event] : name)));
+    hub_unlock(channel->branch->hub);
 }
 
 struct event_id channel_cursor(const struct channel *channel)
@@ -467,24 +465,4 @@ static void note_closed(struct channel *channel)
         channel->is_closed = true;
         map_remove(&channel->branch->channels, &channel->entry);
     }
-}
-
-static void set_text(const struct channel *channel, char **text, struct bytes value)
-{
-    char *copy = mem_alloc(value.len + 1);
-    memcpy(copy, value.at, value.len);
-    copy[value.len] = '\0';
-    hub_lock(channel->branch->hub);
-    char *old = *text;
-    *text = copy;
-    hub_unlock(channel->branch->hub);
-    mem_free(old);
-}
-
-static void put_text(const struct channel *channel, char *const *text, const char *usual,
-                     struct buf *out)
-{
-    hub_lock(channel->branch->hub);
-    CHECK(buf_append(out, bytes_from_string(*text == NULL ? usual : *text)));
-    hub_unlock(channel->branch->hub);
 }

@@ -74,14 +74,10 @@ static inline enum channel_lag channel_lag(const struct channel *channel)
 void channel_set_lag(struct channel *channel, enum channel_lag lag);
 
 /// Names an in-band event, without CR, LF or NUL. Copies the name.
-void channel_set_reset_event(struct channel *channel, struct bytes name);
-void channel_set_lagged_event(struct channel *channel, struct bytes name);
+void channel_name_event(struct channel *channel, enum topic_event event, struct bytes name);
 
-/// Appends the name of the in-band event that puts a reader to another place: "reset" if not set.
-void channel_put_reset_event(const struct channel *channel, struct buf *out);
-
-/// Appends the name of the in-band event that tells a reader what it missed: "lagged" if not set.
-void channel_put_lagged_event(const struct channel *channel, struct buf *out);
+/// Appends the name of an in-band event: "reset" or "lagged" if it was not given another.
+void channel_put_event_name(const struct channel *channel, enum topic_event event, struct buf *out);
 
 /// The id of the newest event, or of the place before the first.
 struct event_id channel_cursor(const struct channel *channel);

@@ -33,8 +33,9 @@ void topic_free(struct topic *topic)
     CHECK(list_is_empty(&topic->members));
     CHECK(topic->reader_count == 0);
     journal_deinit(&topic->journal);
-    mem_free(topic->reset_event);
-    mem_free(topic->lagged_event);
+    for (int event = 0; event < TOPIC_EVENT_COUNT; event++) {
+        mem_free(topic->event_names[event]);
+    }
     mem_free(topic);
 }
 

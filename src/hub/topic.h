@@ -22,15 +22,17 @@ enum channel_lag {
     CHANNEL_SKIP,   // it is told how many it missed and goes on at the newest
 };
 
+/// What its readers are told in-band: that they were put to another place, or what they missed.
+enum topic_event { TOPIC_RESET, TOPIC_LAGGED, TOPIC_EVENT_COUNT };
+
 struct topic {
     struct hub *hub;
     struct map_entry entry; // in the hub; the key is the name
     struct journal journal;
-    struct list members;        // struct membership
-    char *reset_event;          // NULL for the usual name
-    char *lagged_event;         // the same
-    atomic_size_t reader_count; // of all workers; read without the lock
-    _Atomic uint8_t lag;        // enum channel_lag; read without the lock
+    struct list members;                  // struct membership
+    char *event_names[TOPIC_EVENT_COUNT]; // NULL for the usual one
+    atomic_size_t reader_count;           // of all workers; read without the lock
+    _Atomic uint8_t lag;                  // enum channel_lag; read without the lock
     bool is_closed;
     char name[]; // never changes, so the lock is not needed
 };

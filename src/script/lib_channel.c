@@ -200,10 +200,10 @@ static void apply_options(lua_State *L, struct channel *channel)
         channel_set_lag(channel, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
     }
     if (lua_getfield(L, 2, "reset_event") == LUA_TSTRING) {
-        channel_set_reset_event(channel, check_bytes(L, -1));
+        channel_name_event(channel, TOPIC_RESET, check_bytes(L, -1));
     }
     if (lua_getfield(L, 2, "lagged_event") == LUA_TSTRING) {
-        channel_set_lagged_event(channel, check_bytes(L, -1));
+        channel_name_event(channel, TOPIC_LAGGED, check_bytes(L, -1));
     }
     lua_settop(L, top);
 }

@@ -10,13 +10,10 @@
 #include "hub/branch.h"
 #include "sse/stream_parts.h"
 
-/// Appends the name of an in-band event.
-typedef void (*put_name_fn)(const struct channel *channel, struct buf *out);
-
 static bool settle(struct cursor *cursor);
 static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from);
 static void say_place(struct cursor *cursor);
-static void say(struct cursor *cursor, put_name_fn put_name, const char *reason, uint64_t from);
+static void say(struct cursor *cursor, enum topic_event which, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
 static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
                      struct buf *out);
@@ -48,13 +45,13 @@ static bool settle(struct cursor *cursor)
     enum notice_reason reason = take_notice(cursor, &from);
     if (reason > NOTICE_PLACE) {
         cursor->reader.next = is_lagging ? journal->first : cursor->reader.next;
-        say(cursor, channel_put_reset_event, reasons[reason], from);
+        say(cursor, TOPIC_RESET, reasons[reason], from);
     } else if (is_lagging && channel_lag(channel) == CHANNEL_RESUME) {
         return false;
     } else if (is_lagging) {
         from = cursor->reader.next - 1;
         cursor->reader.next = journal->next;
-        say(cursor, channel_put_lagged_event, "slow", from);
+        say(cursor, TOPIC_LAGGED, "slow", from);
     } else {
         say_place(cursor);
     }
@@ -86,7 +83,7 @@ static void say_place(struct cursor *cursor)
 }
 
 /// It may be said though the stream is ending: the ceiling is not asked.
-static void say(struct cursor *cursor, put_name_fn put_name, const char *reason, uint64_t from)
+static void say(struct cursor *cursor, enum topic_event which, const char *reason, uint64_t from)
 {
     struct buf name;
     struct buf data;
@@ -94,7 +91,7 @@ static void say(struct cursor *cursor, put_name_fn put_name, const char *reason,
     buf_init(&name, SIZE_MAX); // as long as the script's text
     buf_init(&data, SIZE_MAX); // bounded by the channel's name
     buf_init(&id, SIZE_MAX);   // bounded by the number of channels
-    put_name(cursor->reader.channel, &name);
+    channel_put_event_name(cursor->reader.channel, which, &name);
     put_data(cursor, reason, from, &data);
     cursors_put_id(cursor->stream, &id);
     struct sse_event event = {
