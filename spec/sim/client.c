@@ -103,6 +103,7 @@ void client_hang_up(struct client *client)
     client->state = CLIENT_LEFT;
 }
 
+/// Its worker may still have what the journal has let go.
 void client_begin_end_of_turn(struct client *client)
 {
     uint64_t due = client->own_bytes;
@@ -112,13 +113,9 @@ void client_begin_end_of_turn(struct client *client)
     }
     for (size_t i = 0; i < client->sub_count; i++) {
         const struct sub *sub = &client->subs[i];
-        uint64_t from = sub->pos;
-        if (!sub->is_gone && sub->life->topic != NULL && client->world->worker_count == 1) {
-            from = from + 1 < sub->life->first ? sub->life->first - 1 : from;
-        }
         if (!sub->is_gone) {
-            due += ledger_bytes_after(sub->life, from);
-            due += client->sub_count > 1 ? (sub->life->count - from) * WIDE_ID_BYTES : 0;
+            due += ledger_bytes_after(sub->life, sub->pos);
+            due += client->sub_count > 1 ? (sub->life->count - sub->pos) * WIDE_ID_BYTES : 0;
         }
     }
     client->is_wide = due > WIDE_BYTES;

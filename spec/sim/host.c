@@ -63,7 +63,9 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\"", client->index,
               life->name, life->epoch, client->sent_id, since);
     int failure = stream_subscribe(client->stream, opened.channel, &start);
-    worker_look(client->worker);
+    if (failure == 0) {
+        worker_note_look(client->worker);
+    }
     if (client->stream->exchange->is_doomed || !client->stream->is_open) {
         EXPECT(failure == -ECANCELED, "subscribing a dead stream: %d", failure);
         return;
@@ -145,7 +147,7 @@ void host_send(struct client *client, size_t size)
         client->is_flooded = true;
     } else {
         EXPECT(failure == 0, "sending %zu bytes: %d", size, failure);
-        client->own_bytes += bytes + 100;
+        client->own_bytes += 2 * bytes + 100; // every line is a field of its own
         note_own(client);
     }
 }
