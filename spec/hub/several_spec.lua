@@ -178,6 +178,7 @@ describe("an id of which a part is missing", function()
     publish_by_turns(server, "ab", 1, 10)
     ids = stream:take(10)[4].id
     stream:close()
+    hub.await_nobody(server, "b")
   end)
 
   it("resets the channel that it does not name, and resumes the others", function()

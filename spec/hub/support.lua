@@ -197,6 +197,15 @@ function hub.await_subscribers(server, name, count, seconds)
   end, seconds)
 end
 
+---Waits until nobody reads the channel `name`, and every worker knows: one whose last reader has
+---just left lets others keep, until its turn is over, what it has yet to offer.
+function hub.await_nobody(server, name)
+  hub.await_subscribers(server, name, 0)
+  for number = 1, server.worker_count do
+    hub.connect(server, number):close()
+  end
+end
+
 ---A connection that takes little into its kernel, asked for `target`, and reads nothing.
 function hub.stalled(server, target, last_event_id, version)
   local client = server:connect { receive_buffer = server.port and 4096 or nil }
