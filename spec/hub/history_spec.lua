@@ -128,6 +128,7 @@ describe("a channel's history", function()
       local result = hub.publish_numbers(server, "room", 1, 5)
       if is_published then
         assert.equal(numbers(1, 5), data(stream, 5))
+        hub.meet_workers(server)
         assert.equal("reset expired 1", told(server, further(result, -1)))
         assert.equal("", told(server, result))
       else

@@ -197,13 +197,18 @@ function hub.await_subscribers(server, name, count, seconds)
   end, seconds)
 end
 
----Waits until nobody reads the channel `name`, and every worker knows: one whose last reader has
----just left lets others keep, until its turn is over, what it has yet to offer.
-function hub.await_nobody(server, name)
-  hub.await_subscribers(server, name, 0)
+---Waits until every worker has ended the turn in which it sent, or saw, what was seen here: until
+---then others keep what it has yet to offer.
+function hub.meet_workers(server)
   for number = 1, server.worker_count do
     hub.connect(server, number):close()
   end
+end
+
+---Waits until nobody reads the channel `name`, and every worker knows.
+function hub.await_nobody(server, name)
+  hub.await_subscribers(server, name, 0)
+  hub.meet_workers(server)
 end
 
 ---A connection that takes little into its kernel, asked for `target`, and reads nothing.
