@@ -6,6 +6,7 @@
 #include "hub/hub.h"
 #include "hub/shared.h"
 #include "net/signals.h"
+#include "server/addresses.h"
 #include "server/config.h"
 #include "server/inherited.h"
 #include "server/notify.h"
@@ -18,7 +19,6 @@
 #include <string.h>
 
 enum {
-    PORT_DEFAULT = 3000,
     PATIENCE_MS = 5000, // that a service manager should have after `drain_timeout`
 };
 
@@ -43,13 +43,6 @@ static int check_inherited(int count, const struct config *config);
 static void init(struct server *server, const struct config *config);
 static void init_worker(struct server *server, size_t index);
 static int load_and_serve(struct server *server);
-static int bind_all(struct server *server);
-static int bind_addresses(struct server *server);
-static int bind_inherited(struct server *server);
-static struct address address_of_config(const struct config *config);
-static int bind_address(struct server *server, const struct address *address);
-static int bind_tcp(struct server *server, const struct address *address);
-static struct listening *next_socket(struct worker *worker);
 static void start_threads(struct server *server);
 static void *run_thread(void *arg);
 static void on_loaded(struct message *message);
@@ -150,7 +143,7 @@ static int load_and_serve(struct server *server)
         report_routes(first->generations.current, "");
         return 0;
     }
-    if (bind_all(server) != 0) {
+    if (addresses_bind(server->workers, server->worker_count, server->inherited_count) != 0) {
         return 1;
     }
     signals_open(&server->signals, &first->loop, on_signal, server);
@@ -159,87 +152,6 @@ static int load_and_serve(struct server *server)
     worker_run(first);
     signals_close(&server->signals);
     return server->exit_code;
-}
-
-/// Sockets that were passed take the place of all addresses.
-static int bind_all(struct server *server)
-{
-    return server->inherited_count > 0 ? bind_inherited(server) : bind_addresses(server);
-}
-
-/// The command line's address takes the place of the scripts'; without either there is a default.
-static int bind_addresses(struct server *server)
-{
-    const struct generation *generation = server->workers[0].generations.current;
-    if (config_has_address(server->config) || generation->address_count == 0) {
-        struct address address = address_of_config(server->config);
-        return bind_address(server, &address);
-    }
-    for (size_t i = 0; i < generation->address_count; i++) {
-        if (bind_address(server, &generation->addresses[i]) != 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int bind_inherited(struct server *server)
-{
-    struct worker *first = &server->workers[0];
-    for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + server->inherited_count; fd++) {
-        struct listening *socket = next_socket(first);
-        int failure = listening_adopt(socket, fd, first->limits.peer_timeout_ms);
-        if (failure != 0) {
-            first->socket_count--;
-            report_inherited_failure(fd, failure);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static struct address address_of_config(const struct config *config)
-{
-    struct address address = {.is_unix = config->unix_path != NULL,
-                              .port = config->has_port ? config->port : PORT_DEFAULT};
-    const char *host = config->host == NULL ? "127.0.0.1" : config->host;
-    snprintf(address.text, sizeof(address.text), "%s", address.is_unix ? config->unix_path : host);
-    return address;
-}
-
-static int bind_address(struct server *server, const struct address *address)
-{
-    struct worker *first = &server->workers[0];
-    int failure = address->is_unix ? listening_unix(next_socket(first), address->text)
-                                   : bind_tcp(server, address);
-    if (failure != 0) {
-        first->socket_count--;
-        report_listen_failure(address, failure);
-        return 1;
-    }
-    return 0;
-}
-
-/// A socket for each worker.
-static int bind_tcp(struct server *server, const struct address *address)
-{
-    uint64_t timeout_ms = server->workers[0].limits.peer_timeout_ms;
-    struct listening *first = next_socket(&server->workers[0]);
-    int failure = listening_tcp(first, address->text, address->port, timeout_ms);
-    for (size_t i = 1; i < server->worker_count && failure == 0; i++) {
-        struct worker *worker = &server->workers[i];
-        failure = listening_share(next_socket(worker), first, timeout_ms);
-        if (failure != 0) {
-            worker->socket_count--;
-            listening_close(first);
-        }
-    }
-    return failure;
-}
-
-static struct listening *next_socket(struct worker *worker)
-{
-    return &worker->sockets[worker->socket_count++];
 }
 
 static void start_threads(struct server *server)
