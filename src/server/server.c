@@ -8,6 +8,7 @@
 #include "net/signals.h"
 #include "server/addresses.h"
 #include "server/config.h"
+#include "server/descriptors.h"
 #include "server/inherited.h"
 #include "server/notify.h"
 #include "server/reload.h"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     PATIENCE_MS = 5000, // that a service manager should have after `drain_timeout`
@@ -24,7 +26,8 @@ enum {
 
 struct server {
     const struct config *config;
-    int inherited_count; // sockets that a service manager has passed
+    int inherited_count;  // sockets that a service manager has passed
+    uint64_t descriptors; // that the program may have
     struct hub hub;
     struct shared *shared;
     atomic_size_t conn_total;
@@ -40,7 +43,7 @@ struct server {
 };
 
 static int check_inherited(int count, const struct config *config);
-static void init(struct server *server, const struct config *config);
+static void init(struct server *server);
 static void init_worker(struct server *server, size_t index);
 static int load_and_serve(struct server *server);
 static void start_threads(struct server *server);
@@ -66,13 +69,23 @@ static bool end(struct server *server);
 int server_run(const struct config *config)
 {
     int inherited_count = inherited_take();
+    size_t worker_count = config->is_check ? 1 : config->worker_count;
+    uint64_t descriptors = descriptors_raise();
     int result = check_inherited(inherited_count, config);
+    if (result == 0) {
+        result = descriptors_check(descriptors, worker_count);
+    }
     if (result != 0) {
         return result;
     }
     struct server *server = mem_new(struct server);
-    server->inherited_count = inherited_count;
-    init(server, config);
+    *server = (struct server){
+        .config = config,
+        .inherited_count = inherited_count,
+        .descriptors = descriptors,
+        .worker_count = worker_count,
+    };
+    init(server);
     result = load_and_serve(server);
     return end(server) ? result : 1;
 }
@@ -97,10 +110,9 @@ static int check_inherited(int count, const struct config *config)
     return 0;
 }
 
-static void init(struct server *server, const struct config *config)
+static void init(struct server *server)
 {
-    server->config = config;
-    server->worker_count = config->is_check ? 1 : config->worker_count;
+    const struct config *config = server->config;
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     log_configure(config->log_level, config->log_format);
     hub_init(&server->hub);
@@ -122,6 +134,9 @@ static void init_worker(struct server *server, size_t index)
         .hub = &server->hub,
         .shared = server->shared,
         .conn_total = &server->conn_total,
+        .worker_count = server->worker_count,
+        .inherited_count = server->inherited_count,
+        .descriptors = server->descriptors,
         .home = &server->workers[0].mailbox,
     };
     worker->loaded.run = on_loaded;
@@ -225,16 +240,22 @@ static void share_lone_sockets(struct server *server)
     }
 }
 
-/// To the worker that has the fewest connections.
+/// To the worker that has the fewest connections. Those that are on the way to one are not counted
+/// yet, and have descriptors.
 static void on_accept(void *user, int fd)
 {
     struct server *server = user;
     struct worker *idlest = &server->workers[0];
-    for (size_t i = 1; i < server->worker_count; i++) {
+    size_t conns_max = idlest->service.conns_max;
+    size_t total = 0;
+    for (size_t i = 0; i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
+        total += load_of(worker);
         idlest = load_of(worker) < load_of(idlest) ? worker : idlest;
     }
-    if (idlest->number == 1) {
+    if (total >= conns_max + service_surplus(conns_max)) {
+        close(fd);
+    } else if (idlest->number == 1) {
         worker_accept(idlest, fd);
     } else {
         worker_hand_over(idlest, fd);

@@ -7,14 +7,13 @@
 #include "net/tcp.h"
 #include "script/visit.h"
 #include "server/config.h"
+#include "server/descriptors.h"
 #include "sse/stream.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
     CLOSE_PATIENCE_MS = 1000, // for the last handles to close
-    CONNECTIONS_SHARE = 10,   // one in so many descriptors is kept for other things
 };
 
 /// A connection on its way to another worker.
@@ -25,7 +24,8 @@ struct handover {
 };
 
 static void init_messages(struct worker *worker);
-static void set_connections(struct limits *limits);
+static void fit_connections(struct worker *worker);
+static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
 static void on_begin(struct message *message);
 static void on_accept(void *user, int fd);
@@ -87,25 +87,36 @@ int worker_load(struct worker *worker)
 {
     int failure = generations_load(&worker->generations);
     worker->has_failed = failure != 0;
-    set_connections(&worker->limits);
+    fit_connections(worker);
     init_service(worker);
     return failure;
 }
 
-/// As many descriptors as the system allows, and most of them for connections.
-static void set_connections(struct limits *limits)
+/// As many as there are descriptors for, unless the limit says less.
+static void fit_connections(struct worker *worker)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        files.rlim_cur = 1024;
-    } else if (files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-        (void)getrlimit(RLIMIT_NOFILE, &files);
+    const struct worker_options *options = &worker->options;
+    uint64_t wanted = worker->limits.connections;
+    uint64_t fitting = descriptors_connections(options->descriptors, options->worker_count,
+                                               socket_count_of_all(worker));
+    if (wanted > fitting && worker->number == 1) {
+        LOG(LOG_WARN, "fewer connections than the limit says", log_int("wanted", (int64_t)wanted),
+            log_int("connections", (int64_t)fitting),
+            log_int("descriptors", (int64_t)options->descriptors));
     }
-    if (limits->connections == 0) {
-        limits->connections = files.rlim_cur - files.rlim_cur / CONNECTIONS_SHARE;
+    worker->limits.connections = wanted == 0 || wanted > fitting ? fitting : wanted;
+}
+
+/// Not less than there will be.
+static size_t socket_count_of_all(const struct worker *worker)
+{
+    const struct worker_options *options = &worker->options;
+    size_t address_count = worker->generations.current->address_count;
+    if (options->inherited_count > 0) {
+        return (size_t)options->inherited_count;
     }
+    bool is_one = config_has_address(options->config) || address_count == 0;
+    return options->worker_count * (is_one ? 1 : address_count);
 }
 
 /// The scripts may have changed the limits.

@@ -37,7 +37,10 @@ struct worker_options {
     struct hub *hub;
     struct shared *shared;
     atomic_size_t *conn_total; // of all workers
-    struct mailbox *home;      // where messages to the server go
+    size_t worker_count;
+    int inherited_count;  // sockets that a service manager has passed
+    uint64_t descriptors; // that the program may have
+    struct mailbox *home; // where messages to the server go
 };
 
 /// What is to be done with new scripts; see reload.h.
