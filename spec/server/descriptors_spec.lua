@@ -19,6 +19,28 @@ server:get("/file", function(_, response)
 end)
 ]]
 
+-- Takes all descriptors that there are, and for half a second each that becomes free.
+local HOG = [[
+local held = {}
+local function take()
+  local file = io.open("/dev/null")
+  held[#held + 1] = file
+  return file
+end
+server:get("/take", function(_, response)
+  while take() do end
+  lunesse.log.warn("all are taken")
+  local start = lunesse.clock()
+  while lunesse.clock() - start < 0.5 do take() end
+  response:send("taken")
+end)
+server:get("/give", function(_, response)
+  for _, file in ipairs(held) do file:close() end
+  held = {}
+  response:send("given")
+end)
+]]
+
 local clients = {}
 
 local function start(text, options)
@@ -98,6 +120,31 @@ describe("with few descriptors", function()
         assert.equal("opened", first:receive(6))
       end)
     end
+  end
+
+  for _, workers in ipairs { 1, 3 } do
+    it(("%d workers that have none left rest, and serve when there are some again"):format(workers),
+      function()
+      local server = start(HOG, { workers = workers, args = { "--limit", "run_timeout=30" } })
+      local hog = connect(server)
+      hog:send(wire.request { target = "/take" })
+      eventually(function()
+        return #server:log_lines("all are taken") == 1
+      end)
+      for i = 1, 150 do -- while it takes what others give up for a moment
+        pcall(connect, server)
+      end
+      assert.equal(200, hog:response("GET", 10).status)
+      for _ = 1, 50 do
+        pcall(connect, server)
+      end
+      assert_rests(server)
+      assert.equal(200, ask(hog, "/give"))
+      for _ = 1, 20 do
+        assert.equal(200, ask(connect(server), "/plain"))
+      end
+      assert_rests(server)
+    end)
   end
 
   it("a limit that does not fit is lowered, and the log says so, once", function()

@@ -272,6 +272,10 @@ static void on_begun(struct message *message)
     struct worker *worker = CONTAINER_OF(message, struct worker, begun);
     struct server *server = worker->server;
     worker->stage = WORKER_SERVING;
+    if (worker->has_failed) {
+        server->exit_code = 1;
+        halt(server);
+    }
     if (have_all(server, WORKER_SERVING) && !server->is_stopping) {
         serve(server);
     }

@@ -10,6 +10,7 @@
 #include "server/descriptors.h"
 #include "sse/stream.h"
 
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -140,14 +141,17 @@ void worker_run(struct worker *worker)
 static void on_begin(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, begin);
-    worker->has_begun = true;
     for (size_t i = 0; i < worker->socket_count; i++) {
         struct listener *listener = &worker->listeners[i];
         if (listener->on_accept == NULL) {
             listener->on_accept = on_accept;
             listener->user = worker;
         }
-        listener_open(listener, &worker->loop, &worker->sockets[i]);
+        int failure = listener_open(listener, &worker->loop, &worker->sockets[i]);
+        if (failure != 0) {
+            LOG(LOG_ERROR, "cannot accept connections", log_string("error", strerror(-failure)));
+            worker->has_failed = true;
+        }
     }
     (void)mailbox_post(worker->options.home, &worker->begun); // closed: all is ending
 }
@@ -239,7 +243,7 @@ static void on_empty(void *owner)
 static void close_listeners(struct worker *worker)
 {
     for (size_t i = 0; i < worker->socket_count; i++) {
-        if (worker->has_begun) {
+        if (worker->listeners[i].is_open) {
             listener_close(&worker->listeners[i]);
         } else {
             listening_close(&worker->sockets[i]);

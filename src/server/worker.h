@@ -79,8 +79,7 @@ struct worker {
     struct farewell farewell;
     struct timer delay; // between `leave` and the draining
     struct timer deadline;
-    bool has_failed; // to load
-    bool has_begun;
+    bool has_failed;         // to start, to load or to accept
     enum worker_stage stage; // the server's
     atomic_size_t expected;  // connections that are handed over and on the way
     pthread_t thread;
