@@ -131,7 +131,7 @@ describe("with few descriptors", function()
       eventually(function()
         return #server:log_lines("all are taken") == 1
       end)
-      for i = 1, 150 do -- while it takes what others give up for a moment
+      for _ = 1, 150 do -- while it takes what others give up for a moment
         pcall(connect, server)
       end
       assert.equal(200, hog:response("GET", 10).status)
