@@ -3,7 +3,24 @@
 
 #include "net/loop.h"
 
+static volatile sig_atomic_t noted[NSIG];
+
+static void note(int number);
 static void on_signal(uv_signal_t *handle, int number);
+
+void signals_note(void)
+{
+    struct sigaction once = {.sa_handler = note, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    struct sigaction each = {.sa_handler = note, .sa_flags = SA_RESTART};
+    CHECK(sigaction(SIGINT, &once, NULL) == 0);
+    CHECK(sigaction(SIGTERM, &once, NULL) == 0);
+    CHECK(sigaction(SIGHUP, &each, NULL) == 0);
+}
+
+bool signals_have_noted(int number)
+{
+    return noted[number] != 0;
+}
 
 void signals_open(struct signals *signals, struct loop *loop,
                   void (*on_signal_fn)(void *user, int number), void *user)
@@ -31,6 +48,11 @@ void signals_close(struct signals *signals)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+}
+
+static void note(int number)
+{
+    noted[number] = 1;
 }
 
 static void on_signal(uv_signal_t *handle, int number)

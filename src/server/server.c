@@ -46,6 +46,8 @@ static int check_inherited(int count, const struct config *config);
 static void init(struct server *server);
 static void init_worker(struct server *server, size_t index);
 static int load_and_serve(struct server *server);
+static bool is_over_already(void);
+static int bind_and_run(struct server *server);
 static void start_threads(struct server *server);
 static void *run_thread(void *arg);
 static void on_loaded(struct message *message);
@@ -146,10 +148,13 @@ static void init_worker(struct server *server, size_t index)
     worker->moved_clock.run = on_moved_clock;
 }
 
-/// Returns the exit code.
+/// Returns the exit code. A signal that comes while scripts load is heard when they have.
 static int load_and_serve(struct server *server)
 {
     struct worker *first = &server->workers[0];
+    if (!server->config->is_check) {
+        signals_note();
+    }
     if (worker_load(first) != 0) {
         return 1;
     }
@@ -158,14 +163,33 @@ static int load_and_serve(struct server *server)
         report_routes(first->generations.current, "");
         return 0;
     }
+    signals_open(&server->signals, &first->loop, on_signal, server);
+    int result = is_over_already() ? 0 : bind_and_run(server);
+    signals_close(&server->signals);
+    return result;
+}
+
+static bool is_over_already(void)
+{
+    int number = signals_have_noted(SIGTERM) ? SIGTERM : SIGINT;
+    if (!signals_have_noted(number)) {
+        return false;
+    }
+    LOG(LOG_INFO, "stopping", log_int("signal", number), log_int("connections", 0));
+    return true;
+}
+
+/// Returns the exit code.
+static int bind_and_run(struct server *server)
+{
+    struct worker *first = &server->workers[0];
+    server->wants_reload = signals_have_noted(SIGHUP);
     if (addresses_bind(server->workers, server->worker_count, server->inherited_count) != 0) {
         return 1;
     }
-    signals_open(&server->signals, &first->loop, on_signal, server);
     start_threads(server);
     on_loaded(&first->loaded);
     worker_run(first);
-    signals_close(&server->signals);
     return server->exit_code;
 }
 

@@ -1,0 +1,65 @@
+-- The start, where the world does not go along: no threads, no standard streams, signals that come
+-- too early.
+
+local support = require "spec.sse.support"
+local Server = require "spec.support.server"
+local Process = require "spec.support.process"
+local lfs = require "lfs"
+
+local BINARY = os.getenv("LUNESSE_BIN") or
+  (os.getenv("LUNESSE_BUILD") or lfs.currentdir() .. "/build/debug") .. "/lunesse"
+
+local HELLO = 'server:get("/", function(_, response) response:send("hello") end)\n'
+
+local function write(text)
+  return Server.write { ["a.lua"] = support.script(text) } .. "/a.lua"
+end
+
+describe("the start", function()
+  for _, slow in ipairs { 1, 3 } do
+    describe(("while worker %d of 3 still loads"):format(slow), function()
+      local process
+
+      before_each(function()
+        process = Process.start { BINARY, "--workers=3", "--port=0", write(HELLO .. ([[
+          if lunesse.worker == %d and lunesse.shared("once"):add("once", true) then
+            lunesse.log.warn("loading")
+            local start = lunesse.clock()
+            while lunesse.clock() - start < 0.4 do end
+          end
+        ]]):format(slow)) }
+        eventually(function() return process:stderr():find("loading", 1, true) end)
+      end)
+
+      for _, name in ipairs { "TERM", "INT" } do
+        it(("is ended by SIG%s, with 0, as soon as that is done"):format(name), function()
+          process:signal(name)
+          assert.equal(0, (process:wait(3)))
+          assert.equal("", process:stdout())
+          assert.matches(" info stopping signal=%d+", process:stderr())
+        end)
+      end
+
+      it("keeps SIGHUP for the time when it serves", function()
+        process:signal "HUP"
+        eventually(function() return process:stderr():find(" info reloaded ", 1, true) end, 3)
+        process:signal "TERM"
+        assert.equal(0, (process:wait(3)))
+      end)
+    end)
+  end
+
+  it("is ended at once by a second signal while scripts load", function()
+    local process = Process.start { BINARY, "--port=0", write [[
+      lunesse.log.warn("loading")
+      os.execute("sleep 5")
+    ]] }
+    eventually(function() return process:stderr():find("loading", 1, true) end)
+    process:signal "TERM"
+    eventually(function()
+      process:signal "TERM"
+      return process:has_ended()
+    end)
+    assert.equal("signal 15", process.why)
+  end)
+end)
