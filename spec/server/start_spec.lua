@@ -16,6 +16,18 @@ local function write(text)
 end
 
 describe("the start", function()
+  it("says which worker cannot be, why, and what to do", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer wants more memory than there would be")
+    end
+    local code, out, err = Server.run({ "--workers=64", "--port=0", write(HELLO) }, {
+      wrap = Server.under "ulimit -v 300000",
+    })
+    assert.same({ 1, "" }, { code, out }, err)
+    assert.matches("^lunesse: cannot start worker %d+ of 64: Resource temporarily unavailable; " ..
+      "have fewer %-%-workers, or raise[^\n]*\n$", err)
+  end)
+
   for _, slow in ipairs { 1, 3 } do
     describe(("while worker %d of 3 still loads"):format(slow), function()
       local process

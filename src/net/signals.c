@@ -22,21 +22,26 @@ bool signals_have_noted(int number)
     return noted[number] != 0;
 }
 
-void signals_open(struct signals *signals, struct loop *loop,
-                  void (*on_signal_fn)(void *user, int number), void *user)
+/// Only the first handle on a loop needs anything of the system.
+int signals_open(struct signals *signals, struct loop *loop,
+                 void (*on_signal_fn)(void *user, int number), void *user)
 {
+    int failure = uv_signal_init(&loop->uv, &signals->_interrupt);
+    if (failure != 0) {
+        return failure;
+    }
+    CHECK(uv_signal_init(&loop->uv, &signals->_terminate) == 0);
+    CHECK(uv_signal_init(&loop->uv, &signals->_hang_up) == 0);
     signals->user = user;
     signals->on_signal = on_signal_fn;
     signal(SIGPIPE, SIG_IGN);
-    uv_signal_init(&loop->uv, &signals->_interrupt);
-    uv_signal_init(&loop->uv, &signals->_terminate);
-    uv_signal_init(&loop->uv, &signals->_hang_up);
     signals->_interrupt.data = signals;
     signals->_terminate.data = signals;
     signals->_hang_up.data = signals;
     uv_signal_start(&signals->_interrupt, on_signal, SIGINT);
     uv_signal_start(&signals->_terminate, on_signal, SIGTERM);
     uv_signal_start(&signals->_hang_up, on_signal, SIGHUP);
+    return 0;
 }
 
 void signals_close(struct signals *signals)

@@ -29,7 +29,8 @@ void signals_note(void);
 bool signals_have_noted(int number);
 
 /// Calls `on_signal` for SIGINT, SIGTERM and SIGHUP, and ignores SIGPIPE in the whole process.
-void signals_open(struct signals *signals, struct loop *loop,
-                  void (*on_signal)(void *user, int number), void *user);
+/// Returns 0 or a negative UV_ code; then there is nothing to close.
+MUST_USE int signals_open(struct signals *signals, struct loop *loop,
+                          void (*on_signal)(void *user, int number), void *user);
 
 void signals_close(struct signals *signals);

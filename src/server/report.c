@@ -51,6 +51,17 @@ void report_hidden_routes(const struct generation *generation, const char *ready
     }
 }
 
+void report_worker_failure(unsigned number, size_t count, int failure)
+{
+    bool lacks_descriptors = failure == -EMFILE || failure == -ENFILE;
+    fprintf(stderr,
+            "lunesse: cannot start worker %u of %zu: %s; have fewer --workers, or raise %s\n",
+            number, count, strerror(-failure),
+            lacks_descriptors ? "ulimit -n, or LimitNOFILE= of the service"
+                              : "what limits memory and threads (ulimit -v and -u, MemoryMax= and "
+                                "TasksMax= of the service)");
+}
+
 void report_inherited_failure(int fd, int failure)
 {
     fprintf(stderr, "lunesse: cannot listen on descriptor %d of LISTEN_FDS: %s\n", fd,

@@ -33,9 +33,11 @@ struct server {
     atomic_size_t conn_total;
     struct worker *workers;
     size_t worker_count;
-    size_t thread_count; // that were started
-    bool is_serving;     // all workers are
-    bool wants_reload;   // was asked for before
+    size_t thread_count;  // that were started
+    pthread_mutex_t gate; // is held while threads are started; they begin after
+    bool has_all_threads;
+    bool is_serving;   // all workers are
+    bool wants_reload; // was asked for before
     bool is_stopping;
     int exit_code;
     struct signals signals;
@@ -43,12 +45,13 @@ struct server {
 };
 
 static int check_inherited(int count, const struct config *config);
-static void init(struct server *server);
+static int init(struct server *server);
 static void init_worker(struct server *server, size_t index);
 static int load_and_serve(struct server *server);
 static bool is_over_already(void);
 static int bind_and_run(struct server *server);
-static void start_threads(struct server *server);
+static int start_threads(struct server *server);
+static bool may_begin(struct server *server);
 static void *run_thread(void *arg);
 static void on_loaded(struct message *message);
 static bool have_all(const struct server *server, enum worker_stage stage);
@@ -87,8 +90,7 @@ int server_run(const struct config *config)
         .descriptors = descriptors,
         .worker_count = worker_count,
     };
-    init(server);
-    result = load_and_serve(server);
+    result = init(server) == 0 ? load_and_serve(server) : 1;
     return end(server) ? result : 1;
 }
 
@@ -112,18 +114,20 @@ static int check_inherited(int count, const struct config *config)
     return 0;
 }
 
-static void init(struct server *server)
+/// Returns 0, or 1 when it has printed why there is no first worker.
+static int init(struct server *server)
 {
     const struct config *config = server->config;
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     log_configure(config->log_level, config->log_format);
+    CHECK(pthread_mutex_init(&server->gate, NULL) == 0);
     hub_init(&server->hub);
     server->shared = shared_new();
     for (size_t i = 0; i < server->worker_count; i++) {
         init_worker(server, i);
     }
-    worker_init(&server->workers[0]);
     reload_init(&server->reload, server->workers, server->worker_count);
+    return worker_init(&server->workers[0]);
 }
 
 static void init_worker(struct server *server, size_t index)
@@ -163,7 +167,11 @@ static int load_and_serve(struct server *server)
         report_routes(first->generations.current, "");
         return 0;
     }
-    signals_open(&server->signals, &first->loop, on_signal, server);
+    int failure = signals_open(&server->signals, &first->loop, on_signal, server);
+    if (failure != 0) {
+        report_worker_failure(1, server->worker_count, failure);
+        return 1;
+    }
     int result = is_over_already() ? 0 : bind_and_run(server);
     signals_close(&server->signals);
     return result;
@@ -187,32 +195,63 @@ static int bind_and_run(struct server *server)
     if (addresses_bind(server->workers, server->worker_count, server->inherited_count) != 0) {
         return 1;
     }
-    start_threads(server);
+    if (start_threads(server) != 0) {
+        return 1;
+    }
     on_loaded(&first->loaded);
     worker_run(first);
     return server->exit_code;
 }
 
-static void start_threads(struct server *server)
+/// Returns 0, or 1 when it has printed why there cannot be as many. Nobody begins before all are
+/// there: what is started needs memory, which may be what is missing.
+static int start_threads(struct server *server)
 {
-    for (size_t i = 1; i < server->worker_count; i++) {
+    int failure = 0;
+    pthread_mutex_lock(&server->gate);
+    for (size_t i = 1; i < server->worker_count && failure == 0; i++) {
         struct worker *worker = &server->workers[i];
-        CHECK(pthread_create(&worker->thread, NULL, run_thread, worker) == 0);
-        server->thread_count++;
+        failure = pthread_create(&worker->thread, NULL, run_thread, worker);
+        server->thread_count += failure == 0;
     }
+    server->has_all_threads = failure == 0;
+    pthread_mutex_unlock(&server->gate);
+    if (failure == 0) {
+        return 0;
+    }
+    report_worker_failure((unsigned)server->thread_count + 2, server->worker_count, -failure);
+    for (size_t i = server->thread_count + 1; i < server->worker_count; i++) {
+        worker_drop(&server->workers[i]);
+    }
+    return 1;
 }
 
 /// Returns what it could not close, or NULL.
 static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
-    worker_init(worker);
-    int failure = worker_load(worker);
+    if (!may_begin(worker->server)) {
+        worker_drop(worker);
+        return NULL;
+    }
+    int failure = worker_init(worker);
+    if (failure == 0) {
+        failure = worker_load(worker);
+    }
     (void)mailbox_post(worker->options.home, &worker->loaded); // closed: all is ending
     if (failure == 0) {
         worker_run(worker);
     }
     return worker_close(worker) ? NULL : worker;
+}
+
+/// Waits until all threads are there, or one cannot be.
+static bool may_begin(struct server *server)
+{
+    pthread_mutex_lock(&server->gate);
+    bool has_all_threads = server->has_all_threads;
+    pthread_mutex_unlock(&server->gate);
+    return has_all_threads;
 }
 
 /// Who could not load has ended.
@@ -386,7 +425,9 @@ static void halt(struct server *server)
     reload_stop(&server->reload);
     for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
-        (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
+        if (worker->is_open) {
+            (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
+        }
     }
 }
 
@@ -431,6 +472,7 @@ static bool end(struct server *server)
     for (size_t i = 0; i <= server->thread_count; i++) {
         worker_deinit(&server->workers[i]);
     }
+    pthread_mutex_destroy(&server->gate);
     hub_deinit(&server->hub);
     shared_free(server->shared);
     mem_free(server->workers);

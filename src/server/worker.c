@@ -8,6 +8,7 @@
 #include "script/visit.h"
 #include "server/config.h"
 #include "server/descriptors.h"
+#include "server/report.h"
 #include "sse/stream.h"
 
 #include <string.h>
@@ -25,6 +26,7 @@ struct handover {
 };
 
 static void init_messages(struct worker *worker);
+static void init_generations(struct worker *worker);
 static void fit_connections(struct worker *worker);
 static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
@@ -44,17 +46,42 @@ static void on_reload_wanted(void *owner);
 static void on_clock_moved(void *owner);
 static void on_turn_end(void *arg);
 
-void worker_init(struct worker *worker)
+int worker_init(struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
+    int failure = loop_init(&worker->loop);
+    if (failure != 0) {
+        report_worker_failure(worker->number, options->worker_count, failure);
+        worker->has_failed = true;
+        return 1;
+    }
+    worker->is_open = true;
     worker->limits = limits_default();
-    CHECK(loop_init(&worker->loop) == 0);
     mailbox_open(&worker->mailbox, &worker->loop);
     branch_init(&worker->branch, options->hub, &worker->loop, &worker->mailbox, &worker->limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
     timer_init(&worker->delay, &worker->loop, on_delay);
     timer_init(&worker->deadline, &worker->loop, on_deadline);
     init_messages(worker);
+    init_generations(worker);
+    if (options->config->ready_path != NULL) {
+        worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
+    }
+    return 0;
+}
+
+static void init_messages(struct worker *worker)
+{
+    worker->begin.run = on_begin;
+    worker->leave.run = on_leave;
+    worker->halt.run = on_halt;
+    worker->look.run = on_look;
+    worker->reload.order.run = on_order;
+}
+
+static void init_generations(struct worker *worker)
+{
+    const struct worker_options *options = &worker->options;
     struct generation_options for_scripts = {
         .loop = &worker->loop,
         .branch = &worker->branch,
@@ -70,18 +97,6 @@ void worker_init(struct worker *worker)
     };
     generations_init(&worker->generations, options->config, &for_scripts, &worker->dispatch);
     worker->generations.service = &worker->service;
-    if (options->config->ready_path != NULL) {
-        worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
-    }
-}
-
-static void init_messages(struct worker *worker)
-{
-    worker->begin.run = on_begin;
-    worker->leave.run = on_leave;
-    worker->halt.run = on_halt;
-    worker->look.run = on_look;
-    worker->reload.order.run = on_order;
 }
 
 int worker_load(struct worker *worker)
@@ -298,6 +313,10 @@ static void on_turn_end(void *arg)
 /// Everything is closed before anything is freed; a handle that is left open is a bug, and named.
 bool worker_close(struct worker *worker)
 {
+    if (!worker->is_open) {
+        close_listeners(worker);
+        return true;
+    }
     service_close_all(&worker->service);
     farewell_deinit(&worker->farewell);
     timer_deinit(&worker->delay);
@@ -317,7 +336,15 @@ bool worker_close(struct worker *worker)
     return open_count == 0;
 }
 
+void worker_drop(struct worker *worker)
+{
+    close_listeners(worker);
+}
+
 void worker_deinit(struct worker *worker)
 {
-    mailbox_deinit(&worker->mailbox);
+    if (worker->is_open) {
+        worker->is_open = false;
+        mailbox_deinit(&worker->mailbox);
+    }
 }
