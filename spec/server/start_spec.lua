@@ -28,6 +28,13 @@ describe("the start", function()
       "have fewer %-%-workers, or raise[^\n]*\n$", err)
   end)
 
+  it("opens the standard streams that it does not have, so that no other descriptor is taken for one",
+    function()
+    local server = support.start(HELLO, { wrap = Server.under "exec 2>&- 0<&-" })
+    assert.equal("hello", support.get(server, "/"))
+    server:stop()
+  end)
+
   for _, slow in ipairs { 1, 3 } do
     describe(("while worker %d of 3 still loads"):format(slow), function()
       local process
