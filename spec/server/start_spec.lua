@@ -28,7 +28,7 @@ describe("the start", function()
       "have fewer %-%-workers, or raise[^\n]*\n$", err)
   end)
 
-  it("opens the standard streams that it does not have, so that no other descriptor is taken for one",
+  it("opens the standard streams that it lacks, so that no other descriptor is taken for one",
     function()
     local server = support.start(HELLO, { wrap = Server.under "exec 2>&- 0<&-" })
     assert.equal("hello", support.get(server, "/"))

@@ -37,7 +37,7 @@ int listening_tcp(struct listening *listening, const char *host, uint16_t port,
 
 int listening_unix(struct listening *listening, const char *path)
 {
-    int failure = socket_address_parse(&listening->address, path, 0);
+    int failure = socket_address_of_path(&listening->address, path);
     if (failure == 0) {
         failure = clear_path(&listening->address, path);
     }

@@ -102,7 +102,11 @@ static const char *advice(const struct address *address, int failure)
     case -EADDRNOTAVAIL:
         return "; this machine has no such address: choose another with --host";
     case -EINVAL:
-        return "; an IPv4 or IPv6 address is expected: choose one with --host";
+        return strchr(address->text, '/') != NULL
+                   ? "; this is a path: give it with --unix"
+                   : "; an IPv4 or IPv6 address is expected: choose one with --host";
+    case -ENOENT:
+        return address->is_unix ? "; the folder must be there" : "";
     case -EEXIST:
         return "; this file is not a socket: choose another path with --unix";
     default:
