@@ -121,14 +121,28 @@ describe("systemd:", function()
       assert.same({ nil, "timeout" }, { posix.receive(socket, 4096, 0) })
     end)
 
-    it("that does not answer, or is none, changes nothing but a line at debug", function()
+    it("that takes nothing keeps nobody waiting", function()
+      local path = folder() .. "/notify"
+      open("datagram", path)
+      local filler = assert(require("socket.unix").dgram())
+      filler:settimeout(0)
+      assert(filler:connect(path))
+      repeat until not filler:send("READY=0")
+      local server = start(ROUTES, { env = { NOTIFY_SOCKET = path } })
+      assert.equal("12345", get(server, "/plain"))
+      server:stop()
+      filler:close()
+      assert.equal(2, #server:log_lines("warn the service manager was not told"))
+    end)
+
+    it("that does not answer, or is none, changes nothing but a warning in the log", function()
       for _, name in ipairs { "/nowhere/at/all", "relative", "vsock:2:1", ("/x"):rep(100), "@" } do
         local server = start(ROUTES, {
           env = { NOTIFY_SOCKET = name }, args = { "--log-level", "debug" },
         })
         assert.equal("12345", get(server, "/plain"))
         eventually(function()
-          return #server:log_lines("debug the service manager was not told") == 1
+          return #server:log_lines("warn the service manager was not told") == 1
         end)
         server:stop()
       end
