@@ -98,11 +98,6 @@ int server_run(const struct config *config)
 static int check_inherited(int count, const struct config *config)
 {
     if (count < 0) {
-        fprintf(stderr, "lunesse: LISTEN_FDS: %s\n", strerror(-count));
-        return 1;
-    }
-    if (count > ADDRESSES_MAX) {
-        fprintf(stderr, "lunesse: LISTEN_FDS: %d sockets; at most %d\n", count, ADDRESSES_MAX);
         return 1;
     }
     if (count > 0 && config_has_address(config)) {
