@@ -4,6 +4,7 @@
 local support = require "spec.sse.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
+local posix = require "spec_posix"
 local lfs = require "lfs"
 
 local BINARY = os.getenv("LUNESSE_BIN") or
@@ -80,5 +81,57 @@ describe("the start", function()
       return process:has_ended()
     end)
     assert.equal("signal 15", process.why)
+  end)
+end)
+
+describe("a server in the foreground of a terminal", function()
+  local script, pid
+
+  ---The pid, when the program serves on a terminal of its own.
+  local function start_in_terminal(before)
+    local folder = Server.write { ["a.lua"] = support.script(HELLO) }
+    local line = ("echo $$ >%s/pid; %s exec %s --port=0 %s/a.lua 2>%s/log"):format(folder, before,
+      BINARY, folder, folder)
+    script = Process.start { "script", "-qc", line, "/dev/null" }
+    eventually(function() return script:stdout():find("listening on", 1, true) end)
+    pid = tonumber(Process.read_file(folder .. "/pid"))
+    return folder .. "/log"
+  end
+
+  local function runs()
+    return Process.read_file(("/proc/%d/stat"):format(pid)):match("%) [^Z]") ~= nil
+  end
+
+  after_each(function()
+    if pid and runs() then
+      posix.kill(pid, 9)
+    end
+  end)
+
+  if Process.run { "script", "--version" } ~= 0 then
+    pending("script is not there")
+    return
+  end
+
+  it("ends with it", function()
+    local log = start_in_terminal ""
+    script:kill()
+    eventually(function() return not runs() end)
+    assert.matches(" info stopping signal=1 ", Process.read_file(log))
+  end)
+
+  it("loads its scripts anew at SIGHUP as long as there is one", function()
+    local log = start_in_terminal ""
+    posix.kill(pid, 1)
+    eventually(function() return Process.read_file(log):find(" info reloaded ", 1, true) end)
+    assert.is_true(runs())
+  end)
+
+  it("goes on without it behind nohup, and loads its scripts anew at SIGHUP", function()
+    local log = start_in_terminal "trap '' HUP;"
+    script:kill()
+    posix.kill(pid, 1)
+    eventually(function() return Process.read_file(log):find(" info reloaded ", 1, true) end)
+    assert.is_true(runs())
   end)
 end)

@@ -13,6 +13,7 @@
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/report.h"
+#include "server/terminal.h"
 #include "server/worker.h"
 
 #include <stdio.h>
@@ -36,6 +37,7 @@ struct server {
     size_t thread_count;  // that were started
     pthread_mutex_t gate; // is held while threads are started; they begin after
     bool has_all_threads;
+    bool has_terminal; // with which it ends
     bool is_serving;   // all workers are
     bool wants_reload; // was asked for before
     bool is_stopping;
@@ -48,7 +50,7 @@ static int check_inherited(int count, const struct config *config);
 static int init(struct server *server);
 static void init_worker(struct server *server, size_t index);
 static int load_and_serve(struct server *server);
-static bool is_over_already(void);
+static bool is_over_already(const struct server *server);
 static int bind_and_run(struct server *server);
 static int start_threads(struct server *server);
 static bool may_begin(struct server *server);
@@ -64,6 +66,7 @@ static void serve(struct server *server);
 static void on_signal(void *user, int number);
 static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
+static bool has_lost_terminal(const struct server *server);
 static void leave(struct server *server);
 static void halt(struct server *server);
 static void on_finished(struct message *message);
@@ -89,6 +92,7 @@ int server_run(const struct config *config)
         .inherited_count = inherited_count,
         .descriptors = descriptors,
         .worker_count = worker_count,
+        .has_terminal = terminal_is_ours(),
     };
     result = init(server) == 0 ? load_and_serve(server) : 1;
     return end(server) ? result : 1;
@@ -167,14 +171,17 @@ static int load_and_serve(struct server *server)
         report_worker_failure(1, server->worker_count, failure);
         return 1;
     }
-    int result = is_over_already() ? 0 : bind_and_run(server);
+    int result = is_over_already(server) ? 0 : bind_and_run(server);
     signals_close(&server->signals);
     return result;
 }
 
-static bool is_over_already(void)
+static bool is_over_already(const struct server *server)
 {
     int number = signals_have_noted(SIGTERM) ? SIGTERM : SIGINT;
+    if (signals_have_noted(SIGHUP) && has_lost_terminal(server)) {
+        number = SIGHUP;
+    }
     if (!signals_have_noted(number)) {
         return false;
     }
@@ -383,7 +390,8 @@ static void tell_ready(const struct server *server)
 static void on_signal(void *user, int number)
 {
     struct server *server = user;
-    if (number == SIGHUP) {
+    bool is_lost = number == SIGHUP && !server->is_stopping && has_lost_terminal(server);
+    if (number == SIGHUP && !is_lost) {
         want_reload(server);
     } else if (server->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
@@ -393,6 +401,12 @@ static void on_signal(void *user, int number)
             log_int("connections", (int64_t)server->conn_total));
         leave(server);
     }
+}
+
+/// SIGHUP says so, too.
+static bool has_lost_terminal(const struct server *server)
+{
+    return server->has_terminal && !terminal_is_there();
 }
 
 static void leave(struct server *server)
