@@ -5,12 +5,17 @@
 #include "server/config.h"
 #include "server/server.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+static void open_standard_streams(void);
 
 int main(int argument_count, char **arguments)
 {
     struct config config;
+    open_standard_streams();
     if (argument_count > 1 && strcmp(arguments[1], "bench") == 0) {
         return bench_run(argument_count - 1, arguments + 1);
     }
@@ -24,4 +29,17 @@ int main(int argument_count, char **arguments)
         break;
     }
     return server_run(&config);
+}
+
+/// Where one is closed, the next descriptor that is opened would be it, and get what is written
+/// there.
+static void open_standard_streams(void)
+{
+    int fd = 0;
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        fd = open("/dev/null", O_RDWR);
+    }
+    if (fd > STDERR_FILENO) {
+        close(fd);
+    }
 }

@@ -306,4 +306,36 @@ end)
     assert.matches("not a socket", err)
     assert.equal("precious", Process.read_file(folder .. "/file"))
   end)
+
+  it("may have a relative path, on the command line and in a script", function()
+    local folder = write {
+      ["plain.lua"] = HELLO, ["own.lua"] = HELLO .. 'lunesse.server():listen { unix = "rel.sock" }',
+    }
+    for _, words in ipairs { { "--unix", "rel.sock", "plain.lua" }, { "own.lua" } } do
+      local server = Process.start({ BINARY, table.unpack(words) }, { cwd = folder })
+      eventually(function()
+        return server:stdout():find("listening on unix:rel.sock\n", 1, true)
+      end)
+      local client = wire.connect({ unix = folder .. "/rel.sock" })
+      client:send(wire.request { target = "/hello" })
+      assert.equal("hello", client:response().body)
+      client:close()
+      server:signal "TERM"
+      assert.equal(0, (server:wait(2)))
+      server:forget()
+      assert.is_nil(lfs.attributes(folder .. "/rel.sock", "mode"))
+    end
+  end)
+
+  it("is not what --host names", function()
+    local folder = write { ["a.lua"] = HELLO }
+    for _, path in ipairs { "/tmp/s.sock", "./s.sock" } do
+      local code, _, err = run("--host", path, folder .. "/a.lua")
+      assert.same({ 1, "lunesse: cannot listen on " .. path .. " port 3000: Invalid argument; " ..
+        "this is a path: give it with --unix\n" }, { code, err })
+    end
+    local code, _, err = run("--unix", folder .. "/none/s.sock", folder .. "/a.lua")
+    assert.equal(1, code)
+    assert.matches("No such file or directory; the folder must be there\n$", err)
+  end)
 end)

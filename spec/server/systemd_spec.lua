@@ -121,14 +121,28 @@ describe("systemd:", function()
       assert.same({ nil, "timeout" }, { posix.receive(socket, 4096, 0) })
     end)
 
-    it("that does not answer, or is none, changes nothing but a line at debug", function()
+    it("that takes nothing keeps nobody waiting", function()
+      local path = folder() .. "/notify"
+      open("datagram", path)
+      local filler = assert(require("socket.unix").dgram())
+      filler:settimeout(0)
+      assert(filler:connect(path))
+      repeat until not filler:send("READY=0")
+      local server = start(ROUTES, { env = { NOTIFY_SOCKET = path } })
+      assert.equal("12345", get(server, "/plain"))
+      server:stop()
+      filler:close()
+      assert.equal(2, #server:log_lines("warn the service manager was not told"))
+    end)
+
+    it("that does not answer, or is none, changes nothing but a warning in the log", function()
       for _, name in ipairs { "/nowhere/at/all", "relative", "vsock:2:1", ("/x"):rep(100), "@" } do
         local server = start(ROUTES, {
           env = { NOTIFY_SOCKET = name }, args = { "--log-level", "debug" },
         })
         assert.equal("12345", get(server, "/plain"))
         eventually(function()
-          return #server:log_lines("debug the service manager was not told") == 1
+          return #server:log_lines("warn the service manager was not told") == 1
         end)
         server:stop()
       end
@@ -228,7 +242,24 @@ require("lunesse").after(0.2, function() os.exit(0) end)
         many[i] = open("listen", "")
       end
       local code, _, err = run { sockets = many }
-      assert.same({ 1, "lunesse: LISTEN_FDS: 17 sockets; at most 16\n" }, { code, err })
+      assert.same({ 1, "lunesse: LISTEN_FDS '17': a number of sockets " ..
+        "expected, at most 16; unset LISTEN_FDS to listen on addresses\n" }, { code, err })
+    end)
+
+    it("must be there, as many as are announced", function()
+      local script = Server.write { ["a.lua"] = support.script(ROUTES) } .. "/a.lua"
+      for _, case in ipairs {
+        { "x", "LISTEN_FDS 'x': a number of sockets expected, at most 16" },
+        { "-1", "LISTEN_FDS '-1': a number of sockets expected, at most 16" },
+        { "17", "LISTEN_FDS '17': a number of sockets expected, at most 16" },
+        { "2", "LISTEN_FDS '2': descriptor 3 is not open; they begin with descriptor 3" },
+      } do
+        local code, out, err = Server.run({ script }, {
+          wrap = Server.under("export LISTEN_PID=$$ LISTEN_FDS=" .. case[1]),
+        })
+        assert.same({ 1, "" }, { code, out })
+        assert.equal("lunesse: " .. case[2] .. "; unset LISTEN_FDS to listen on addresses\n", err)
+      end
     end)
 
     it("that are announced to another process are none", function()

@@ -41,9 +41,10 @@ local function binary()
   return os.getenv("LUNESSE_BIN") or build .. "/lunesse"
 end
 
----The words of the command: LUNESSE_WRAP (valgrind and its flags), the program, `args`.
-local function command(args)
-  local words = {}
+---The words of the command: `wrap` (a shell that sets limits), LUNESSE_WRAP (valgrind and its
+---flags), the program, `args`.
+local function command(args, wrap)
+  local words = { table.unpack(wrap or {}) }
   for word in (os.getenv("LUNESSE_WRAP") or ""):gmatch("%S+") do
     words[#words + 1] = word
   end
@@ -150,7 +151,7 @@ end
 ---`sockets` (descriptors of listening sockets that it gets, instead of an address), `stderr` (a
 ---path to which the log goes, where it is neither looked at nor judged), `workers` (so many,
 ---whatever the suite runs with: 1 where the script keeps something in a variable, which is each
----worker's own).
+---worker's own), `wrap` (words in front of the program; see `Server.under`).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)
@@ -159,7 +160,7 @@ function Server.start(script, options)
   self.worker_count = worker_count(options)
   self.folder = assert(posix.make_folder())
   local path = lay_out(self.folder, script, options)
-  self.process = Process.start(command(arguments(path, options)), {
+  self.process = Process.start(command(arguments(path, options), options.wrap), {
     env = options.env, sockets = options.sockets, stderr = options.stderr,
   })
   self.process.is_shared = options.shared
@@ -171,9 +172,15 @@ end
 
 ---Runs the program with `args` to its end: exit code, stdout, stderr.
 ---@param args string[]
----@param options? { env?: table, cwd?: string, stdin?: string, seconds?: number }
+---@param options? { env?: table, cwd?: string, stdin?: string, seconds?: number, wrap?: string[] }
 function Server.run(args, options)
-  return Process.run(command(args), options)
+  return Process.run(command(args, options and options.wrap), options)
+end
+
+---What to give as `wrap`: the program is started by a shell that runs `line` before, such as
+---"ulimit -n 256". It may name descriptors too: with "exec 2>&-" the program has none.
+function Server.under(line)
+  return { "sh", "-c", line .. '\nexec "$@"', "sh" }
 end
 
 ---Puts script files into a new folder, which goes with the test, and returns its path.

@@ -18,7 +18,7 @@ void run_open(struct run *run, const struct options *options)
     *run = (struct run){.options = options};
     CHECK(loop_init(&run->loop) == 0);
     progress_init(&run->progress);
-    signals_open(&run->_signals, &run->loop, on_signal, run);
+    CHECK(signals_open(&run->_signals, &run->loop, on_signal, run) == 0);
     timer_init(&run->_tick, &run->loop, on_tick);
     timer_init(&run->_deadline, &run->loop, on_deadline);
     timer_arm(&run->_tick, TICK_MS);

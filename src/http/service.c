@@ -41,10 +41,15 @@ void service_deinit(struct service *service)
     timer_deinit(&service->_tidy_timer);
 }
 
+size_t service_surplus(size_t conns_max)
+{
+    return conns_max / 10 > SURPLUS_MIN ? conns_max / 10 : SURPLUS_MIN;
+}
+
 void service_accept(struct service *service, struct transport *transport)
 {
-    size_t spare = service->conns_max / 10 > SURPLUS_MIN ? service->conns_max / 10 : SURPLUS_MIN;
-    if (service->is_draining || *service->total >= service->conns_max + spare) {
+    size_t most = service->conns_max + service_surplus(service->conns_max);
+    if (service->is_draining || *service->total >= most) {
         transport_reset(transport);
         return;
     }

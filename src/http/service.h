@@ -57,8 +57,11 @@ void service_init(struct service *service, struct loop *loop, const struct limit
 /// CHECKs that no connection is left.
 void service_deinit(struct service *service);
 
+/// How many connections beyond `conns_max` are told that they are too many.
+size_t service_surplus(size_t conns_max);
+
 /// Takes over an accepted transport. Beyond `conns_max` the connection is marked as surplus, so
-/// that it is told to come back; beyond a tenth more it is reset at once.
+/// that it is told to come back; beyond the surplus it is reset at once.
 void service_accept(struct service *service, struct transport *transport);
 
 /// Stops taking requests: idle connections close, the others after their answer. When all are gone,

@@ -7,6 +7,7 @@
 
 #include "net/listening.h"
 #include "net/loop.h"
+#include "net/timer.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -14,14 +15,17 @@
 struct listener {
     uv_poll_t _poll;
     struct listening _listening;
-    int _spare_fd; // given up for a moment when there is no other, to turn a connection away
+    int _spare_fd;      // given up for a moment when there is no other, to turn a connection away
+    struct timer _rest; // until it looks again, when there is not even that one
     bool is_open;
     void *user;
     /// A connection came in: a descriptor that does not block, and is the callee's from now on.
     void (*on_accept)(void *user, int fd);
 };
 
-/// Takes over the socket and begins to accept. `user` and `on_accept` are set.
-void listener_open(struct listener *listener, struct loop *loop, const struct listening *listening);
+/// Takes over the socket and begins to accept. `user` and `on_accept` are set. Returns 0 or a
+/// negative UV_ code; then the socket is still the caller's.
+MUST_USE int listener_open(struct listener *listener, struct loop *loop,
+                           const struct listening *listening);
 
 void listener_close(struct listener *listener);

@@ -19,7 +19,7 @@ static int set_reuse_port(int fd);
 static int bind_and_listen(struct listening *listening);
 static int give_up(const struct listening *listening, int failure);
 static int clear_path(const struct socket_address *address, const char *path);
-static bool is_dead(const struct socket_address *address);
+static int check_dead(const struct socket_address *address);
 
 int listening_tcp(struct listening *listening, const char *host, uint16_t port,
                   uint64_t peer_timeout_ms)
@@ -37,7 +37,7 @@ int listening_tcp(struct listening *listening, const char *host, uint16_t port,
 
 int listening_unix(struct listening *listening, const char *path)
 {
-    int failure = socket_address_parse(&listening->address, path, 0);
+    int failure = socket_address_of_path(&listening->address, path);
     if (failure == 0) {
         failure = clear_path(&listening->address, path);
     }
@@ -81,12 +81,13 @@ int listening_share(struct listening *shared, const struct listening *first,
     return failure != 0 ? give_up(shared, failure) : bind_and_listen(shared);
 }
 
+/// As long as it listens nobody else takes the path, so the file that goes is its own.
 void listening_close(const struct listening *listening)
 {
-    close(listening->fd);
     if (listening->owns_path) {
         (void)unlink(socket_address_path(&listening->address)); // who removed it was quicker
     }
+    close(listening->fd);
 }
 
 static int open_socket(struct listening *listening)
@@ -165,18 +166,19 @@ static int clear_path(const struct socket_address *address, const char *path)
     if (!S_ISSOCK(status.st_mode)) {
         return -EEXIST;
     }
-    if (!is_dead(address)) {
-        return -EADDRINUSE;
-    }
-    return unlink(path) == 0 ? 0 : -errno;
+    int failure = check_dead(address);
+    return failure != 0 ? failure : unlink(path) == 0 ? 0 : -errno;
 }
 
 /// Only a refusal proves that nobody listens: a busy server lets us wait, another user's says no.
-static bool is_dead(const struct socket_address *address)
+static int check_dead(const struct socket_address *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
     bool is_refused = connect(fd, (struct sockaddr *)&address->storage, address->len) != 0 &&
                       errno == ECONNREFUSED;
     close(fd);
-    return is_refused;
+    return is_refused ? 0 : -EADDRINUSE;
 }

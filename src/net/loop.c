@@ -32,6 +32,7 @@ int loop_init(struct loop *loop)
     }
     failure = poller_init(&loop->poller, &loop->uv);
     if (failure != 0) {
+        CHECK(uv_loop_close(&loop->uv) == 0);
         return failure;
     }
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {

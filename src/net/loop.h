@@ -54,8 +54,8 @@ struct loop {
 
 enum { LOOP_READ_BYTES = 64 * 1024 };
 
-/// Makes the loop ready. Returns 0 or a negative UV_ code.
-int loop_init(struct loop *loop);
+/// Makes the loop ready. Returns 0 or a negative UV_ code; then there is nothing to free.
+MUST_USE int loop_init(struct loop *loop);
 
 /// Frees everything. CHECKs that no handle is left open and no timer armed.
 void loop_deinit(struct loop *loop);

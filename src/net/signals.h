@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Process signals as callbacks on a loop. Owned by the server; `signals_close` is asynchronous, and
-// the struct must live until the loop has closed its handles.
+// the struct must live until the loop has closed its handles. Before there is a loop that runs they
+// can be noted, by the whole process and without an owner.
 #pragma once
 
+#include "base/check.h"
+
 #include <signal.h>
+#include <stdbool.h>
 #include <uv.h>
 
 struct loop;
@@ -17,8 +21,16 @@ struct signals {
     void (*on_signal)(void *user, int number);
 };
 
+/// Notes SIGINT, SIGTERM and SIGHUP from now on until `signals_open`. Only once each of the first
+/// two: a second one ends the program as it would any other.
+void signals_note(void);
+
+/// Whether signal `number` has come meanwhile.
+bool signals_have_noted(int number);
+
 /// Calls `on_signal` for SIGINT, SIGTERM and SIGHUP, and ignores SIGPIPE in the whole process.
-void signals_open(struct signals *signals, struct loop *loop,
-                  void (*on_signal)(void *user, int number), void *user);
+/// Returns 0 or a negative UV_ code; then there is nothing to close.
+MUST_USE int signals_open(struct signals *signals, struct loop *loop,
+                          void (*on_signal)(void *user, int number), void *user);
 
 void signals_close(struct signals *signals);

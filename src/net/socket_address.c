@@ -9,16 +9,12 @@
 #include <string.h>
 #include <sys/un.h>
 
-static int parse_path(struct socket_address *address, const char *path);
 static const struct sockaddr_in *ip4(const struct socket_address *address);
 static const struct sockaddr_in6 *ip6(const struct socket_address *address);
 
 int socket_address_parse(struct socket_address *address, const char *host, uint16_t port)
 {
     *address = (struct socket_address){0};
-    if (host[0] == '/') {
-        return parse_path(address, host);
-    }
     const char *literal = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
     struct sockaddr_in *four = (struct sockaddr_in *)&address->storage;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address->storage;
@@ -34,6 +30,19 @@ int socket_address_parse(struct socket_address *address, const char *host, uint1
     six->sin6_family = AF_INET6;
     six->sin6_port = htons(port);
     address->len = sizeof(*six);
+    return 0;
+}
+
+int socket_address_of_path(struct socket_address *address, const char *path)
+{
+    *address = (struct socket_address){0};
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
+    if (strlen(path) >= sizeof(un->sun_path)) {
+        return -ENAMETOOLONG;
+    }
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, strlen(path) + 1);
+    address->len = sizeof(*un);
     return 0;
 }
 
@@ -82,18 +91,6 @@ void socket_address_url(const struct socket_address *address, char *out, size_t 
     (void)socket_address_host(address, host, sizeof(host));
     snprintf(out, size, address->storage.ss_family == AF_INET6 ? "http://[%s]:%u" : "http://%s:%u",
              host, socket_address_port(address));
-}
-
-static int parse_path(struct socket_address *address, const char *path)
-{
-    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
-    if (strlen(path) >= sizeof(un->sun_path)) {
-        return -ENAMETOOLONG;
-    }
-    un->sun_family = AF_UNIX;
-    memcpy(un->sun_path, path, strlen(path) + 1);
-    address->len = sizeof(*un);
-    return 0;
 }
 
 static const struct sockaddr_in *ip4(const struct socket_address *address)

@@ -15,8 +15,11 @@ struct socket_address {
     socklen_t len;
 };
 
-/// Parses `host`. Returns 0, -EINVAL when it is no address, or -ENAMETOOLONG.
+/// Parses `host`, an IPv4 or IPv6 address or "localhost". Returns 0, or -EINVAL when it is none.
 MUST_USE int socket_address_parse(struct socket_address *address, const char *host, uint16_t port);
+
+/// The address of a Unix socket. Returns 0, or -ENAMETOOLONG.
+MUST_USE int socket_address_of_path(struct socket_address *address, const char *path);
 
 /// The port; 0 for a Unix socket.
 uint16_t socket_address_port(const struct socket_address *address);

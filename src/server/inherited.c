@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "server/inherited.h"
 
+#include "script/generation.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 4096 };
-
 static int announced_count(void);
 static long number_of(const char *text);
-static int keep_from_others(int fd);
+static bool keep_from_others(int fd);
+static int complain_of_count(const char *text);
+static int complain_of_closed(int count, int fd);
 
 int inherited_take(void)
 {
@@ -19,9 +22,8 @@ int inherited_take(void)
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDNAMES");
     for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
-        int failure = keep_from_others(fd);
-        if (failure != 0) {
-            return failure;
+        if (!keep_from_others(fd)) {
+            return complain_of_closed(count, fd);
         }
     }
     return count;
@@ -36,7 +38,7 @@ static int announced_count(void)
         return 0;
     }
     long count = number_of(count_text);
-    return count < 0 || count > COUNT_MAX ? -EINVAL : (int)count;
+    return count < 0 || count > ADDRESSES_MAX ? complain_of_count(count_text) : (int)count;
 }
 
 /// The decimal number that `text` is, or -1.
@@ -48,8 +50,27 @@ static long number_of(const char *text)
     return *text < '0' || *text > '9' || *end != '\0' || errno != 0 ? -1 : number;
 }
 
-static int keep_from_others(int fd)
+/// False when there is no such descriptor.
+static bool keep_from_others(int fd)
 {
     int flags = fcntl(fd, F_GETFD);
-    return flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) != 0 ? -errno : 0;
+    return flags >= 0 && fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == 0;
+}
+
+static int complain_of_count(const char *text)
+{
+    fprintf(stderr,
+            "lunesse: LISTEN_FDS '%s': a number of sockets expected, at most %d; unset LISTEN_FDS "
+            "to listen on addresses\n",
+            text, ADDRESSES_MAX);
+    return -1;
+}
+
+static int complain_of_closed(int count, int fd)
+{
+    fprintf(stderr,
+            "lunesse: LISTEN_FDS '%d': descriptor %d is not open; they begin with descriptor %d; "
+            "unset LISTEN_FDS to listen on addresses\n",
+            count, fd, INHERITED_FIRST);
+    return -1;
 }

@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STATE_BYTES_MAX = 512 };
+enum {
+    STATE_BYTES_MAX = 512,
+    PATIENCE_US = 50 * 1000, // nobody is served meanwhile by the first worker
+};
 
 static void tell(const char *state);
 static int send_to(const char *name, const char *state);
@@ -58,7 +61,7 @@ static void tell(const char *state)
     const char *name = getenv("NOTIFY_SOCKET");
     int failure = name == NULL || *name == '\0' ? 0 : send_to(name, state);
     if (failure != 0) {
-        LOG(LOG_DEBUG, "the service manager was not told", log_string("socket", name),
+        LOG(LOG_WARN, "the service manager was not told", log_string("socket", name),
             log_string("error", strerror(-failure)));
     }
 }
@@ -87,7 +90,7 @@ static int send_to(const char *name, const char *state)
 /// A manager that is busy is waited for, but not for long.
 static int send_on(int fd, const struct sockaddr_un *address, socklen_t len, const char *state)
 {
-    struct timeval patience = {.tv_sec = 1};
+    struct timeval patience = {.tv_usec = PATIENCE_US};
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); // then it may wait
     ssize_t sent =
         sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)address, len);

@@ -2,7 +2,7 @@
 //
 // What a service manager is told (sd_notify(3)): datagrams to the Unix socket that NOTIFY_SOCKET
 // names, by its path or, behind an @, by its abstract name. Without that variable nothing is sent,
-// and a manager that cannot be told changes nothing for the server: it is logged at debug.
+// and a manager that cannot be told changes nothing for the server: it is logged at warn.
 #pragma once
 
 #include <stdint.h>

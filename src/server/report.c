@@ -51,6 +51,17 @@ void report_hidden_routes(const struct generation *generation, const char *ready
     }
 }
 
+void report_worker_failure(unsigned number, size_t count, int failure)
+{
+    bool lacks_descriptors = failure == -EMFILE || failure == -ENFILE;
+    fprintf(stderr,
+            "lunesse: cannot start worker %u of %zu: %s; have fewer --workers, or raise %s\n",
+            number, count, strerror(-failure),
+            lacks_descriptors ? "ulimit -n, or LimitNOFILE= of the service"
+                              : "what limits memory and threads (ulimit -v and -u, MemoryMax= and "
+                                "TasksMax= of the service)");
+}
+
 void report_inherited_failure(int fd, int failure)
 {
     fprintf(stderr, "lunesse: cannot listen on descriptor %d of LISTEN_FDS: %s\n", fd,
@@ -91,7 +102,11 @@ static const char *advice(const struct address *address, int failure)
     case -EADDRNOTAVAIL:
         return "; this machine has no such address: choose another with --host";
     case -EINVAL:
-        return "; an IPv4 or IPv6 address is expected: choose one with --host";
+        return strchr(address->text, '/') != NULL
+                   ? "; this is a path: give it with --unix"
+                   : "; an IPv4 or IPv6 address is expected: choose one with --host";
+    case -ENOENT:
+        return address->is_unix ? "; the folder must be there" : "";
     case -EEXIST:
         return "; this file is not a socket: choose another path with --unix";
     default:

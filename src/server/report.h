@@ -4,6 +4,8 @@
 // and why it cannot listen on standard error.
 #pragma once
 
+#include <stddef.h>
+
 struct address;
 struct generation;
 struct listening;
@@ -17,6 +19,9 @@ void report_listening(const struct generation *generation, const struct listenin
 
 /// Warns of each route that nobody reaches because `ready_path` is its path.
 void report_hidden_routes(const struct generation *generation, const char *ready_path);
+
+/// One line that says why worker `number` of `count` cannot be, and what to do.
+void report_worker_failure(unsigned number, size_t count, int failure);
 
 /// One line that says what is wrong with descriptor `fd` of LISTEN_FDS.
 void report_inherited_failure(int fd, int failure);

@@ -6,33 +6,40 @@
 #include "hub/hub.h"
 #include "hub/shared.h"
 #include "net/signals.h"
+#include "server/addresses.h"
 #include "server/config.h"
+#include "server/descriptors.h"
 #include "server/inherited.h"
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/report.h"
+#include "server/terminal.h"
 #include "server/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
-    PORT_DEFAULT = 3000,
     PATIENCE_MS = 5000, // that a service manager should have after `drain_timeout`
 };
 
 struct server {
     const struct config *config;
-    int inherited_count; // sockets that a service manager has passed
+    int inherited_count;  // sockets that a service manager has passed
+    uint64_t descriptors; // that the program may have
     struct hub hub;
     struct shared *shared;
     atomic_size_t conn_total;
     struct worker *workers;
     size_t worker_count;
-    size_t thread_count; // that were started
-    bool is_serving;     // all workers are
-    bool wants_reload;   // was asked for before
+    size_t thread_count;  // that were started
+    pthread_mutex_t gate; // is held while threads are started; they begin after
+    bool has_all_threads;
+    bool has_terminal; // with which it ends
+    bool is_serving;   // all workers are
+    bool wants_reload; // was asked for before
     bool is_stopping;
     int exit_code;
     struct signals signals;
@@ -40,17 +47,13 @@ struct server {
 };
 
 static int check_inherited(int count, const struct config *config);
-static void init(struct server *server, const struct config *config);
+static int init(struct server *server);
 static void init_worker(struct server *server, size_t index);
 static int load_and_serve(struct server *server);
-static int bind_all(struct server *server);
-static int bind_addresses(struct server *server);
-static int bind_inherited(struct server *server);
-static struct address address_of_config(const struct config *config);
-static int bind_address(struct server *server, const struct address *address);
-static int bind_tcp(struct server *server, const struct address *address);
-static struct listening *next_socket(struct worker *worker);
-static void start_threads(struct server *server);
+static bool is_over_already(const struct server *server);
+static int bind_and_run(struct server *server);
+static int start_threads(struct server *server);
+static bool may_begin(struct server *server);
 static void *run_thread(void *arg);
 static void on_loaded(struct message *message);
 static bool have_all(const struct server *server, enum worker_stage stage);
@@ -63,6 +66,7 @@ static void serve(struct server *server);
 static void on_signal(void *user, int number);
 static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
+static bool has_lost_terminal(const struct server *server);
 static void leave(struct server *server);
 static void halt(struct server *server);
 static void on_finished(struct message *message);
@@ -73,14 +77,24 @@ static bool end(struct server *server);
 int server_run(const struct config *config)
 {
     int inherited_count = inherited_take();
+    size_t worker_count = config->is_check ? 1 : config->worker_count;
+    uint64_t descriptors = descriptors_raise();
     int result = check_inherited(inherited_count, config);
+    if (result == 0) {
+        result = descriptors_check(descriptors, worker_count);
+    }
     if (result != 0) {
         return result;
     }
     struct server *server = mem_new(struct server);
-    server->inherited_count = inherited_count;
-    init(server, config);
-    result = load_and_serve(server);
+    *server = (struct server){
+        .config = config,
+        .inherited_count = inherited_count,
+        .descriptors = descriptors,
+        .worker_count = worker_count,
+        .has_terminal = terminal_is_ours(),
+    };
+    result = init(server) == 0 ? load_and_serve(server) : 1;
     return end(server) ? result : 1;
 }
 
@@ -88,11 +102,6 @@ int server_run(const struct config *config)
 static int check_inherited(int count, const struct config *config)
 {
     if (count < 0) {
-        fprintf(stderr, "lunesse: LISTEN_FDS: %s\n", strerror(-count));
-        return 1;
-    }
-    if (count > ADDRESSES_MAX) {
-        fprintf(stderr, "lunesse: LISTEN_FDS: %d sockets; at most %d\n", count, ADDRESSES_MAX);
         return 1;
     }
     if (count > 0 && config_has_address(config)) {
@@ -104,19 +113,20 @@ static int check_inherited(int count, const struct config *config)
     return 0;
 }
 
-static void init(struct server *server, const struct config *config)
+/// Returns 0, or 1 when it has printed why there is no first worker.
+static int init(struct server *server)
 {
-    server->config = config;
-    server->worker_count = config->is_check ? 1 : config->worker_count;
+    const struct config *config = server->config;
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     log_configure(config->log_level, config->log_format);
+    CHECK(pthread_mutex_init(&server->gate, NULL) == 0);
     hub_init(&server->hub);
     server->shared = shared_new();
     for (size_t i = 0; i < server->worker_count; i++) {
         init_worker(server, i);
     }
-    worker_init(&server->workers[0]);
     reload_init(&server->reload, server->workers, server->worker_count);
+    return worker_init(&server->workers[0]);
 }
 
 static void init_worker(struct server *server, size_t index)
@@ -129,6 +139,9 @@ static void init_worker(struct server *server, size_t index)
         .hub = &server->hub,
         .shared = server->shared,
         .conn_total = &server->conn_total,
+        .worker_count = server->worker_count,
+        .inherited_count = server->inherited_count,
+        .descriptors = server->descriptors,
         .home = &server->workers[0].mailbox,
     };
     worker->loaded.run = on_loaded;
@@ -138,10 +151,13 @@ static void init_worker(struct server *server, size_t index)
     worker->moved_clock.run = on_moved_clock;
 }
 
-/// Returns the exit code.
+/// Returns the exit code. A signal that comes while scripts load is heard when they have.
 static int load_and_serve(struct server *server)
 {
     struct worker *first = &server->workers[0];
+    if (!server->config->is_check) {
+        signals_note();
+    }
     if (worker_load(first) != 0) {
         return 1;
     }
@@ -150,118 +166,94 @@ static int load_and_serve(struct server *server)
         report_routes(first->generations.current, "");
         return 0;
     }
-    if (bind_all(server) != 0) {
+    int failure = signals_open(&server->signals, &first->loop, on_signal, server);
+    if (failure != 0) {
+        report_worker_failure(1, server->worker_count, failure);
         return 1;
     }
-    signals_open(&server->signals, &first->loop, on_signal, server);
-    start_threads(server);
+    int result = is_over_already(server) ? 0 : bind_and_run(server);
+    signals_close(&server->signals);
+    return result;
+}
+
+static bool is_over_already(const struct server *server)
+{
+    int number = signals_have_noted(SIGTERM) ? SIGTERM : SIGINT;
+    if (signals_have_noted(SIGHUP) && has_lost_terminal(server)) {
+        number = SIGHUP;
+    }
+    if (!signals_have_noted(number)) {
+        return false;
+    }
+    LOG(LOG_INFO, "stopping", log_int("signal", number), log_int("connections", 0));
+    return true;
+}
+
+/// Returns the exit code.
+static int bind_and_run(struct server *server)
+{
+    struct worker *first = &server->workers[0];
+    server->wants_reload = signals_have_noted(SIGHUP);
+    if (addresses_bind(server->workers, server->worker_count, server->inherited_count) != 0) {
+        return 1;
+    }
+    if (start_threads(server) != 0) {
+        return 1;
+    }
     on_loaded(&first->loaded);
     worker_run(first);
-    signals_close(&server->signals);
     return server->exit_code;
 }
 
-/// Sockets that were passed take the place of all addresses.
-static int bind_all(struct server *server)
+/// Returns 0, or 1 when it has printed why there cannot be as many. Nobody begins before all are
+/// there: what is started needs memory, which may be what is missing.
+static int start_threads(struct server *server)
 {
-    return server->inherited_count > 0 ? bind_inherited(server) : bind_addresses(server);
-}
-
-/// The command line's address takes the place of the scripts'; without either there is a default.
-static int bind_addresses(struct server *server)
-{
-    const struct generation *generation = server->workers[0].generations.current;
-    if (config_has_address(server->config) || generation->address_count == 0) {
-        struct address address = address_of_config(server->config);
-        return bind_address(server, &address);
-    }
-    for (size_t i = 0; i < generation->address_count; i++) {
-        if (bind_address(server, &generation->addresses[i]) != 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int bind_inherited(struct server *server)
-{
-    struct worker *first = &server->workers[0];
-    for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + server->inherited_count; fd++) {
-        struct listening *socket = next_socket(first);
-        int failure = listening_adopt(socket, fd, first->limits.peer_timeout_ms);
-        if (failure != 0) {
-            first->socket_count--;
-            report_inherited_failure(fd, failure);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static struct address address_of_config(const struct config *config)
-{
-    struct address address = {.is_unix = config->unix_path != NULL,
-                              .port = config->has_port ? config->port : PORT_DEFAULT};
-    const char *host = config->host == NULL ? "127.0.0.1" : config->host;
-    snprintf(address.text, sizeof(address.text), "%s", address.is_unix ? config->unix_path : host);
-    return address;
-}
-
-static int bind_address(struct server *server, const struct address *address)
-{
-    struct worker *first = &server->workers[0];
-    int failure = address->is_unix ? listening_unix(next_socket(first), address->text)
-                                   : bind_tcp(server, address);
-    if (failure != 0) {
-        first->socket_count--;
-        report_listen_failure(address, failure);
-        return 1;
-    }
-    return 0;
-}
-
-/// A socket for each worker.
-static int bind_tcp(struct server *server, const struct address *address)
-{
-    uint64_t timeout_ms = server->workers[0].limits.peer_timeout_ms;
-    struct listening *first = next_socket(&server->workers[0]);
-    int failure = listening_tcp(first, address->text, address->port, timeout_ms);
+    int failure = 0;
+    pthread_mutex_lock(&server->gate);
     for (size_t i = 1; i < server->worker_count && failure == 0; i++) {
         struct worker *worker = &server->workers[i];
-        failure = listening_share(next_socket(worker), first, timeout_ms);
-        if (failure != 0) {
-            worker->socket_count--;
-            listening_close(first);
-        }
+        failure = pthread_create(&worker->thread, NULL, run_thread, worker);
+        server->thread_count += failure == 0;
     }
-    return failure;
-}
-
-static struct listening *next_socket(struct worker *worker)
-{
-    return &worker->sockets[worker->socket_count++];
-}
-
-static void start_threads(struct server *server)
-{
-    for (size_t i = 1; i < server->worker_count; i++) {
-        struct worker *worker = &server->workers[i];
-        CHECK(pthread_create(&worker->thread, NULL, run_thread, worker) == 0);
-        server->thread_count++;
+    server->has_all_threads = failure == 0;
+    pthread_mutex_unlock(&server->gate);
+    if (failure == 0) {
+        return 0;
     }
+    report_worker_failure((unsigned)server->thread_count + 2, server->worker_count, -failure);
+    for (size_t i = server->thread_count + 1; i < server->worker_count; i++) {
+        worker_drop(&server->workers[i]);
+    }
+    return 1;
 }
 
 /// Returns what it could not close, or NULL.
 static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
-    worker_init(worker);
-    int failure = worker_load(worker);
+    if (!may_begin(worker->server)) {
+        worker_drop(worker);
+        return NULL;
+    }
+    int failure = worker_init(worker);
+    if (failure == 0) {
+        failure = worker_load(worker);
+    }
     (void)mailbox_post(worker->options.home, &worker->loaded); // closed: all is ending
     if (failure == 0) {
         worker_run(worker);
     }
     return worker_close(worker) ? NULL : worker;
+}
+
+/// Waits until all threads are there, or one cannot be.
+static bool may_begin(struct server *server)
+{
+    pthread_mutex_lock(&server->gate);
+    bool has_all_threads = server->has_all_threads;
+    pthread_mutex_unlock(&server->gate);
+    return has_all_threads;
 }
 
 /// Who could not load has ended.
@@ -313,16 +305,22 @@ static void share_lone_sockets(struct server *server)
     }
 }
 
-/// To the worker that has the fewest connections.
+/// To the worker that has the fewest connections. Those that are on the way to one are not counted
+/// yet, and have descriptors.
 static void on_accept(void *user, int fd)
 {
     struct server *server = user;
     struct worker *idlest = &server->workers[0];
-    for (size_t i = 1; i < server->worker_count; i++) {
+    size_t conns_max = idlest->service.conns_max;
+    size_t total = 0;
+    for (size_t i = 0; i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
+        total += load_of(worker);
         idlest = load_of(worker) < load_of(idlest) ? worker : idlest;
     }
-    if (idlest->number == 1) {
+    if (total >= conns_max + service_surplus(conns_max)) {
+        close(fd);
+    } else if (idlest->number == 1) {
         worker_accept(idlest, fd);
     } else {
         worker_hand_over(idlest, fd);
@@ -339,6 +337,10 @@ static void on_begun(struct message *message)
     struct worker *worker = CONTAINER_OF(message, struct worker, begun);
     struct server *server = worker->server;
     worker->stage = WORKER_SERVING;
+    if (worker->has_failed) {
+        server->exit_code = 1;
+        halt(server);
+    }
     if (have_all(server, WORKER_SERVING) && !server->is_stopping) {
         serve(server);
     }
@@ -388,7 +390,8 @@ static void tell_ready(const struct server *server)
 static void on_signal(void *user, int number)
 {
     struct server *server = user;
-    if (number == SIGHUP) {
+    bool is_lost = number == SIGHUP && !server->is_stopping && has_lost_terminal(server);
+    if (number == SIGHUP && !is_lost) {
         want_reload(server);
     } else if (server->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
@@ -398,6 +401,12 @@ static void on_signal(void *user, int number)
             log_int("connections", (int64_t)server->conn_total));
         leave(server);
     }
+}
+
+/// SIGHUP says so, too.
+static bool has_lost_terminal(const struct server *server)
+{
+    return server->has_terminal && !terminal_is_there();
 }
 
 static void leave(struct server *server)
@@ -425,7 +434,9 @@ static void halt(struct server *server)
     reload_stop(&server->reload);
     for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
-        (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
+        if (worker->is_open) {
+            (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
+        }
     }
 }
 
@@ -470,6 +481,7 @@ static bool end(struct server *server)
     for (size_t i = 0; i <= server->thread_count; i++) {
         worker_deinit(&server->workers[i]);
     }
+    pthread_mutex_destroy(&server->gate);
     hub_deinit(&server->hub);
     shared_free(server->shared);
     mem_free(server->workers);

@@ -7,14 +7,15 @@
 #include "net/tcp.h"
 #include "script/visit.h"
 #include "server/config.h"
+#include "server/descriptors.h"
+#include "server/report.h"
 #include "sse/stream.h"
 
-#include <sys/resource.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
     CLOSE_PATIENCE_MS = 1000, // for the last handles to close
-    CONNECTIONS_SHARE = 10,   // one in so many descriptors is kept for other things
 };
 
 /// A connection on its way to another worker.
@@ -25,7 +26,9 @@ struct handover {
 };
 
 static void init_messages(struct worker *worker);
-static void set_connections(struct limits *limits);
+static void init_generations(struct worker *worker);
+static void fit_connections(struct worker *worker);
+static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
 static void on_begin(struct message *message);
 static void on_accept(void *user, int fd);
@@ -43,17 +46,42 @@ static void on_reload_wanted(void *owner);
 static void on_clock_moved(void *owner);
 static void on_turn_end(void *arg);
 
-void worker_init(struct worker *worker)
+int worker_init(struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
+    int failure = loop_init(&worker->loop);
+    if (failure != 0) {
+        report_worker_failure(worker->number, options->worker_count, failure);
+        worker->has_failed = true;
+        return 1;
+    }
+    worker->is_open = true;
     worker->limits = limits_default();
-    CHECK(loop_init(&worker->loop) == 0);
     mailbox_open(&worker->mailbox, &worker->loop);
     branch_init(&worker->branch, options->hub, &worker->loop, &worker->mailbox, &worker->limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
     timer_init(&worker->delay, &worker->loop, on_delay);
     timer_init(&worker->deadline, &worker->loop, on_deadline);
     init_messages(worker);
+    init_generations(worker);
+    if (options->config->ready_path != NULL) {
+        worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
+    }
+    return 0;
+}
+
+static void init_messages(struct worker *worker)
+{
+    worker->begin.run = on_begin;
+    worker->leave.run = on_leave;
+    worker->halt.run = on_halt;
+    worker->look.run = on_look;
+    worker->reload.order.run = on_order;
+}
+
+static void init_generations(struct worker *worker)
+{
+    const struct worker_options *options = &worker->options;
     struct generation_options for_scripts = {
         .loop = &worker->loop,
         .branch = &worker->branch,
@@ -69,43 +97,42 @@ void worker_init(struct worker *worker)
     };
     generations_init(&worker->generations, options->config, &for_scripts, &worker->dispatch);
     worker->generations.service = &worker->service;
-    if (options->config->ready_path != NULL) {
-        worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
-    }
-}
-
-static void init_messages(struct worker *worker)
-{
-    worker->begin.run = on_begin;
-    worker->leave.run = on_leave;
-    worker->halt.run = on_halt;
-    worker->look.run = on_look;
-    worker->reload.order.run = on_order;
 }
 
 int worker_load(struct worker *worker)
 {
     int failure = generations_load(&worker->generations);
     worker->has_failed = failure != 0;
-    set_connections(&worker->limits);
+    fit_connections(worker);
     init_service(worker);
     return failure;
 }
 
-/// As many descriptors as the system allows, and most of them for connections.
-static void set_connections(struct limits *limits)
+/// As many as there are descriptors for, unless the limit says less.
+static void fit_connections(struct worker *worker)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        files.rlim_cur = 1024;
-    } else if (files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-        (void)getrlimit(RLIMIT_NOFILE, &files);
+    const struct worker_options *options = &worker->options;
+    uint64_t wanted = worker->limits.connections;
+    uint64_t fitting = descriptors_connections(options->descriptors, options->worker_count,
+                                               socket_count_of_all(worker));
+    if (wanted > fitting && worker->number == 1) {
+        LOG(LOG_WARN, "fewer connections than the limit says", log_int("wanted", (int64_t)wanted),
+            log_int("connections", (int64_t)fitting),
+            log_int("descriptors", (int64_t)options->descriptors));
     }
-    if (limits->connections == 0) {
-        limits->connections = files.rlim_cur - files.rlim_cur / CONNECTIONS_SHARE;
+    worker->limits.connections = wanted == 0 || wanted > fitting ? fitting : wanted;
+}
+
+/// Not less than there will be.
+static size_t socket_count_of_all(const struct worker *worker)
+{
+    const struct worker_options *options = &worker->options;
+    size_t address_count = worker->generations.current->address_count;
+    if (options->inherited_count > 0) {
+        return (size_t)options->inherited_count;
     }
+    bool is_one = config_has_address(options->config) || address_count == 0;
+    return options->worker_count * (is_one ? 1 : address_count);
 }
 
 /// The scripts may have changed the limits.
@@ -129,14 +156,17 @@ void worker_run(struct worker *worker)
 static void on_begin(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, begin);
-    worker->has_begun = true;
     for (size_t i = 0; i < worker->socket_count; i++) {
         struct listener *listener = &worker->listeners[i];
         if (listener->on_accept == NULL) {
             listener->on_accept = on_accept;
             listener->user = worker;
         }
-        listener_open(listener, &worker->loop, &worker->sockets[i]);
+        int failure = listener_open(listener, &worker->loop, &worker->sockets[i]);
+        if (failure != 0) {
+            LOG(LOG_ERROR, "cannot accept connections", log_string("error", strerror(-failure)));
+            worker->has_failed = true;
+        }
     }
     (void)mailbox_post(worker->options.home, &worker->begun); // closed: all is ending
 }
@@ -228,7 +258,7 @@ static void on_empty(void *owner)
 static void close_listeners(struct worker *worker)
 {
     for (size_t i = 0; i < worker->socket_count; i++) {
-        if (worker->has_begun) {
+        if (worker->listeners[i].is_open) {
             listener_close(&worker->listeners[i]);
         } else {
             listening_close(&worker->sockets[i]);
@@ -283,6 +313,10 @@ static void on_turn_end(void *arg)
 /// Everything is closed before anything is freed; a handle that is left open is a bug, and named.
 bool worker_close(struct worker *worker)
 {
+    if (!worker->is_open) {
+        close_listeners(worker);
+        return true;
+    }
     service_close_all(&worker->service);
     farewell_deinit(&worker->farewell);
     timer_deinit(&worker->delay);
@@ -302,7 +336,15 @@ bool worker_close(struct worker *worker)
     return open_count == 0;
 }
 
+void worker_drop(struct worker *worker)
+{
+    close_listeners(worker);
+}
+
 void worker_deinit(struct worker *worker)
 {
-    mailbox_deinit(&worker->mailbox);
+    if (worker->is_open) {
+        worker->is_open = false;
+        mailbox_deinit(&worker->mailbox);
+    }
 }

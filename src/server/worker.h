@@ -37,7 +37,10 @@ struct worker_options {
     struct hub *hub;
     struct shared *shared;
     atomic_size_t *conn_total; // of all workers
-    struct mailbox *home;      // where messages to the server go
+    size_t worker_count;
+    int inherited_count;  // sockets that a service manager has passed
+    uint64_t descriptors; // that the program may have
+    struct mailbox *home; // where messages to the server go
 };
 
 /// What is to be done with new scripts; see reload.h.
@@ -76,8 +79,8 @@ struct worker {
     struct farewell farewell;
     struct timer delay; // between `leave` and the draining
     struct timer deadline;
-    bool has_failed; // to load
-    bool has_begun;
+    bool is_open;            // from `worker_init` to `worker_deinit`
+    bool has_failed;         // to start, to load or to accept
     enum worker_stage stage; // the server's
     atomic_size_t expected;  // connections that are handed over and on the way
     pthread_t thread;
@@ -95,8 +98,9 @@ struct worker {
     struct message moved_clock;
 };
 
-/// Makes everything that needs no script. `options` and `number` are set.
-void worker_init(struct worker *worker);
+/// Makes everything that needs no script. `options` and `number` are set. Returns 0, or 1 when it
+/// has printed why not; then the worker has only sockets, if any.
+MUST_USE int worker_init(struct worker *worker);
 
 /// Loads the scripts, and makes what depends on the limits that they set. Returns 0, or 1 when it
 /// has printed why not. *Calls Lua.*
@@ -112,8 +116,12 @@ void worker_accept(struct worker *worker, int fd);
 void worker_hand_over(struct worker *worker, int fd);
 
 /// Closes and frees everything but the mailbox. Returns false when a handle was left open, which is
-/// a bug and is named; memory of the worker is then still in use. *Calls Lua.*
+/// a bug and is named; memory of the worker is then still in use. Does nothing to a worker that is
+/// not open. *Calls Lua.*
 bool worker_close(struct worker *worker);
 
-/// When all threads have ended.
+/// Closes the sockets of a worker that does not begin.
+void worker_drop(struct worker *worker);
+
+/// When all threads have ended. Does nothing to a worker that is not open.
 void worker_deinit(struct worker *worker);

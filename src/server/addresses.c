@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "server/addresses.h"
+
+#include "server/config.h"
+#include "server/inherited.h"
+#include "server/report.h"
+#include "server/worker.h"
+
+#include <stdio.h>
+
+enum { PORT_DEFAULT = 3000 };
+
+static int bind_inherited(struct worker *first, int count);
+static int bind_own(struct worker *workers, size_t worker_count);
+static struct address address_of_config(const struct config *config);
+static int bind_address(struct worker *workers, size_t worker_count, const struct address *address);
+static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address);
+static struct listening *next_socket(struct worker *worker);
+
+/// Sockets that were passed take the place of all addresses.
+int addresses_bind(struct worker *workers, size_t worker_count, int inherited_count)
+{
+    return inherited_count > 0 ? bind_inherited(&workers[0], inherited_count)
+                               : bind_own(workers, worker_count);
+}
+
+static int bind_inherited(struct worker *first, int count)
+{
+    for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
+        struct listening *socket = next_socket(first);
+        int failure = listening_adopt(socket, fd, first->limits.peer_timeout_ms);
+        if (failure != 0) {
+            first->socket_count--;
+            report_inherited_failure(fd, failure);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/// The command line's address takes the place of the scripts'; without either there is a default.
+static int bind_own(struct worker *workers, size_t worker_count)
+{
+    const struct config *config = workers[0].options.config;
+    const struct generation *generation = workers[0].generations.current;
+    if (config_has_address(config) || generation->address_count == 0) {
+        struct address address = address_of_config(config);
+        return bind_address(workers, worker_count, &address);
+    }
+    for (size_t i = 0; i < generation->address_count; i++) {
+        if (bind_address(workers, worker_count, &generation->addresses[i]) != 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static struct address address_of_config(const struct config *config)
+{
+    struct address address = {.is_unix = config->unix_path != NULL,
+                              .port = config->has_port ? config->port : PORT_DEFAULT};
+    const char *host = config->host == NULL ? "127.0.0.1" : config->host;
+    snprintf(address.text, sizeof(address.text), "%s", address.is_unix ? config->unix_path : host);
+    return address;
+}
+
+static int bind_address(struct worker *workers, size_t worker_count, const struct address *address)
+{
+    int failure = address->is_unix ? listening_unix(next_socket(&workers[0]), address->text)
+                                   : bind_tcp(workers, worker_count, address);
+    if (failure != 0) {
+        workers[0].socket_count--;
+        report_listen_failure(address, failure);
+        return 1;
+    }
+    return 0;
+}
+
+/// A socket for each worker.
+static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address)
+{
+    uint64_t timeout_ms = workers[0].limits.peer_timeout_ms;
+    struct listening *first = next_socket(&workers[0]);
+    int failure = listening_tcp(first, address->text, address->port, timeout_ms);
+    for (size_t i = 1; i < worker_count && failure == 0; i++) {
+        struct worker *worker = &workers[i];
+        failure = listening_share(next_socket(worker), first, timeout_ms);
+        if (failure != 0) {
+            worker->socket_count--;
+            listening_close(first);
+        }
+    }
+    return failure;
+}
+
+static struct listening *next_socket(struct worker *worker)
+{
+    return &worker->sockets[worker->socket_count++];
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+//
+// What the workers listen on: the sockets that a service manager has passed, or else the command
+// line's address, or else those of the scripts, or else a default. Bound in the main thread, before
+// any worker but the first has begun; each worker owns its sockets from then on.
+#pragma once
+
+#include "base/check.h"
+
+#include <stddef.h>
+
+struct worker;
+
+/// Binds everything, or prints why not and returns 1. The first worker has loaded the scripts.
+MUST_USE int addresses_bind(struct worker *workers, size_t worker_count, int inherited_count);

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include "server/descriptors.h"
+
+#include "http/service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+enum {
+    OF_PROGRAM =
+        24,        // standard streams, signals, watching; most of them for scripts that open files
+    OF_WORKER = 6, // its loop, and a script that it reads
+    OF_SOCKET = 2, // itself, and the spare one of its listener
+    LIMIT_UNKNOWN = 1024,
+};
+
+static uint64_t needed_by_program(size_t worker_count, size_t socket_count);
+
+uint64_t descriptors_raise(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return LIMIT_UNKNOWN;
+    }
+    if (files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); // what it is then is asked
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+    }
+    return files.rlim_cur;
+}
+
+int descriptors_check(uint64_t limit, size_t worker_count)
+{
+    uint64_t needed = needed_by_program(worker_count, worker_count) + 1 + service_surplus(1);
+    if (limit >= needed) {
+        return 0;
+    }
+    fprintf(stderr,
+            "lunesse: %" PRIu64 " descriptors are too few for %zu %s: at least %" PRIu64
+            " are needed; raise ulimit -n, or LimitNOFILE= of the service%s\n",
+            limit, worker_count, worker_count == 1 ? "worker" : "workers", needed,
+            worker_count == 1 ? "" : ", or have fewer --workers");
+    return 1;
+}
+
+/// Nine tenths of what is left, and a tenth of those again for the surplus; where that would be
+/// less than the smallest surplus, all but this.
+uint64_t descriptors_connections(uint64_t limit, size_t worker_count, size_t socket_count)
+{
+    uint64_t needed = needed_by_program(worker_count, socket_count);
+    uint64_t left = limit > needed ? limit - needed : 0;
+    uint64_t smallest = service_surplus(1);
+    uint64_t most = left - left / 10;
+    uint64_t fitting = left > smallest ? left - smallest : 1;
+    return most < fitting ? most : fitting;
+}
+
+static uint64_t needed_by_program(size_t worker_count, size_t socket_count)
+{
+    return OF_PROGRAM + OF_WORKER * worker_count + OF_SOCKET * socket_count;
+}
