@@ -1,5 +1,6 @@
 -- With --watch what is saved is served: however an editor, a checkout or a deploy puts it there.
 
+local lfs = require "lfs"
 local support = require "spec.reload.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
@@ -45,6 +46,12 @@ local function put(path, content)
   assert(os.rename(path .. ".new", path))
 end
 
+---Makes `name` a link to `target`, in one step, as deploys do.
+local function switch(name, target)
+  assert(lfs.link(target, name .. ".next", true))
+  assert(os.rename(name .. ".next", name))
+end
+
 describe("--watch", function()
   it("loads what was written in place", function()
     local folder = Server.write { ["a.lua"] = text "old" }
@@ -62,6 +69,15 @@ describe("--watch", function()
       put(folder .. "/a.lua", text("new " .. i))
       await(server, "new " .. i)
     end
+  end)
+
+  it("watches a script whatever its name ends with", function()
+    local folder = Server.write { ["app"] = text "old" }
+    local server = watch(folder, "/app")
+    put(folder .. "/app", text "new")
+    await(server, "new")
+    Process.write_file(folder .. "/app", text "newer")
+    await(server, "newer")
   end)
 
   it("sees scripts come and go", function()
@@ -84,6 +100,22 @@ describe("--watch", function()
       put(folder .. "/" .. path, 'return "newer"')
       await(server, "newer")
     end
+  end)
+
+  it("sees a module that only a handler requires", function()
+    local folder = Server.write {
+      ["a.lua"] = support.script [[
+server:get("/", function(_, response) response:send(require "inner.word") end)
+server:get("/wait", function(_, response) lunesse.sleep(0.1) response:send("over") end)
+]],
+      ["inner/word.lua"] = 'return "old"',
+    }
+    local server = watch(folder, "", { workers = 1 })
+    assert.equal("old", get(server, "/"))
+    eventually(function()
+      put(folder .. "/inner/word.lua", 'return "new"') -- until it is seen
+      return get(server, "/wait") == "over" and get(server, "/") == "new"
+    end, 5)
   end)
 
   it("takes a burst of saves for one", function()
@@ -127,6 +159,99 @@ server:get("/wait", function(_, response) lunesse.sleep(0.1) response:send("over
     local server = watch(folder)
     put(folder .. "/page.html", "new")
     support.await_reloads(server, 1)
+  end)
+
+  it("says once that there is more than it can watch, and serves on", function()
+    local files = {
+      ["a.lua"] = support.script [[
+for i = 1, 400 do require(("m%d.inner.word"):format(i)) end
+]] .. says "old",
+    }
+    for i = 1, 400 do
+      files[("m%d/inner/word.lua"):format(i)] = ""
+    end
+    local folder = Server.write(files)
+    local server = watch(folder)
+    assert.equal(1, #server:log_lines("not watched"))
+    assert.matches("warn .* path=%S+ max=1000$", server:log_lines("not watched")[1])
+    put(folder .. "/a.lua", text "new")
+    await(server, "new")
+  end)
+end)
+
+describe("--watch goes on", function()
+  it("when the folder is removed and made anew", function()
+    local folder = Server.write { ["scripts/a.lua"] = text "old" }
+    local server = watch(folder, "/scripts")
+    for i = 1, 3 do
+      Process.remove_folder(folder .. "/scripts")
+      await_failures(server, i)
+      assert(lfs.mkdir(folder .. "/scripts"))
+      Process.write_file(folder .. "/scripts/a.lua", text("new " .. i))
+      await(server, "new " .. i)
+      Process.write_file(folder .. "/scripts/a.lua", text("newer " .. i))
+      await(server, "newer " .. i)
+    end
+  end)
+
+  it("when the folder moves away and another takes its place", function()
+    local folder = Server.write { ["scripts/a.lua"] = text "old", ["other/a.lua"] = text "other" }
+    local server = watch(folder, "/scripts/") -- with a slash, as shells complete it
+    assert(os.rename(folder .. "/scripts", folder .. "/away"))
+    assert(os.rename(folder .. "/other", folder .. "/scripts"))
+    await(server, "other")
+    put(folder .. "/scripts/a.lua", text "changed")
+    await(server, "changed")
+  end)
+
+  for _, case in ipairs { { "names the folder", "/current" },
+    { "leads to the folder", "/current/scripts" },
+    { "leads to the script", "/current/scripts/a.lua" } } do
+    it("when a link that " .. case[1] .. " is switched", function()
+      local inner = case[2]:gsub("^/current", "")
+      local function file(release)
+        return ("rel/%d%s/a.lua"):format(release, (inner:gsub("/a.lua$", "")))
+      end
+      local folder = Server.write {
+        [file(1)] = text "1", [file(2)] = text "2", [file(3)] = text "3",
+      }
+      switch(folder .. "/current", "rel/1")
+      local server = watch(folder, case[2])
+      for release = 2, 3 do
+        switch(folder .. "/current", "rel/" .. release)
+        await(server, tostring(release))
+        put(folder .. "/" .. file(release), text("changed " .. release))
+        await(server, "changed " .. release)
+      end
+    end)
+  end
+
+  it("when the folder of a module moves away and another takes its place", function()
+    local folder = Server.write {
+      ["a.lua"] = asks "inner.word", ["inner/word.lua"] = 'return "old"',
+      ["other/word.lua"] = 'return "other"',
+    }
+    local server = watch(folder)
+    assert(os.rename(folder .. "/inner", folder .. "/away"))
+    await_failures(server, 1)
+    assert(os.rename(folder .. "/other", folder .. "/inner"))
+    await(server, "other")
+    put(folder .. "/inner/word.lua", 'return "changed"')
+    await(server, "changed")
+  end)
+
+  it("behind a script or a module that is a link", function()
+    local folder = Server.write {
+      ["files/a.lua"] = asks "word", ["files/word.lua"] = 'return "old"', ["scripts/x.lua"] = "",
+    }
+    assert(lfs.link("../files/a.lua", folder .. "/scripts/a.lua", true))
+    assert(lfs.link("../files/word.lua", folder .. "/scripts/word.lua", true))
+    local server = watch(folder, "/scripts", { args = { "--workers=1" } })
+    assert.equal("old", get(server, "/"))
+    put(folder .. "/files/word.lua", 'return "new"')
+    await(server, "new")
+    put(folder .. "/files/a.lua", text "newest")
+    await(server, "newest")
   end)
 end)
 
