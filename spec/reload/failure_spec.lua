@@ -42,6 +42,17 @@ describe("a reload of", function()
     assert.equal("old", get(server, "/"))
   end)
 
+  it("an endless loop keeps the readers waiting for one run_timeout, and not ten", function()
+    local server = start(says "old")
+    assert.matches("script%.lua:2: ran for more than run_timeout %(1%.0 s%)",
+      fail(server, "\nwhile true do end"))
+    server:stop()
+    local folder = Server.write { ["a.lua"] = "\nwhile true do end" }
+    local code, _, err = Server.run { "--check", "--limit", "run_timeout=0.05", folder }
+    assert.equal(1, code)
+    assert.matches("a%.lua:2: ran for more than ten times run_timeout %(0%.05 s%)", err)
+  end)
+
   it("scripts that take more memory than lua_bytes leaves the old code", function()
     local server = start(says "old", { args = { "--limit", "lua_bytes=8000000" } })
     assert.matches("memory", fail(server, "local t = {} for i = 1, 1e8 do t[i] = {} end"))

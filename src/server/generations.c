@@ -72,6 +72,7 @@ char *generations_build(struct generations *generations, size_t *script_count)
     DCHECK(generations->candidate == NULL);
     generations->candidate_limits = limits_default();
     generations->candidate = make(generations, &generations->candidate_limits);
+    generations->candidate->is_beside = true; // whom it keeps waiting has readers
     return load_scripts(generations, generations->candidate, script_count);
 }
 
