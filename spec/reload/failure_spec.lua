@@ -5,6 +5,7 @@ local support = require "spec.reload.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 local clock = require "spec.support.clock"
+local wire = require "spec.support.wire"
 
 local start, get, fail, says = support.start, support.get, support.fail, support.says
 
@@ -193,5 +194,49 @@ end)
     end
     assert.equal("true", marks[7])
     assert.matches("on_reload belongs to the script's top level", get(server, "/"))
+  end)
+end)
+
+describe("without a descriptor to load the scripts with", function()
+  ---Waits until as many connections are open as the program has descriptors for.
+  local function fill(server, descriptors)
+    local clients = {}
+    eventually(function()
+      clients[#clients + 1] = server:connect()
+      return server:descriptors() >= descriptors
+    end)
+    return clients
+  end
+
+  for _, case in ipairs { { "a folder", "" }, { "a script", "/a.lua" } } do
+    it("a reload of " .. case[1] .. " leaves the old code, and the log says why", function()
+      local folder = Server.write { ["a.lua"] = support.script(says "old") }
+      local server = Server.start(nil, {
+        path = folder .. case[2], descriptors = 64, args = { "--limit", "connections=1000" },
+      })
+      local client = server:connect()
+      local clients = fill(server, 64)
+      assert.matches("cannot read [^ ]+: Too many open files", fail(server))
+      client:send(wire.request { target = "/" })
+      assert.equal("old", client:response().body)
+      for _, other in ipairs(clients) do
+        other:close()
+      end
+      eventually(function()
+        return server:descriptors() < 64 - #clients // 2
+      end)
+      support.reload(server)
+      client:close()
+    end)
+  end
+end)
+
+describe("a library that is not there", function()
+  it("is why the program does not start", function()
+    local folder = Server.write { ["a.lua"] = "" }
+    local code, _, err = Server.run({ "--check", folder },
+      { env = { LUA_CPATH_5_4 = "/nonexistent/?.so" } })
+    assert.equal(1, code)
+    assert.matches("^lunesse: .*module 'cjson", err)
   end)
 end)

@@ -41,9 +41,13 @@ local function binary()
   return os.getenv("LUNESSE_BIN") or build .. "/lunesse"
 end
 
----The words of the command: LUNESSE_WRAP (valgrind and its flags), the program, `args`.
-local function command(args)
+---The words of the command: what sets the limit of `descriptors`, if there is one; LUNESSE_WRAP
+---(valgrind and its flags), the program, `args`.
+local function command(args, descriptors)
   local words = {}
+  if descriptors then
+    words = { "sh", "-c", ('ulimit -n %d; exec "$@"'):format(descriptors), "sh" }
+  end
   for word in (os.getenv("LUNESSE_WRAP") or ""):gmatch("%S+") do
     words[#words + 1] = word
   end
@@ -150,7 +154,7 @@ end
 ---`sockets` (descriptors of listening sockets that it gets, instead of an address), `stderr` (a
 ---path to which the log goes, where it is neither looked at nor judged), `workers` (so many,
 ---whatever the suite runs with: 1 where the script keeps something in a variable, which is each
----worker's own).
+---worker's own), `descriptors` (it can have so many, and not more).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)
@@ -159,7 +163,7 @@ function Server.start(script, options)
   self.worker_count = worker_count(options)
   self.folder = assert(posix.make_folder())
   local path = lay_out(self.folder, script, options)
-  self.process = Process.start(command(arguments(path, options)), {
+  self.process = Process.start(command(arguments(path, options), options.descriptors), {
     env = options.env, sockets = options.sockets, stderr = options.stderr,
   })
   self.process.is_shared = options.shared

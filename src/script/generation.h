@@ -132,8 +132,10 @@ struct generation {
     const void *metatables[BOX_TYPE_COUNT]; // their identities
 };
 
-/// Makes a generation with all libraries and no scripts.
-struct generation *generation_new(const struct generation_options *options);
+/// Makes a generation with all libraries and no scripts. One is made even if a library cannot be
+/// loaded, which the world may be to blame for (no descriptor is left, a file is not there); then
+/// `why` is as `generation_load` has it, and it can only be freed.
+struct generation *generation_new(const struct generation_options *options, char **why);
 
 /// Cancels what still runs, cuts the exchanges loose, closes the state. *Calls Lua* (to-be-closed
 /// variables).

@@ -9,13 +9,15 @@
 #include "server/scripts.h"
 #include "sse/stream.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct generation *make(struct generations *generations, struct limits *limits);
-static char *load_scripts(struct generations *generations, struct generation *generation,
-                          size_t *script_count);
-static char *text(const char *format, const char *detail, const char *more);
+static struct generation *make(struct generations *generations, struct limits *limits, char **why);
+static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
+                  size_t *script_count);
+static char *load_scripts(struct generation *generation, const struct scripts *scripts);
+static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void take_limits(struct generations *generations);
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
@@ -35,6 +37,7 @@ void generations_init(struct generations *generations, const struct config *conf
         .next_number = 1,
     };
     list_init(&generations->retired);
+    dispatch->generations = generations;
 }
 
 void generations_deinit(struct generations *generations)
@@ -55,9 +58,8 @@ void generations_deinit(struct generations *generations)
 int generations_load(struct generations *generations)
 {
     size_t script_count;
-    generations->current = make(generations, generations->options.limits);
-    generations->dispatch->generation = generations->current;
-    char *why = load_scripts(generations, generations->current, &script_count);
+    struct limits *limits = generations->options.limits;
+    char *why = load(generations, &generations->current, limits, &script_count);
     if (why == NULL) {
         generation_take_over(generations->current);
         return 0;
@@ -71,9 +73,7 @@ char *generations_build(struct generations *generations, size_t *script_count)
 {
     DCHECK(generations->candidate == NULL);
     generations->candidate_limits = limits_default();
-    generations->candidate = make(generations, &generations->candidate_limits);
-    generations->candidate->is_beside = true; // whom it keeps waiting has readers
-    return load_scripts(generations, generations->candidate, script_count);
+    return load(generations, &generations->candidate, &generations->candidate_limits, script_count);
 }
 
 void generations_swap(struct generations *generations, struct change *change)
@@ -85,7 +85,6 @@ void generations_swap(struct generations *generations, struct change *change)
     compare(old, fresh, change);
     generations->current = fresh;
     generations->candidate = NULL;
-    generations->dispatch->generation = fresh;
     generations->dispatch->match_number = 0; // a request whose body still comes is matched anew
     list_append(&generations->retired, &old->node);
     generations->retired_count++;
@@ -120,48 +119,71 @@ void generations_sweep(struct generations *generations)
     }
 }
 
-static struct generation *make(struct generations *generations, struct limits *limits)
+/// Makes one in `slot`, even if it fails. Returns why it failed, for the caller to free, or NULL.
+/// The scripts are looked for first: where no descriptor is left, that says it best.
+static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
+                  size_t *script_count)
+{
+    const char *path = generations->config->script;
+    struct scripts scripts;
+    char *why = NULL;
+    int failure = scripts_find(&scripts, path);
+    *script_count = scripts.count;
+    if (failure != 0) {
+        why = text("cannot read %s: %s", path, strerror(-failure));
+    } else if (scripts.count == 0) {
+        why = text("no *.lua files in %s", path);
+    }
+    config_apply_limits(generations->config, limits); // loading has its limits too
+    *slot = make(generations, limits, &why);
+    if (why == NULL) {
+        why = load_scripts(*slot, &scripts);
+    }
+    scripts_deinit(&scripts);
+    config_apply_limits(generations->config, limits); // over what the scripts say
+    return why;
+}
+
+/// As `generation_new`. A reason that is there already goes before.
+static struct generation *make(struct generations *generations, struct limits *limits, char **why)
 {
     struct generation_options options = generations->options;
     options.limits = limits;
-    struct generation *generation = generation_new(&options);
+    char *other_why = NULL;
+    struct generation *generation = generation_new(&options, &other_why);
     generation->number = generations->next_number++;
+    generation->is_beside = generations->current != NULL; // its readers wait for this one
+    if (*why == NULL) {
+        *why = other_why;
+    } else {
+        mem_free(other_why);
+    }
     return generation;
 }
 
-/// Returns why it failed, for the caller to free, or NULL.
-static char *load_scripts(struct generations *generations, struct generation *generation,
-                          size_t *script_count)
+static char *load_scripts(struct generation *generation, const struct scripts *scripts)
 {
-    const struct config *config = generations->config;
-    struct scripts scripts;
     char *why = NULL;
-    int failure = scripts_find(&scripts, config->script);
-    *script_count = scripts.count;
-    if (failure != 0) {
-        return text("cannot read %s: %s", config->script, strerror(-failure));
-    }
-    config_apply_limits(config, generation->options.limits); // loading has its limits too
-    generation_require_from(generation, scripts.folder);
-    if (scripts.count == 0) {
-        why = text("no *.lua files in %s%s", config->script, "");
-    }
-    for (size_t i = 0; i < scripts.count && why == NULL; i++) {
-        IGNORE(generation_load(generation, scripts.paths[i], &why)); // `why` tells
+    generation_require_from(generation, scripts->folder);
+    for (size_t i = 0; i < scripts->count && why == NULL; i++) {
+        IGNORE(generation_load(generation, scripts->paths[i], &why)); // `why` tells
     }
     if (why == NULL) {
         IGNORE(generation_complete(generation, &why)); // the same
     }
-    scripts_deinit(&scripts);
-    config_apply_limits(config, generation->options.limits); // over what the scripts say
     return why;
 }
 
-static char *text(const char *format, const char *detail, const char *more)
+static char *text(const char *format, ...)
 {
-    size_t size = strlen(format) + strlen(detail) + strlen(more) + 1;
-    char *text = mem_alloc(size);
-    snprintf(text, size, format, detail, more);
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *text = mem_alloc((size_t)len + 1);
+    va_start(arguments, format);
+    vsnprintf(text, (size_t)len + 1, format, arguments);
+    va_end(arguments);
     return text;
 }
 
@@ -236,6 +258,5 @@ static bool has_same_addresses(const struct generation *a, const struct generati
 static void set_failure(struct generations *generations, const char *why)
 {
     mem_free(generations->failure);
-    generations->failure = why == NULL ? NULL : text("%s%s", why, "");
-    generations->dispatch->failure = generations->failure;
+    generations->failure = why == NULL ? NULL : text("%s", why);
 }
