@@ -286,6 +286,21 @@ end)
     support.await_marks(server, { "old 3" })
   end)
 
+  it("is in the report with what it closes at once", function()
+    local server = start([[
+server:on_reload(function(streams)
+  for i = 1, #streams // 2 do streams[i]:close() end
+end)
+]] .. OLD, { workers = 1 })
+    local streams = {}
+    for i = 1, 12 do
+      streams[i] = server:stream("/")
+      streams[i]:event()
+    end
+    reload(server, NEW)
+    assert.same({ "6", "6" }, { support.report(server).kept, support.report(server).ended })
+  end)
+
   it("that raises is in the log, and the streams are kept", function()
     local server = start("server:on_reload(function() error 'oops' end)\n" .. OLD, { workers = 1 })
     local stream = server:stream("/")

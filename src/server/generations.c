@@ -89,8 +89,10 @@ void generations_swap(struct generations *generations, struct change *change)
     list_append(&generations->retired, &old->node);
     generations->retired_count++;
     generation_take_over(fresh);
-    change->ended = generation_retire(old);
+    size_t open_count = streams_count(generations->service);
+    generation_retire(old);
     change->kept = streams_count(generations->service);
+    change->ended = open_count - change->kept;
     end_oldest(generations);
     set_failure(generations, NULL);
 }
