@@ -19,6 +19,7 @@ static char *load(struct generations *generations, struct generation **slot, str
 static char *load_scripts(struct generation *generation, const struct scripts *scripts);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void take_limits(struct generations *generations);
+static void tell_fixed(const char *limit, bool has_changed);
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
                     struct change *change);
@@ -60,6 +61,7 @@ int generations_load(struct generations *generations)
     size_t script_count;
     struct limits *limits = generations->options.limits;
     char *why = load(generations, &generations->current, limits, &script_count);
+    generations->connections = limits->connections;
     if (why == NULL) {
         generation_take_over(generations->current);
         return 0;
@@ -189,14 +191,29 @@ static char *text(const char *format, ...)
     return text;
 }
 
-/// The number of connections is fixed when the program starts.
+/// How many connections there may be is settled when the program starts; and so is how long the
+/// system, which has it with the listening sockets, waits for a peer.
 static void take_limits(struct generations *generations)
 {
     struct limits *in_use = generations->options.limits;
+    const struct limits *fresh = &generations->candidate_limits;
+    if (generations->options.worker == 1) {
+        tell_fixed("connections", fresh->connections != generations->connections);
+        tell_fixed("peer_timeout", fresh->peer_timeout_ms != in_use->peer_timeout_ms);
+    }
     uint64_t connections = in_use->connections;
-    *in_use = generations->candidate_limits;
+    generations->connections = fresh->connections;
+    *in_use = *fresh;
     in_use->connections = connections;
     generations->candidate->options.limits = in_use;
+}
+
+static void tell_fixed(const char *limit, bool has_changed)
+{
+    if (has_changed) {
+        LOG(LOG_WARN, "a limit has changed: start the program anew for the new value to hold",
+            log_string("limit", limit));
+    }
 }
 
 /// What ends by itself does not count. One that was ended before, and is still there, is again.
