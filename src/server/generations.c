@@ -94,7 +94,7 @@ void generations_swap(struct generations *generations, struct change *change)
     size_t open_count = streams_count(generations->service);
     generation_retire(old);
     change->kept = streams_count(generations->service);
-    change->ended = open_count - change->kept;
+    change->ended = open_count > change->kept ? open_count - change->kept : 0;
     end_oldest(generations);
     set_failure(generations, NULL);
 }
