@@ -205,7 +205,7 @@ end)
 
   it("raises while the scripts load", function()
     local server = start 'mark(select(2, pcall(lunesse.reload)))'
-    assert.matches("^the scripts are being loaded", support.marks(server)[1])
+    assert.matches("^reload is for later: the scripts are being loaded", support.marks(server)[1])
   end)
 
   it("in a finalizer of code that ends is no reason for another", function()
