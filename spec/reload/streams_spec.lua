@@ -313,6 +313,71 @@ end)
   end)
 end)
 
+describe("of four generations", function()
+  local function code(word)
+    return TICKS .. ('server:get("/", ticks %q)\n'):format(word) .. [[
+server:get("/slow", function(_, response) mark("slow") hold() end)
+server:get("/pieces", function(_, response) response:write("piece") hold() end)
+]]
+  end
+
+  it("the oldest is ended, each of its streams as it should be, and three live", function()
+    local server = start(code "1", { workers = 1, args = { "--log-level", "debug" } })
+    local streams, slow, pieces = {}, server:connect(), server:connect()
+    slow:send(wire.request { target = "/slow" })
+    pieces:send(wire.request { target = "/pieces" })
+    support.await_marks(server, { "slow" })
+    assert.truthy(pieces:receive_until("piece"))
+    for number = 1, 4 do
+      streams[number] = server:stream("/")
+      streams[number]:event()
+      if number < 4 then
+        assert.equal(number, support.generations(server))
+        reload(server, code(tostring(number + 1)))
+      end
+    end
+    assert.equal("done", streams[1]:finish())
+    assert.is_true(streams[1].parser.retry_ms >= 100 and streams[1].parser.retry_ms < 1000)
+    assert.equal(503, slow:response().status)
+    local rest, why = pieces:receive_all(2)
+    assert.not_matches("0\r\n\r\n$", rest)
+    assert.is_true(why == "closed" or why == "reset")
+    assert.equal(1, #server:log_lines(
+      "warn generation ended by force: too many reloads since generation=1 streams=1"))
+    eventually(function()
+      return #server:log_lines("debug generation ended generation=1") == 1
+    end)
+    for number = 2, 4 do
+      expect_ticks(streams[number], tostring(number), 5)
+    end
+    assert.equal(1, #server:log_lines("generation ended by force"))
+    slow:close()
+    pieces:close()
+  end)
+
+  it("none is ended when one has ended by itself", function()
+    local server = start(code "1", { workers = 1, args = { "--log-level", "debug" } })
+    local streams = {}
+    for number = 1, 4 do
+      streams[number] = server:stream("/")
+      streams[number]:event()
+      if number == 2 then
+        streams[1]:close()
+        eventually(function()
+          return #server:log_lines("debug generation ended generation=1") == 1
+        end)
+      end
+      if number < 4 then
+        reload(server, code(tostring(number + 1)))
+      end
+    end
+    for number = 2, 4 do
+      expect_ticks(streams[number], tostring(number), 5)
+    end
+    assert.equal(0, #server:log_lines("generation ended by force"))
+  end)
+end)
+
 describe("a stream that only a variable of the old code reaches", function()
   local KEPT = [[
 local readers, room = {}, lunesse.channel("room")
