@@ -128,6 +128,16 @@ server:get("/wait", function(_, response) lunesse.sleep(0.1) response:send("over
     assert.is_true(support.count(server, "reloaded") + support.count(server, "failed") <= 10)
   end)
 
+  it("is not kept waiting by saves that never end", function()
+    local folder = Server.write { ["a.lua"] = text "old" }
+    local server = watch(folder)
+    local writer = Process.start { "sh", "-c", 'while :; do echo x > "$0/x.js"; done', folder }
+    put(folder .. "/a.lua", text "new")
+    await(server, "new")
+    writer:kill()
+    writer:forget()
+  end)
+
   it("leaves the old code while a script is broken, and takes it when it is mended", function()
     local folder = Server.write { ["a.lua"] = text "old" }
     local server = watch(folder)

@@ -33,6 +33,7 @@ static void start(struct watched *watched);
 static void forget(struct watched *watched);
 static void on_closed(uv_handle_t *handle);
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int failure);
+static void await_quiet(struct watch *watch);
 static bool has_path_to(const struct watched *folder, const char *name);
 static bool is_source(const char *name);
 static void on_quiet(struct timer *timer);
@@ -204,8 +205,20 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int fa
     (void)events;
     if (failure == 0 && name != NULL &&
         ((watched->has_sources && is_source(name)) || has_path_to(watched, name))) {
-        timer_arm(&watched->watch->_quiet, WATCH_QUIET_MS);
+        await_quiet(watched->watch);
     }
+}
+
+/// Not for ever: something may never stop to write.
+static void await_quiet(struct watch *watch)
+{
+    uint64_t now_ms = loop_now_ms(watch->loop);
+    uint64_t due_ms = now_ms + WATCH_QUIET_MS;
+    if (!timer_is_armed(&watch->_quiet)) {
+        watch->_patient_until_ms = now_ms + WATCH_PATIENCE_MS;
+    }
+    bool is_over = due_ms > watch->_patient_until_ms;
+    timer_arm_at(&watch->_quiet, is_over ? watch->_patient_until_ms : due_ms);
 }
 
 /// Whether `name` in `folder` is watched itself.

@@ -5,8 +5,9 @@
 // back is not lost, every folder above it is watched too, for its name alone: whether the folder is
 // made anew, another one is moved to its place, or a link on the way to it is switched, what is
 // there now is watched after the next `watch_renew`. Not seen: the inner links of a link that leads
-// to a link. What comes in a burst is told once, when it has been quiet for WATCH_QUIET_MS. Owned
-// by the server; after `watch_close` the loop still closes its handles. One thread.
+// to a link. What comes in a burst is told once, when it has been quiet for WATCH_QUIET_MS, or at
+// last after WATCH_PATIENCE_MS. Owned by the server; after `watch_close` the loop still closes its
+// handles. One thread.
 #pragma once
 
 #include "base/list.h"
@@ -14,10 +15,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct loop;
 
-enum { WATCH_PATHS_MAX = 1000, WATCH_QUIET_MS = 20 };
+enum { WATCH_PATHS_MAX = 1000, WATCH_QUIET_MS = 20, WATCH_PATIENCE_MS = 500 };
 
 struct watch {
     struct loop *loop;
@@ -25,6 +27,7 @@ struct watch {
     size_t _count;
     bool _is_full; // it was said
     struct timer _quiet;
+    uint64_t _patient_until_ms; // while `_quiet` is armed
     void *user;
     void (*on_changed)(void *user);
 };
