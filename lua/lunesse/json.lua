@@ -73,6 +73,10 @@ function json.decode(text)
   if type(text) ~= "string" then
     error("a string expected, got " .. type(text), caller.level())
   end
+  local zero = text:find("\0", 1, true)
+  if zero then -- where lua-cjson would stop reading
+    return nil, "a zero byte at character " .. zero, "EJSON"
+  end
   local value, message = cjson.decode(text)
   if value == nil then
     return nil, message, "EJSON"

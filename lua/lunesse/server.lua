@@ -8,9 +8,28 @@ local server = {}
 
 local Group = {}
 Group.__index = Group
+local Server = setmetatable({}, { __index = Group })
+Server.__index = Server
 
 local methods = { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS" }
-local route_options = { on_leave = true, body_bytes = true, heartbeat = true }
+local longest = 1e9 -- seconds
+
+local route_options = {
+  on_leave = {
+    what = "'cancel' or 'detach'",
+    takes = function(value) return value == "cancel" or value == "detach" end,
+  },
+  body_bytes = {
+    what = "a whole number of bytes",
+    takes = function(value) return math.type(value) == "integer" and value >= 0 end,
+  },
+  heartbeat = {
+    what = "seconds, above 0 and up to 1e9, or false",
+    takes = function(value)
+      return value == false or type(value) == "number" and value > 0 and value <= longest
+    end,
+  },
+}
 
 local routes = {} -- { method, pattern, options, handlers, source }
 local middlewares = {} -- { prefix, fn }
@@ -27,6 +46,15 @@ local function check_loading(what)
     error(what .. " belongs to the script's top level: the routes are already in use",
       caller.level())
   end
+end
+
+-- Of a method: a dot in the place of its colon would take the first argument for the server.
+local function check_call(self, name, what)
+  local class = type(self) == "table" and getmetatable(self)
+  if class ~= Group and class ~= Server then
+    error(("%s is called with a colon: server:%s(...)"):format(name, name), caller.level())
+  end
+  check_loading(what or name)
 end
 
 local function check_prefix(prefix)
@@ -49,11 +77,11 @@ end
 
 local function check_options(options)
   for key, value in pairs(options) do
-    if not route_options[key] then
+    local option = route_options[key]
+    if not option then
       error("unknown route option '" .. tostring(key) .. "'", 3)
-    end
-    if key == "on_leave" and value ~= "cancel" and value ~= "detach" then
-      error("on_leave is 'cancel' or 'detach'", 3)
+    elseif not option.takes(value) then
+      error(key .. " is " .. option.what, 3)
     end
   end
 end
@@ -81,19 +109,20 @@ local function add_route(group, method, pattern, source, ...)
 end
 
 for _, method in ipairs(methods) do
-  Group[method:lower()] = function(self, pattern, ...)
-    check_loading("a route")
+  local name = method:lower()
+  Group[name] = function(self, pattern, ...)
+    check_call(self, name, "a route")
     return add_route(self, method, pattern, source_of_caller(), ...)
   end
 end
 
 function Group:any(pattern, ...)
-  check_loading("a route")
+  check_call(self, "any", "a route")
   return add_route(self, "*", pattern, source_of_caller(), ...)
 end
 
 function Group:use(...)
-  check_loading("a middleware")
+  check_call(self, "use", "a middleware")
   local prefix, list = "", table.pack(...)
   if type(list[1]) == "string" then
     prefix = check_prefix(table.remove(list, 1))
@@ -107,14 +136,12 @@ function Group:use(...)
 end
 
 function Group:route(prefix)
+  check_call(self, "route", "a group")
   return setmetatable({ prefix = self.prefix .. check_prefix(prefix) }, Group)
 end
 
-local Server = setmetatable({}, { __index = Group })
-Server.__index = Server
-
-local function set_hook(name, fn)
-  check_loading(name)
+local function set_hook(self, name, fn)
+  check_call(self, name)
   if type(fn) ~= "function" then
     error(name .. " takes a function", 3)
   end
@@ -125,23 +152,28 @@ local function set_hook(name, fn)
 end
 
 function Server:on_error(fn)
-  set_hook("on_error", fn)
+  set_hook(self, "on_error", fn)
   return self
 end
 
 function Server:not_found(fn)
-  set_hook("not_found", fn)
+  set_hook(self, "not_found", fn)
   return self
 end
 
 -- What becomes of the streams that need this code when newer code takes its place.
 function Server:on_reload(what)
-  check_loading("on_reload")
+  check_call(self, "on_reload")
   if type(what) ~= "function" and what ~= "keep" and what ~= "end" then
     error("on_reload takes 'keep', 'end' or a function", 2)
   end
   core.on_reload(what)
   return self
+end
+
+-- Short enough for the system, which takes its bytes up to a zero.
+local function is_address_text(text)
+  return type(text) == "string" and #text > 0 and #text <= 107 and not text:find("\0", 1, true)
 end
 
 local function check_address(where)
@@ -150,27 +182,38 @@ local function check_address(where)
       error("unknown listen option '" .. tostring(key) .. "'", 3)
     end
   end
-  if where.unix == nil and math.type(where.port) ~= "integer" then
+  if where.unix ~= nil then
+    if where.host ~= nil or where.port ~= nil then
+      error("listen takes a Unix socket or a host and a port, not both", 3)
+    elseif not is_address_text(where.unix) then
+      error("unix is the path of a socket, 1 to 107 bytes", 3)
+    end
+  elseif math.type(where.port) ~= "integer" then
     error("listen takes a port, { host =, port = } or { unix = }", 3)
-  end
-  if where.unix == nil and (where.port < 0 or where.port > 65535) then
+  elseif where.port < 0 or where.port > 65535 then
     error("a port is between 0 and 65535", 3)
+  elseif where.host ~= nil and not is_address_text(where.host) then
+    error("host is an IPv4 or IPv6 address", 3)
   end
 end
 
 function Server:listen(where)
-  check_loading("listen")
+  check_call(self, "listen")
   if type(where) ~= "table" then
     where = { port = where }
   end
   check_address(where)
-  core.listen(where.unix or where.host or "127.0.0.1", where.port or 0, where.unix ~= nil)
+  caller.call(core.listen, where.unix or where.host or "127.0.0.1", where.port or 0,
+    where.unix ~= nil)
   return self
 end
 
 local function set_limits(limits)
+  if type(limits) ~= "table" then
+    error("limits is a table, got " .. type(limits), 3)
+  end
   for name, value in pairs(limits) do
-    local ok, message = core.limit(name, value)
+    local ok, message = core.limit(tostring(name), value)
     if not ok then
       error(message, 3)
     end
@@ -179,12 +222,15 @@ end
 
 -- lunesse.server([options]): this generation's one server.
 function server.open(options)
+  if options ~= nil and type(options) ~= "table" then
+    error("lunesse.server takes a table of options, got " .. type(options), 2)
+  end
   for key in pairs(options or {}) do
     if key ~= "limits" then
       error("unknown server option '" .. tostring(key) .. "'", 2)
     end
   end
-  if options and options.limits then
+  if options and options.limits ~= nil then
     check_loading("limits")
     set_limits(options.limits)
   end

@@ -5,6 +5,7 @@ local support = require "spec.reload.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 local clock = require "spec.support.clock"
+local wire = require "spec.support.wire"
 
 local start, get, fail, says = support.start, support.get, support.fail, support.says
 
@@ -40,6 +41,17 @@ describe("a reload of", function()
     assert.matches("script%.lua:2", fail(server, "\nwhile true do end"))
     assert.matches("script%.lua:2", fail(server, "\nrepeat until pcall(error)"))
     assert.equal("old", get(server, "/"))
+  end)
+
+  it("an endless loop keeps the readers waiting for one run_timeout, and not ten", function()
+    local server = start(says "old")
+    assert.matches("script%.lua:2: ran for more than run_timeout %(1%.0 s%)",
+      fail(server, "\nwhile true do end"))
+    server:stop()
+    local folder = Server.write { ["a.lua"] = "\nwhile true do end" }
+    local code, _, err = Server.run { "--check", "--limit", "run_timeout=0.05", folder }
+    assert.equal(1, code)
+    assert.matches("a%.lua:2: ran for more than ten times run_timeout %(0%.05 s%)", err)
   end)
 
   it("scripts that take more memory than lua_bytes leaves the old code", function()
@@ -182,5 +194,50 @@ end)
     end
     assert.equal("true", marks[7])
     assert.matches("on_reload belongs to the script's top level", get(server, "/"))
+  end)
+end)
+
+describe("without a descriptor to load the scripts with", function()
+  local HUNGRY = says "old" .. [[
+local held = {}
+server:get("/take", function(_, response)
+  repeat held[#held + 1] = io.open("/dev/null") until not io.open("/dev/null")
+  response:send("taken")
+end)
+server:get("/give", function(_, response)
+  held = {}
+  collectgarbage()
+  response:send("given")
+end)
+]]
+
+  for _, case in ipairs { { "a folder", "" }, { "a script", "/a.lua" } } do
+    it("a reload of " .. case[1] .. " leaves the old code, and the log says why", function()
+      local folder = Server.write { ["a.lua"] = support.script(HUNGRY) }
+      local server = Server.start(nil, {
+        path = folder .. case[2], wrap = Server.under "ulimit -n 100",
+      })
+      local client = server:connect()
+      local function ask(target)
+        client:send(wire.request { target = target })
+        return client:response().body
+      end
+      assert.equal("taken", ask("/take"))
+      assert.matches("cannot read [^ ]+: Too many open files", fail(server))
+      assert.equal("old", ask("/"))
+      assert.equal("given", ask("/give"))
+      support.reload(server)
+      client:close()
+    end)
+  end
+end)
+
+describe("a library that is not there", function()
+  it("is why the program does not start", function()
+    local folder = Server.write { ["a.lua"] = "" }
+    local code, _, err = Server.run({ "--check", folder },
+      { env = { LUA_CPATH_5_4 = "/nonexistent/?.so" } })
+    assert.equal(1, code)
+    assert.matches("^lunesse: .*module 'cjson", err)
   end)
 end)

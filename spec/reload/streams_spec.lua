@@ -286,6 +286,21 @@ end)
     support.await_marks(server, { "old 3" })
   end)
 
+  it("is in the report with what it closes at once", function()
+    local server = start([[
+server:on_reload(function(streams)
+  for i = 1, #streams // 2 do streams[i]:close() end
+end)
+]] .. OLD, { workers = 1 })
+    local streams = {}
+    for i = 1, 12 do
+      streams[i] = server:stream("/")
+      streams[i]:event()
+    end
+    reload(server, NEW)
+    assert.same({ "6", "6" }, { support.report(server).kept, support.report(server).ended })
+  end)
+
   it("that raises is in the log, and the streams are kept", function()
     local server = start("server:on_reload(function() error 'oops' end)\n" .. OLD, { workers = 1 })
     local stream = server:stream("/")
@@ -295,6 +310,71 @@ end)
       return #server:log_lines("oops") == 1
     end)
     expect_ticks(stream, "old", 5)
+  end)
+end)
+
+describe("of four generations", function()
+  local function code(word)
+    return TICKS .. ('server:get("/", ticks %q)\n'):format(word) .. [[
+server:get("/slow", function(_, response) mark("slow") hold() end)
+server:get("/pieces", function(_, response) response:write("piece") hold() end)
+]]
+  end
+
+  it("the oldest is ended, each of its streams as it should be, and three live", function()
+    local server = start(code "1", { workers = 1, args = { "--log-level", "debug" } })
+    local streams, slow, pieces = {}, server:connect(), server:connect()
+    slow:send(wire.request { target = "/slow" })
+    pieces:send(wire.request { target = "/pieces" })
+    support.await_marks(server, { "slow" })
+    assert.truthy(pieces:receive_until("piece"))
+    for number = 1, 4 do
+      streams[number] = server:stream("/")
+      streams[number]:event()
+      if number < 4 then
+        assert.equal(number, support.generations(server))
+        reload(server, code(tostring(number + 1)))
+      end
+    end
+    assert.equal("done", streams[1]:finish())
+    assert.is_true(streams[1].parser.retry_ms >= 100 and streams[1].parser.retry_ms < 1000)
+    assert.equal(503, slow:response().status)
+    local rest, why = pieces:receive_all(2)
+    assert.not_matches("0\r\n\r\n$", rest)
+    assert.is_true(why == "closed" or why == "reset")
+    assert.equal(1, #server:log_lines(
+      "warn generation ended by force: too many reloads since generation=1 streams=1"))
+    eventually(function()
+      return #server:log_lines("debug generation ended generation=1") == 1
+    end)
+    for number = 2, 4 do
+      expect_ticks(streams[number], tostring(number), 5)
+    end
+    assert.equal(1, #server:log_lines("generation ended by force"))
+    slow:close()
+    pieces:close()
+  end)
+
+  it("none is ended when one has ended by itself", function()
+    local server = start(code "1", { workers = 1, args = { "--log-level", "debug" } })
+    local streams = {}
+    for number = 1, 4 do
+      streams[number] = server:stream("/")
+      streams[number]:event()
+      if number == 2 then
+        streams[1]:close()
+        eventually(function()
+          return #server:log_lines("debug generation ended generation=1") == 1
+        end)
+      end
+      if number < 4 then
+        reload(server, code(tostring(number + 1)))
+      end
+    end
+    for number = 2, 4 do
+      expect_ticks(streams[number], tostring(number), 5)
+    end
+    assert.equal(0, #server:log_lines("generation ended by force"))
   end)
 end)
 

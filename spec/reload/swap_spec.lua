@@ -68,6 +68,35 @@ local _ = require "inner.word"
     assert.equal("second", get(server, "/"))
   end)
 
+  it("says which limits it cannot change, once", function()
+    local server = start(says "old")
+    local limited = "lunesse.server { limits = { connections = 7, peer_timeout = 5 } }\n"
+    reload(server, limited)
+    for _, name in ipairs { "connections", "peer_timeout" } do
+      local lines = server:log_lines("limit=" .. name)
+      assert.equal(1, #lines)
+      assert.matches(" warn a limit has changed: start the program anew", lines[1])
+    end
+    reload(server, limited .. says "new")
+    assert.equal(2, #server:log_lines("a limit has changed"))
+    reload(server, says "new")
+    assert.equal(4, #server:log_lines("a limit has changed"))
+    reload(server, "lunesse.server { limits = { heartbeat = 5 } }")
+    assert.equal(4, #server:log_lines("a limit has changed"))
+  end)
+
+  it("says that addresses need a restart, when they have changed", function()
+    local server = start(says "old")
+    reload(server, "server:listen(0)\n" .. says "new")
+    assert.equal("new", get(server, "/")) -- where it was
+    assert.equal(1, #server:log_lines(
+      " warn listen has changed: start the program anew for the new addresses"))
+    reload(server, "server:listen(0)\n" .. says "newer")
+    assert.equal(1, #server:log_lines("listen has changed"))
+    reload(server, "server:listen { host = '127.0.0.1', port = 1 }\n")
+    assert.equal(2, #server:log_lines("listen has changed"))
+  end)
+
   it("twice in a turn is one reload", function()
     local server = start([[
 server:get("/busy", function(_, response)
@@ -176,7 +205,7 @@ end)
 
   it("raises while the scripts load", function()
     local server = start 'mark(select(2, pcall(lunesse.reload)))'
-    assert.matches("^the scripts are being loaded", support.marks(server)[1])
+    assert.matches("^reload is for later: the scripts are being loaded", support.marks(server)[1])
   end)
 
   it("in a finalizer of code that ends is no reason for another", function()

@@ -77,7 +77,7 @@ end)
   it("answers nil, a message and EJSON for what is no JSON", function()
     assert.equal("ok", say [[
       for _, text in ipairs { "", " ", "{", "[1,", "nul", "'x'", "{a:1}", "[1] x", "\"", "01x",
-        "[1,]", "{\"a\"}", ("["):rep(200) .. ("]"):rep(200) } do
+        "[1,]", "{\"a\"}", ("["):rep(200) .. ("]"):rep(200), "[1]\0garbage", "[1]\0", "\"\0\"" } do
         local value, message, code = lunesse.json.decode(text)
         assert(value == nil and type(message) == "string" and code == "EJSON", text)
       end

@@ -1,59 +1,236 @@
 // SPDX-License-Identifier: MIT
 #include "net/watch.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
 
-#include <errno.h>
 #include <string.h>
+#include <uv.h>
 
+/// A file, a folder with source files, or a folder above one.
+struct watched {
+    uv_fs_event_t handle; // of a folder
+    struct list node;
+    struct watch *watch;
+    struct watched *above; // the folder that it is in; NULL for / and .
+    bool has_sources;
+    bool is_file;
+    bool is_listed; // for `watch_end_list`
+    bool is_told;   // that it cannot be watched
+    char *path;
+    const char *name; // the end of `path`
+};
+
+static struct watched *get(struct watch *watch, struct bytes path, bool is_file);
+static struct watched *find(struct watch *watch, struct bytes path);
+static struct watched *add(struct watch *watch, struct bytes path, bool is_file);
+static struct bytes folder_above(struct bytes path, struct bytes name);
+static struct bytes last_name(struct bytes path);
+static void start(struct watched *watched);
+static void forget(struct watched *watched);
+static void on_closed(uv_handle_t *handle);
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int failure);
+static void await_quiet(struct watch *watch);
+static bool has_path_to(const struct watched *folder, const char *name);
 static bool is_source(const char *name);
 static void on_quiet(struct timer *timer);
 
 void watch_open(struct watch *watch, struct loop *loop, void (*on_changed)(void *user), void *user)
 {
     *watch = (struct watch){.loop = loop, .user = user, .on_changed = on_changed};
+    list_init(&watch->_paths);
     timer_init(&watch->_quiet, loop, on_quiet);
 }
 
-int watch_add(struct watch *watch, const char *folder)
+void watch_add_folder(struct watch *watch, const char *folder)
 {
-    for (size_t i = 0; i < watch->_count; i++) {
-        if (strcmp(watch->_folders[i], folder) == 0) {
-            return 0;
+    struct watched *watched = get(watch, bytes_from_string(folder), false);
+    if (watched != NULL) {
+        watched->has_sources = true;
+    }
+}
+
+void watch_add_file(struct watch *watch, const char *path)
+{
+    const struct watched *watched = get(watch, bytes_from_string(path), true);
+    if (watched != NULL && watched->above != NULL) {
+        watched->above->has_sources = true;
+    }
+}
+
+void watch_renew(struct watch *watch)
+{
+    LIST_EACH (node, after, &watch->_paths) {
+        start(LIST_ITEM(node, struct watched, node));
+    }
+}
+
+void watch_begin_list(struct watch *watch)
+{
+    LIST_EACH (node, after, &watch->_paths) {
+        LIST_ITEM(node, struct watched, node)->is_listed = false;
+    }
+}
+
+void watch_end_list(struct watch *watch)
+{
+    LIST_EACH (node, after, &watch->_paths) {
+        struct watched *watched = LIST_ITEM(node, struct watched, node);
+        if (!watched->is_listed) {
+            forget(watched);
         }
     }
-    if (watch->_count == WATCH_FOLDERS_MAX) {
-        return -ENOSPC;
-    }
-    uv_fs_event_t *handle = &watch->_handles[watch->_count];
-    uv_fs_event_init(&watch->loop->uv, handle);
-    handle->data = watch;
-    char *copy = mem_alloc(strlen(folder) + 1);
-    memcpy(copy, folder, strlen(folder) + 1);
-    watch->_folders[watch->_count++] = copy;
-    return uv_fs_event_start(handle, on_event, folder, 0);
 }
 
 void watch_close(struct watch *watch)
 {
-    for (size_t i = 0; i < watch->_count; i++) {
-        uv_close((uv_handle_t *)&watch->_handles[i], NULL);
-        mem_free(watch->_folders[i]);
-    }
-    watch->_count = 0;
+    watch_begin_list(watch);
+    watch_end_list(watch);
     timer_deinit(&watch->_quiet);
+}
+
+/// What is watched for `path`, and with it all that is above. NULL when there is no room.
+static struct watched *get(struct watch *watch, struct bytes path, bool is_file)
+{
+    while (path.len > 1 && path.at[path.len - 1] == '/') {
+        path.len--;
+    }
+    struct watched *watched = find(watch, path);
+    struct bytes above = folder_above(path, last_name(path));
+    struct watched *folder = above.len == 0 ? NULL : get(watch, above, false);
+    if (watched == NULL) {
+        watched = add(watch, path, is_file);
+    }
+    if (watched != NULL) {
+        watched->above = folder;
+        watched->is_listed = true;
+    }
+    return watched;
+}
+
+static struct watched *find(struct watch *watch, struct bytes path)
+{
+    LIST_EACH (node, after, &watch->_paths) {
+        struct watched *watched = LIST_ITEM(node, struct watched, node);
+        if (bytes_equal(bytes_from_string(watched->path), path)) {
+            return watched;
+        }
+    }
+    return NULL;
+}
+
+static struct watched *add(struct watch *watch, struct bytes path, bool is_file)
+{
+    if (watch->_count == WATCH_PATHS_MAX) {
+        if (!watch->_is_full) {
+            LOG(LOG_WARN, "not watched, and others neither: too many files and folders",
+                log_bytes("path", path), log_int("max", WATCH_PATHS_MAX));
+        }
+        watch->_is_full = true;
+        return NULL;
+    }
+    struct watched *watched = mem_new(struct watched);
+    watched->watch = watch;
+    watched->is_file = is_file;
+    watched->path = mem_alloc(path.len + 1);
+    memcpy(watched->path, path.at, path.len);
+    watched->path[path.len] = '\0';
+    watched->name = watched->path + (path.len - last_name(path).len);
+    uv_fs_event_init(&watch->loop->uv, &watched->handle);
+    list_append(&watch->_paths, &watched->node);
+    watch->_count++;
+    start(watched);
+    return watched;
+}
+
+/// "a" for "a/b", "." for "b", "/" for "/b"; nothing for what has nothing above it.
+static struct bytes folder_above(struct bytes path, struct bytes name)
+{
+    if (bytes_equal(path, BYTES("/")) || bytes_equal(path, BYTES("."))) {
+        return BYTES("");
+    }
+    if (path.len == name.len) {
+        return BYTES(".");
+    }
+    size_t len = path.len - name.len;
+    while (len > 1 && path.at[len - 1] == '/') {
+        len--;
+    }
+    return bytes_of(path.at, len);
+}
+
+static struct bytes last_name(struct bytes path)
+{
+    const char *slash = memrchr(path.at, '/', path.len);
+    return slash == NULL ? path : bytes_skip(path, (size_t)(slash + 1 - path.at));
+}
+
+/// Again, for what is there now. What is not there is seen when it comes, by what is above it.
+static void start(struct watched *watched)
+{
+    if (watched->is_file) {
+        return;
+    }
+    uv_fs_event_stop(&watched->handle);
+    int failure = uv_fs_event_start(&watched->handle, on_event, watched->path, 0);
+    bool is_missing = failure == UV_ENOENT || failure == UV_ENOTDIR;
+    if (failure != 0 && !is_missing && !watched->is_told) {
+        watched->is_told = true;
+        LOG(LOG_WARN, "not watched", log_string("folder", watched->path),
+            log_string("error", uv_strerror(failure)));
+    }
+}
+
+/// What is below it was not listed either, and goes too.
+static void forget(struct watched *watched)
+{
+    list_remove(&watched->node);
+    watched->watch->_count--;
+    uv_close((uv_handle_t *)&watched->handle, on_closed);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct watched *watched = CONTAINER_OF(handle, struct watched, handle);
+    mem_free(watched->path);
+    mem_free(watched);
 }
 
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int failure)
 {
-    struct watch *watch = handle->data;
+    struct watched *watched = CONTAINER_OF(handle, struct watched, handle);
     (void)events;
-    if (failure == 0 && name != NULL && is_source(name)) {
-        timer_arm(&watch->_quiet, WATCH_QUIET_MS);
+    if (failure == 0 && name != NULL &&
+        ((watched->has_sources && is_source(name)) || has_path_to(watched, name))) {
+        await_quiet(watched->watch);
     }
+}
+
+/// Not for ever: something may never stop to write.
+static void await_quiet(struct watch *watch)
+{
+    uint64_t now_ms = loop_now_ms(watch->loop);
+    uint64_t due_ms = now_ms + WATCH_QUIET_MS;
+    if (!timer_is_armed(&watch->_quiet)) {
+        watch->_patient_until_ms = now_ms + WATCH_PATIENCE_MS;
+    }
+    bool is_over = due_ms > watch->_patient_until_ms;
+    timer_arm_at(&watch->_quiet, is_over ? watch->_patient_until_ms : due_ms);
+}
+
+/// Whether `name` in `folder` is watched itself.
+static bool has_path_to(const struct watched *folder, const char *name)
+{
+    LIST_EACH (node, after, &folder->watch->_paths) {
+        const struct watched *watched = LIST_ITEM(node, struct watched, node);
+        if (watched->above == folder && strcmp(watched->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /// What scripts write in their own folder must not start a reload: only what people edit counts.

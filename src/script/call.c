@@ -11,11 +11,12 @@
 
 enum {
     GUARD_INSTRUCTIONS = 10000, // between two looks at the clock
-    LOAD_RUNS = 10,             // loading may take as long as so many runs
+    START_RUNS = 10,            // what the program starts with may load as long as so many runs
 };
 
 static void on_guard(lua_State *L, lua_Debug *record);
-static void begin_run(struct generation *generation, uint64_t limit_ns);
+static void begin_run(struct generation *generation, unsigned runs);
+static void push_overrun(lua_State *L);
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
@@ -30,7 +31,7 @@ enum call_outcome call_task(struct task *task, int argument_count, int *result_c
     struct task *outer = generation->running;
     DCHECK(outer == NULL);
     generation->running = task;
-    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    begin_run(generation, 1);
     int status = lua_resume(L, NULL, argument_count, result_count);
     generation->running = outer;
     return end_run(generation, L, status);
@@ -42,7 +43,7 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
     int base = lua_gettop(L) - argument_count;
     lua_pushcfunction(L, with_traceback);
     lua_insert(L, base);
-    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000 * LOAD_RUNS);
+    begin_run(generation, generation->is_beside ? 1 : START_RUNS);
     int status = lua_pcall(L, argument_count, result_count, base);
     lua_remove(L, base);
     return end_run(generation, L, status);
@@ -53,7 +54,7 @@ bool call_close(struct generation *generation, lua_State *coroutine)
     // A coroutine that failed passes its own error on: that one has been told.
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
     const void *told = has_failed ? lua_topointer(coroutine, -1) : NULL;
-    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    begin_run(generation, 1);
     int status = call_close_inside(coroutine);
     bool is_told = has_failed && status != LUA_OK && lua_topointer(coroutine, -1) == told;
     enum call_outcome outcome = end_run(generation, coroutine, status);
@@ -67,7 +68,7 @@ bool call_close(struct generation *generation, lua_State *coroutine)
 
 bool call_collect(struct generation *generation, int step_kib)
 {
-    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    begin_run(generation, 1);
     bool is_complete = lua_gc(generation->L, LUA_GCSTEP, step_kib) == 1;
     int top = lua_gettop(generation->L);
     (void)end_run(generation, generation->L, LUA_OK); // a finalizer's error is a warning of Lua's
@@ -115,15 +116,27 @@ static void on_guard(lua_State *L, lua_Debug *record)
         lua_yield(L, 0);
         return;
     }
-    luaL_error(L, "ran for more than run_timeout (%f s)", (double)generation->run_limit_ns / 1e9);
+    luaL_where(L, 1);
+    push_overrun(L);
+    lua_concat(L, 2);
+    lua_error(L);
 }
 
-static void begin_run(struct generation *generation, uint64_t limit_ns)
+static void begin_run(struct generation *generation, unsigned runs)
 {
     generation->is_struck = false;
     generation->is_capped = true;
     generation->run_started_ns = loop_machine_ns();
-    generation->run_limit_ns = limit_ns;
+    generation->run_limit_ns = generation->options.limits->run_timeout_ms * 1000000 * runs;
+    generation->run_limit_runs = runs;
+}
+
+static void push_overrun(lua_State *L)
+{
+    const struct generation *generation = generation_of(L);
+    double seconds = (double)generation->run_limit_ns / 1e9 / generation->run_limit_runs;
+    const char *times = generation->run_limit_runs == 1 ? "" : "ten times ";
+    lua_pushfstring(L, "ran for more than %srun_timeout (%f s)", times, seconds);
 }
 
 /// The memory cap is for runs of scripts alone: what happens out here, unprotected, must not raise.
@@ -135,8 +148,9 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
     }
     generation->is_struck = false;
     call_guard(L);
-    lua_pushfstring(generation->L, "%s: ran for more than run_timeout (%f s)",
-                    generation->struck_at, (double)generation->run_limit_ns / 1e9);
+    lua_pushfstring(generation->L, "%s: ", generation->struck_at);
+    push_overrun(generation->L);
+    lua_concat(generation->L, 2);
     lua_xmove(generation->L, L, 1);
     add_traceback(generation, L);
     return CALL_TIMED_OUT;
@@ -191,7 +205,7 @@ static void push_text(struct generation *generation, lua_State *coroutine)
     }
     lua_pushcfunction(L, l_text);
     lua_xmove(coroutine, L, 1);
-    begin_run(generation, generation->options.limits->run_timeout_ms * 1000000);
+    begin_run(generation, 1);
     int status = lua_pcall(L, 1, 1, 0);
     generation->is_capped = false;
     generation->is_struck = false;

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
-static void open_state(struct generation *generation);
+static void open_state(struct generation *generation, char **why);
 static void open_libraries(lua_State *L);
 static void preload(lua_State *L);
 static int load_embedded(lua_State *L);
@@ -31,7 +31,7 @@ static int list_modules(lua_State *L);
 static void free_routes(struct generation *generation);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
 
-struct generation *generation_new(const struct generation_options *options)
+struct generation *generation_new(const struct generation_options *options, char **why)
 {
     struct generation *generation = mem_new(struct generation);
     generation->options = *options;
@@ -52,7 +52,7 @@ struct generation *generation_new(const struct generation_options *options)
     loop_job_init(&generation->published_job, lib_channel_wake_publishers);
     list_init(&generation->publishers_waiter.node);
     generation->publishers_waiter.job = &generation->published_job;
-    open_state(generation);
+    open_state(generation, why);
     collector_init(&generation->collector, generation);
     return generation;
 }
@@ -189,7 +189,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
     return small_resize(memory, freed, size);
 }
 
-static void open_state(struct generation *generation)
+static void open_state(struct generation *generation, char **why)
 {
     lua_State *L = lua_newstate(allocate, generation);
     CHECK(L != NULL);
@@ -202,10 +202,7 @@ static void open_state(struct generation *generation)
     preload(L);
     call_guard(L);
     lua_pushcfunction(L, push_lunesse);
-    char *why = NULL;
-    if (finish_call(generation, call_main(generation, 0, 0), &why) != 0) {
-        check_failed(__FILE__, __LINE__, why);
-    }
+    IGNORE(finish_call(generation, call_main(generation, 0, 0), why)); // `why` tells
 }
 
 /// What would switch the guard off, or reach into the boxes behind the engine's back.
@@ -245,7 +242,7 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
-/// Loads the module `lunesse`, so that a fault in it shows at once, and keeps what C needs of it.
+/// Loads the module `lunesse`, and what it requires, and keeps what C needs of it.
 static int push_lunesse(lua_State *L)
 {
     lua_getglobal(L, "require");

@@ -99,6 +99,7 @@ struct generation {
     size_t address_count;
     size_t lua_bytes;   // memory in use
     bool is_loading;    // routes and limits may still be declared
+    bool is_beside;     // it loads while another one answers, which waits for it
     bool is_in_charge;  // or was: its timers run
     uint8_t on_reload;  // enum on_reload
     int on_reload_ref;  // for ON_RELOAD_CALL
@@ -116,6 +117,7 @@ struct generation {
     struct task *running;    // NULL outside Lua
     uint64_t run_started_ns; // of the run that is going on
     uint64_t run_limit_ns;
+    unsigned run_limit_runs; // as a multiple of `run_timeout`
     int closing_count; // coroutines that nothing can wait in now: they are being closed, or were
                        // resumed from where Lua cannot yield
     char struck_at[LUA_IDSIZE + 16]; // script and line where the run passed its limit
@@ -130,8 +132,10 @@ struct generation {
     const void *metatables[BOX_TYPE_COUNT]; // their identities
 };
 
-/// Makes a generation with all libraries and no scripts.
-struct generation *generation_new(const struct generation_options *options);
+/// Makes a generation with all libraries and no scripts. One is made even if a library cannot be
+/// loaded, which the world may be to blame for (no descriptor is left, a file is not there); then
+/// `why` is as `generation_load` has it, and it can only be freed.
+struct generation *generation_new(const struct generation_options *options, char **why);
 
 /// Cancels what still runs, cuts the exchanges loose, closes the state. *Calls Lua* (to-be-closed
 /// variables).

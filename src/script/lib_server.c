@@ -97,28 +97,20 @@ static char *copy(struct bytes text)
     return string;
 }
 
+/// What scripts say was checked where they said it.
 static void read_options(lua_State *L, struct route *route)
 {
     route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
-        lua_Integer bytes = lua_tointeger(L, -1);
-        if (!lua_isinteger(L, -1) || bytes < 0) {
-            luaL_error(L, "%s: body_bytes is a whole number of bytes", lua_tostring(L, 4));
-        }
         route->has_body_bytes = true;
-        route->body_bytes_max = (uint64_t)bytes;
+        route->body_bytes_max = (uint64_t)luaL_checkinteger(L, lua_gettop(L));
     }
     if (opt_field(L, 5, "code") == LUA_TSTRING) {
         route->digest = digest_of(check_bytes(L, lua_gettop(L)));
     }
     int type = opt_field(L, 5, "heartbeat");
-    if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
-        route->has_heartbeat = true;
-    } else if (type != LUA_TNIL) {
-        if (type != LUA_TNUMBER || lua_tonumber(L, -1) <= 0) {
-            luaL_error(L, "%s: heartbeat is seconds, or false", lua_tostring(L, 4));
-        }
-        route->has_heartbeat = true;
+    route->has_heartbeat = type != LUA_TNIL;
+    if (type == LUA_TNUMBER) {
         route->heartbeat_ms = check_duration_ms(L, lua_gettop(L));
     }
 }
@@ -187,7 +179,7 @@ static int l_reload(lua_State *L)
 {
     const struct generation *generation = generation_of(L);
     if (generation->is_loading) {
-        luaL_error(L, "the scripts are being loaded");
+        luaL_error(L, "reload is for later: the scripts are being loaded");
     }
     if (generation->running == NULL) { // each end of a generation would be followed by the next
         luaL_error(L, "a finalizer cannot ask for a reload");
@@ -205,7 +197,7 @@ static int l_listen(lua_State *L)
     struct address address = {.port = (uint16_t)luaL_checkinteger(L, 2),
                               .is_unix = lua_toboolean(L, 3)};
     luaL_argcheck(L, text.len > 0 && text.len < ADDRESS_TEXT_MAX, 1,
-                  "an address of at most 107 characters expected");
+                  "an address of 1 to 107 characters expected");
     memcpy(address.text, text.at, text.len);
     for (size_t i = 0; i < generation->address_count; i++) {
         const struct address *known = &generation->addresses[i];

@@ -26,20 +26,20 @@ static void end_stream(struct stream *stream);
 static void call_hook(struct generation *generation);
 static bool is_open_stream(const struct visit *visit);
 
-size_t generation_retire(struct generation *generation)
+void generation_retire(struct generation *generation)
 {
     lib_timer_stop_loaded(generation);
     collect(generation);
     switch ((enum on_reload)generation->on_reload) {
     case ON_RELOAD_KEEP:
-        return 0;
+        break;
     case ON_RELOAD_END:
-        return end_streams(generation);
+        (void)end_streams(generation); // whoever reports it counts for itself
+        break;
     case ON_RELOAD_CALL:
         call_hook(generation);
-        return 0;
+        break;
     }
-    return 0;
 }
 
 /// What could not be written since the first time is not waited for again.
@@ -165,7 +165,7 @@ static void call_hook(struct generation *generation)
             lua_pop(L, 1);
         }
     }
-    (void)task_new(L, 1, NULL); // it runs at the end of the turn
+    task_start(task_new(L, 1, NULL)); // now: what it ends at once is reported as ended
 }
 
 static bool is_open_stream(const struct visit *visit)

@@ -16,8 +16,8 @@ struct generation;
 enum on_reload { ON_RELOAD_KEEP, ON_RELOAD_END, ON_RELOAD_CALL };
 
 /// Retires the generation: timers made while it loaded stop, what no script reaches is collected,
-/// and `on_reload` is done. Returns how many streams it ended. *Calls Lua.*
-size_t generation_retire(struct generation *generation);
+/// and `on_reload` is done; a function runs until it waits. *Calls Lua.*
+void generation_retire(struct generation *generation);
 
 /// Ends a retired generation before its time: its streams end properly and are told to come back,
 /// requests without an answer get a 503, answers in pieces are cut, everything that runs is

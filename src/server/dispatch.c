@@ -6,6 +6,7 @@
 #include "script/generation.h"
 #include "script/lib_server.h"
 #include "script/visit.h"
+#include "server/generations.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,10 +64,11 @@ static void on_request(void *user, struct exchange *exchange)
     }
     if (conn_is_surplus(exchange->conn)) {
         answer_surplus(exchange);
-    } else if (dispatch->failure != NULL && is_page(dispatch, exchange)) {
+    } else if (dispatch->generations->failure != NULL && is_page(dispatch, exchange)) {
         answer_broken(dispatch, exchange);
     } else if (exchange->request->route != NULL) {
-        visit_handle(dispatch->generation, exchange, exchange->request->route, &dispatch->match);
+        visit_handle(dispatch->generations->current, exchange, exchange->request->route,
+                     &dispatch->match);
     } else {
         answer_unrouted(dispatch, exchange);
     }
@@ -75,7 +77,7 @@ static void on_request(void *user, struct exchange *exchange)
 static void find(struct dispatch *dispatch, struct exchange *exchange)
 {
     const struct request *request = exchange->request;
-    route_find(dispatch->generation->routes, request->method, request->target.path,
+    route_find(dispatch->generations->current->routes, request->method, request->target.path,
                &dispatch->match);
     dispatch->match_number = exchange->request->number;
     exchange->request->route =
@@ -110,7 +112,7 @@ static void answer_ready(const struct dispatch *dispatch, struct exchange *excha
 /// The scripts' fallback finds the status, and Allow, already set.
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange)
 {
-    struct generation *generation = dispatch->generation;
+    struct generation *generation = dispatch->generations->current;
     int status = unrouted_status(dispatch, exchange);
     exchange->response.status = (uint16_t)status;
     if (status == 405 || status == 204) {
@@ -151,7 +153,7 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
     char allow[ALLOW_BYTES_MAX];
     struct bytes text = BYTES("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     if (exchange->request->target.form != TARGET_ASTERISK) {
-        text = bytes_of(allow, route_allow(dispatch->generation->routes,
+        text = bytes_of(allow, route_allow(dispatch->generations->current->routes,
                                            exchange->request->target.path, allow, sizeof(allow)));
     }
     set_field(exchange, BYTES("Allow"), text);
@@ -187,7 +189,8 @@ static void answer_surplus(struct exchange *exchange)
 static bool is_page(const struct dispatch *dispatch, const struct exchange *exchange)
 {
     const struct request *request = exchange->request;
-    return dispatch->generation->options.is_dev && bytes_equal(request->method, BYTES("GET")) &&
+    return dispatch->generations->current->options.is_dev &&
+           bytes_equal(request->method, BYTES("GET")) &&
            request_quality(request, BYTES("text/html")) >
                request_quality(request, BYTES("text/plain"));
 }
@@ -201,7 +204,7 @@ static void answer_broken(const struct dispatch *dispatch, struct exchange *exch
                                   "<meta http-equiv=refresh content=1>"
                                   "<meta name=color-scheme content='light dark'>"
                                   "<h1>The scripts could not be loaded</h1><pre>")));
-    append_escaped(&page, dispatch->failure);
+    append_escaped(&page, dispatch->generations->failure);
     CHECK(buf_append(&page, BYTES("</pre><p>The code before it goes on; this page follows when "
                                   "it is mended.</p>\n")));
     exchange->response.status = 500;

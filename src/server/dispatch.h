@@ -12,14 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct generation;
+struct generations;
 
 struct dispatch {
-    struct generation *generation; // that new requests go to
-    struct bytes ready_path;       // asks whether the server is ready; empty for none
-    bool is_stopping;              // it is not
+    const struct generations *generations; // new requests go to the current one
+    struct bytes ready_path;               // asks whether the server is ready; empty for none
+    bool is_stopping;                      // it is not
     struct route_match match;
-    const char *failure;   // why the last reload failed; NULL when it did not
     uint64_t match_number; // of the exchange that `match` belongs to
 };
 

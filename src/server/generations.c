@@ -9,14 +9,17 @@
 #include "server/scripts.h"
 #include "sse/stream.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct generation *make(struct generations *generations, struct limits *limits);
-static char *load_scripts(struct generations *generations, struct generation *generation,
-                          size_t *script_count);
-static char *text(const char *format, const char *detail, const char *more);
+static struct generation *make(struct generations *generations, struct limits *limits, char **why);
+static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
+                  size_t *script_count);
+static char *load_scripts(struct generation *generation, const struct scripts *scripts);
+static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void take_limits(struct generations *generations);
+static void tell_fixed(const char *limit, bool has_changed);
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
                     struct change *change);
@@ -35,6 +38,7 @@ void generations_init(struct generations *generations, const struct config *conf
         .next_number = 1,
     };
     list_init(&generations->retired);
+    dispatch->generations = generations;
 }
 
 void generations_deinit(struct generations *generations)
@@ -55,9 +59,9 @@ void generations_deinit(struct generations *generations)
 int generations_load(struct generations *generations)
 {
     size_t script_count;
-    generations->current = make(generations, generations->options.limits);
-    generations->dispatch->generation = generations->current;
-    char *why = load_scripts(generations, generations->current, &script_count);
+    struct limits *limits = generations->options.limits;
+    char *why = load(generations, &generations->current, limits, &script_count);
+    generations->connections = limits->connections;
     if (why == NULL) {
         generation_take_over(generations->current);
         return 0;
@@ -71,8 +75,7 @@ char *generations_build(struct generations *generations, size_t *script_count)
 {
     DCHECK(generations->candidate == NULL);
     generations->candidate_limits = limits_default();
-    generations->candidate = make(generations, &generations->candidate_limits);
-    return load_scripts(generations, generations->candidate, script_count);
+    return load(generations, &generations->candidate, &generations->candidate_limits, script_count);
 }
 
 void generations_swap(struct generations *generations, struct change *change)
@@ -84,13 +87,14 @@ void generations_swap(struct generations *generations, struct change *change)
     compare(old, fresh, change);
     generations->current = fresh;
     generations->candidate = NULL;
-    generations->dispatch->generation = fresh;
     generations->dispatch->match_number = 0; // a request whose body still comes is matched anew
     list_append(&generations->retired, &old->node);
     generations->retired_count++;
     generation_take_over(fresh);
-    change->ended = generation_retire(old);
+    size_t open_count = streams_count(generations->service);
+    generation_retire(old);
     change->kept = streams_count(generations->service);
+    change->ended = open_count > change->kept ? open_count - change->kept : 0;
     end_oldest(generations);
     set_failure(generations, NULL);
 }
@@ -119,59 +123,97 @@ void generations_sweep(struct generations *generations)
     }
 }
 
-static struct generation *make(struct generations *generations, struct limits *limits)
+/// Makes one in `slot`, even if it fails. Returns why it failed, for the caller to free, or NULL.
+/// The scripts are looked for first: where no descriptor is left, that says it best.
+static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
+                  size_t *script_count)
+{
+    const char *path = generations->config->script;
+    struct scripts scripts;
+    char *why = NULL;
+    int failure = scripts_find(&scripts, path);
+    *script_count = scripts.count;
+    if (failure != 0) {
+        why = text("cannot read %s: %s", path, strerror(-failure));
+    } else if (scripts.count == 0) {
+        why = text("no *.lua files in %s", path);
+    }
+    config_apply_limits(generations->config, limits); // loading has its limits too
+    *slot = make(generations, limits, &why);
+    if (why == NULL) {
+        why = load_scripts(*slot, &scripts);
+    }
+    scripts_deinit(&scripts);
+    config_apply_limits(generations->config, limits); // over what the scripts say
+    return why;
+}
+
+/// As `generation_new`. A reason that is there already goes before.
+static struct generation *make(struct generations *generations, struct limits *limits, char **why)
 {
     struct generation_options options = generations->options;
     options.limits = limits;
-    struct generation *generation = generation_new(&options);
+    char *other_why = NULL;
+    struct generation *generation = generation_new(&options, &other_why);
     generation->number = generations->next_number++;
+    generation->is_beside = generations->current != NULL; // its readers wait for this one
+    if (*why == NULL) {
+        *why = other_why;
+    } else {
+        mem_free(other_why);
+    }
     return generation;
 }
 
-/// Returns why it failed, for the caller to free, or NULL.
-static char *load_scripts(struct generations *generations, struct generation *generation,
-                          size_t *script_count)
+static char *load_scripts(struct generation *generation, const struct scripts *scripts)
 {
-    const struct config *config = generations->config;
-    struct scripts scripts;
     char *why = NULL;
-    int failure = scripts_find(&scripts, config->script);
-    *script_count = scripts.count;
-    if (failure != 0) {
-        return text("cannot read %s: %s", config->script, strerror(-failure));
-    }
-    config_apply_limits(config, generation->options.limits); // loading has its limits too
-    generation_require_from(generation, scripts.folder);
-    if (scripts.count == 0) {
-        why = text("no *.lua files in %s%s", config->script, "");
-    }
-    for (size_t i = 0; i < scripts.count && why == NULL; i++) {
-        IGNORE(generation_load(generation, scripts.paths[i], &why)); // `why` tells
+    generation_require_from(generation, scripts->folder);
+    for (size_t i = 0; i < scripts->count && why == NULL; i++) {
+        IGNORE(generation_load(generation, scripts->paths[i], &why)); // `why` tells
     }
     if (why == NULL) {
         IGNORE(generation_complete(generation, &why)); // the same
     }
-    scripts_deinit(&scripts);
-    config_apply_limits(config, generation->options.limits); // over what the scripts say
     return why;
 }
 
-static char *text(const char *format, const char *detail, const char *more)
+static char *text(const char *format, ...)
 {
-    size_t size = strlen(format) + strlen(detail) + strlen(more) + 1;
-    char *text = mem_alloc(size);
-    snprintf(text, size, format, detail, more);
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *text = mem_alloc((size_t)len + 1);
+    va_start(arguments, format);
+    vsnprintf(text, (size_t)len + 1, format, arguments);
+    va_end(arguments);
     return text;
 }
 
-/// The number of connections is fixed when the program starts.
+/// How many connections there may be is settled when the program starts; and so is how long the
+/// system, which has it with the listening sockets, waits for a peer.
 static void take_limits(struct generations *generations)
 {
     struct limits *in_use = generations->options.limits;
+    const struct limits *fresh = &generations->candidate_limits;
+    if (generations->options.worker == 1) {
+        tell_fixed("connections", fresh->connections != generations->connections);
+        tell_fixed("peer_timeout", fresh->peer_timeout_ms != in_use->peer_timeout_ms);
+    }
     uint64_t connections = in_use->connections;
-    *in_use = generations->candidate_limits;
+    generations->connections = fresh->connections;
+    *in_use = *fresh;
     in_use->connections = connections;
     generations->candidate->options.limits = in_use;
+}
+
+static void tell_fixed(const char *limit, bool has_changed)
+{
+    if (has_changed) {
+        LOG(LOG_WARN, "a limit has changed: start the program anew for the new value to hold",
+            log_string("limit", limit));
+    }
 }
 
 /// What ends by itself does not count. One that was ended before, and is still there, is again.
@@ -235,6 +277,5 @@ static bool has_same_addresses(const struct generation *a, const struct generati
 static void set_failure(struct generations *generations, const char *why)
 {
     mem_free(generations->failure);
-    generations->failure = why == NULL ? NULL : text("%s%s", why, "");
-    generations->dispatch->failure = generations->failure;
+    generations->failure = why == NULL ? NULL : text("%s", why);
 }

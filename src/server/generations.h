@@ -35,7 +35,8 @@ struct generations {
     struct generation *current;        // NULL before the first load
     struct generation *candidate;      // what was built last; NULL when it was decided about
     struct limits candidate_limits;
-    struct dispatch *dispatch;     // told of the current one
+    uint64_t connections;          // the limit as the scripts last had it, in use or not
+    struct dispatch *dispatch;     // hands requests to the current one
     const struct service *service; // whose streams are counted
     struct list retired;           // the oldest first
     size_t retired_count;

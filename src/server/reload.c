@@ -5,10 +5,13 @@
 #include "base/mem.h"
 #include "server/config.h"
 #include "server/notify.h"
+#include "server/scripts.h"
 
-#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+enum { MODULES_MS = 1000 }; // between two looks at what handlers have required
 
 static void begin(struct loop_job *job);
 static void tell(struct reload *reload, enum worker_step step, size_t count);
@@ -18,8 +21,10 @@ static void take_why(struct reload *reload);
 static void finish(struct reload *reload);
 static void report(const struct reload *reload);
 static void on_changed(void *user);
+static void watch_candidate(struct reload *reload);
+static void on_modules(struct timer *timer);
 static void watch_sources(struct reload *reload, struct generation *generation);
-static void watch_folder_of(void *user, const char *path);
+static void watch_file(void *user, const char *path);
 
 void reload_init(struct reload *reload, struct worker *workers, size_t worker_count)
 {
@@ -36,6 +41,8 @@ void reload_watch(struct reload *reload)
     watch_open(&reload->watch, &reload->workers[0].loop, on_changed, reload);
     reload->is_watching = true;
     watch_sources(reload, reload->workers[0].generations.current);
+    timer_init(&reload->modules, &reload->workers[0].loop, on_modules);
+    timer_arm(&reload->modules, MODULES_MS);
 }
 
 void reload_start(struct reload *reload)
@@ -55,6 +62,7 @@ void reload_stop(struct reload *reload)
     loop_job_cancel(&reload->job);
     if (reload->is_watching) {
         watch_close(&reload->watch);
+        timer_deinit(&reload->modules);
         reload->is_watching = false;
     }
 }
@@ -72,6 +80,9 @@ static void begin(struct loop_job *job)
     reload->began_ns = loop_machine_ns();
     reload->state = RELOAD_BUILDING;
     reload->asked_count = 0;
+    if (reload->is_watching) {
+        watch_renew(&reload->watch);
+    }
     notify_reloading();
     tell(reload, STEP_BUILD, 1);
 }
@@ -104,7 +115,7 @@ static void go_on(struct reload *reload)
     if (has_built) {
         take_why(reload);
         if (reload->is_watching && reload->asked_count == 1) {
-            watch_sources(reload, reload->workers[0].generations.candidate);
+            watch_candidate(reload);
         }
     }
     if (reload->is_stopped) {
@@ -177,30 +188,57 @@ static void on_changed(void *user)
     reload_start(user);
 }
 
-/// The folder of the scripts, and those of the modules that they require.
-static void watch_sources(struct reload *reload, struct generation *generation)
+/// What the scripts no longer have is not watched any more; but what they had matters for those
+/// that did not load, because it may come back.
+static void watch_candidate(struct reload *reload)
 {
-    struct stat status;
-    const char *script = reload->workers[0].options.config->script;
-    if (stat(script, &status) == 0 && S_ISDIR(status.st_mode)) {
-        IGNORE(watch_add(&reload->watch, script)); // what cannot be watched is not
-    } else {
-        watch_folder_of(reload, script);
+    bool has_loaded = reload->why == NULL;
+    if (has_loaded) {
+        watch_begin_list(&reload->watch);
     }
-    generation_each_module(generation, watch_folder_of, reload);
+    watch_sources(reload, reload->workers[0].generations.candidate);
+    if (has_loaded) {
+        watch_end_list(&reload->watch);
+    }
 }
 
-/// What the system has installed is not edited.
-static void watch_folder_of(void *user, const char *path)
+/// Handlers may require more while they run.
+static void on_modules(struct timer *timer)
+{
+    struct reload *reload = CONTAINER_OF(timer, struct reload, modules);
+    generation_each_module(reload->workers[0].generations.current, watch_file, reload);
+    timer_arm(timer, MODULES_MS);
+}
+
+/// The scripts' folder, the scripts, and the modules that they require.
+static void watch_sources(struct reload *reload, struct generation *generation)
+{
+    struct scripts scripts;
+    if (scripts_find(&scripts, reload->workers[0].options.config->script) == 0) {
+        watch_add_folder(&reload->watch, scripts.folder);
+    }
+    for (size_t i = 0; i < scripts.count; i++) {
+        watch_file(reload, scripts.paths[i]);
+    }
+    scripts_deinit(&scripts);
+    generation_each_module(generation, watch_file, reload);
+}
+
+/// With what it is a link to. What the system has installed is not edited.
+static void watch_file(void *user, const char *path)
 {
     struct reload *reload = user;
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (strncmp(path, "/usr/", 5) == 0 || len >= sizeof(folder)) {
+    struct stat status;
+    if (strncmp(path, "/usr/", 5) == 0) {
         return;
     }
-    memcpy(folder, slash == NULL ? "." : path, len);
-    folder[len] = '\0';
-    IGNORE(watch_add(&reload->watch, folder)); // what cannot be watched is not
+    watch_add_file(&reload->watch, path);
+    char *target = NULL;
+    if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode)) {
+        target = realpath(path, NULL);
+    }
+    if (target != NULL) {
+        watch_add_file(&reload->watch, target);
+    }
+    mem_free(target);
 }

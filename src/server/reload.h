@@ -29,6 +29,7 @@ struct reload {
     bool is_stopped;
     bool is_watching;
     struct watch watch;
+    struct timer modules; // to look at what is required
     uint64_t began_ns;
     char *why; // what is wrong with the scripts; NULL for nothing
 };

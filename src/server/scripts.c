@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +46,11 @@ void scripts_deinit(struct scripts *scripts)
 
 static int find_file(struct scripts *scripts, const char *path)
 {
-    if (access(path, R_OK) != 0) {
-        return -errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno; // also when no descriptor is left to read it with
     }
+    close(fd);
     scripts->paths = mem_alloc(sizeof(char *));
     scripts->paths[0] = join("", path);
     scripts->count = 1;

@@ -1,0 +1,293 @@
+-- With --watch what is saved is served: however an editor, a checkout or a deploy puts it there.
+
+local lfs = require "lfs"
+local support = require "spec.reload.support"
+local Server = require "spec.support.server"
+local Process = require "spec.support.process"
+
+local get, says = support.get, support.says
+
+---A script that answers with `word`, as a file's text.
+local function text(word)
+  return support.script(says(word))
+end
+
+---A script that answers with what its module `name` returns.
+local function asks(name)
+  return support.script(
+    ('local word = require %q server:get("/", function(_, response) response:send(word) end)')
+      :format(name))
+end
+
+---Starts a server that watches `folder`, or a path in it.
+local function watch(folder, path, options)
+  options = options or {}
+  options.path = folder .. (path or "")
+  options.args = { "--watch", table.unpack(options.args or {}) }
+  return Server.start(nil, options)
+end
+
+local function await(server, word)
+  eventually(function()
+    return get(server, "/") == word
+  end)
+end
+
+---Waits until the program has failed to load `count` times.
+local function await_failures(server, count)
+  eventually(function()
+    return support.count(server, "failed") >= count
+  end)
+end
+
+---Puts a file in the place of another, as editors do.
+local function put(path, content)
+  Process.write_file(path .. ".new", content)
+  assert(os.rename(path .. ".new", path))
+end
+
+---Makes `name` a link to `target`, in one step, as deploys do.
+local function switch(name, target)
+  assert(lfs.link(target, name .. ".next", true))
+  assert(os.rename(name .. ".next", name))
+end
+
+describe("--watch", function()
+  it("loads what was written in place", function()
+    local folder = Server.write { ["a.lua"] = text "old" }
+    local server = watch(folder)
+    for i = 1, 3 do
+      Process.write_file(folder .. "/a.lua", text("new " .. i))
+      await(server, "new " .. i)
+    end
+  end)
+
+  it("loads what was put in the place of a file, and so the one script that is named", function()
+    local folder = Server.write { ["a.lua"] = text "old" }
+    local server = watch(folder, "/a.lua")
+    for i = 1, 3 do
+      put(folder .. "/a.lua", text("new " .. i))
+      await(server, "new " .. i)
+    end
+  end)
+
+  it("watches a script whatever its name ends with", function()
+    local folder = Server.write { ["app"] = text "old" }
+    local server = watch(folder, "/app")
+    put(folder .. "/app", text "new")
+    await(server, "new")
+    Process.write_file(folder .. "/app", text "newer")
+    await(server, "newer")
+  end)
+
+  it("sees scripts come and go", function()
+    local folder = Server.write { ["a.lua"] = support.script "" }
+    local server = watch(folder)
+    Process.write_file(folder .. "/b.lua", text "here")
+    await(server, "here")
+    os.remove(folder .. "/b.lua")
+    await(server, "404: no route for this path\n")
+  end)
+
+  it("sees a module change, beside the scripts and in a folder of its own", function()
+    for _, name in ipairs { "word", "inner.deep.word" } do
+      local path = name:gsub("%.", "/") .. ".lua"
+      local folder = Server.write { ["a.lua"] = asks(name), [path] = 'return "old"' }
+      local server = watch(folder)
+      assert.equal("old", get(server, "/"))
+      Process.write_file(folder .. "/" .. path, 'return "new"')
+      await(server, "new")
+      put(folder .. "/" .. path, 'return "newer"')
+      await(server, "newer")
+    end
+  end)
+
+  it("sees a module that only a handler requires", function()
+    local folder = Server.write {
+      ["a.lua"] = support.script [[
+server:get("/", function(_, response) response:send(require "inner.word") end)
+server:get("/wait", function(_, response) lunesse.sleep(0.1) response:send("over") end)
+]],
+      ["inner/word.lua"] = 'return "old"',
+    }
+    local server = watch(folder, "", { workers = 1 })
+    assert.equal("old", get(server, "/"))
+    eventually(function()
+      put(folder .. "/inner/word.lua", 'return "new"') -- until it is seen
+      return get(server, "/wait") == "over" and get(server, "/") == "new"
+    end, 5)
+  end)
+
+  it("takes a burst of saves for one", function()
+    local folder = Server.write { ["a.lua"] = text "0" }
+    local server = watch(folder)
+    for i = 1, 100 do
+      Process.write_file(folder .. "/a.lua", text(tostring(i)))
+    end
+    await(server, "100")
+    assert.is_true(support.count(server, "reloaded") + support.count(server, "failed") <= 10)
+  end)
+
+  it("is not kept waiting by saves that never end", function()
+    local folder = Server.write { ["a.lua"] = text "old" }
+    local server = watch(folder)
+    local writer = Process.start { "sh", "-c", 'while :; do echo x > "$0/x.js"; done', folder }
+    put(folder .. "/a.lua", text "new")
+    await(server, "new")
+    writer:kill()
+    writer:forget()
+  end)
+
+  it("leaves the old code while a script is broken, and takes it when it is mended", function()
+    local folder = Server.write { ["a.lua"] = text "old" }
+    local server = watch(folder)
+    put(folder .. "/a.lua", "local = 1")
+    await_failures(server, 1)
+    assert.equal("old", get(server, "/"))
+    put(folder .. "/a.lua", text "mended")
+    await(server, "mended")
+  end)
+
+  it("does not load for files that are no source", function()
+    local folder = Server.write {
+      ["a.lua"] = support.script [[
+server:get("/wait", function(_, response) lunesse.sleep(0.1) response:send("over") end)
+]],
+    }
+    local server = watch(folder, "", { workers = 1 })
+    for _, name in ipairs { "notes.txt", "data.json", ".a.lua", "a.lua~", "4913", "lua" } do
+      put(folder .. "/" .. name, "x")
+    end
+    assert.equal("over", get(server, "/wait"))
+    put(folder .. "/a.lua", text "new")
+    await(server, "new")
+    support.await_reloads(server, 1)
+  end)
+
+  it("loads for a page beside the scripts", function()
+    local folder = Server.write { ["a.lua"] = text "old", ["page.html"] = "old" }
+    local server = watch(folder)
+    put(folder .. "/page.html", "new")
+    support.await_reloads(server, 1)
+  end)
+
+  it("says once that there is more than it can watch, and serves on", function()
+    local files = {
+      ["a.lua"] = support.script [[
+for i = 1, 400 do require(("m%d.inner.word"):format(i)) end
+]] .. says "old",
+    }
+    for i = 1, 400 do
+      files[("m%d/inner/word.lua"):format(i)] = ""
+    end
+    local folder = Server.write(files)
+    local server = watch(folder)
+    assert.equal(1, #server:log_lines("not watched"))
+    assert.matches("warn .* path=%S+ max=1000$", server:log_lines("not watched")[1])
+    put(folder .. "/a.lua", text "new")
+    await(server, "new")
+  end)
+end)
+
+describe("--watch goes on", function()
+  it("when the folder is removed and made anew", function()
+    local folder = Server.write { ["scripts/a.lua"] = text "old" }
+    local server = watch(folder, "/scripts")
+    for i = 1, 3 do
+      Process.remove_folder(folder .. "/scripts")
+      await_failures(server, i)
+      assert(lfs.mkdir(folder .. "/scripts"))
+      Process.write_file(folder .. "/scripts/a.lua", text("new " .. i))
+      await(server, "new " .. i)
+      Process.write_file(folder .. "/scripts/a.lua", text("newer " .. i))
+      await(server, "newer " .. i)
+    end
+  end)
+
+  it("when the folder moves away and another takes its place", function()
+    local folder = Server.write { ["scripts/a.lua"] = text "old", ["other/a.lua"] = text "other" }
+    local server = watch(folder, "/scripts/") -- with a slash, as shells complete it
+    assert(os.rename(folder .. "/scripts", folder .. "/away"))
+    assert(os.rename(folder .. "/other", folder .. "/scripts"))
+    await(server, "other")
+    put(folder .. "/scripts/a.lua", text "changed")
+    await(server, "changed")
+  end)
+
+  for _, case in ipairs { { "names the folder", "/current" },
+    { "leads to the folder", "/current/scripts" },
+    { "leads to the script", "/current/scripts/a.lua" } } do
+    it("when a link that " .. case[1] .. " is switched", function()
+      local inner = case[2]:gsub("^/current", "")
+      local function file(release)
+        return ("rel/%d%s/a.lua"):format(release, (inner:gsub("/a.lua$", "")))
+      end
+      local folder = Server.write {
+        [file(1)] = text "1", [file(2)] = text "2", [file(3)] = text "3",
+      }
+      switch(folder .. "/current", "rel/1")
+      local server = watch(folder, case[2])
+      for release = 2, 3 do
+        switch(folder .. "/current", "rel/" .. release)
+        await(server, tostring(release))
+        put(folder .. "/" .. file(release), text("changed " .. release))
+        await(server, "changed " .. release)
+      end
+    end)
+  end
+
+  it("when the folder of a module moves away and another takes its place", function()
+    local folder = Server.write {
+      ["a.lua"] = asks "inner.word", ["inner/word.lua"] = 'return "old"',
+      ["other/word.lua"] = 'return "other"',
+    }
+    local server = watch(folder)
+    assert(os.rename(folder .. "/inner", folder .. "/away"))
+    await_failures(server, 1)
+    assert(os.rename(folder .. "/other", folder .. "/inner"))
+    await(server, "other")
+    put(folder .. "/inner/word.lua", 'return "changed"')
+    await(server, "changed")
+  end)
+
+  it("behind a script or a module that is a link", function()
+    local folder = Server.write {
+      ["files/a.lua"] = asks "word", ["files/word.lua"] = 'return "old"', ["scripts/x.lua"] = "",
+    }
+    assert(lfs.link("../files/a.lua", folder .. "/scripts/a.lua", true))
+    assert(lfs.link("../files/word.lua", folder .. "/scripts/word.lua", true))
+    local server = watch(folder, "/scripts", { args = { "--workers=1" } })
+    assert.equal("old", get(server, "/"))
+    put(folder .. "/files/word.lua", 'return "new"')
+    await(server, "new")
+    put(folder .. "/files/a.lua", text "newest")
+    await(server, "newest")
+  end)
+end)
+
+describe("--dev", function()
+  it("shows a browser what is wrong, until it is mended", function()
+    local folder = Server.write { ["a.lua"] = text "old" }
+    local server = Server.start(nil, { path = folder, args = { "--dev" } })
+    local function page()
+      return server:request { target = "/", headers = { Accept = "text/html,*/*;q=0.8" } }
+    end
+    put(folder .. "/a.lua", "\nerror('<moon> & stars')")
+    await_failures(server, 1)
+    local answer = eventually(function()
+      local shown = page()
+      return shown.status == 500 and shown
+    end)
+    assert.equal("text/html; charset=utf-8", answer.headers["content-type"])
+    assert.equal("no-store", answer.headers["cache-control"])
+    assert.matches("http%-equiv=refresh", answer.body)
+    assert.matches("a%.lua:2: &lt;moon> &amp; stars", answer.body)
+    assert.matches("stack traceback:", answer.body)
+    assert.equal("old", get(server, "/")) -- who is no browser is answered as before
+    put(folder .. "/a.lua", text "mended")
+    eventually(function()
+      return page().status == 200
+    end)
+    assert.equal("mended", page().body)
+  end)
+end)
