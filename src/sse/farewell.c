@@ -13,7 +13,7 @@ enum {
     ENDS_PER_SECOND = 1000,  // at least, of all workers
     RETURNS_PER_SECOND = 10, // at least
     WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
-    FIRST_RETURN_SHARE = 50, // of the window, before which nobody comes back: one in so many
+    FIRST_RETURN_SHARE = 50, // one in so many of `window_ms`, before which nobody comes back
 };
 
 static void on_timer(struct timer *timer);
@@ -37,6 +37,8 @@ void farewell_begin(struct farewell *farewell, uint64_t window_ms)
     farewell->_began_ms = loop_now_ms(farewell->_service->loop);
     farewell->_count = streams_count(farewell->_service);
     farewell->_window_ms = return_window_ms(share(farewell), window_ms);
+    farewell->_first_ms =
+        (window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN) / FIRST_RETURN_SHARE;
     uint64_t needed_ms = share(farewell) * 1000 / ENDS_PER_SECOND;
     farewell->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
     on_timer(&farewell->_timer);
@@ -110,7 +112,7 @@ static void end_streams(struct farewell *farewell, size_t due)
 /// beginning comes back at any time.
 static uint64_t retry_ms(const struct farewell *farewell)
 {
-    uint64_t first_ms = farewell->_window_ms / FIRST_RETURN_SHARE;
+    uint64_t first_ms = farewell->_first_ms;
     uint64_t span_ms = farewell->_window_ms - first_ms;
     if (farewell->_ended_count >= farewell->_count) {
         return first_ms + random_below(span_ms);

@@ -26,7 +26,8 @@ struct farewell {
     struct timer _timer;
     uint64_t _began_ms;
     uint64_t _ending_ms; // until the last stream ends
-    uint64_t _window_ms; // until the last one comes back
+    uint64_t _first_ms;  // before which nobody comes back
+    uint64_t _window_ms; // until the last one does
     size_t _count;       // streams that were open at the beginning
     size_t _ended_count;
 };
