@@ -148,7 +148,6 @@ static void on_idle(uv_idle_t *handle)
 
 static void end_turn(struct loop *loop)
 {
-    poller_begin_new(&loop->poller);
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
         run_jobs(&loop->_jobs[phase]);
     }
@@ -187,14 +186,14 @@ static void aim_timer(struct loop *loop)
 
 static void aim_idle(struct loop *loop)
 {
-    bool has_work = poller_has_new(&loop->poller);
+    bool has_jobs = false;
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
-        has_work = has_work || !list_is_empty(&loop->_jobs[phase]);
+        has_jobs = has_jobs || !list_is_empty(&loop->_jobs[phase]);
     }
     if (uv_is_closing((uv_handle_t *)&loop->_idle)) {
         return;
     }
-    if (has_work) {
+    if (has_jobs) {
         uv_idle_start(&loop->_idle, on_idle);
     } else {
         uv_idle_stop(&loop->_idle);

@@ -9,14 +9,13 @@ enum { BATCH = 256 };
 
 static void on_set_ready(uv_poll_t *handle, int failure, int events);
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events);
-static void watch(struct poller *poller, struct polled *polled, unsigned events);
+static int watch(struct poller *poller, struct polled *polled, unsigned events);
 static unsigned events_of(uint32_t found);
-static void note_closed(struct poller *poller, struct polled *polled);
 static void on_set_closed(uv_handle_t *handle);
 
 int poller_init(struct poller *poller, uv_loop_t *loop)
 {
-    *poller = (struct poller){._set = epoll_create1(EPOLL_CLOEXEC), ._new_end = &poller->_new};
+    *poller = (struct poller){._set = epoll_create1(EPOLL_CLOEXEC)};
     if (poller->_set < 0) {
         return -errno;
     }
@@ -33,36 +32,12 @@ void poller_close(struct poller *poller)
     uv_close((uv_handle_t *)&poller->_handle, on_set_closed);
 }
 
-/// Reading may open more of them, and close any.
-void poller_begin_new(struct poller *poller)
-{
-    while (poller->_new != NULL) {
-        struct polled *polled = poller->_new;
-        poller->_new = polled->_next;
-        poller->_new_end = poller->_new == NULL ? &poller->_new : poller->_new_end;
-        if (!polled->is_closing && (polled->wanted & POLL_READ)) {
-            polled->on_ready(polled, POLL_READ);
-        }
-        polled->_is_new = false;
-        if (polled->is_closing) {
-            note_closed(poller, polled);
-        } else if (polled->wanted != 0) {
-            watch(poller, polled, polled->wanted);
-        }
-    }
-}
-
-bool poller_has_new(const struct poller *poller)
-{
-    return poller->_new != NULL;
-}
-
 /// Telling may close more of them.
 void poller_tell_closed(struct poller *poller)
 {
     while (poller->_closed != NULL) {
         struct polled *polled = poller->_closed;
-        poller->_closed = polled->_next;
+        poller->_closed = polled->_next_closed;
         poller->count--;
         polled->on_closed(polled);
     }
@@ -72,19 +47,17 @@ void polled_open(struct poller *poller, struct polled *polled)
 {
     DCHECK(!polled->_is_in_set && polled->wanted == 0);
     poller->count++;
-    polled->_is_new = true;
-    polled->_next = NULL;
-    *poller->_new_end = polled;
-    poller->_new_end = &polled->_next;
+    (void)polled;
 }
 
-void polled_want(struct poller *poller, struct polled *polled, unsigned events)
+int polled_want(struct poller *poller, struct polled *polled, unsigned events)
 {
     bool is_more = (events & ~(unsigned)polled->_watched) != 0;
-    polled->wanted = (uint8_t)events;
-    if (is_more && !polled->_is_new && !polled->is_closing) {
-        watch(poller, polled, events);
+    int failure = is_more && !polled->is_closing ? watch(poller, polled, events) : 0;
+    if (failure == 0) {
+        polled->wanted = (uint8_t)events;
     }
+    return failure;
 }
 
 /// To close the last descriptor of a socket takes it out of the set.
@@ -95,9 +68,8 @@ void polled_close(struct poller *poller, struct polled *polled)
     }
     polled->is_closing = true;
     close(polled->fd);
-    if (!polled->_is_new) {
-        note_closed(poller, polled);
-    }
+    polled->_next_closed = poller->_closed;
+    poller->_closed = polled;
 }
 
 /// One that is closed by another's callback stays in memory until the turn ends. Not more than a
@@ -123,20 +95,22 @@ static void tell_ready(struct poller *poller, struct polled *polled, unsigned ev
     if (told != 0) {
         polled->on_ready(polled, told);
     } else {
-        watch(poller, polled, polled->wanted); // it would come up again and again
+        IGNORE(watch(poller, polled, polled->wanted)); // it would come up again and again
     }
 }
 
-static void watch(struct poller *poller, struct polled *polled, unsigned events)
+static int watch(struct poller *poller, struct polled *polled, unsigned events)
 {
     struct epoll_event wanted = {.data.ptr = polled};
     wanted.events |= events & POLL_READ ? EPOLLIN : 0;
     wanted.events |= events & POLL_WRITE ? EPOLLOUT : 0;
     int how = polled->_is_in_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    if (epoll_ctl(poller->_set, how, polled->fd, &wanted) == 0) {
-        polled->_is_in_set = true;
-        polled->_watched = (uint8_t)events;
+    if (epoll_ctl(poller->_set, how, polled->fd, &wanted) != 0) {
+        return -errno;
     }
+    polled->_is_in_set = true;
+    polled->_watched = (uint8_t)events;
+    return 0;
 }
 
 static unsigned events_of(uint32_t found)
@@ -146,12 +120,6 @@ static unsigned events_of(uint32_t found)
     events |= found & EPOLLOUT ? POLL_WRITE : 0;
     events |= found & (EPOLLERR | EPOLLHUP) ? POLL_FAILED : 0;
     return events;
-}
-
-static void note_closed(struct poller *poller, struct polled *polled)
-{
-    polled->_next = poller->_closed;
-    poller->_closed = polled;
 }
 
 static void on_set_closed(uv_handle_t *handle)

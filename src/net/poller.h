@@ -24,19 +24,16 @@ struct polled {
     void (*on_ready)(struct polled *polled, unsigned events);
     /// After `polled_close`, from the end of the loop's turn: the owner may be freed.
     void (*on_closed)(struct polled *polled);
-    struct polled *_next; // of those that are new, or closed
+    struct polled *_next_closed;
     int fd;
     uint8_t wanted;
     uint8_t _watched; // what the kernel was asked for: `wanted` at least
     bool is_closing;
-    bool _is_new;
     bool _is_in_set;
 };
 
 struct poller {
     uv_poll_t _handle;
-    struct polled *_new; // first come, first served: `_new_end` is where the next one goes
-    struct polled **_new_end;
     struct polled *_closed;
     size_t count; // open sockets
     int _set;
@@ -48,26 +45,15 @@ MUST_USE int poller_init(struct poller *poller, uv_loop_t *loop);
 /// Closes the set. Asynchronous; `poller->count` tells what was left open.
 void poller_close(struct poller *poller);
 
-/// Reads from new sockets whose owners want to, unasked: who connects has mostly sent something by
-/// the time that it is accepted, and the kernel need not say so. Then they are in the set. For the
-/// loop, when a turn ends.
-void poller_begin_new(struct poller *poller);
-
-/// Whether there are new sockets, which do not wake anybody yet.
-bool poller_has_new(const struct poller *poller);
-
 /// Tells the owners of closed sockets. For the loop, at the end of a turn.
 void poller_tell_closed(struct poller *poller);
 
-/// `polled` has its callbacks and its descriptor, which is the poller's to close from now on. The
-/// first `on_ready` comes when the turn ends, at the earliest.
+/// `polled` has its callbacks and its descriptor, which is the poller's to close from now on.
 void polled_open(struct poller *poller, struct polled *polled);
 
-/// Watches for `events` and nothing else. May be 0. To want less is free: the kernel is asked again
-/// only when something comes up that is no longer wanted. Fails only, and silently, when the system
-/// has no memory to watch another socket: the peer then waits in vain, and the deadlines of whoever
-/// waits for it end it.
-void polled_want(struct poller *poller, struct polled *polled, unsigned events);
+/// Watches for `events` and nothing else. May be 0. Returns 0 or a negative errno. To want less is
+/// free: the kernel is asked again only when something comes up that is no longer wanted.
+MUST_USE int polled_want(struct poller *poller, struct polled *polled, unsigned events);
 
 /// Closes the descriptor at once. Idempotent.
 void polled_close(struct poller *poller, struct polled *polled);

@@ -188,9 +188,11 @@ static ssize_t send_pieces(int fd, const struct bytes *pieces, int count)
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
+/// Fails only when the system has no memory to watch another socket: the peer then waits in vain,
+/// and the deadlines of the connection end it.
 static void want(struct tcp *tcp, unsigned events)
 {
-    polled_want(&tcp->loop->poller, &tcp->polled, events);
+    IGNORE(polled_want(&tcp->loop->poller, &tcp->polled, events));
 }
 
 /// What came before a failure is still read, as far as it is wanted; reading then meets the
