@@ -237,12 +237,13 @@ static struct bytes put_prefix(struct plan *plan, struct cursor *cursor, size_t 
     memcpy(line, label, sizeof(label));
     char *end = cursors_write_id(cursor->stream, line + sizeof(label));
     *end++ = '\n';
-    size_t head_len = 0;
     if (exchange_is_chunked(plan->stream->exchange)) {
-        head_len = (size_t)(sse_put_chunk_size(head, (size_t)(end - line) + fields_len) - head);
+        size_t size = (size_t)(end - line) + fields_len;
+        size_t head_len = (size_t)(sse_put_chunk_size(head, size) - head);
+        line -= head_len;
+        memcpy(line, head, head_len);
     }
-    memcpy(line - head_len, head, head_len);
-    return bytes_of(line - head_len, head_len + (size_t)(end - line));
+    return bytes_of(line, (size_t)(end - line));
 }
 
 static void add_step(struct plan *plan, struct step step)
