@@ -26,6 +26,7 @@ static void say_own(struct world *world);
 static void mutter(struct world *world);
 static void subscribe(struct world *world);
 static void unsubscribe(struct world *world);
+static bool may_have_left(const struct client *client);
 static void end(struct world *world);
 static void close_channel(struct world *world);
 static void release_channel(struct world *world);
@@ -260,13 +261,25 @@ static void subscribe(struct world *world)
 static void unsubscribe(struct world *world)
 {
     struct client *client = any_live(world);
-    if (client == NULL || client->sub_count == 0 || client->is_wide) {
-        return; // what has closed may be left in this turn or in the next
+    if (client == NULL || client->sub_count == 0 || may_have_left(client)) {
+        return;
     }
     struct sub *sub = &client->subs[chance_below(client->sub_count)];
     if (!sub->is_gone && sub->life->topic != NULL) {
         host_unsubscribe(client, sub);
     }
+}
+
+/// What has closed may be left in this turn or in the next, or was so since it fell behind; whether
+/// it is the last channel that the stream then leaves is not known here.
+static bool may_have_left(const struct client *client)
+{
+    bool has_closed = false;
+    for (size_t i = 0; i < client->sub_count; i++) {
+        const struct sub *sub = &client->subs[i];
+        has_closed = has_closed || (!sub->is_gone && sub->end != UINT64_MAX);
+    }
+    return client->is_wide || (client->was_behind && has_closed);
 }
 
 static void end(struct world *world)
