@@ -48,10 +48,16 @@ local function publish_many(publisher, client, count, bytes)
 end
 
 describe("what another worker has published", function()
-  it("comes before what a stream is sent afterwards", function()
+  ---A connection to each of two workers, and the second one's stream on the channel `room`.
+  local function start_reading()
     local server, first, second = start()
     local stream = open(server, "/kept")
     run(second, "kept.sse:subscribe(channel('room'))")
+    return first, second, stream
+  end
+
+  it("comes before what a stream is sent afterwards", function()
+    local first, second, stream = start_reading()
     local go_on = hub.hold(second, first, "kept.sse:send('own')")
     hub.publish(first, "room", "theirs")
     go_on()
@@ -60,9 +66,7 @@ describe("what another worker has published", function()
   end)
 
   it("comes before the end of a stream that is closed afterwards", function()
-    local server, first, second = start()
-    local stream = open(server, "/kept")
-    run(second, "kept.sse:subscribe(channel('room'))")
+    local first, second, stream = start_reading()
     local go_on = hub.hold(second, first, "kept.sse:close()")
     hub.publish(first, "room", "last")
     go_on()

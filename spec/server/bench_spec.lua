@@ -6,10 +6,8 @@ local socket = require "socket"
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
 local Server = require "spec.support.server"
-local lfs = require "lfs"
 
-local BINARY = os.getenv("LUNESSE_BIN") or
-  (os.getenv("LUNESSE_BUILD") or lfs.currentdir() .. "/build/debug") .. "/lunesse"
+local BINARY = Server.binary()
 
 local HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 local NO_CONTENT = "HTTP/1.1 204 No Content\r\n\r\n"

@@ -5,10 +5,8 @@ local support = require "spec.sse.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 local posix = require "spec_posix"
-local lfs = require "lfs"
 
-local BINARY = os.getenv("LUNESSE_BIN") or
-  (os.getenv("LUNESSE_BUILD") or lfs.currentdir() .. "/build/debug") .. "/lunesse"
+local BINARY = Server.binary()
 
 local HELLO = 'server:get("/", function(_, response) response:send("hello") end)\n'
 

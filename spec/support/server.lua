@@ -36,7 +36,8 @@ Server.__index = Server
 local running = {}
 local written = {} -- folders made by Server.write
 
-local function binary()
+---The path of the program.
+function Server.binary()
   local build = os.getenv("LUNESSE_BUILD") or lfs.currentdir() .. "/build/debug"
   return os.getenv("LUNESSE_BIN") or build .. "/lunesse"
 end
@@ -48,7 +49,7 @@ local function command(args, wrap)
   for word in (os.getenv("LUNESSE_WRAP") or ""):gmatch("%S+") do
     words[#words + 1] = word
   end
-  words[#words + 1] = binary()
+  words[#words + 1] = Server.binary()
   for _, word in ipairs(args) do
     words[#words + 1] = word
   end
