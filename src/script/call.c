@@ -20,8 +20,9 @@ static void push_overrun(lua_State *L);
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
-static void push_text(struct generation *generation, lua_State *coroutine);
-static void add_traceback(struct generation *generation, lua_State *L);
+static void push_error(struct generation *generation, lua_State *coroutine);
+static void make_text(struct generation *generation);
+static void add_traceback(struct generation *generation, lua_State *coroutine);
 static int l_text(lua_State *L);
 
 enum call_outcome call_task(struct task *task, int argument_count, int *result_count)
@@ -58,12 +59,16 @@ bool call_close(struct generation *generation, lua_State *coroutine)
     int status = call_close_inside(coroutine);
     bool is_told = has_failed && status != LUA_OK && lua_topointer(coroutine, -1) == told;
     enum call_outcome outcome = end_run(generation, coroutine, status);
-    if (outcome == CALL_TIMED_OUT || (outcome != CALL_DONE && !is_told)) {
-        LOG(LOG_ERROR, "a closing variable failed",
-            log_string("error", lua_tostring(coroutine, -1)));
-    }
     lua_settop(coroutine, 0);
-    return outcome == CALL_DONE;
+    if (outcome == CALL_DONE) {
+        return true;
+    }
+    if (outcome == CALL_TIMED_OUT || !is_told) {
+        LOG(LOG_ERROR, "a closing variable failed",
+            log_string("error", lua_tostring(generation->L, -1)));
+    }
+    lua_pop(generation->L, 1);
+    return false;
 }
 
 bool call_collect(struct generation *generation, int step_kib)
@@ -151,7 +156,6 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
     lua_pushfstring(generation->L, "%s: ", generation->struck_at);
     push_overrun(generation->L);
     lua_concat(generation->L, 2);
-    lua_xmove(generation->L, L, 1);
     add_traceback(generation, L);
     return CALL_TIMED_OUT;
 }
@@ -169,42 +173,39 @@ static int with_traceback(lua_State *L)
 /// A failed coroutine keeps its stack, so its traceback can still be had.
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status)
 {
-    switch (status) {
-    case LUA_OK:
+    if (status == LUA_OK) {
         return CALL_DONE;
-    case LUA_YIELD:
+    }
+    if (status == LUA_YIELD) {
         return CALL_PARKED;
-    case LUA_ERRMEM:
-        return CALL_NO_MEMORY;
-    default:
-        break;
     }
     if (L != generation->L) {
-        push_text(generation, L);
+        push_error(generation, L);
+        make_text(generation);
         add_traceback(generation, L);
     }
-    return CALL_FAILED;
+    return status == LUA_ERRMEM ? CALL_NO_MEMORY : CALL_FAILED;
 }
 
-/// [text] -> [text, text with traceback]. Made on the main stack: a coroutine that was cut short
-/// may have room for one value and not more.
-static void add_traceback(struct generation *generation, lua_State *L)
+/// Pushes a failed coroutine's error on the main stack. The coroutine, whose closing variables are
+/// given it, has room for this one value and not more.
+static void push_error(struct generation *generation, lua_State *coroutine)
 {
-    luaL_traceback(generation->L, L, lua_tostring(L, -1), 0);
-    lua_xmove(generation->L, L, 1);
+    lua_xmove(coroutine, generation->L, 1);
+    lua_pushvalue(generation->L, -1);
+    lua_xmove(generation->L, coroutine, 1);
 }
 
-/// Pushes the error on top of a failed coroutine as text. How an object becomes text is a script's
-/// business, so it may fail, or loop, in its turn.
-static void push_text(struct generation *generation, lua_State *coroutine)
+/// [error] -> [text]. How an object becomes text is a script's business, so it may fail, or loop,
+/// in its turn.
+static void make_text(struct generation *generation)
 {
     lua_State *L = generation->L;
-    lua_pushvalue(coroutine, -1);
-    if (lua_type(coroutine, -1) == LUA_TSTRING) {
+    if (lua_type(L, -1) == LUA_TSTRING) {
         return;
     }
     lua_pushcfunction(L, l_text);
-    lua_xmove(coroutine, L, 1);
+    lua_insert(L, -2);
     begin_run(generation, 1);
     int status = lua_pcall(L, 1, 1, 0);
     generation->is_capped = false;
@@ -214,7 +215,14 @@ static void push_text(struct generation *generation, lua_State *coroutine)
         lua_pop(L, 1);
         lua_pushliteral(L, "(an error object that has no text)");
     }
-    lua_xmove(L, coroutine, 1);
+}
+
+/// [text] -> [text with the traceback of `coroutine`]
+static void add_traceback(struct generation *generation, lua_State *coroutine)
+{
+    lua_State *L = generation->L;
+    luaL_traceback(L, coroutine, lua_tostring(L, -1), 0);
+    lua_remove(L, -2);
 }
 
 static int l_text(lua_State *L)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // The only door from C into Lua. Every entry is protected, measured against `run_timeout`, and has
-// one of five outcomes. A run that passes its limit is parked wherever Lua can yield and raised in
-// elsewhere, and stays under guard instruction by instruction until it is out (an error alone could
-// be caught by the script and looped on). The guard is against accidents, not against hostile
-// scripts.
+// one of five outcomes; the three bad ones leave a message, with traceback, on the main stack. A run
+// that passes its limit is parked wherever Lua can yield and raised in elsewhere, and stays under
+// guard instruction by instruction until it is out (an error alone could be caught by the script
+// and looped on). The guard is against accidents, not against hostile scripts.
 #pragma once
 
 #include <lua.h>
@@ -16,12 +16,13 @@ struct task;
 enum call_outcome {
     CALL_DONE,      // returned; its results are on the stack
     CALL_PARKED,    // waits; the task's undo slot is set
-    CALL_FAILED,    // raised; a message with traceback is on the stack
-    CALL_TIMED_OUT, // passed `run_timeout`; a message is on the stack
-    CALL_NO_MEMORY, // passed `lua_bytes`; a message is on the stack
+    CALL_FAILED,    // raised
+    CALL_TIMED_OUT, // passed `run_timeout`
+    CALL_NO_MEMORY, // passed `lua_bytes`
 };
 
-/// Resumes the task's coroutine with the `argument_count` values on top of its stack. *Calls Lua.*
+/// Resumes the task's coroutine with the `argument_count` values on top of its stack. A failed one
+/// keeps its error for closing variables. *Calls Lua.*
 enum call_outcome call_task(struct task *task, int argument_count, int *result_count);
 
 /// Calls the function below `argument_count` arguments on the main stack, for loading scripts.

@@ -6,10 +6,13 @@
 #include "script/call.h"
 #include "script/generation.h"
 
+#include <limits.h>
+
 enum {
     REST_MS = 100,            // after something ended
     STEP_MS = 2,              // between two steps
     STEP_KIB = 256,           // a step's work: well under a millisecond
+    CYCLE_KIB = INT_MAX,      // more than there is: to the end of the cycle
     CYCLES = 2,               // what has a finalizer outlives the cycle that finds it
     VISIT_BYTES = 2048,       // what a visit leaves behind, roughly
     SLACK_BYTES = 512 * 1024, // garbage that is not worth a cycle
@@ -31,6 +34,14 @@ void collector_wake(struct collector *collector)
         !timer_is_armed(&collector->timer)) {
         collector->cycles_left = CYCLES;
         timer_arm(&collector->timer, REST_MS);
+    }
+}
+
+void collector_relieve(struct collector *collector)
+{
+    collector->generation->was_refused = false;
+    for (int i = 0; i < CYCLES; i++) {
+        IGNORE(call_collect(collector->generation, CYCLE_KIB)); // complete by then
     }
 }
 

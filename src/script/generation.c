@@ -183,6 +183,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
     }
     bool is_over = generation->lua_bytes - freed + size > generation->options.limits->lua_bytes;
     if (is_over && generation->is_capped && size > freed) {
+        generation->was_refused = true;
         return NULL;
     }
     generation->lua_bytes += size - freed;

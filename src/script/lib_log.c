@@ -38,7 +38,7 @@ static int l_log(lua_State *L)
 static size_t gather(lua_State *L, int index, struct log_field *fields)
 {
     size_t count = 0;
-    luaL_checkstack(L, 3 * LOG_FIELDS_MAX, "too many log fields");
+    luaL_checkstack(L, 3 * LOG_FIELDS_MAX + LUA_MINSTACK, "too many log fields");
     lua_pushnil(L);
     while (lua_next(L, index) != 0) { // [.., key, value]
         luaL_argcheck(L, count < LOG_FIELDS_MAX, index, "at most 32 fields");

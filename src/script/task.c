@@ -16,7 +16,7 @@ static void run(struct task *task);
 static void unpark(struct task *task);
 static void make_ready(struct task *task);
 static void end(struct task *task, enum call_outcome outcome);
-static void report(struct task *task, const char *text);
+static void report(struct task *task);
 static void release(struct task *task, bool is_sound);
 static void close_inner(struct task *task);
 
@@ -156,33 +156,39 @@ static void run(struct task *task)
 /// A yield that nobody of ours asked for is the script's own, outside any coroutine of its own.
 static void end(struct task *task, enum call_outcome outcome)
 {
+    struct generation *generation = task->generation;
     unpark(task);
     switch (outcome) {
     case CALL_DONE:
+        lua_settop(task->L, 0);
         break;
     case CALL_PARKED:
         if (!task->is_cancelled) {
-            luaL_traceback(task->L, task->L, "coroutine.yield outside a coroutine of the script",
-                           0);
-            report(task, lua_tostring(task->L, -1));
+            luaL_traceback(generation->L, task->L,
+                           "coroutine.yield outside a coroutine of the script", 0);
+            report(task);
         }
         break;
     case CALL_FAILED:
     case CALL_TIMED_OUT:
     case CALL_NO_MEMORY:
-        report(task, lua_tostring(task->L, -1));
+        report(task);
         break;
     }
-    if (outcome == CALL_DONE) {
-        lua_settop(task->L, 0);
+    bool has_failed = outcome != CALL_DONE && outcome != CALL_PARKED;
+    release(task, !has_failed);
+    if (has_failed && generation->was_refused) {
+        collector_relieve(&generation->collector);
     }
-    release(task, outcome == CALL_DONE || outcome == CALL_PARKED);
 }
 
-static void report(struct task *task, const char *text)
+/// [message] -> [] on the main stack.
+static void report(struct task *task)
 {
-    struct bytes message = text == NULL ? BYTES("(no message)") : bytes_from_string(text);
-    failure_handle(task, message);
+    size_t len = 0;
+    const char *text = lua_tolstring(task->generation->L, -1, &len);
+    failure_handle(task, bytes_of(text, len));
+    lua_pop(task->generation->L, 1);
 }
 
 static void unpark(struct task *task)
