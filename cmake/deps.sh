@@ -10,6 +10,7 @@ run_packages="gcc libc6-dev cmake ninja-build pkg-config
   liblua5.4-dev libuv1-dev node-llhttp lua-cjson lua-dkjson"
 test_packages="lua5.4 lua-busted lua-filesystem lua-system lua-penlight lua-socket lua-check
   clang libclang-rt-14-dev clang-format-16 clang-tidy cppcheck valgrind strace curl git
+  patch xz-utils
   nodejs:node npm:npm chromium:chromium"
 # The benches start an nginx of their own. Where services run, Debian starts another on installing
 # the package; `systemctl disable --now nginx` ends that one.

@@ -44,8 +44,8 @@ describe("a reload of", function()
   end)
 
   it("an endless loop keeps the readers waiting for one run_timeout, and not ten", function()
-    local server = start(says "old")
-    assert.matches("script%.lua:2: ran for more than run_timeout %(1%.0 s%)",
+    local server = start(says "old", { args = { "--limit", "run_timeout=0.25" } })
+    assert.matches("script%.lua:2: ran for more than run_timeout %(0%.25 s%)",
       fail(server, "\nwhile true do end"))
     server:stop()
     local folder = Server.write { ["a.lua"] = "\nwhile true do end" }
@@ -56,7 +56,8 @@ describe("a reload of", function()
 
   it("scripts that take more memory than lua_bytes leaves the old code", function()
     local server = start(says "old", { args = { "--limit", "lua_bytes=8000000" } })
-    assert.matches("memory", fail(server, "local t = {} for i = 1, 1e8 do t[i] = {} end"))
+    assert.matches("memory", fail(server,
+      "local t = {} for i = 1, 1e8 do t[i] = ('x'):rep(10000) end"))
     assert.equal("old", get(server, "/"))
   end)
 

@@ -105,6 +105,9 @@ end
 
 local function arguments(path, options)
   local args = {}
+  if clock.slow > 1 then -- a run of a script may take longer too, unless the spec says how long
+    table.move({ "--limit", ("run_timeout=%g"):format(clock.slow) }, 1, 2, 1, args)
+  end
   if options.clock then
     args[#args + 1] = "--test-clock"
   end
