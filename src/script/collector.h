@@ -24,8 +24,8 @@ void collector_init(struct collector *collector, struct generation *generation);
 /// A visit ended and left garbage: when that is likely to be half of all, see to it soon.
 void collector_wake(struct collector *collector);
 
-/// A script failed after it was refused memory: what it leaves behind is collected at once. Lua would
-/// do so before it refuses the next one, but not where it builds a long string. *Calls Lua*
+/// A script failed after it was refused memory: what it leaves behind is collected at once. Lua
+/// would do so before it refuses the next one, but not where it builds a long string. *Calls Lua*
 /// (finalizers of scripts).
 void collector_relieve(struct collector *collector);
 
