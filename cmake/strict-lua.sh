@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# strict-lua.sh FOLDER [FLAGS...]: builds Debian's Lua from its source, with the compiler's FLAGS, as
-# FOLDER/liblua5.4.so.0: one that collects all garbage and moves a stack wherever it may, and that
-# checks itself and each call of its API. A program loads it in the place of the usual one when
+# strict-lua.sh FOLDER [FLAGS...]: builds Debian's Lua from its source, with the compiler's FLAGS,
+# as FOLDER/liblua5.4.so.0: one that collects all garbage and moves a stack wherever it may, and
+# that checks itself and each call of its API. A program loads it in the place of the usual one when
 # LD_LIBRARY_PATH is FOLDER. Needs apt-get; what the machine has installed is left as it is.
 set -eu
 rm -rf "$1"
