@@ -99,17 +99,26 @@ describe("a peer", function()
     client:close()
   end)
 
-  it("that connects and says nothing is sent away after head_timeout", function()
-    local client = server:connect()
-    server:request { target = "/next" }
-    server:advance(9)
-    assert.is_true(is_open(client))
-    server:advance(1.1)
-    local bytes, how = client:receive_all()
-    assert.equal("closed", how)
-    assert.is_true(bytes == "" or bytes:find("^HTTP/1.1 408 ") ~= nil)
-    client:close()
-  end)
+  it("that connects and says nothing is noticed after a second, and sent away after head_timeout",
+    function()
+      local idle = server:descriptors()
+      local function await_conns(count, seconds)
+        eventually(function()
+          return server:descriptors() == idle + count
+        end, seconds)
+      end
+      local client = server:connect()
+      server:request { target = "/next" }
+      await_conns(0, 0.5)
+      await_conns(1, 3)
+      server:advance(9)
+      assert.is_true(is_open(client))
+      server:advance(1.1)
+      local bytes, how = client:receive_all()
+      assert.equal("closed", how)
+      assert.is_true(bytes == "" or bytes:find("^HTTP/1.1 408 ") ~= nil)
+      client:close()
+    end)
 
   it("that keeps an idle connection loses it after idle_timeout, without an answer", function()
     local client = used()

@@ -58,6 +58,14 @@ struct transport *tcp_of_socket(struct loop *loop, int fd)
     return &tcp->base;
 }
 
+void tcp_read(struct transport *transport)
+{
+    struct tcp *tcp = tcp_of(transport);
+    if (!tcp->polled.is_closing && (tcp->polled.wanted & POLL_READ)) {
+        read_in(tcp);
+    }
+}
+
 struct transport *tcp_connect_from(struct loop *loop, const char *source, const char *host,
                                    uint16_t port, int *failure)
 {

@@ -178,7 +178,9 @@ static void on_accept(void *user, int fd)
 
 void worker_accept(struct worker *worker, int fd)
 {
-    service_accept(&worker->service, tcp_of_socket(&worker->loop, fd));
+    struct transport *transport = tcp_of_socket(&worker->loop, fd);
+    service_accept(&worker->service, transport);
+    tcp_read(transport);
 }
 
 void worker_hand_over(struct worker *worker, int fd)
