@@ -26,8 +26,8 @@ end
 local function told(server, id)
   local stream = hub.open(server, "room", { last_event_id = id })
   assert.equal("", stream:comment())
-  local word = ""
-  if stream:read_until(function() return #stream.parser.events > 0 end, 0.005)
+  local word = "" -- only the time tells that nothing comes
+  if stream:read_until(function() return #stream.parser.events > 0 end, 0.2)
     and stream.parser.events[1].type == "reset" then
     local notice = hub.notice(stream.parser.events[1])
     word = ("reset %s %s"):format(notice.reason, tostring(notice.missed))
