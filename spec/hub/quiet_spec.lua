@@ -156,7 +156,7 @@ describe("a stream that a script wants something of", function()
   it("works through a handle that was kept: from another handler it sends, unsubscribes, closes",
     function()
       local server, stream = start("/kept")
-      assert.equal(3, objects(server))
+      assert.equal(2, objects(server)) -- the request has gone
       assert.equal("true true 0", run(server, "return kept.live:send('own'), kept.live.active, " ..
         "(kept.live.pending > 0 and 0)"))
       assert.equal("own", data(stream, 1))
@@ -174,9 +174,32 @@ describe("a stream that a script wants something of", function()
       assert.equal(0, objects(server))
     end)
 
+  it("knows its last event id, and the request that a script kept, for as long as it is kept",
+    function()
+      local server = hub.start([[
+server:get("/on", function(request, response)
+  env.kept.live, env.kept.request = response.sse, request
+  response.sse:subscribe(lunesse.channel("room"))
+end)
+]])
+      local function kept(headers, target)
+        local stream = server:stream(target or "/on", { headers = headers })
+        stream:comment()
+        local said = run(server, [[
+          collectgarbage() collectgarbage()
+          return kept.live.last_event_id, kept.request.last_event_id, kept.request.path,
+            kept.request.headers.host ~= nil, kept.live:subscribe(channel("other"))]])
+        stream:close()
+        return said
+      end
+      assert.equal("nil nil /on true true", kept())
+      assert.equal("a-1 a-1 /on true true", kept { ["Last-Event-ID"] = "a-1" })
+      assert.equal("b-2 b-2 /on true true", kept(nil, "/on?last_event_id=b%2d2"))
+    end)
+
   it("is let go with the handle that was kept", function()
     local server, stream = start("/kept")
-    assert.equal(3, objects(server))
+    assert.equal(2, objects(server))
     run(server, "kept.live = nil")
     assert.equal(0, objects(server))
     hub.publish(server, "room", "x")

@@ -19,6 +19,7 @@ struct request_box {
 
 typedef void (*make_fn)(lua_State *L, const struct request *request);
 
+static bool find_last_event_id(const struct request *request, struct bytes *id, bool *is_encoded);
 static const struct request *check_request(lua_State *L);
 static int push_bytes(lua_State *L, struct bytes bytes);
 static int push_made(lua_State *L, const char *name, make_fn make);
@@ -100,15 +101,38 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
 bool lib_request_push_last_event_id(lua_State *L, const struct request *request)
 {
     struct bytes id;
+    bool is_encoded = false;
+    if (!find_last_event_id(request, &id, &is_encoded)) {
+        return false;
+    }
+    if (is_encoded) {
+        box_push_decoded(L, id, true);
+    } else {
+        push_bytes(L, id);
+    }
+    return true;
+}
+
+bool lib_request_has_last_event_id(lua_State *L, int index)
+{
+    const struct request_box *box = lua_touserdata(L, index);
+    struct bytes id;
+    bool is_encoded;
+    return find_last_event_id(&box->request, &id, &is_encoded);
+}
+
+/// In the field, or in the query, where it is encoded.
+static bool find_last_event_id(const struct request *request, struct bytes *id, bool *is_encoded)
+{
     struct bytes rest = request->target.query;
     struct bytes name;
-    if (request_field(request, BYTES("last-event-id"), &id)) {
-        push_bytes(L, id);
+    *is_encoded = false;
+    if (request_field(request, BYTES("last-event-id"), id)) {
         return true;
     }
-    while (url_next_pair(&rest, &name, &id)) {
+    *is_encoded = true;
+    while (url_next_pair(&rest, &name, id)) {
         if (bytes_equal(name, BYTES("last_event_id"))) {
-            box_push_decoded(L, id, true);
             return true;
         }
     }

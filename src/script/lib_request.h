@@ -20,3 +20,6 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
 /// Pushes where the client says it was: the field Last-Event-ID, or the query's `last_event_id`.
 /// False, and nothing pushed, when it says nothing.
 bool lib_request_push_last_event_id(lua_State *L, const struct request *request);
+
+/// Whether the client of the request box at `index` says where it was.
+bool lib_request_has_last_event_id(lua_State *L, int index);

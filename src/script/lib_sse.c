@@ -26,7 +26,7 @@ static int l_send(lua_State *L);
 static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
 static int l_subscribe(lua_State *L);
-static struct stream_place check_place(lua_State *L, const struct exchange *exchange);
+static struct stream_place check_place(lua_State *L, const struct visit *visit);
 static int l_unsubscribe(lua_State *L);
 static int l_close(lua_State *L);
 static int l_collect(lua_State *L);
@@ -199,7 +199,7 @@ static int l_subscribe(lua_State *L)
     struct channel *channel = check_channel(L, 2);
     check_options(L, 3, names);
     lua_settop(L, 3);
-    struct stream_place place = check_place(L, visit->exchange);
+    struct stream_place place = check_place(L, visit);
     if (channel->is_closed || !ensure_open(L, visit)) {
         return box_push_closed(L);
     }
@@ -218,16 +218,17 @@ static int l_subscribe(lua_State *L)
 
 /// The bytes stay on the stack. What the peer says counts before what the script says: it may be
 /// coming back to the same URL.
-static struct stream_place check_place(lua_State *L, const struct exchange *exchange)
+static struct stream_place check_place(lua_State *L, const struct visit *visit)
 {
     struct stream_place place = {.last = BYTES("")};
+    bool has_request = visit->exchange != NULL && !visit->is_request_dropped;
     if (opt_field(L, 3, "since") != LUA_TNIL) { // [box, channel, options, since]
         luaL_argcheck(L, lua_type(L, 4) == LUA_TSTRING, 3, "since: an id or \"earliest\" expected");
         place.since = check_bytes(L, 4);
         place.is_earliest = bytes_equal(place.since, BYTES("earliest"));
         place.since = place.is_earliest ? BYTES("") : place.since;
     }
-    if (exchange != NULL && lib_request_push_last_event_id(L, exchange->request)) {
+    if (has_request && lib_request_push_last_event_id(L, visit->exchange->request)) {
         place.last = check_bytes(L, lua_gettop(L));
     }
     return place;
@@ -279,12 +280,14 @@ static int p_pending(lua_State *L)
     return 1;
 }
 
-/// The same as the request's.
+/// The same as the request's, which is kept if it has one.
 static int p_last_event_id(lua_State *L)
 {
     check_visit(L);
     lua_getiuservalue(L, 1, SLOT_RESPONSE);
-    lua_getiuservalue(L, -1, VISIT_REQUEST);
+    if (lua_getiuservalue(L, -1, VISIT_REQUEST) == LUA_TNIL) {
+        return 1; // the nil
+    }
     lua_getfield(L, -1, "last_event_id");
     return 1;
 }

@@ -27,6 +27,7 @@ static void cut(struct visit *visit);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
 static bool is_dormant(const struct visit *visit);
+static void drop_request(struct visit *visit);
 static void unanchor(struct visit *visit);
 
 static const struct exchange_events events = {
@@ -288,9 +289,30 @@ static bool is_dormant(const struct visit *visit)
            list_is_empty(&visit->tasks) && list_is_empty(&visit->timers);
 }
 
+/// Of the request an open stream needs no more than the client's last event id. What is garbage is
+/// garbage at once then: what a box with a finalizer holds outlives the cycle that finds it.
+static void drop_request(struct visit *visit)
+{
+    lua_State *L = visit->generation->L;
+    visit_push(L, visit);
+    lua_getiuservalue(L, -1, VISIT_REQUEST); // [response, request]
+    if (!lib_request_has_last_event_id(L, -1)) {
+        visit->is_request_dropped = true;
+        if (visit->exchange != NULL) {
+            exchange_let_go(visit->exchange);
+        }
+        lua_pushnil(L);
+        lua_setiuservalue(L, -3, VISIT_REQUEST);
+    }
+    lua_pop(L, 2);
+}
+
 static void unanchor(struct visit *visit)
 {
     if (visit->anchor_ref != LUA_NOREF) {
+        if (visit->was_stream && !visit->is_request_dropped) {
+            drop_request(visit);
+        }
         luaL_unref(visit->generation->L, LUA_REGISTRYINDEX, visit->anchor_ref);
         visit->anchor_ref = LUA_NOREF;
         collector_wake(&visit->generation->collector);

@@ -9,7 +9,8 @@
 //
 // An open stream needs no visit: once nothing of a script works on it, waits for it or listens to
 // it, the anchor goes. If a script still reaches the stream through a variable, all stays as it is;
-// if none does, the boxes are collected and the stream goes on by itself.
+// if none does, the boxes are collected and the stream goes on by itself. The request, which is the
+// larger part, is dropped at once.
 //
 // When the exchange is done, in this order: the link is cut, tied timers stop, close listeners are
 // queued, and the tasks are cancelled if the peer left an open stream.
@@ -30,7 +31,7 @@ struct task;
 
 /// The user values of a response box.
 enum visit_slot {
-    VISIT_REQUEST = 1, // the request box
+    VISIT_REQUEST = 1, // the request box, until it is dropped
     VISIT_STREAM,      // the sse box, once it was asked for; nil before, and when none is accepted
     VISIT_LISTENERS,   // see listeners.h
     VISIT_SLOT_COUNT = VISIT_LISTENERS,
@@ -52,6 +53,7 @@ struct visit {
     bool is_failing;     // the error handler has its turn
     bool was_stream;     // an event stream was opened
     bool has_peer_ended; // the peer has closed its sending side
+    bool is_request_dropped;
 };
 
 /// Makes the visit for a complete request and runs the route's handler, or the fallback. *Calls
