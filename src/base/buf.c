@@ -34,34 +34,13 @@ void buf_trim(struct buf *buf, size_t capacity)
     }
 }
 
-bool buf_append(struct buf *buf, struct bytes bytes)
-{
-    char *room = buf_reserve(buf, bytes.len);
-    if (room == NULL) {
-        return false;
-    }
-    if (bytes.len > 0) {
-        memcpy(room, bytes.at, bytes.len);
-    }
-    buf_commit(buf, bytes.len);
-    return true;
-}
-
-char *buf_reserve(struct buf *buf, size_t size)
+char *buf_reserve_more(struct buf *buf, size_t size)
 {
     if (size > buf->_max - buf_len(buf)) {
         return NULL;
     }
-    if (buf->_memory == NULL || buf->_capacity - buf->_end < size) {
-        make_room(buf, size);
-    }
+    make_room(buf, size);
     return buf->_memory + buf->_end;
-}
-
-void buf_commit(struct buf *buf, size_t size)
-{
-    buf->_end += size;
-    check_shape(buf);
 }
 
 void buf_consume(struct buf *buf, size_t size)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *_memory;
@@ -33,15 +34,8 @@ void buf_clear(struct buf *buf);
 /// Frees the memory of an empty buf if it is more than `capacity` bytes.
 void buf_trim(struct buf *buf, size_t capacity);
 
-/// Appends a copy of `bytes`. False, and nothing changed, when the ceiling would be passed.
-MUST_USE bool buf_append(struct buf *buf, struct bytes bytes);
-
-/// Room for at least `size` bytes at the end, to be written by the caller and then committed with
-/// `buf_commit`. NULL when the ceiling would be passed. Valid until the buf is next changed.
-MUST_USE char *buf_reserve(struct buf *buf, size_t size);
-
-/// Makes `size` bytes written to the last reservation a part of the buf.
-void buf_commit(struct buf *buf, size_t size);
+/// As `buf_reserve`, whatever room there is.
+MUST_USE char *buf_reserve_more(struct buf *buf, size_t size);
 
 /// Drops `size` bytes from the front.
 void buf_consume(struct buf *buf, size_t size);
@@ -69,4 +63,34 @@ static inline char *buf_start(struct buf *buf)
 static inline struct bytes buf_bytes(const struct buf *buf)
 {
     return (struct bytes){buf->_memory == NULL ? "" : buf->_memory + buf->_start, buf_len(buf)};
+}
+
+/// Room for at least `size` bytes at the end, to be written by the caller and then committed with
+/// `buf_commit`. NULL when the ceiling would be passed. Valid until the buf is next changed.
+MUST_USE static inline char *buf_reserve(struct buf *buf, size_t size)
+{
+    bool is_there = buf->_memory != NULL && buf->_capacity - buf->_end >= size;
+    bool is_allowed = buf->_max - buf_len(buf) >= size;
+    return is_there && is_allowed ? buf->_memory + buf->_end : buf_reserve_more(buf, size);
+}
+
+/// Makes `size` bytes written to the last reservation a part of the buf.
+static inline void buf_commit(struct buf *buf, size_t size)
+{
+    buf->_end += size;
+    DCHECK(buf->_end <= buf->_capacity && buf_len(buf) <= buf->_max);
+}
+
+/// Appends a copy of `bytes`. False, and nothing changed, when the ceiling would be passed.
+MUST_USE static inline bool buf_append(struct buf *buf, struct bytes bytes)
+{
+    char *room = buf_reserve(buf, bytes.len);
+    if (room == NULL) {
+        return false;
+    }
+    if (bytes.len > 0) {
+        memcpy(room, bytes.at, bytes.len);
+    }
+    buf_commit(buf, bytes.len);
+    return true;
 }

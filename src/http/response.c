@@ -11,6 +11,7 @@
 
 enum { FIELDS_BYTES_MAX = 64 * 1024 };
 
+static void remove_stream_fields(struct response *response);
 static struct bytes fields_of(const struct response *response);
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
 static int append_field(struct response *response, struct bytes name, struct bytes value);
@@ -95,10 +96,7 @@ void response_write_head(struct response *response, const struct response_head *
 {
     if (response->is_stream) {
         response->status = 200;
-        response_remove_field(response, BYTES("Content-Type"));
-        response_remove_field(response, BYTES("Cache-Control"));
-        response_remove_field(response, BYTES("X-Accel-Buffering"));
-        response_remove_field(response, BYTES("Content-Encoding"));
+        remove_stream_fields(response);
     }
     append_status_line(response->status, out);
     if (response->is_stream) {
@@ -115,6 +113,16 @@ void response_write_head(struct response *response, const struct response_head *
     append(out, fields_of(response));
     append_framing(response, head, out);
     append(out, BYTES("\r\n"));
+}
+
+static void remove_stream_fields(struct response *response)
+{
+    if (response->_fields != NULL) {
+        response_remove_field(response, BYTES("Content-Type"));
+        response_remove_field(response, BYTES("Cache-Control"));
+        response_remove_field(response, BYTES("X-Accel-Buffering"));
+        response_remove_field(response, BYTES("Content-Encoding"));
+    }
 }
 
 static struct bytes fields_of(const struct response *response)
@@ -207,11 +215,12 @@ static void append_status_line(int status, struct buf *out)
 
 static void append_stream_fields(struct buf *out, const struct response_head *head)
 {
-    append(out, BYTES("Content-Type: text/event-stream\r\n"
-                      "Cache-Control: no-cache, no-transform\r\n"));
-    append(out,
-           head->is_close ? BYTES("Connection: close\r\n") : BYTES("Connection: keep-alive\r\n"));
-    append(out, BYTES("X-Accel-Buffering: no\r\n"));
+#define STREAM_FIELDS(connection)                                                                  \
+    BYTES("Content-Type: text/event-stream\r\n"                                                    \
+          "Cache-Control: no-cache, no-transform\r\n"                                              \
+          "Connection: " connection "\r\n"                                                         \
+          "X-Accel-Buffering: no\r\n")
+    append(out, head->is_close ? STREAM_FIELDS("close") : STREAM_FIELDS("keep-alive"));
 }
 
 static void append_default_type(const struct response *response, struct buf *out)

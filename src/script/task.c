@@ -2,7 +2,7 @@
 #include "script/task.h"
 
 #include "base/check.h"
-#include "base/mem.h"
+#include "base/small.h"
 #include "script/call.h"
 #include "script/failure.h"
 #include "script/generation.h"
@@ -22,7 +22,7 @@ static void close_inner(struct task *task);
 
 struct task *task_new(lua_State *L, int argument_count, struct visit *visit)
 {
-    struct task *task = mem_new(struct task);
+    struct task *task = small_new(struct task);
     task->generation = generation_of(L);
     list_append(&task->generation->tasks, &task->node);
     list_init(&task->ready_node);
@@ -231,7 +231,7 @@ static void release(struct task *task, bool is_sound)
     if (visit != NULL) {
         visit_task_ended(visit);
     }
-    mem_free(task);
+    small_free(task);
 }
 
 /// Coroutines of the script through which the task waits are closed from the innermost out, as an

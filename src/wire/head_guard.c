@@ -18,7 +18,10 @@
 
 #include <string.h>
 
-enum { EMPTY_LINES_MAX = 8 };
+enum {
+    EMPTY_LINES_MAX = 8,
+    VERSION_LEN = 10, // with its CRLF
+};
 
 enum head_state {
     HEAD_START,
@@ -192,14 +195,16 @@ static enum guard_result take_target(struct scan *scan)
 static enum guard_result take_version(struct scan *scan)
 {
     struct head_guard *guard = scan->guard;
-    const char *error = version_error(guard, *scan->at);
-    if (error != NULL) {
-        return refuse(scan, error);
-    }
-    scan->at++;
-    guard->_version_len++;
-    if (guard->_version_len < 10) {
-        return GUARD_MORE;
+    while (guard->_version_len < VERSION_LEN) {
+        if (scan->at == scan->end) {
+            return GUARD_MORE;
+        }
+        const char *error = version_error(guard, *scan->at);
+        if (error != NULL) {
+            return refuse(scan, error);
+        }
+        scan->at++;
+        guard->_version_len++;
     }
     guard->_state = HEAD_FIELD;
     bool is_ours = guard->_major == '1' && (guard->_minor == '0' || guard->_minor == '1');

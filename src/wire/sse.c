@@ -76,9 +76,13 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
     return encode(out, fields, count, true, chunked);
 }
 
+/// Each stream begins with an empty one, and heartbeats are.
 int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
 {
-    struct field field = measure(text.len == 0 ? BYTES(":") : BYTES(": "), text);
+    if (text.len == 0) {
+        return buf_append(out, chunked ? BYTES("2\r\n:\n\r\n") : BYTES(":\n")) ? 0 : SSE_TOO_LONG;
+    }
+    struct field field = measure(BYTES(": "), text);
     return encode(out, &field, 1, false, chunked);
 }
 
@@ -99,13 +103,8 @@ char *sse_put_chunk_size(char *at, size_t size)
 
 static bool is_one_line(struct bytes text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.at[i];
-        if (byte == '\r' || byte == '\n' || byte == '\0') {
-            return false;
-        }
-    }
-    return true;
+    return line_len(text, 0) == text.len &&
+           (text.len == 0 || memchr(text.at, '\0', text.len) == NULL);
 }
 
 /// Writes the fields, and the empty line when `has_end`, as one text.
