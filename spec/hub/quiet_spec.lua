@@ -3,6 +3,7 @@
 
 local hub = require "spec.hub.support"
 local Server = require "spec.support.server"
+local wire = require "spec.support.wire"
 
 local run, data, chunk = hub.run, hub.data, hub.chunk
 
@@ -56,6 +57,32 @@ local function objects(server)
 end
 
 describe("a stream whose handler has returned, and that only listens to channels", function()
+  it("is no more garbage than Lua sees to: thousands that come leave its memory where it was",
+    function()
+      local server = hub.start([[
+local room, most = lunesse.channel("room"), 0
+server:get("/news", function(_, response)
+  response.sse:subscribe(room)
+  most = math.max(most, collectgarbage("count"))
+end)
+function env.most() return most end
+]])
+      local request = wire.request { target = "/news", headers = { Accept = "text/event-stream" } }
+      for _ = 1, 30 do
+        local clients = {}
+        for i = 1, 100 do
+          clients[i] = server:connect()
+          clients[i]:send(request)
+        end
+        for _, client in ipairs(clients) do
+          client:head()
+          client:close()
+        end
+      end
+      local most = tonumber(run(server, "return most()"))
+      assert.is_true(most < 700, most .. " KiB")
+    end)
+
   it("leaves no object of Lua behind", function()
     local server, stream = start("/quiet")
     assert.equal(0, objects(server))
