@@ -162,6 +162,40 @@ end)
   end)
 end)
 
+describe("what outlives the call that asked for it", function()
+  it("does not lie on the C stack, which others write over meanwhile", function()
+    local server = start([[
+local room = lunesse.channel("room", { history = 10, reset_event = "again" })
+server:get("/ask", function(_, response)
+  local sse = response.sse
+  response:on("close", function(reason) mark("close", reason) end)
+  sse:open { retry = 2, heartbeat = 100 }
+  sse:subscribe(room, { since = "earliest" })
+  lunesse.after(0.1, function() mark("timer") room:publish("news", "published") end)
+  lunesse.sleep(0.15)
+  sse:send("event", "slept")
+  sse:close()
+end)
+local function deep(count)
+  return (("x"):gsub("x", function() return count > 0 and deep(count - 1) or "y" end))
+end
+server:get("/deep", function(_, response) response:send(deep(150)) end)
+]], { workers = 1 })
+    local stream = server:stream("/ask")
+    for _ = 1, 10 do
+      assert.equal("y", support.get(server, "/deep"))
+    end
+    stream:finish()
+    stream:close()
+    local texts = {}
+    for i, event in ipairs(stream.parser.events) do
+      texts[i] = event.type .. " " .. event.data
+    end
+    assert.same({ "news published", "event slept" }, texts)
+    await_marks(server, { "timer", "close finished" })
+  end)
+end)
+
 describe("a call that is refused", function()
   -- Each line is one: a wrong argument, or something that is over.
   local REFUSED = [[
