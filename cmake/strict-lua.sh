@@ -32,6 +32,7 @@ done <debian/patches/series
 # The name and the version of the symbols are those of the package.
 echo 'LUA_5.4 { global: *; };' >symbols
 sources=$(find src -name 'l*.c' ! -name lua.c ! -name luac.c)
-gcc -g -O1 -fPIC -shared "$@" -DLUA_USE_LINUX -DHARDMEMTESTS -DHARDSTACKTESTS -DLUAI_ASSERT \
-  -DLUA_USE_APICHECK -Wl,-soname,liblua5.4.so.0 -Wl,--version-script=symbols $sources \
+gcc -g -O1 -fPIC -shared "$@" -DLUA_USE_LINUX -DLUA_COMPAT_5_3 \
+  -DHARDMEMTESTS -DHARDSTACKTESTS -DLUAI_ASSERT -DLUA_USE_APICHECK \
+  -Wl,-soname,liblua5.4.so.0 -Wl,--version-script=symbols $sources \
   -o "$folder/liblua5.4.so.0" -lm -ldl

@@ -201,11 +201,12 @@ describe("a stream that a script wants something of", function()
       assert.equal(0, objects(server))
     end)
 
-  it("knows its last event id, and the request that a script kept, for as long as it is kept",
+  it("knows its last event id, the fields that were set, and the request that a script kept",
     function()
       local server = hub.start([[
 server:get("/on", function(request, response)
-  env.kept.live, env.kept.request = response.sse, request
+  env.kept.live, env.kept.request, env.kept.response = response.sse, request, response
+  response:header("X-Room", "room")
   response.sse:subscribe(lunesse.channel("room"))
 end)
 ]])
@@ -215,13 +216,14 @@ end)
         local said = run(server, [[
           collectgarbage() collectgarbage()
           return kept.live.last_event_id, kept.request.last_event_id, kept.request.path,
-            kept.request.headers.host ~= nil, kept.live:subscribe(channel("other"))]])
+            kept.request.headers.host ~= nil, kept.response:header("X-Room"),
+            kept.live:subscribe(channel("other"))]])
         stream:close()
         return said
       end
-      assert.equal("nil nil /on true true", kept())
-      assert.equal("a-1 a-1 /on true true", kept { ["Last-Event-ID"] = "a-1" })
-      assert.equal("b-2 b-2 /on true true", kept(nil, "/on?last_event_id=b%2d2"))
+      assert.equal("nil nil /on true room true", kept())
+      assert.equal("a-1 a-1 /on true room true", kept { ["Last-Event-ID"] = "a-1" })
+      assert.equal("b-2 b-2 /on true room true", kept(nil, "/on?last_event_id=b%2d2"))
     end)
 
   it("is let go with the handle that was kept", function()

@@ -67,7 +67,6 @@ void exchange_let_go(struct exchange *exchange)
     memcpy(trace->text + method.len + 1, target.at, target.len);
     trace->text[method.len + 1 + target.len] = '\0';
     drop_request(exchange);
-    response_deinit(&exchange->response);
     exchange->_trace = trace;
     exchange->_is_let_go = true;
 }

@@ -78,8 +78,7 @@ void exchange_free(struct exchange *exchange);
 /// valid.
 void exchange_move_request(struct exchange *exchange, void *memory);
 
-/// Nobody will look at the request, nor at the response's fields, any more: they are freed. The
-/// head must be out.
+/// Nobody will look at the request any more: it is freed. The head must be out.
 void exchange_let_go(struct exchange *exchange);
 
 /// What the log says of a request, also after it was let go. Valid until the exchange changes.

@@ -32,6 +32,7 @@ enum call_outcome call_task(struct task *task, int argument_count, int *result_c
     struct task *outer = generation->running;
     DCHECK(outer == NULL);
     generation->running = task;
+    generation->was_refused = false;
     begin_run(generation, 1);
     int status = lua_resume(L, NULL, argument_count, result_count);
     generation->running = outer;
@@ -52,23 +53,26 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
 
 bool call_close(struct generation *generation, lua_State *coroutine)
 {
-    // A coroutine that failed passes its own error on: that one has been told.
+    lua_State *L = generation->L;
+    int top = lua_gettop(L);
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
-    const void *told = has_failed ? lua_topointer(coroutine, -1) : NULL;
+    if (has_failed) {
+        push_error(generation, coroutine); // it has been told
+    }
     begin_run(generation, 1);
     int status = call_close_inside(coroutine);
-    bool is_told = has_failed && status != LUA_OK && lua_topointer(coroutine, -1) == told;
+    bool is_told = false;
+    if (has_failed && status != LUA_OK) { // a coroutine that failed passes its own error on
+        push_error(generation, coroutine);
+        is_told = lua_rawequal(L, -1, -2);
+    }
     enum call_outcome outcome = end_run(generation, coroutine, status);
     lua_settop(coroutine, 0);
-    if (outcome == CALL_DONE) {
-        return true;
+    if (outcome == CALL_TIMED_OUT || (outcome != CALL_DONE && !is_told)) {
+        LOG(LOG_ERROR, "a closing variable failed", log_string("error", lua_tostring(L, -1)));
     }
-    if (outcome == CALL_TIMED_OUT || !is_told) {
-        LOG(LOG_ERROR, "a closing variable failed",
-            log_string("error", lua_tostring(generation->L, -1)));
-    }
-    lua_pop(generation->L, 1);
-    return false;
+    lua_settop(L, top);
+    return outcome == CALL_DONE;
 }
 
 bool call_collect(struct generation *generation, int step_kib)

@@ -39,7 +39,6 @@ void collector_wake(struct collector *collector)
 
 void collector_relieve(struct collector *collector)
 {
-    collector->generation->was_refused = false;
     for (int i = 0; i < CYCLES; i++) {
         IGNORE(call_collect(collector->generation, CYCLE_KIB)); // complete by then
     }

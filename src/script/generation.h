@@ -123,7 +123,7 @@ struct generation {
     char struck_at[LUA_IDSIZE + 16]; // script and line where the run passed its limit
     bool is_struck;                  // it did
     bool is_capped;                  // a script runs, so its memory is held to the limit
-    bool was_refused;                // memory, since it failed for that last
+    bool was_refused;                // the run that goes on, or was the last: memory
     bool is_cut;                     // it was ended before its time
     bool is_ended;                   // only finalizers run now: nothing that they start would run
     int kept_threads[THREADS_KEPT_MAX];

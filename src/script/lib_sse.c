@@ -221,13 +221,14 @@ static int l_subscribe(lua_State *L)
 static struct stream_place check_place(lua_State *L, const struct visit *visit)
 {
     struct stream_place place = {.last = BYTES("")};
-    bool has_request = visit->exchange != NULL && !visit->is_request_dropped;
     if (opt_field(L, 3, "since") != LUA_TNIL) { // [box, channel, options, since]
         luaL_argcheck(L, lua_type(L, 4) == LUA_TSTRING, 3, "since: an id or \"earliest\" expected");
         place.since = check_bytes(L, 4);
         place.is_earliest = bytes_equal(place.since, BYTES("earliest"));
         place.since = place.is_earliest ? BYTES("") : place.since;
     }
+    // What stood above may have been code of the script, by which the request was dropped.
+    bool has_request = visit->exchange != NULL && !visit->is_request_dropped;
     if (has_request && lib_request_push_last_event_id(L, visit->exchange->request)) {
         place.last = check_bytes(L, lua_gettop(L));
     }

@@ -91,6 +91,7 @@ void visit_let_go(struct visit *visit)
     }
     DCHECK(list_is_empty(&visit->tasks) && list_is_empty(&visit->waiters));
     exchange_let_go(visit->exchange);
+    response_deinit(&visit->exchange->response); // nor will anybody ask for a field of it
     visit->stream->holder = NULL;
     visit->stream = NULL;
     visit->exchange = NULL;

@@ -32,6 +32,7 @@ static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
 static void on_begin(struct message *message);
 static void on_accept(void *user, int fd);
+static struct transport *accept_socket(struct worker *worker, int fd);
 static void on_handover(struct message *message);
 static void on_leave(struct message *message);
 static void on_delay(struct timer *timer);
@@ -173,14 +174,19 @@ static void on_begin(struct message *message)
 
 static void on_accept(void *user, int fd)
 {
-    worker_accept(user, fd);
+    tcp_read(accept_socket(user, fd)); // whom the kernel wakes for it, the request is there for
 }
 
 void worker_accept(struct worker *worker, int fd)
 {
+    (void)accept_socket(worker, fd);
+}
+
+static struct transport *accept_socket(struct worker *worker, int fd)
+{
     struct transport *transport = tcp_of_socket(&worker->loop, fd);
     service_accept(&worker->service, transport);
-    tcp_read(transport);
+    return transport;
 }
 
 void worker_hand_over(struct worker *worker, int fd)
