@@ -1,7 +1,7 @@
 -- An open stream drops its request once nothing of a script works on it. `subscribe` looked whether
--- the request was there, then asked for the option `since`, and then read the request. The option was
--- a metamethod's, which stopped the stream's last timer, so that the request went in between; what
--- was read was other memory.
+-- the request was there, then asked for the option `since`, and then read the request. The option
+-- was a metamethod's, which stopped the stream's last timer, so that the request went in between;
+-- what was read was other memory.
 
 local support = require "spec.sse.support"
 
