@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // The only door from C into Lua. Every entry is protected, measured against `run_timeout`, and has
-// one of five outcomes; the three bad ones leave a message, with traceback, on the main stack. A
-// run that passes its limit is parked wherever Lua can yield and raised in elsewhere, and stays
-// under guard instruction by instruction until it is out (an error alone could be caught by the
-// script and looped on). The guard is against accidents, not against hostile scripts.
+// one of five outcomes; the three bad ones leave a message on the main stack, with traceback unless
+// loading ran out of memory. A run that passes its limit is parked wherever Lua can yield and
+// raised in elsewhere, and stays under guard instruction by instruction until it is out (an error
+// alone could be caught by the script and looped on). The guard is against accidents, not against
+// hostile scripts.
 #pragma once
 
 #include <lua.h>

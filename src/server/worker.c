@@ -174,7 +174,7 @@ static void on_begin(struct message *message)
 
 static void on_accept(void *user, int fd)
 {
-    tcp_read(accept_socket(user, fd)); // whom the kernel wakes for it, the request is there for
+    tcp_read(accept_socket(user, fd)); // the kernel has waited for the request
 }
 
 void worker_accept(struct worker *worker, int fd)
