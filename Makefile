@@ -15,7 +15,7 @@ NPM_CI = cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
   { cd spec && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.lunesse-lock; }
 OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
 
-.PHONY: help deps test-deps build debug run test lint format format-check bench soak fuzz clean
+.PHONY: help deps test-deps build debug run test lint format format-check bench count soak fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -62,6 +62,12 @@ bench: build ## the benchmarks of spec/bench, beside nginx, Node and a bare epol
 	@$(NPM_CI)
 	@cmake --build $(BUILD) --target spec_posix
 	@ulimit -n "$$(ulimit -Hn)" || true; LUNESSE_BUILD=$(CURDIR)/$(BUILD) lua5.4 spec/bench/run.lua
+
+# Another build: make count LUNESSE_BIN=/path/to/lunesse
+count: build ## instructions of a connection, a request and a delivery, by callgrind
+	@cmake/deps.sh test
+	@cmake --build $(BUILD) --target spec_posix
+	@LUNESSE_SLOW=20 LUNESSE_BUILD=$(CURDIR)/$(BUILD) lua5.4 spec/bench/count.lua
 
 # All of it takes a quarter of an hour. One scenario: make soak SOAK=reload, or edit, drain, soak.
 # SOAK_WORKERS=2, SOAK_SECONDS=60; LUNESSE_BUILD=build/asan LUNESSE_SLOW=4 for another build.
