@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Process signals as callbacks on a loop. Owned by the server; `signals_close` is asynchronous, and
-// the struct must live until the loop has closed its handles. Before there is a loop that runs they
-// can be noted, by the whole process and without an owner.
+// Process signals as callbacks on a loop. Owned by the server; a process has one at a time.
+// `signals_close` is asynchronous, and the struct must live until the loop has closed its handle.
+// Before there is a loop that runs they can be noted, by the whole process and without an owner.
 #pragma once
 
 #include "base/check.h"
@@ -14,9 +14,7 @@
 struct loop;
 
 struct signals {
-    uv_signal_t _interrupt;
-    uv_signal_t _terminate;
-    uv_signal_t _hang_up;
+    uv_async_t _wake;
     void *user;
     void (*on_signal)(void *user, int number);
 };
@@ -33,4 +31,5 @@ bool signals_have_noted(int number);
 MUST_USE int signals_open(struct signals *signals, struct loop *loop,
                           void (*on_signal)(void *user, int number), void *user);
 
+/// The signals are ignored from here on.
 void signals_close(struct signals *signals);
