@@ -60,13 +60,18 @@ int polled_want(struct poller *poller, struct polled *polled, unsigned events)
     return failure;
 }
 
-/// To close the last descriptor of a socket takes it out of the set.
+/// The socket is taken out of the set first. The kernel would do so by itself only when the last
+/// descriptor of the socket is closed, and a child process that stands between fork and exec has
+/// one too: the set would go on to report `polled` after it was freed.
 void polled_close(struct poller *poller, struct polled *polled)
 {
     if (polled->is_closing) {
         return;
     }
     polled->is_closing = true;
+    if (polled->_is_in_set) {
+        CHECK(epoll_ctl(poller->_set, EPOLL_CTL_DEL, polled->fd, NULL) == 0);
+    }
     close(polled->fd);
     polled->_next_closed = poller->_closed;
     poller->_closed = polled;

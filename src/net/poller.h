@@ -55,5 +55,5 @@ void polled_open(struct poller *poller, struct polled *polled);
 /// free: the kernel is asked again only when something comes up that is no longer wanted.
 MUST_USE int polled_want(struct poller *poller, struct polled *polled, unsigned events);
 
-/// Closes the descriptor at once. Idempotent.
+/// Takes the socket out of the set and closes the descriptor at once. Idempotent.
 void polled_close(struct poller *poller, struct polled *polled);
