@@ -41,3 +41,41 @@ describe("the log of several workers, in a pipe that is full", function()
     server:stop()
   end)
 end)
+
+describe("the log of a text", function()
+  -- What a terminal obeys, or what shows a line in another order than it has.
+  local UNSEEN = {
+    { "\u{80}", "0080" }, { "\u{9b}", "009b" }, { "\u{9f}", "009f" }, { "\u{61c}", "061c" },
+    { "\u{200e}", "200e" }, { "\u{200f}", "200f" }, { "\u{2028}", "2028" },
+    { "\u{202a}", "202a" }, { "\u{202e}", "202e" }, { "\u{2066}", "2066" },
+    { "\u{2069}", "2069" },
+  }
+  -- Their neighbours, and what people write with.
+  local SEEN = { "\u{a0}", "\u{61b}", "\u{200d}", "\u{2027}", "\u{202f}", "\u{2065}", "\u{206a}",
+    "ü" }
+
+  for format, value in pairs { text = 'v="%s"', json = '"v":"%s"' } do
+    it("escapes C1 controls and what turns the direction, as " .. format, function()
+      local script = {}
+      for _, pair in ipairs(UNSEEN) do
+        script[#script + 1] = ("lunesse.log.info('x%s', { v = 'a%sb%s' })")
+          :format(pair[1], pair[1], pair[1])
+      end
+      for _, char in ipairs(SEEN) do
+        script[#script + 1] = ("lunesse.log.info('x', { v = '%s' })"):format(char)
+      end
+      script = 'local lunesse = require "lunesse"\nlunesse.server()\n' .. table.concat(script, "\n")
+      local server = Server.start(script, { workers = 1, args = { "--log-format", format } })
+      local log = server:log()
+      for _, pair in ipairs(UNSEEN) do
+        assert.falsy(log:find(pair[1], 1, true))
+        assert.truthy(log:find(('"x\\u%s"'):format(pair[2]), 1, true))
+        local shown = ("a\\u%sb\\u%s"):format(pair[2], pair[2])
+        assert.truthy(log:find(value:format(shown), 1, true), shown)
+      end
+      for _, char in ipairs(SEEN) do
+        assert.truthy(log:find(value:format(char), 1, true), char)
+      end
+    end)
+  end
+end)

@@ -55,7 +55,8 @@ static void append_field(const struct log_field *field);
 static void append_number(const struct log_field *field);
 static void append_value(struct bytes text);
 static void append_quoted(struct bytes text);
-static void append_escaped(unsigned char byte);
+static void append_escaped(uint32_t character);
+static uint32_t unseen(const unsigned char *at, size_t *len);
 static bool has_special(struct bytes text, unsigned char lowest);
 static void write_out(void);
 static void write_some(struct buf *buf, bool *is_whole);
@@ -263,22 +264,53 @@ static void append_quoted(struct bytes text)
             utf8_end = i + utf8_valid_prefix(bytes_skip(text, i));
         }
         bool is_plain = byte >= ' ' && byte != '"' && byte != '\\' && byte != 0x7f;
-        if (is_plain && (byte < 0x80 || i < utf8_end)) {
+        bool is_utf8 = byte >= 0x80 && i < utf8_end;
+        size_t len = 1;
+        uint32_t character = is_utf8 ? unseen((const unsigned char *)text.at + i, &len) : byte;
+        if (is_plain && (byte < 0x80 || (is_utf8 && character == 0))) {
             continue;
         }
         append(bytes_of(text.at + plain, i - plain));
-        append_escaped(byte);
+        append_escaped(character);
+        i += len - 1;
         plain = i + 1;
     }
     append(bytes_of(text.at + plain, text.len - plain));
     append(BYTES("\""));
 }
 
-/// What is not UTF-8 is shown as Latin-1 code points: the log must be valid JSON whatever came in.
-static void append_escaped(unsigned char byte)
+/// The character that begins at `at` if it must not reach a terminal as it is: C1 controls
+/// (U+0080 to U+009F), which terminals obey, and the marks, separators, embeddings and isolates
+/// that show the rest of a line in another order (Unicode Standard Annex #9). 0 for any other
+/// character, and in the middle of one. The text is valid UTF-8, so a first byte has its others.
+static uint32_t unseen(const unsigned char *at, size_t *len)
 {
-    char text[8];
-    switch (byte) {
+    uint32_t character = 0;
+    if (at[0] == 0xc2 && at[1] <= 0x9f) {
+        *len = 2;
+        return at[1];
+    }
+    if (at[0] == 0xd8 && at[1] == 0x9c) {
+        *len = 2;
+        return 0x61c;
+    }
+    if (at[0] == 0xe2) {
+        character = 0x2000 | (uint32_t)(at[1] & 0x3f) << 6 | (at[2] & 0x3f);
+    }
+    if (character == 0x200e || character == 0x200f ||
+        (character >= 0x2028 && character <= 0x202e) ||
+        (character >= 0x2066 && character <= 0x2069)) {
+        *len = 3;
+        return character;
+    }
+    return 0;
+}
+
+/// What is not UTF-8 is shown as Latin-1 code points: the log must be valid JSON whatever came in.
+static void append_escaped(uint32_t character)
+{
+    char text[16];
+    switch (character) {
     case '\n':
         append(BYTES("\\n"));
         return;
@@ -292,7 +324,7 @@ static void append_escaped(unsigned char byte)
         append(BYTES("\\\\"));
         return;
     default:
-        snprintf(text, sizeof(text), "\\u%04x", byte);
+        snprintf(text, sizeof(text), "\\u%04x", (unsigned)character);
         append(bytes_from_string(text));
     }
 }

@@ -2,10 +2,11 @@
 //
 // The log: one line a record, on standard error. A record has a time, a level, a text and fields,
 // as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line:
-// control bytes and quotes are escaped, bytes that are not UTF-8 shown as \u00ff, and of a text
-// over 16 KiB only the beginning is written. Records are gathered, by each thread for itself, and
-// written in one go by `log_flush`, which the loop calls at the end of each turn; a warning or an
-// error is written at once. Records of several threads do not mix, whatever standard error takes.
+// quotes, control characters and those that turn the direction of a line are escaped, bytes that
+// are not UTF-8 shown as \u00ff, and of a text over 16 KiB only the beginning is written. Records
+// are gathered, by each thread for itself, and written in one go by `log_flush`, which the loop
+// calls at the end of each turn; a warning or an error is written at once. Records of several
+// threads do not mix, whatever standard error takes.
 #pragma once
 
 #include "base/bytes.h"
