@@ -250,6 +250,62 @@ describe("--watch goes on", function()
     await(server, "changed")
   end)
 
+  -- Each link is switched while what it led to stays where it was.
+  for _, case in ipairs {
+    { "on the way from a linked script", "app/a.lua", "../current/a.lua", "current", "rel/%d" },
+    { "that a linked script's folder leads to", "app/a.lua", "../one/a.lua", "two", "rel/%d",
+      { one = "two" } },
+    { "of a volume as Kubernetes mounts it", "app/a.lua", "..data/a.lua", "app/..data", "..%d",
+      nil, "app/..%d" },
+  } do
+    local what, script, target, link, release, links, kept = table.unpack(case, 1, 7)
+    kept = kept or release
+    it("when the link is switched " .. what, function()
+      local files = { ["app/none.txt"] = "" }
+      for number = 1, 3 do
+        files[kept:format(number) .. "/a.lua"] = asks "word"
+        files[kept:format(number) .. "/word.lua"] = ('return "%d"'):format(number)
+      end
+      local folder = Server.write(files)
+      for from, to in pairs(links or {}) do
+        switch(folder .. "/" .. from, to)
+      end
+      switch(folder .. "/" .. link, release:format(1))
+      for _, name in ipairs { "a.lua", "word.lua" } do
+        switch(folder .. "/app/" .. name, (target:gsub("a%.lua$", name)))
+      end
+      local server = watch(folder, "/" .. script:match("^%a+"))
+      assert.equal("1", get(server, "/"))
+      for number = 2, 3 do
+        switch(folder .. "/" .. link, release:format(number))
+        await(server, tostring(number))
+        put(folder .. "/" .. kept:format(number) .. "/word.lua", 'return "changed"')
+        await(server, "changed")
+      end
+    end)
+  end
+
+  it("when an inner link of the way to the scripts' folder is switched", function()
+    local folder = Server.write { ["1/a.lua"] = text "1", ["2/a.lua"] = text "2", ["in/x"] = "" }
+    switch(folder .. "/in/inner", "../1")
+    switch(folder .. "/outer", "in/inner")
+    local server = watch(folder, "/outer")
+    switch(folder .. "/in/inner", "../2")
+    await(server, "2")
+    put(folder .. "/2/b.lua", "this is new and broken")
+    await_failures(server, 1)
+  end)
+
+  it("serves on when links go round in a circle, and comes back with them", function()
+    local folder = Server.write { ["1/a.lua"] = text "1", ["2/a.lua"] = text "2" }
+    switch(folder .. "/current", "1")
+    local server = watch(folder, "/current/a.lua")
+    switch(folder .. "/current", "current")
+    await_failures(server, 1)
+    switch(folder .. "/current", "2")
+    await(server, "2")
+  end)
+
   it("behind a script or a module that is a link", function()
     local folder = Server.write {
       ["files/a.lua"] = asks "word", ["files/word.lua"] = 'return "old"', ["scripts/x.lua"] = "",

@@ -7,8 +7,13 @@
 #include "base/mem.h"
 #include "net/loop.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
+
+enum { LINKS_MAX = 40 }; // on the way to a file, as in Linux
 
 /// A file, a folder with source files, or a folder above one.
 struct watched {
@@ -24,6 +29,9 @@ struct watched {
     const char *name; // the end of `path`
 };
 
+static void add_folder(struct watch *watch, const char *folder);
+static void add_file(struct watch *watch, const char *path);
+static bool follow_link(char path[PATH_MAX]);
 static struct watched *get(struct watch *watch, struct bytes path, bool is_file);
 static struct watched *find(struct watch *watch, struct bytes path);
 static struct watched *add(struct watch *watch, struct bytes path, bool is_file);
@@ -47,18 +55,22 @@ void watch_open(struct watch *watch, struct loop *loop, void (*on_changed)(void 
 
 void watch_add_folder(struct watch *watch, const char *folder)
 {
-    struct watched *watched = get(watch, bytes_from_string(folder), false);
-    if (watched != NULL) {
-        watched->has_sources = true;
-    }
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s", folder);
+    int count = 0;
+    do {
+        add_folder(watch, path);
+    } while (count++ < LINKS_MAX && follow_link(path));
 }
 
 void watch_add_file(struct watch *watch, const char *path)
 {
-    const struct watched *watched = get(watch, bytes_from_string(path), true);
-    if (watched != NULL && watched->above != NULL) {
-        watched->above->has_sources = true;
-    }
+    char way[PATH_MAX];
+    snprintf(way, sizeof(way), "%s", path);
+    int count = 0;
+    do {
+        add_file(watch, way);
+    } while (count++ < LINKS_MAX && follow_link(way));
 }
 
 void watch_renew(struct watch *watch)
@@ -90,6 +102,49 @@ void watch_close(struct watch *watch)
     watch_begin_list(watch);
     watch_end_list(watch);
     timer_deinit(&watch->_quiet);
+}
+
+static void add_folder(struct watch *watch, const char *folder)
+{
+    struct watched *watched = get(watch, bytes_from_string(folder), false);
+    if (watched != NULL) {
+        watched->has_sources = true;
+    }
+}
+
+static void add_file(struct watch *watch, const char *path)
+{
+    const struct watched *watched = get(watch, bytes_from_string(path), true);
+    if (watched != NULL && watched->above != NULL) {
+        watched->above->has_sources = true;
+    }
+}
+
+/// Replaces the first link in `path` by what it leads to. False when there is none, or no room.
+static bool follow_link(char path[PATH_MAX])
+{
+    char target[PATH_MAX];
+    char next[PATH_MAX];
+    for (size_t end = 1; path[end - 1] != '\0'; end++) {
+        if (path[end] != '/' && path[end] != '\0') {
+            continue;
+        }
+        int len = snprintf(next, sizeof(next), "%.*s", (int)end, path);
+        ssize_t target_len = readlink(next, target, sizeof(target) - 1);
+        if (target_len <= 0) {
+            continue; // a folder, the file itself, or nothing
+        }
+        target[target_len] = '\0';
+        bool is_absolute = target[0] == '/';
+        int folder_len = is_absolute ? 0 : len - (int)last_name(bytes_of(next, end)).len;
+        len = snprintf(next, sizeof(next), "%.*s%s%s", folder_len, path, target, path + end);
+        if (len >= PATH_MAX) {
+            return false;
+        }
+        memcpy(path, next, (size_t)len + 1);
+        return true;
+    }
+    return false;
 }
 
 /// What is watched for `path`, and with it all that is above. NULL when there is no room.

@@ -2,12 +2,13 @@
 //
 // Tells when source files have changed. Folders are watched, not files, so it sees editors that
 // write beside the file and rename, and files that are new. So that a folder that goes and comes
-// back is not lost, every folder above it is watched too, for its name alone: whether the folder is
-// made anew, another one is moved to its place, or a link on the way to it is switched, what is
-// there now is watched after the next `watch_renew`. Not seen: the inner links of a link that leads
-// to a link. What comes in a burst is told once, when it has been quiet for WATCH_QUIET_MS, or at
-// last after WATCH_PATIENCE_MS. Owned by the server; after `watch_close` the loop still closes its
-// handles. One thread.
+// back is not lost, every folder above it is watched too, for its name alone. A path that leads
+// through symbolic links is watched once more for each of them, with that link replaced by what it
+// leads to: so every link on the way is seen when it is switched, and every file when it is
+// written. What is there after a change is watched after the next `watch_renew`. What comes in a
+// burst is told once, when it has been quiet for WATCH_QUIET_MS, or at last after
+// WATCH_PATIENCE_MS. Owned by the server; after `watch_close` the loop still closes its handles.
+// One thread.
 #pragma once
 
 #include "base/list.h"
@@ -35,7 +36,8 @@ struct watch {
 /// Watches nothing yet.
 void watch_open(struct watch *watch, struct loop *loop, void (*on_changed)(void *user), void *user);
 
-/// Watches the source files in `folder` as well. What cannot be watched is said in the log, once.
+/// Watches the source files in `folder` as well, through every link. What cannot be watched is said
+/// in the log, once.
 void watch_add_folder(struct watch *watch, const char *folder);
 
 /// Watches the file `path`, whatever its name, and the source files beside it. As

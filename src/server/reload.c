@@ -7,9 +7,7 @@
 #include "server/notify.h"
 #include "server/scripts.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MODULES_MS = 1000 }; // between two looks at what handlers have required
 
@@ -224,21 +222,16 @@ static void watch_sources(struct reload *reload, struct generation *generation)
     generation_each_module(generation, watch_file, reload);
 }
 
-/// With what it is a link to. What the system has installed is not edited.
+/// What a package has installed is not edited.
 static void watch_file(void *user, const char *path)
 {
+    static const char *const installed[] = {"/usr/share/lua/", "/usr/local/share/lua/", "/usr/lib/",
+                                            "/usr/local/lib/"};
     struct reload *reload = user;
-    struct stat status;
-    if (strncmp(path, "/usr/", 5) == 0) {
-        return;
+    for (size_t i = 0; i < sizeof(installed) / sizeof(installed[0]); i++) {
+        if (strncmp(path, installed[i], strlen(installed[i])) == 0) {
+            return;
+        }
     }
     watch_add_file(&reload->watch, path);
-    char *target = NULL;
-    if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode)) {
-        target = realpath(path, NULL);
-    }
-    if (target != NULL) {
-        watch_add_file(&reload->watch, target);
-    }
-    mem_free(target);
 }
