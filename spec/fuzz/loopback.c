@@ -14,7 +14,6 @@ static void await_room(struct transport *transport);
 static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
-static bool peer_is_gone(const struct transport *transport);
 static size_t peer_name(const struct transport *transport, char *out, size_t size);
 static void on_job(struct loop_job *job);
 
@@ -26,7 +25,6 @@ static const struct transport_ops ops = {
     .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
-    .peer_is_gone = peer_is_gone,
     .peer_name = peer_name,
 };
 
@@ -137,11 +135,6 @@ static void close_down(struct transport *transport, bool is_reset)
         loopback->is_reset = is_reset;
         loop_at_turn_end(loopback->loop, LOOP_RUN, &loopback->job);
     }
-}
-
-static bool peer_is_gone(const struct transport *transport)
-{
-    return loopback_of(transport)->is_closing || loopback_of(transport)->is_lost;
 }
 
 static size_t peer_name(const struct transport *transport, char *out, size_t size)

@@ -80,7 +80,6 @@ void client_leave(struct client *client, size_t cut)
 void client_half_close(struct client *client)
 {
     place_say("%d half-closes", client->index);
-    expect_word(client);
     loopback_end(&client->transport);
     worker_look(client->worker); // to find out whether it is gone, it was sent a word
 }

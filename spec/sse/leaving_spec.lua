@@ -335,6 +335,58 @@ server:get("/send", function(_, response) sse:send("x") response:send("sent") en
     await_marks(server, { "open", "close left" }, 0.5)
   end)
 
+  -- What Chromium does with an EventSource that is closed right after it opened: TCP says nothing of
+  -- the second step, and it would be noticed 15 s later.
+  it("may be followed by the peer's leaving, which is noticed 0.1, 0.3, 1 or 3 s after it", function()
+    local server = start(HELD, { clock = true })
+    local pauses = { 0.1, 0.2, 0.7, 2 }
+    for last = 1, #pauses do
+      local stream = open(server)
+      stream.client:finish_sending()
+      assert.equal("", stream:comment())
+      for i = 1, last - 1 do
+        server:advance(pauses[i])
+        assert.equal("", stream:comment())
+      end
+      stream:close() -- everything was read: the peer's kernel has nothing to say
+      server:advance(pauses[last])
+      eventually(function()
+        return support.marks(server)[2 * last] == "close left"
+      end)
+    end
+  end)
+
+  it("is asked about four times within 3 s, and then only by heartbeats", function()
+    local server = start([[
+server:get("/:heartbeat", function(request, response)
+  response:on("close", function(reason) mark("close", reason) end)
+  response.sse:open { heartbeat = request.params.heartbeat == "yes" and 15 }
+  hold()
+end)
+]], { clock = true })
+    local function asked(target)
+      local stream = open(server, target)
+      stream.client:finish_sending()
+      assert.equal("", stream:comment())
+      for _, pause in ipairs { 0.1, 0.2, 0.7, 2 } do
+        server:advance(pause)
+        assert.equal("", stream:comment())
+      end
+      return stream
+    end
+    local without = asked "/no"
+    local with = asked "/yes"
+    server:advance(14)
+    assert.is_true(with:is_silent(0.05))
+    server:advance(1.1)
+    assert.equal("", with:comment())
+    server:advance(1000)
+    assert.is_true(without:is_silent(0.05))
+    assert.same({}, support.marks(server))
+    with:close()
+    without:close()
+  end)
+
   it("leaves the heartbeat running", function()
     local server = start([[
 server:get("/", function(_, response) response.sse:open() hold() end)

@@ -161,11 +161,6 @@ uint32_t conn_server_seed(const struct conn *conn)
     return conn->service->seed;
 }
 
-bool conn_peer_is_gone(const struct conn *conn)
-{
-    return conn->state == CONN_CLOSED || transport_peer_is_gone(conn->transport);
-}
-
 size_t conn_peer_name(const struct conn *conn, char *out, size_t size)
 {
     return transport_peer_name(conn->transport, out, size);

@@ -64,7 +64,6 @@ size_t conn_pending_bytes(const struct conn *conn);
 const struct limits *conn_limits(const struct conn *conn);
 struct bytes conn_date(struct conn *conn);
 uint32_t conn_server_seed(const struct conn *conn);
-bool conn_peer_is_gone(const struct conn *conn);
 size_t conn_peer_name(const struct conn *conn, char *out, size_t size);
 
 /// Whether the connection ends after the current answer.

@@ -248,11 +248,6 @@ void exchange_await_drain(struct exchange *exchange)
     conn_wrote(exchange->conn);
 }
 
-bool exchange_peer_is_gone(const struct exchange *exchange)
-{
-    return conn_peer_is_gone(exchange->conn);
-}
-
 size_t exchange_peer_name(const struct exchange *exchange, char *out, size_t size)
 {
     return conn_peer_name(exchange->conn, out, size);

@@ -146,9 +146,6 @@ bool exchange_is_over(const struct exchange *exchange);
 /// Asks for one `on_drained` when nothing is pending any more.
 void exchange_await_drain(struct exchange *exchange);
 
-/// Whether the kernel knows that the peer is gone.
-bool exchange_peer_is_gone(const struct exchange *exchange);
-
 /// Writes the peer's address to `out`; returns its length.
 size_t exchange_peer_name(const struct exchange *exchange, char *out, size_t size);
 

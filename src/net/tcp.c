@@ -6,7 +6,6 @@
 #include "net/socket_address.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,7 +24,6 @@ static void await_room(struct transport *transport);
 static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
-static bool peer_is_gone(const struct transport *transport);
 static size_t peer_name(const struct transport *transport, char *out, size_t size);
 static ssize_t send_pieces(int fd, const struct bytes *pieces, int count);
 static void want(struct tcp *tcp, unsigned events);
@@ -42,7 +40,6 @@ static const struct transport_ops tcp_ops = {
     .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
-    .peer_is_gone = peer_is_gone,
     .peer_name = peer_name,
 };
 
@@ -154,20 +151,6 @@ static void close_down(struct transport *transport, bool is_reset)
         (void)setsockopt(tcp->polled.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
     polled_close(&tcp->loop->poller, &tcp->polled);
-}
-
-static bool peer_is_gone(const struct transport *transport)
-{
-    const struct tcp *tcp = tcp_of(transport);
-    if (tcp->polled.is_closing || failure_of(tcp) != 0) {
-        return true;
-    }
-    struct tcp_info info = {0};
-    socklen_t len = sizeof(info);
-    if (getsockopt(tcp->polled.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
-        return false; // a Unix socket
-    }
-    return info.tcpi_state == TCP_CLOSE;
 }
 
 static size_t peer_name(const struct transport *transport, char *out, size_t size)

@@ -24,7 +24,8 @@ struct transport_events {
     void (*on_end)(void *user);
     /// The kernel takes bytes again; told once after each `transport_await_room`.
     void (*on_room)(void *user);
-    /// Reading failed, or connecting did (negative errno): the peer is gone. The user should close.
+    /// Reading failed, or connecting did, or the peer has answered with a reset (negative errno):
+    /// the peer is gone. Told whether somebody reads or not. The user should close.
     void (*on_failed)(void *user, int failure);
     /// The transport is closed and about to be freed.
     void (*on_closed)(void *user);
@@ -38,7 +39,6 @@ struct transport_ops {
     size_t (*unsent_bytes)(const struct transport *transport);
     void (*shut)(struct transport *transport);
     void (*close)(struct transport *transport, bool is_reset);
-    bool (*peer_is_gone)(const struct transport *transport);
     size_t (*peer_name)(const struct transport *transport, char *out, size_t size);
 };
 
@@ -108,12 +108,6 @@ static inline void transport_close(struct transport *transport)
 static inline void transport_reset(struct transport *transport)
 {
     transport->ops->close(transport, true);
-}
-
-/// Whether the kernel knows that the peer's side no longer exists.
-static inline bool transport_peer_is_gone(const struct transport *transport)
-{
-    return transport->ops->peer_is_gone(transport);
 }
 
 /// Writes the peer's address ("192.0.2.1", "2001:db8::1", "unix") to `out`; returns its length.

@@ -94,7 +94,7 @@ static size_t carry_out(struct plan *plan)
     size_t taken = 0;
     if (plan->size > 0 || exchange_pending_bytes(exchange) > 0) {
         taken = exchange_deliver(exchange, plan->pieces, plan->piece_count);
-        stream_note_sent(plan->stream);
+        heartbeat_note(&plan->stream->_heartbeat);
         book(plan, taken);
     }
     return taken;

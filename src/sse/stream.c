@@ -7,11 +7,11 @@
 
 #include <errno.h>
 
-enum {
-    PROBE_FIRST_MS = 10,
-    PROBE_LAST_MS =
-        1280, // after this pause, a peer that still answers only closed its sending side
-};
+/// Between the questions to a peer that has closed its sending side: the last one is asked 3 s
+/// after that. Later it is the heartbeat that asks.
+static const uint16_t probe_pauses_ms[] = {100, 200, 700, 2000};
+
+enum { PROBE_PAUSE_COUNT = sizeof(probe_pauses_ms) / sizeof(probe_pauses_ms[0]) };
 
 /// Where an event of the stream's own is written.
 struct sending {
@@ -30,8 +30,8 @@ static void look_for_frames(const struct stream *stream);
 static bool has_backlog(const struct stream *stream);
 static size_t own_bytes(const struct stream *stream);
 static uint64_t newest_stamp(const struct stream *stream);
+static void ask(struct stream *stream);
 static void on_probe_timer(struct timer *timer);
-static void begin_probe(struct stream *stream);
 static void end_probe(struct stream *stream);
 
 static const struct exchange_events events = {
@@ -77,13 +77,9 @@ struct stream *stream_of_exchange(const struct exchange *exchange)
     return exchange->events == &events ? exchange->holder : NULL;
 }
 
-/// A slow peer has enough to read; it is not sent more to keep it awake.
 void stream_beat(struct heartbeat *heartbeat)
 {
-    struct stream *stream = CONTAINER_OF(heartbeat, struct stream, _heartbeat);
-    if (own_bytes(stream) == 0 && !exchange_is_blocked(stream->exchange)) {
-        IGNORE(stream_comment(stream, BYTES(""))); // cannot fail with an empty queue
-    }
+    ask(CONTAINER_OF(heartbeat, struct stream, _heartbeat));
 }
 
 int stream_send(struct stream *stream, const struct sse_event *event)
@@ -179,12 +175,14 @@ bool stream_is_over(const struct stream *stream)
 
 void stream_probe(struct stream *stream)
 {
-    if (!stream->is_open) {
+    if (!stream->is_open || stream->_probe != NULL) {
         return;
     }
-    stream->_has_peer_ended = true;
-    begin_probe(stream);
-    IGNORE(stream_comment(stream, BYTES(""))); // a peer that is gone answers it with a reset
+    stream->_probe = small_new(struct stream_probe);
+    stream->_probe->stream = stream;
+    timer_init(&stream->_probe->timer, conn_loop(stream->exchange->conn), on_probe_timer);
+    timer_arm(&stream->_probe->timer, probe_pauses_ms[0]);
+    ask(stream);
 }
 
 struct stream_backlog *stream_backlog(struct stream *stream)
@@ -219,14 +217,6 @@ void stream_finish(struct stream *stream)
     cursors_leave(stream);
     stream_drop_backlog(stream);
     IGNORE(exchange_finish(stream->exchange)); // fails only when it is doomed, and ends anyway
-}
-
-void stream_note_sent(struct stream *stream)
-{
-    heartbeat_note(&stream->_heartbeat);
-    if (stream->_has_peer_ended && stream->_probe == NULL && stream->is_open) {
-        begin_probe(stream);
-    }
 }
 
 static bool on_flush(struct exchange *exchange)
@@ -348,15 +338,26 @@ static uint64_t newest_stamp(const struct stream *stream)
     return stream->_cursors == NULL ? 0 : stream->_cursors->reader.channel->branch->stamp;
 }
 
-static void begin_probe(struct stream *stream)
+/// Sends a comment: a peer that is gone answers it with a reset, which the transport reports. A
+/// peer that does not take what is there already is not sent more.
+static void ask(struct stream *stream)
 {
-    if (stream->_probe == NULL) {
-        stream->_probe = small_new(struct stream_probe);
-        stream->_probe->stream = stream;
-        timer_init(&stream->_probe->timer, conn_loop(stream->exchange->conn), on_probe_timer);
+    if (own_bytes(stream) == 0 && !exchange_is_blocked(stream->exchange)) {
+        IGNORE(stream_comment(stream, BYTES(""))); // cannot fail with an empty queue
     }
-    stream->_probe->pause_ms = PROBE_FIRST_MS;
-    timer_arm(&stream->_probe->timer, PROBE_FIRST_MS);
+}
+
+static void on_probe_timer(struct timer *timer)
+{
+    struct stream_probe *probe = CONTAINER_OF(timer, struct stream_probe, timer);
+    struct stream *stream = probe->stream;
+    probe->asked_count++;
+    if (probe->asked_count == PROBE_PAUSE_COUNT) {
+        end_probe(stream);
+    } else {
+        timer_arm(&probe->timer, probe_pauses_ms[probe->asked_count]);
+    }
+    ask(stream);
 }
 
 static void end_probe(struct stream *stream)
@@ -365,21 +366,5 @@ static void end_probe(struct stream *stream)
         timer_deinit(&stream->_probe->timer);
         small_free(stream->_probe);
         stream->_probe = NULL;
-    }
-}
-
-static void on_probe_timer(struct timer *timer)
-{
-    struct stream_probe *probe = CONTAINER_OF(timer, struct stream_probe, timer);
-    struct stream *stream = probe->stream;
-    if (exchange_peer_is_gone(stream->exchange)) {
-        exchange_abort(stream->exchange, EXCHANGE_LEFT);
-        return;
-    }
-    probe->pause_ms *= 2;
-    if (probe->pause_ms > PROBE_LAST_MS) {
-        end_probe(stream);
-    } else {
-        timer_arm(&probe->timer, probe->pause_ms);
     }
 }

@@ -57,9 +57,8 @@ struct stream {
     struct stream_backlog *_backlog; // what cannot go out yet; see stream_parts.h
     bool is_open;
     bool _is_ending;              // the end follows once the backlog is out
-    bool _has_peer_ended;         // its sending side is closed: each writing is followed by a look
     struct stream_holder *holder; // NULL for nobody
-    struct stream_probe *_probe;  // while it looks for the peer
+    struct stream_probe *_probe;  // for 3 s after the peer has closed its sending side
     struct departure *_departures;
 };
 
@@ -135,6 +134,7 @@ size_t stream_pending_bytes(const struct stream *stream);
 /// Whether more of its own is pending than `stream_high_bytes`: who sends should wait.
 bool stream_is_over(const struct stream *stream);
 
-/// The peer has closed its sending side: find out whether it has left altogether, now and, as it
-/// may leave any time without another word, after whatever is sent later.
+/// The peer has closed its sending side. It may read on, or close the rest a moment later, of which
+/// TCP says nothing by itself: a comment is sent now and after 0.1, 0.3, 1 and 3 s, and a peer that
+/// is gone answers it with a reset. Later each heartbeat asks. Nobody who reads on is ended.
 void stream_probe(struct stream *stream);

@@ -63,10 +63,11 @@ struct stream_mark {
     uint64_t size;
 };
 
+/// The questions to a peer that has closed its sending side.
 struct stream_probe {
     struct timer timer;
     struct stream *stream;
-    uint64_t pause_ms; // before the next look
+    unsigned asked_count; // by the timer
 };
 
 // stream.c
@@ -79,9 +80,6 @@ void stream_drop_backlog(struct stream *stream);
 
 /// Ends the response. The backlog must be out.
 void stream_finish(struct stream *stream);
-
-/// Something of the stream is with the kernel.
-void stream_note_sent(struct stream *stream);
 
 // cursor.c
 
