@@ -98,7 +98,7 @@ local function event_of(request)
       return nil, 400, "the body is not JSON: " .. why
     end
   end
-  return { event = event, data = data }
+  return lunesse.event { event = event, data = data }
 end
 
 server:post("/channels/:name", { body_bytes = BODY_MAX }, with_token, function(request, response)

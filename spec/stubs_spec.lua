@@ -15,7 +15,7 @@ local function add(class, list)
     names[#names + 1] = class .. "." .. key
   end
 end
-for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel", "Shared" } do
+for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel", "Shared", "Event" } do
   add(class, core.methods(class))
   for _, name in ipairs(core.properties(class)) do
     names[#names + 1] = class .. "." .. name
@@ -41,7 +41,7 @@ server:get("/", function() end)
 
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
-  Server = true, Group = true, lunesse = true, json = true, log = true,
+  Event = true, Server = true, Group = true, lunesse = true, json = true, log = true,
 }
 
 local function offered()

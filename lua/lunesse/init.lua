@@ -16,6 +16,7 @@ coroutine.close = core.close
 return {
   server = server.open,
   channel = core.channel,
+  event = core.event,
   shared = core.shared,
   after = core.after,
   every = core.every,

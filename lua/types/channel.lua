@@ -43,21 +43,22 @@
 ---@field subscribers integer  streams that follow it now
 local Channel = {}
 
----Publishes one event: `publish(data)`, `publish(event, data)`, or one table of event fields, as
----`sse:send` takes them, but without an id. Every stream that follows the channel gets it at the
----end of this turn. Waits for that where very much is published at once, so that others get on.
+---Publishes one event: `publish(data)`, `publish(event, data)`, or one object that `lunesse.event`
+---made, without an id. A table is always data, so what a peer sent is never more than that. Every
+---stream that follows the channel gets it at the end of this turn. Waits for that where very much
+---is published at once, so that others get on.
 ---
 ---```lua
 ---room:publish("hello")
 ---room:publish("said", { name = "Ada", text = "hello" })
----local id = room:publish { event = "said", data = "hello", retry = 2 }
+---local id = room:publish(lunesse.event { event = "said", data = "hello", retry = 2 })
 ---```
 ---@param event string | number  without line break and NUL
 ---@param data any               a string, number or boolean as it is, a table as JSON
 ---@return string? id            the id that it got
 ---@return string? err
 ---@return "ECLOSED" | "EMSGSIZE" | nil code
----@overload fun(self: Channel, fields: EventFields): string?, string?, string?
+---@overload fun(self: Channel, event: Event): string?, string?, string?
 ---@overload fun(self: Channel, data: any): string?, string?, string?
 function Channel:publish(event, data) end
 

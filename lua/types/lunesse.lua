@@ -51,6 +51,18 @@ function lunesse.server(options) end
 ---@return "E2BIG" | nil code  there are as many as the limit `channels` allows
 function lunesse.channel(name, options) end
 
+---An event with fields that the arguments of `send` and `publish` have no place for, or that a
+---helper returns. The fields are checked here, and copied: an id or a name with a line break, an
+---unknown field, or data that JSON cannot hold, raises.
+---
+---```lua
+---local again = lunesse.event { event = "pause", data = "back soon", retry = 30 }
+---room:publish(again)
+---```
+---@param fields EventFields
+---@return Event
+function lunesse.event(fields) end
+
 ---The store of this name, whose values survive a reload and are seen by every worker: the same
 ---object each time. It goes when it is empty and no variable holds it.
 ---

@@ -1,14 +1,5 @@
 ---@meta
 
----One event, by its fields. At least one of them.
----@class EventFields
----A reader that comes back says the last one it saw. Not on a stream that follows a channel, whose
----ids are the channel's.
----@field id? string | number
----@field event? string | number  the event's name; without one a reader calls it "message"
----@field data? any               a table as JSON; without data a reader tells the page nothing
----@field retry? number           seconds that a reader waits before it comes back
-
 ---What `open` takes.
 ---@class StreamOptions
 ---Seconds that a reader waits before it comes back. Default: up to the reader.
@@ -45,16 +36,16 @@ local Sse = {}
 ---@return "EALREADY" | "ECLOSED" | nil code
 function Sse:open(options) end
 
----Sends one event: `send(data)`, `send(event, data)`, `send(id, event, data)`, or one table of
----event fields. The number of arguments decides, so "", 0 and false are data. Line breaks in data
----are kept. A table as data is sent as JSON; a single table is data too, unless it has a field
----named id, event, data or retry. Waits while the peer is slow.
+---Sends one event: `send(data)`, `send(event, data)`, `send(id, event, data)`, or one object that
+---`lunesse.event` made. The number of arguments decides, so "", 0 and false are data. Line breaks
+---in data are kept. A table is always data, sent as JSON, whatever fields it has. Waits while the
+---peer is slow.
 ---
 ---```lua
 ---sse:send("hello")
 ---sse:send("said", { name = "Ada", text = "hello" })
 ---sse:send(7, "said", "hello")
----sse:send { id = 7, event = "said", data = "hello", retry = 2 }
+---sse:send(lunesse.event { id = 7, event = "said", data = "hello", retry = 2 })
 ---```
 ---@param id string | number     without line break and NUL
 ---@param event string | number  without line break and NUL
@@ -63,7 +54,7 @@ function Sse:open(options) end
 ---@return string? err
 ---@return "ECLOSED" | "EMSGSIZE" | nil code
 ---@overload fun(self: Sse, event: string | number, data: any): true?, string?, string?
----@overload fun(self: Sse, fields: EventFields): true?, string?, string?
+---@overload fun(self: Sse, event: Event): true?, string?, string?
 ---@overload fun(self: Sse, data: any): true?, string?, string?
 function Sse:send(id, event, data) end
 

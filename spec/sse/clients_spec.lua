@@ -17,7 +17,7 @@ server:get("/forms", function(_, response)
   sse:send("tick", "")
   sse:send("7", "tick", "\u{1F319}")
   sse:comment("not an event")
-  sse:send { id = "8", event = "json", data = { a = { 1, 2 } } }
+  sse:send(lunesse.event { id = "8", event = "json", data = { a = { 1, 2 } } })
   sse:send("e\xffnd")
   sse:send(" leading: space")
   sse:send(("x"):rep(3000))
@@ -50,7 +50,7 @@ server:get("/slow", function(_, response)
 end)
 server:post("/tokens", function(request, response)
   local sse = response.sse
-  for word in request:json().prompt:gmatch("%S+") do sse:send { data = { token = word } } end
+  for word in request:json().prompt:gmatch("%S+") do sse:send { token = word } end
   sse:send("[DONE]")
   sse:close()
 end)

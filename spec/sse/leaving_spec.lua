@@ -492,7 +492,7 @@ local function all(response)
   local function say(name, ...) mark(name, tostring((...)), select(2, ...), select(3, ...)) end
   say("send", sse:send("x"))
   say("send2", sse:send("e", "x"))
-  say("send4", sse:send { data = "x" })
+  say("send4", sse:send(lunesse.event { data = "x" }))
   say("comment", sse:comment("x"))
   say("retry", sse:retry(1))
   say("open", sse:open())

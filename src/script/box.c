@@ -97,10 +97,14 @@ static bool is_duration(lua_Number seconds)
 
 void check_options(lua_State *L, int index, const char *const *names)
 {
-    if (lua_isnoneornil(L, index)) {
-        return;
+    if (!lua_isnoneornil(L, index)) {
+        luaL_checktype(L, index, LUA_TTABLE);
+        check_keys(L, index, names, "option");
     }
-    luaL_checktype(L, index, LUA_TTABLE);
+}
+
+void check_keys(lua_State *L, int index, const char *const *names, const char *what)
+{
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         lua_pop(L, 1); // [key]
@@ -110,8 +114,8 @@ void check_options(lua_State *L, int index, const char *const *names)
                                     strcmp(lua_tostring(L, -1), names[i]) == 0);
         }
         if (!is_known) {
-            luaL_argerror(L, index,
-                          lua_pushfstring(L, "unknown option '%s'", luaL_tolstring(L, -1, NULL)));
+            const char *key = luaL_tolstring(L, -1, NULL);
+            luaL_argerror(L, index, lua_pushfstring(L, "unknown %s '%s'", what, key));
         }
     }
 }

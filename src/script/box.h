@@ -63,5 +63,9 @@ uint64_t check_duration_option_ms(lua_State *L, int index, const char *name);
 /// ends with NULL.
 void check_options(lua_State *L, int index, const char *const *names);
 
+/// Raises "unknown `what` 'key'" unless every key of the table at `index` is among `names`, which
+/// ends with NULL.
+void check_keys(lua_State *L, int index, const char *const *names, const char *what);
+
 /// The field `name` of the option table at `index` (or none), pushed; its type.
 int opt_field(lua_State *L, int index, const char *name);

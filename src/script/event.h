@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// An event as scripts give it, to a stream or to a channel: by the number of arguments, never by
-// their truth.
+// The arguments of the methods that send an event, to a stream or to a channel. The number of
+// arguments decides what they mean, and so does the type that only `lunesse.event` makes. What the
+// arguments contain decides nothing, so no peer's text can change the meaning of a call.
 #pragma once
 
 #include "wire/sse.h"
@@ -9,7 +10,15 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#define EVENT_BAD_ID "an event id has no line break and no NUL"
+#define EVENT_BAD_NAME "an event name has no line break and no NUL"
+
 /// The event of a method's arguments, which follow the box at index 1: (data), (event, data), (id,
-/// event, data) where `has_ids`, or one table with event fields. Raises when they are something
-/// else, or cannot be encoded. The bytes are valid until the C function returns.
+/// event, data) where `has_ids`, or one Event. Raises when they are something else, or cannot be
+/// encoded. The bytes are valid until the C function returns.
 struct sse_event check_event(lua_State *L, bool has_ids);
+
+/// The value at `index` as data: a string, number or boolean as it is, a table as JSON, which takes
+/// the value's place on the stack. Raises for anything else. The bytes live as long as what stands
+/// at `index`.
+struct bytes check_data(lua_State *L, int index);

@@ -36,6 +36,7 @@ enum box_type {
     BOX_TIMER,
     BOX_CHANNEL,
     BOX_SHARED,
+    BOX_EVENT,
     BOX_TYPE_COUNT
 };
 

@@ -279,8 +279,8 @@ static struct channel *push_new_box(lua_State *L, struct bytes name)
     return channel;
 }
 
-/// channel:publish(data) | (event, data) | { event=, data=, retry= } -> id; nil, "closed",
-/// "ECLOSED"; nil, message, "EMSGSIZE"
+/// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil, message,
+/// "EMSGSIZE"
 static int l_publish(lua_State *L)
 {
     struct channel *channel = check_channel(L, 1);

@@ -126,9 +126,9 @@ static void read_options(lua_State *L, struct stream_options *options)
     }
 }
 
-/// sse:send(data) | (event, data) | (id, event, data) | { id=, event=, data=, retry= } -> true;
-/// nil, "closed", "ECLOSED". The arguments are checked before the stream opens by itself: a mistake
-/// in the first event is still answered with a 500.
+/// sse:send(data) | (event, data) | (id, event, data) | (Event) -> true; nil, "closed", "ECLOSED".
+/// The arguments are checked before the stream opens by itself: a mistake in the first event is
+/// still answered with a 500.
 static int l_send(lua_State *L)
 {
     struct visit *visit = check_visit(L);
