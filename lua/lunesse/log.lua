@@ -1,12 +1,28 @@
--- `lunesse.log`: one function a level, `log.info("text", { key = value })`.
+-- `lunesse.log`: one function a level, `log.info("text", { key = value })`. A table is written as
+-- JSON, unless it says by itself what it is as a text, or JSON cannot hold it.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local json = require "lunesse.json"
 
 local log = {}
 
+local function texts(fields)
+  local found
+  for key, value in pairs(fields) do
+    local meta = type(value) == "table" and debug.getmetatable(value)
+    if value == json.null or type(value) == "table" and not (meta and meta.__tostring) then
+      local ok, text = pcall(json.encode, value)
+      found = found or {}
+      found[key] = ok and text or nil
+    end
+  end
+  return found
+end
+
 for _, level in ipairs { "debug", "info", "warn", "error" } do
   log[level] = function(text, fields)
-    return caller.call(core.log, level, text, fields)
+    local found = type(fields) == "table" and core.log_is_on(level) and texts(fields) or nil
+    return caller.call(core.log, level, text, fields, found)
   end
 end
 

@@ -2,6 +2,8 @@
 
 ---The server's log, on standard error: one line a record, with the fields behind the text.
 ---`--log-level` says which levels are written, `--log-format json` makes each record a JSON object.
+---There numbers and booleans are what they are, and tables are objects and arrays; in the text log
+---a table is shown as the JSON that it would be. What JSON cannot hold is shown as `tostring` does.
 ---
 ---```lua
 ---lunesse.log.info("room opened", { room = name, readers = 3 })

@@ -1,6 +1,7 @@
 -- The log where standard error is a pipe that is not read for a while.
 
 local posix = require "spec_posix"
+local cjson = require "cjson"
 local hub = require "spec.hub.support"
 local Server = require "spec.support.server"
 
@@ -75,6 +76,93 @@ describe("the log of a text", function()
       end
       for _, char in ipairs(SEEN) do
         assert.truthy(log:find(value:format(char), 1, true), char)
+      end
+    end)
+  end
+end)
+
+describe("the fields of a script's record", function()
+  local FIELDS = [[
+local lunesse = require "lunesse"
+lunesse.server()
+local circle = {}
+circle.circle = circle
+lunesse.log.info("fields", {
+  n = 3, big = math.maxinteger, f = 0.5, yes = true, no = false, s = "3", inf = 1 / 0,
+  list = { 1, "two", { three = true } }, object = { a = { b = "c" } }, null = lunesse.json.null,
+  circle = circle, fn = print, said = setmetatable({}, { __tostring = function() return "me" end }),
+  long = { ("x"):rep(20000) }, hidden = { "\u{202e}\u{9b}\127ü" },
+})
+]]
+
+  local function record(format)
+    local server = Server.start(FIELDS, { workers = 1, args = { "--log-format", format } })
+    return server:log():match("[^\n]*fields[^\n]*")
+  end
+
+  it("stay numbers, booleans, arrays and objects in the JSON log", function()
+    local line = record "json"
+    local fields = cjson.decode(line)
+    assert.truthy(line:find('"n":3,', 1, true))
+    assert.truthy(line:find('"big":9223372036854775807,', 1, true))
+    assert.same({ 0.5, true, false, "3", "inf" },
+      { fields.f, fields.yes, fields.no, fields.s, fields.inf })
+    assert.same({ 1, "two", { three = true } }, fields.list)
+    assert.same({ a = { b = "c" } }, fields.object)
+    assert.equal(cjson.null, fields.null)
+    assert.matches("^table: 0x", fields.circle)
+    assert.matches("^function: ", fields.fn)
+    assert.equal("me", fields.said)
+    assert.equal('["' .. ("x"):rep(16 * 1024 - 2), fields.long) -- clipped, so it is a text
+    assert.truthy(line:find('["\\u202e\\u009b\\u007fü"]', 1, true))
+    assert.equal("\u{202e}\u{9b}\127ü", fields.hidden[1])
+  end)
+
+  it("are shown as that JSON in the text log", function()
+    local line = record "text"
+    for _, field in ipairs { "n=3", "f=0.5", "yes=true", "no=false", "s=3", "inf=inf", "null=null",
+      "said=me", [==[list="[1,\"two\",{\"three\":true}]"]==],
+      [==[object="{\"a\":{\"b\":\"c\"}}"]==] } do
+      assert.truthy((line .. " "):find(" " .. field .. " ", 1, true), field .. " in " .. line)
+    end
+  end)
+end)
+
+describe("a mistake that keeps the program from serving", function()
+  local HELLO = 'local lunesse = require "lunesse"\nlunesse.server()\n'
+
+  for _, case in ipairs {
+    { "an option", 2, { "--nothing" }, "^%-%-nothing: no such option" },
+    { "an option's value", 2, { "--port", "x" }, "^%-%-port 'x': a number" },
+    { "an option without its value", 2, { "--port" }, "a value expected", after = true },
+    { "a switch with a value", 2, { "--dev=yes" }, "^%-%-dev=yes: no value expected" },
+    { "a letter", 2, { "-p" }, "^%-p: no such option" },
+    { "a limit", 2, { "--limit", "x=1" }, "^%-%-limit x: no such limit; there are head_bytes," },
+    { "two addresses", 2, { "--unix", "/tmp/x", "--port", "1" }, "leave out" },
+    { "no script", 2, {}, "^name a script", script = false },
+    { "a script that is not there", 1, {}, "^cannot read ", script = "/nowhere/none.lua" },
+    { "a script's error", 1, {}, "%.lua:3: oops$", text = 'error("oops")' },
+    { "an address that is not ours", 1, { "--host", "192.0.2.1" }, "^cannot listen on 192.0.2.1" },
+    { "passed sockets", 1, {}, "^LISTEN_FDS 'x'",
+      wrap = Server.under 'export LISTEN_FDS=x LISTEN_PID=$$' },
+  } do
+    it("is one JSON record with --log-format json: " .. case[1], function()
+      local script = case.script or
+        Server.write { ["a.lua"] = HELLO .. (case.text or "") } .. "/a.lua"
+      for _, place in ipairs { "before", "after" } do
+        local words = { table.unpack(case[3]) }
+        table.insert(words, place == "before" and 1 or #words + 1, "--log-format=json")
+        if case.after then -- takes what follows for its value
+          words = { "--log-format=json", script, "--port" }
+        elseif case.script ~= false then
+          words[#words + 1] = script
+        end
+        local code, out, err = Server.run(words, { wrap = case.wrap })
+        assert.same({ case[2], "" }, { code, out }, err)
+        local record = cjson.decode(err)
+        assert.equal("error", record.level)
+        assert.matches(case[4], record.text)
+        assert.equal(1, select(2, err:gsub("\n", "")))
       end
     end)
   end

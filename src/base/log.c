@@ -4,11 +4,13 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/decimal.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -52,6 +54,7 @@ static inline void append(struct bytes bytes);
 static void append_time(void);
 static void append_start(enum log_level level, struct bytes text);
 static void append_field(const struct log_field *field);
+static void append_plain(struct bytes json);
 static void append_number(const struct log_field *field);
 static void append_value(struct bytes text);
 static void append_quoted(struct bytes text);
@@ -107,6 +110,28 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
     if (level >= LOG_WARN || buf_len(&the_log.gathered) >= LOG_GATHER_BYTES) {
         log_flush();
     }
+}
+
+void log_complain(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    int len = vsnprintf(NULL, 0, format, values);
+    va_end(values);
+    char *text = mem_alloc((size_t)len + 1);
+    va_start(values, format);
+    vsnprintf(text, (size_t)len + 1, format, values);
+    va_end(values);
+    struct bytes bytes = bytes_of(text, (size_t)len);
+    if (settings.format != LOG_JSON) {
+        log_flush(); // what the scripts logged comes before it
+        fprintf(stderr, "lunesse: %s\n", text);
+    } else if (begin_record(bytes, NULL, 0)) {
+        append_start(LOG_ERROR, clipped(bytes));
+        end_record();
+        log_flush();
+    }
+    mem_free(text);
 }
 
 void log_flush(void)
@@ -204,13 +229,36 @@ static void append_field(const struct log_field *field)
     append(is_json ? BYTES(",\"") : BYTES(" "));
     append(field->key);
     append(is_json ? BYTES("\":") : BYTES("="));
-    if (field->type != LOG_FIELD_BYTES) {
+    if (field->type == LOG_FIELD_INT || field->type == LOG_FIELD_MICROSECONDS) {
         append_number(field);
+    } else if (is_json && field->type == LOG_FIELD_JSON && field->text.len <= TEXT_BYTES_MAX) {
+        append_plain(field->text);
     } else if (is_json) {
         append_quoted(clipped(field->text));
     } else {
         append_value(clipped(field->text));
     }
+}
+
+/// JSON has its quotes and escapes already; only what a terminal must not be given is escaped.
+static void append_plain(struct bytes json)
+{
+    size_t plain = 0;
+    for (size_t i = 0; i < json.len; i++) {
+        size_t len = 1;
+        uint32_t character = 0;
+        if ((unsigned char)json.at[i] >= 0x7f) {
+            character =
+                json.at[i] == 0x7f ? 0x7f : unseen((const unsigned char *)json.at + i, &len);
+        }
+        if (character != 0) {
+            append(bytes_of(json.at + plain, i - plain));
+            append_escaped(character);
+            i += len - 1;
+            plain = i + 1;
+        }
+    }
+    append(bytes_of(json.at + plain, json.len - plain));
 }
 
 /// A duration of 1234 microseconds is 1.234 milliseconds.

@@ -17,10 +17,12 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_SILENT };
 enum log_format { LOG_TEXT, LOG_JSON };
-enum log_type { LOG_FIELD_BYTES, LOG_FIELD_INT, LOG_FIELD_MICROSECONDS };
+enum log_type { LOG_FIELD_BYTES, LOG_FIELD_INT, LOG_FIELD_MICROSECONDS, LOG_FIELD_JSON };
 
 /// One `key=value`. The key is a plain word. A duration in microseconds is shown in milliseconds
-/// with three decimals. The bytes of a value are read before the log call returns.
+/// with three decimals. A value that is JSON already is a part of the record in the JSON log, and
+/// the text that it is in the other, or where it is too long. The bytes of a value are read before
+/// the log call returns.
 struct log_field {
     struct bytes key;
     struct bytes text;
@@ -36,6 +38,11 @@ static inline struct log_field log_bytes(const char *key, struct bytes text)
 static inline struct log_field log_string(const char *key, const char *text)
 {
     return log_bytes(key, bytes_from_string(text));
+}
+
+static inline struct log_field log_json(const char *key, struct bytes json)
+{
+    return (struct log_field){.key = bytes_from_string(key), .text = json, .type = LOG_FIELD_JSON};
 }
 
 static inline struct log_field log_int(const char *key, int64_t number)
@@ -62,6 +69,10 @@ bool log_is_on(enum log_level level);
 /// Writes one record with `count` fields.
 void log_record(enum log_level level, struct bytes text, const struct log_field *fields,
                 size_t count);
+
+/// Writes why the program cannot do what it was started for, at any level: as "lunesse: ..." on one
+/// line, or as a record where the log is JSON.
+void log_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /// Writes what was gathered. Never blocks for long: a standard error that cannot take it loses
 /// lines, and says how many when it can.

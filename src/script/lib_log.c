@@ -4,21 +4,25 @@
 #include "base/log.h"
 #include "script/box.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { LOG_FIELDS_MAX = 32 };
 
 static int l_log(lua_State *L);
+static int l_log_is_on(lua_State *L);
+static enum log_level check_level(lua_State *L);
+static void push_value(lua_State *L, struct log_field *field);
 static size_t gather(lua_State *L, int index, struct log_field *fields);
 static bool is_taken(struct bytes key);
 static void sort(struct log_field *fields, size_t count);
 
-const luaL_Reg lib_log_functions[] = {{"log", l_log}, {NULL, NULL}};
+const luaL_Reg lib_log_functions[] = {{"log", l_log}, {"log_is_on", l_log_is_on}, {NULL, NULL}};
 
+/// log(level, text, fields, json): `json` has the text of those fields that are tables.
 static int l_log(lua_State *L)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-    enum log_level level = (enum log_level)luaL_checkoption(L, 1, NULL, levels);
+    enum log_level level = check_level(L);
     struct bytes text = check_bytes(L, 2);
     struct log_field fields[LOG_FIELDS_MAX];
     size_t count = 0;
@@ -27,11 +31,24 @@ static int l_log(lua_State *L)
     }
     if (!lua_isnoneornil(L, 3)) {
         luaL_checktype(L, 3, LUA_TTABLE);
+        lua_settop(L, 4);
         count = gather(L, 3, fields);
         sort(fields, count);
     }
     log_record(level, text, fields, count);
     return 0;
+}
+
+static int l_log_is_on(lua_State *L)
+{
+    lua_pushboolean(L, log_is_on(check_level(L)));
+    return 1;
+}
+
+static enum log_level check_level(lua_State *L)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    return (enum log_level)luaL_checkoption(L, 1, NULL, levels);
 }
 
 /// Keys and values stay on the stack, so their bytes live until the record is written.
@@ -53,12 +70,30 @@ static size_t gather(lua_State *L, int index, struct log_field *fields)
         }
         luaL_argcheck(L, key.len > 0 && !is_taken(key), index,
                       "a field is not called '', time, level or text: each record has those");
-        size_t len = 0;
-        const char *at = luaL_tolstring(L, -1, &len); // [.., key, value, text]
-        fields[count++] = (struct log_field){.key = key, .text = bytes_of(at, len)};
-        lua_pushvalue(L, -3); // [.., key, value, text, key]
+        fields[count] = (struct log_field){.key = key};
+        push_value(L, &fields[count++]); // [.., key, value, text]
+        lua_pushvalue(L, -3);            // [.., key, value, text, key]
     }
     return count;
+}
+
+/// Pushes the text of the value on top, and fills in `field`. What JSON has a form for is JSON.
+static void push_value(lua_State *L, struct log_field *field)
+{
+    int value = lua_gettop(L); // [.., key, value]
+    bool has_json = false;
+    if (lua_istable(L, 4)) {
+        lua_pushvalue(L, value - 1);
+        has_json = lua_rawget(L, 4) == LUA_TSTRING;
+    }
+    if (!has_json) {
+        lua_settop(L, value);
+        luaL_tolstring(L, value, NULL);
+    }
+    bool is_number = lua_type(L, value) == LUA_TNUMBER && isfinite(lua_tonumber(L, value));
+    bool is_json = has_json || is_number || lua_isboolean(L, value);
+    field->type = is_json ? LOG_FIELD_JSON : LOG_FIELD_BYTES;
+    field->text.at = lua_tolstring(L, -1, &field->text.len);
 }
 
 /// What a second field of the same name would make ambiguous.

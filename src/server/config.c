@@ -81,13 +81,21 @@ static int apply_ready_path(struct config *config, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
 static int complain(const char *option, const char *value, const char *wanted);
+static int complain_of_option(int option, char **arguments);
 static enum config_outcome check(struct config *config, int count, char **names);
 
 enum config_outcome config_parse(struct config *config, int argument_count, char **arguments)
 {
     *config = (struct config){.log_level = LOG_INFO, .log_format = LOG_TEXT, .worker_count = 1};
     int option;
-    while ((option = getopt_long(argument_count, arguments, "", options, NULL)) != -1) {
+    opterr = 0; // what is wrong is said here, in the format of the log, which may be named last
+    while ((option = getopt_long(argument_count, arguments, "-", options, NULL)) != -1) {
+        if (option == OPTION_LOG_FORMAT && strcmp(optarg, "json") == 0) {
+            log_configure(LOG_INFO, LOG_JSON);
+        }
+    }
+    optind = 0; // from the beginning
+    while ((option = getopt_long(argument_count, arguments, ":", options, NULL)) != -1) {
         if (option == OPTION_HELP) {
             fputs(help, stdout);
             return CONFIG_DONE;
@@ -96,14 +104,12 @@ enum config_outcome config_parse(struct config *config, int argument_count, char
             puts("lunesse " LUNESSE_VERSION);
             return CONFIG_DONE;
         }
-        if (option == '?') {
-            fputs("lunesse: see lunesse --help\n", stderr);
-            return CONFIG_USAGE;
-        }
-        if (apply(config, option, optarg) != 0) {
+        bool is_wrong = option == '?' || option == ':';
+        if (is_wrong ? complain_of_option(option, arguments) : apply(config, option, optarg)) {
             return CONFIG_USAGE;
         }
     }
+    log_configure(config->log_level, config->log_format);
     return check(config, argument_count - optind, arguments + optind);
 }
 
@@ -117,13 +123,13 @@ void config_apply_limits(const struct config *config, struct limits *limits)
 static enum config_outcome check(struct config *config, int count, char **names)
 {
     if (config->unix_path != NULL && (config->host != NULL || config->has_port)) {
-        fputs("lunesse: --unix is an address by itself: leave out --host and --port\n", stderr);
+        log_complain("--unix is an address by itself: leave out --host and --port");
         return CONFIG_USAGE;
     }
     if (count != 1) {
-        fprintf(stderr, "lunesse: %s; see lunesse --help\n",
-                count == 0 ? "name a script or a folder of scripts"
-                           : "name one script, or one folder of scripts");
+        log_complain("%s; see lunesse --help", count == 0
+                                                   ? "name a script or a folder of scripts"
+                                                   : "name one script, or one folder of scripts");
         return CONFIG_USAGE;
     }
     config->script = names[0];
@@ -258,19 +264,33 @@ static int bad_limit(const char *name, const char *value, int refusal)
 {
     const char *unit = limits_unit(name);
     if (refusal == LIMITS_BAD_VALUE && unit != NULL) {
-        fprintf(stderr, "lunesse: --limit %s=%s: %s expected\n", name, value, unit);
+        log_complain("--limit %s=%s: %s expected", name, value, unit);
         return -1;
     }
-    fprintf(stderr, "lunesse: --limit %s: no such limit; there are", name);
-    for (size_t i = 0; limits_name(i) != NULL; i++) {
-        fprintf(stderr, "%s %s", i == 0 ? "" : ",", limits_name(i));
+    char names[1024] = "";
+    size_t len = 0;
+    for (size_t i = 0; limits_name(i) != NULL && len < sizeof(names); i++) {
+        len += (size_t)snprintf(names + len, sizeof(names) - len, "%s %s", i == 0 ? "" : ",",
+                                limits_name(i));
     }
-    fputs("\n", stderr);
+    log_complain("--limit %s: no such limit; there are%s", name, names);
     return -1;
 }
 
 static int complain(const char *option, const char *value, const char *wanted)
 {
-    fprintf(stderr, "lunesse: %s '%s': %s expected\n", option, value, wanted);
+    log_complain("%s '%s': %s expected", option, value, wanted);
+    return -1;
+}
+
+/// getopt stands behind a long option that it could not take; of a short one it says the letter.
+static int complain_of_option(int option, char **arguments)
+{
+    char letter[] = {'-', (char)optopt, '\0'};
+    bool is_short = optopt != 0 && optopt < OPTION_HOST;
+    const char *what = option == ':'           ? "a value expected"
+                       : optopt >= OPTION_HOST ? "no value expected"
+                                               : "no such option, or short for several";
+    log_complain("%s: %s; see lunesse --help", is_short ? letter : arguments[optind - 1], what);
     return -1;
 }

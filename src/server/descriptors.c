@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/descriptors.h"
 
+#include "base/log.h"
 #include "http/service.h"
 
 #include <inttypes.h>
@@ -37,11 +38,10 @@ int descriptors_check(uint64_t limit, size_t worker_count)
     if (limit >= needed) {
         return 0;
     }
-    fprintf(stderr,
-            "lunesse: %" PRIu64 " descriptors are too few for %zu %s: at least %" PRIu64
-            " are needed; raise ulimit -n, or LimitNOFILE= of the service%s\n",
-            limit, worker_count, worker_count == 1 ? "worker" : "workers", needed,
-            worker_count == 1 ? "" : ", or have fewer --workers");
+    log_complain("%" PRIu64 " descriptors are too few for %zu %s: at least %" PRIu64
+                 " are needed; raise ulimit -n, or LimitNOFILE= of the service%s",
+                 limit, worker_count, worker_count == 1 ? "worker" : "workers", needed,
+                 worker_count == 1 ? "" : ", or have fewer --workers");
     return 1;
 }
 

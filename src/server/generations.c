@@ -66,7 +66,7 @@ int generations_load(struct generations *generations)
         generation_take_over(generations->current);
         return 0;
     }
-    fprintf(stderr, "lunesse: %s\n", why);
+    log_complain("%s", why);
     mem_free(why);
     return 1;
 }

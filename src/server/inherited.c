@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/inherited.h"
 
+#include "base/log.h"
 #include "script/generation.h"
 
 #include <errno.h>
@@ -59,18 +60,16 @@ static bool keep_from_others(int fd)
 
 static int complain_of_count(const char *text)
 {
-    fprintf(stderr,
-            "lunesse: LISTEN_FDS '%s': a number of sockets expected, at most %d; unset LISTEN_FDS "
-            "to listen on addresses\n",
-            text, ADDRESSES_MAX);
+    log_complain("LISTEN_FDS '%s': a number of sockets expected, at most %d; unset LISTEN_FDS "
+                 "to listen on addresses",
+                 text, ADDRESSES_MAX);
     return -1;
 }
 
 static int complain_of_closed(int count, int fd)
 {
-    fprintf(stderr,
-            "lunesse: LISTEN_FDS '%d': descriptor %d is not open; they begin with descriptor %d; "
-            "unset LISTEN_FDS to listen on addresses\n",
-            count, fd, INHERITED_FIRST);
+    log_complain("LISTEN_FDS '%d': descriptor %d is not open; they begin with descriptor %d; "
+                 "unset LISTEN_FDS to listen on addresses",
+                 count, fd, INHERITED_FIRST);
     return -1;
 }

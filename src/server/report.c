@@ -54,28 +54,29 @@ void report_hidden_routes(const struct generation *generation, const char *ready
 void report_worker_failure(unsigned number, size_t count, int failure)
 {
     bool lacks_descriptors = failure == -EMFILE || failure == -ENFILE;
-    fprintf(stderr,
-            "lunesse: cannot start worker %u of %zu: %s; have fewer --workers, or raise %s\n",
-            number, count, strerror(-failure),
-            lacks_descriptors ? "ulimit -n, or LimitNOFILE= of the service"
-                              : "what limits memory and threads (ulimit -v and -u, MemoryMax= and "
-                                "TasksMax= of the service)");
+    log_complain("cannot start worker %u of %zu: %s; have fewer --workers, or raise %s", number,
+                 count, strerror(-failure),
+                 lacks_descriptors
+                     ? "ulimit -n, or LimitNOFILE= of the service"
+                     : "what limits memory and threads (ulimit -v and -u, MemoryMax= and "
+                       "TasksMax= of the service)");
 }
 
 void report_inherited_failure(int fd, int failure)
 {
-    fprintf(stderr, "lunesse: cannot listen on descriptor %d of LISTEN_FDS: %s\n", fd,
-            failure == -EINVAL ? "it is not a stream socket that listens" : strerror(-failure));
+    log_complain("cannot listen on descriptor %d of LISTEN_FDS: %s", fd,
+                 failure == -EINVAL ? "it is not a stream socket that listens"
+                                    : strerror(-failure));
 }
 
 void report_listen_failure(const struct address *address, int failure)
 {
     if (address->is_unix) {
-        fprintf(stderr, "lunesse: cannot listen on unix:%s: %s%s\n", address->text,
-                strerror(-failure), advice(address, failure));
+        log_complain("cannot listen on unix:%s: %s%s", address->text, strerror(-failure),
+                     advice(address, failure));
     } else {
-        fprintf(stderr, "lunesse: cannot listen on %s port %u: %s%s\n", address->text,
-                address->port, strerror(-failure), advice(address, failure));
+        log_complain("cannot listen on %s port %u: %s%s", address->text, address->port,
+                     strerror(-failure), advice(address, failure));
     }
 }
 

@@ -105,9 +105,8 @@ static int check_inherited(int count, const struct config *config)
         return 1;
     }
     if (count > 0 && config_has_address(config)) {
-        fputs("lunesse: LISTEN_FDS passes sockets, and the command line names an address: leave "
-              "out --host, --port and --unix\n",
-              stderr);
+        log_complain("LISTEN_FDS passes sockets, and the command line names an address: leave "
+                     "out --host, --port and --unix");
         return 2;
     }
     return 0;
@@ -116,9 +115,7 @@ static int check_inherited(int count, const struct config *config)
 /// Returns 0, or 1 when it has printed why there is no first worker.
 static int init(struct server *server)
 {
-    const struct config *config = server->config;
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
-    log_configure(config->log_level, config->log_format);
     CHECK(pthread_mutex_init(&server->gate, NULL) == 0);
     hub_init(&server->hub);
     server->shared = shared_new();
