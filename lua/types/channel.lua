@@ -2,7 +2,7 @@
 
 ---What `lunesse.channel` takes. A later call for the same channel changes what it names, and no
 ---more.
----@class ChannelOptions
+---@class (exact) lunesse.ChannelOptions
 ---Events that it keeps for readers that come back, at most. Default 1000.
 ---@field history? integer
 ---Bytes of them, as they are on the wire, at most. Also the size of the largest event that can be
@@ -21,14 +21,14 @@
 
 ---The data of the events `reset` and `lagged`, as JSON: they tell a reader that what follows does
 ---not follow what it saw before.
----@class ChannelNotice
+---@class lunesse.ChannelNotice
 ---@field channel string  the channel's name
 ---"expired": what was missed is no longer kept. "epoch": the id is of another channel, or of one
 ---that has ended. "ahead": there is no such event. "malformed": it is no id. "slow": see `on_lag`.
 ---@field reason "expired" | "epoch" | "ahead" | "malformed" | "slow"
 ---@field from string?    the id that the reader came from, where the channel knows it
 ---@field to string       the id after which the reader goes on
----@field missed integer? events between the two
+---@field missed integer?  events between the two
 
 ---What many event streams follow: a log of events, with an end that is live. Made by
 ---`lunesse.channel`. It lives while a script holds it, while streams follow it, and while it has
@@ -38,7 +38,7 @@
 ---and gets exactly what it missed; where that cannot be, it gets one event `reset` and goes on as
 ---if it were new. The ids of a stream that follows several channels name the place in each of them,
 ---with commas between.
----@class Channel
+---@class lunesse.Channel
 ---@field name string          as it was given to `lunesse.channel`
 ---@field subscribers integer  streams that follow it now
 local Channel = {}
@@ -58,8 +58,8 @@ local Channel = {}
 ---@return string? id            the id that it got
 ---@return string? err
 ---@return "ECLOSED" | "EMSGSIZE" | nil code
----@overload fun(self: Channel, event: Event): string?, string?, string?
----@overload fun(self: Channel, data: any): string?, string?, string?
+---@overload fun(self: lunesse.Channel, event: lunesse.Event): string?, string?, string?
+---@overload fun(self: lunesse.Channel, data: any): string?, string?, string?
 function Channel:publish(event, data) end
 
 ---The id of the newest event, or of the place before the first. Put into a page as it is rendered,

@@ -1,7 +1,7 @@
 ---@meta
 
 ---What `lunesse.event` takes: at least one of these.
----@class EventFields
+---@class (exact) lunesse.EventFields
 ---A reader that comes back says the last one it saw. Not for a channel, nor for a stream that
 ---follows one: their ids are the channel's.
 ---@field id? string | number
@@ -11,7 +11,7 @@
 
 ---An event with its fields, made by `lunesse.event`. `sse:send` and `channel:publish` take it in
 ---the place of their arguments, as often as they are given it. It never changes.
----@class Event
+---@class lunesse.Event
 ---@field id string?     as it was given
 ---@field event string?  as it was given
 ---@field data string?   as it is sent: what was a table is JSON

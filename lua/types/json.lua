@@ -1,7 +1,7 @@
 ---@meta
 
 ---JSON.
----@class json
+---@class lunesse.json
 ---@field null lightuserdata  stands for JSON's null, in both directions
 local json = {}
 

@@ -9,7 +9,7 @@
 ---lunesse.log.info("room opened", { room = name, readers = 3 })
 ----- 2001-02-03T04:05:06.789Z info room opened readers=3 room=sea
 ---```
----@class log
+---@class lunesse.log
 local log = {}
 
 ---Writes a record that matters while one looks for a fault. Not written by default.

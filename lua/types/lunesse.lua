@@ -1,4 +1,4 @@
----@meta
+---@meta lunesse
 
 ---The module that route scripts require. Durations are seconds, everywhere.
 ---
@@ -11,15 +11,39 @@
 ---end)
 ---```
 ---@class lunesse
----@field json json        text to values and back
----@field log log          the server's log
----@field version string   of the program, such as "0.1.0"
----@field worker integer   number of the worker that runs this script, from 1
+---@field json lunesse.json  text to values and back
+---@field log lunesse.log    the server's log
+---@field version string     of the program, such as "0.1.0"
+---@field worker integer     number of the worker that runs this script, from 1
 local lunesse = {}
 
+---The limits of the server, which README.md explains. Durations are in seconds, sizes in bytes.
+---@class (exact) lunesse.Limits
+---@field head_bytes? integer
+---@field head_fields? integer
+---@field target_bytes? integer
+---@field body_bytes? integer
+---@field head_timeout? number
+---@field body_timeout? number
+---@field idle_timeout? number
+---@field pipeline? integer
+---@field connections? integer
+---@field stream_high_bytes? integer
+---@field stream_max_bytes? integer
+---@field heartbeat? number
+---@field peer_timeout? number
+---@field stream_channels? integer
+---@field channels? integer
+---@field channel_name_bytes? integer
+---@field shared_bytes? integer
+---@field run_timeout? number
+---@field lua_bytes? integer
+---@field drain_delay? number
+---@field drain_timeout? number
+
 ---What `lunesse.server` takes.
----@class ServerOptions
----@field limits? table<string, number>  by name; durations in seconds, sizes in bytes
+---@class (exact) lunesse.ServerOptions
+---@field limits? lunesse.Limits
 
 ---The server, of which there is one: every script, and every call, is given the same. Limits can be
 ---set while the scripts load, and `--limit` on the command line goes over them. A name that does
@@ -30,12 +54,14 @@ local lunesse = {}
 ---  limits = { body_bytes = 64 * 1024, heartbeat = 20 },
 ---}
 ---```
----@param options? ServerOptions
----@return Server
+---@param options? lunesse.ServerOptions
+---@return lunesse.Server
 function lunesse.server(options) end
 
 ---The channel of this name: the one that is there, the same object each time, or a new one. Options
----hold for all who use it; those that are not named stay as they are.
+---hold for all who use it; those that are not named stay as they are. Where there are as many as
+---the limit `channels` allows, a new one is refused: nil, and why. A script that takes names from
+---its peers looks at `err`.
 ---
 ---```lua
 ---local room = lunesse.channel("room", { history = 1000 })
@@ -45,10 +71,10 @@ function lunesse.server(options) end
 ---end)
 ---```
 ---@param name string  UTF-8 without controls, 1 to 255 bytes (the limit `channel_name_bytes`)
----@param options? ChannelOptions
----@return Channel? channel
+---@param options? lunesse.ChannelOptions
+---@return lunesse.Channel channel
 ---@return string? err
----@return "E2BIG" | nil code  there are as many as the limit `channels` allows
+---@return "E2BIG" | nil code
 function lunesse.channel(name, options) end
 
 ---An event with fields that the arguments of `send` and `publish` have no place for, or that a
@@ -59,8 +85,8 @@ function lunesse.channel(name, options) end
 ---local again = lunesse.event { event = "pause", data = "back soon", retry = 30 }
 ---room:publish(again)
 ---```
----@param fields EventFields
----@return Event
+---@param fields lunesse.EventFields
+---@return lunesse.Event
 function lunesse.event(fields) end
 
 ---The store of this name, whose values survive a reload and are seen by every worker: the same
@@ -74,11 +100,11 @@ function lunesse.event(fields) end
 ---end)
 ---```
 ---@param name string  1 to 255 bytes
----@return Shared
+---@return lunesse.Shared
 function lunesse.shared(name) end
 
 ---What timers take.
----@class TimerOptions
+---@class (exact) lunesse.TimerOptions
 ---Made while a request is handled, a timer stops with that request's event stream, unless it is
 ---detached. Default false.
 ---@field detached? boolean
@@ -96,8 +122,8 @@ function lunesse.shared(name) end
 ---```
 ---@param seconds number  0 or more
 ---@param fn fun()
----@param options? TimerOptions
----@return Timer
+---@param options? lunesse.TimerOptions
+---@return lunesse.Timer
 function lunesse.after(seconds, fn, options) end
 
 ---Calls `fn` every `seconds`. The first call comes after one interval. It keeps its phase, however
@@ -111,8 +137,8 @@ function lunesse.after(seconds, fn, options) end
 ---```
 ---@param seconds number  above 0
 ---@param fn fun()
----@param options? TimerOptions
----@return Timer
+---@param options? lunesse.TimerOptions
+---@return lunesse.Timer
 function lunesse.every(seconds, fn, options) end
 
 ---Waits, while everything else goes on. Belongs into handlers, timers and callbacks; elsewhere it

@@ -2,7 +2,7 @@
 
 ---A request, complete with its body. It can be read for as long as the script holds it, also after
 ---the response has ended.
----@class Request
+---@class lunesse.Request
 ---@field method string                   "GET"
 ---@field target string                   as it came: "/room/a?x=1"
 ---@field path string                     the target's path, still percent-encoded

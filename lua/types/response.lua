@@ -5,15 +5,16 @@
 ---handler), "timeout", "shutdown" or "refused". `finish` and `abort` come just before it: all of it
 ---went out, or not. `drain`: what a waiting sender waited for. `error`: a handler, timer or
 ---callback of this request raised; with the message.
----@alias ResponseEvent "close" | "abort" | "finish" | "drain" | "error"
+---@alias lunesse.ResponseEvent "close" | "abort" | "finish" | "drain" | "error"
 
 ---A response, for one request. The engine writes what frames it: Content-Length, Transfer-Encoding,
 ---Connection and Date are not for scripts to set. After the peer has left every method is safe:
 ---those that send return `nil, "closed", "ECLOSED"`, the others do nothing.
----@class Response
+---@class lunesse.Response
 ---@field headers_sent boolean  the head is out, and can no longer be changed
 ---@field completed boolean     the answer is complete, or over
----@field sse Sse?              the event stream; nil for HEAD and where Accept has no event stream
+---The event stream; nil for HEAD and where Accept has no event stream.
+---@field sse lunesse.Sse?
 local Response = {}
 
 ---Sets the status, or without an argument returns it. It is 200 at first. Raises once the head is
@@ -23,8 +24,8 @@ local Response = {}
 ---response:status(404):send("no such room\n")
 ---```
 ---@param code integer  200 to 599
----@return Response self
----@overload fun(self: Response): integer
+---@return lunesse.Response self
+---@overload fun(self: lunesse.Response): integer
 function Response:status(code) end
 
 ---Sets a header in place of those of the same name, or without a value returns it. A name or value
@@ -35,8 +36,8 @@ function Response:status(code) end
 ---```
 ---@param name string
 ---@param value string | number
----@return Response self
----@overload fun(self: Response, name: string): string?
+---@return lunesse.Response self
+---@overload fun(self: lunesse.Response, name: string): string?
 function Response:header(name, value) end
 
 ---Adds a header beside those of the same name.
@@ -46,7 +47,7 @@ function Response:header(name, value) end
 ---```
 ---@param name string
 ---@param value string | number
----@return Response self
+---@return lunesse.Response self
 function Response:add_header(name, value) end
 
 ---Sets the header Content-Type.
@@ -55,11 +56,11 @@ function Response:add_header(name, value) end
 ---response:type("text/html; charset=utf-8"):send(page)
 ---```
 ---@param mime string
----@return Response self
+---@return lunesse.Response self
 function Response:type(mime) end
 
 ---What a cookie may be given.
----@class CookieOptions
+---@class (exact) lunesse.CookieOptions
 ---@field path? string
 ---@field domain? string
 ---@field max_age? integer                       seconds
@@ -75,8 +76,8 @@ function Response:type(mime) end
 ---```
 ---@param name string
 ---@param value string | number
----@param options? CookieOptions
----@return Response self
+---@param options? lunesse.CookieOptions
+---@return lunesse.Response self
 function Response:cookie(name, value, options) end
 
 ---Answers with this body. The type is text/plain in UTF-8 unless one is set. A second answer
@@ -125,7 +126,7 @@ function Response:redirect(url, status) end
 ---```
 ---@param status integer                                       200 to 599
 ---@param headers? table<string, string | number | string[]>  beside those that are set
----@return Response self
+---@return lunesse.Response self
 function Response:write_head(status, headers) end
 
 ---Sends a piece of the body, as one chunk; the head before it if that is not out. Waits while the
@@ -147,9 +148,9 @@ function Response:finish(chunk) end
 
 ---Calls `fn` whenever the event comes, in a coroutine of its own. After the end, a listener of
 ---`close` is called at once.
----@param event ResponseEvent
+---@param event lunesse.ResponseEvent
 ---@param fn fun(detail: string)  the reason for `close`, the message for `error`, otherwise ""
----@return Response self
+---@return lunesse.Response self
 function Response:on(event, fn) end
 
 ---Calls `fn` the next time the event comes, and then no more.
@@ -159,13 +160,13 @@ function Response:on(event, fn) end
 ---  readers = readers - 1
 ---end)
 ---```
----@param event ResponseEvent
+---@param event lunesse.ResponseEvent
 ---@param fn fun(detail: string)  the reason for `close`, the message for `error`, otherwise ""
----@return Response self
+---@return lunesse.Response self
 function Response:once(event, fn) end
 
 ---Takes a listener away. Does nothing when it was not there.
----@param event ResponseEvent
+---@param event lunesse.ResponseEvent
 ---@param fn function
----@return Response self
+---@return lunesse.Response self
 function Response:off(event, fn) end

@@ -1,14 +1,14 @@
 ---@meta
 
 ---Answers a request. What it returns is ignored.
----@alias Handler fun(request: Request, response: Response)
+---@alias lunesse.Handler fun(request: lunesse.Request, response: lunesse.Response)
 
 ---Stands before handlers. `next()` runs what comes after it and returns when that has run; without
 ---it the matter ends here.
----@alias Middleware fun(request: Request, response: Response, next: fun())
+---@alias lunesse.Middleware fun(request: lunesse.Request, response: lunesse.Response, next: fun())
 
 ---What a route takes, in a table between its pattern and its handler.
----@class RouteOptions
+---@class (exact) lunesse.RouteOptions
 ---When the reader of an event stream leaves, "cancel" (default) ends the handler where it waits;
 ---"detach" lets it run to its end.
 ---@field on_leave? "cancel" | "detach"
@@ -18,7 +18,7 @@
 ---@field heartbeat? number | false
 
 ---What stands behind a route's pattern.
----@alias RoutePart RouteOptions | Middleware | Handler
+---@alias lunesse.RoutePart lunesse.RouteOptions | lunesse.Middleware | lunesse.Handler
 
 ---Routes under one prefix. `server:route(prefix)` makes one, and the server itself is one whose
 ---prefix is empty. Everything here belongs to the script's top level: once the scripts are loaded
@@ -28,7 +28,7 @@
 ---is left; the values are in `request.params`. A literal wins over `:name`, and that over `*rest`.
 ---HEAD is answered from GET, OPTIONS and 405 by the list of what there is. Two equal routes raise,
 ---and the message names both places.
----@class Group
+---@class lunesse.Group
 local Group = {}
 
 ---Answers GET requests, and HEAD requests with the same head.
@@ -38,9 +38,9 @@ local Group = {}
 ---  response:send("hello " .. request.params.name .. "\n")
 ---end)
 ---```
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:get(pattern, ...) end
 
 ---Answers POST requests.
@@ -50,45 +50,45 @@ function Group:get(pattern, ...) end
 ---  response:send(request:text())
 ---end)
 ---```
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:post(pattern, ...) end
 
 ---Answers PUT requests.
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:put(pattern, ...) end
 
 ---Answers PATCH requests.
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:patch(pattern, ...) end
 
 ---Answers DELETE requests.
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:delete(pattern, ...) end
 
 ---Answers HEAD requests in place of the GET route of the same pattern.
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:head(pattern, ...) end
 
 ---Answers OPTIONS requests in place of the automatic answer with `Allow`.
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:options(pattern, ...) end
 
 ---Answers requests of any method for which the pattern has no route of its own.
----@param pattern string   such as "/room/:name"
----@param ... RoutePart    options (may be left out), middlewares, and last the handler
----@return Group self
+---@param pattern string      such as "/room/:name"
+---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
+---@return lunesse.Group self
 function Group:any(pattern, ...) end
 
 ---Puts middlewares before every route of this group, wherever in the scripts those are declared;
@@ -101,8 +101,9 @@ function Group:any(pattern, ...) end
 ---  response:status(403):send("not for you\n")
 ---end)
 ---```
----@param ... string | Middleware  a prefix such as "/admin" (may be left out), then middlewares
----@return Group self
+---A prefix such as "/admin" (may be left out), then middlewares.
+---@param ... string | lunesse.Middleware
+---@return lunesse.Group self
 function Group:use(...) end
 
 ---A group of routes under a prefix.
@@ -114,11 +115,30 @@ function Group:use(...) end
 ---end)
 ---```
 ---@param prefix string  such as "/api"
----@return Group
+---@return lunesse.Group
 function Group:route(prefix) end
 
----The server: what `lunesse.server()` returns.
----@class Server : Group
+---The server: what `lunesse.server()` returns. What it has from a group returns the server, so that
+---`server:get("/", handler):listen(3000)` is right.
+---@class lunesse.Server : lunesse.Group
+---Answers GET requests, and HEAD requests with the same head.
+---@field get fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers POST requests.
+---@field post fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers PUT requests.
+---@field put fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers PATCH requests.
+---@field patch fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers DELETE requests.
+---@field delete fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers HEAD requests in place of the GET route of the same pattern.
+---@field head fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers OPTIONS requests in place of the automatic answer with `Allow`.
+---@field options fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Answers requests of any method for which the pattern has no route of its own.
+---@field any fun(self: lunesse.Server, pattern: string, ...: lunesse.RoutePart): lunesse.Server
+---Puts middlewares before every route, or before those under a prefix.
+---@field use fun(self: lunesse.Server, ...: string | lunesse.Middleware): lunesse.Server
 local Server = {}
 
 ---Answers in the place of a handler that raised before its head was out. Without it, or when it
@@ -130,8 +150,8 @@ local Server = {}
 ---  response:status(500):json { error = "sorry", id = request.id }
 ---end)
 ---```
----@param fn fun(message: string, request: Request, response: Response)
----@return Server self
+---@param fn fun(message: string, request: lunesse.Request, response: lunesse.Response)
+---@return lunesse.Server self
 function Server:on_error(fn) end
 
 ---Answers requests for paths that no route has. The status is already 404.
@@ -141,8 +161,8 @@ function Server:on_error(fn) end
 ---  response:send("there is no " .. request.path .. "\n")
 ---end)
 ---```
----@param fn Handler
----@return Server self
+---@param fn lunesse.Handler
+---@return lunesse.Server self
 function Server:not_found(fn) end
 
 ---What becomes of this code's streams when newer code takes its place: of those with a handler that
@@ -159,12 +179,12 @@ function Server:not_found(fn) end
 ---end)
 ---```
 ---With several workers the function runs in each, for the streams that are there.
----@param what "keep" | "end" | fun(streams: Sse[])
----@return Server self
+---@param what "keep" | "end" | fun(streams: lunesse.Sse[])
+---@return lunesse.Server self
 function Server:on_reload(what) end
 
 ---Where to listen.
----@class ListenAddress
+---@class (exact) lunesse.ListenAddress
 ---@field host? string   an IPv4 or IPv6 address or "localhost"; default "127.0.0.1"
 ---@field port? integer  0 picks a free one
 ---@field unix? string   path of a Unix socket, in place of host and port
@@ -177,6 +197,6 @@ function Server:on_reload(what) end
 ---server:listen { host = "0.0.0.0", port = 8080 }
 ---server:listen { unix = "/run/lunesse.sock" }
 ---```
----@param where integer | ListenAddress  a port, or an address
----@return Server self
+---@param where integer | lunesse.ListenAddress  a port, or an address
+---@return lunesse.Server self
 function Server:listen(where) end

@@ -1,12 +1,12 @@
 ---@meta
 
 ---What `set` and `add` take.
----@class SharedOptions
+---@class (exact) lunesse.SharedOptions
 ---Seconds, above 0, after which the value is gone. Without it the value stays.
 ---@field ttl? number
 
 ---What `incr` takes.
----@class SharedIncrOptions
+---@class (exact) lunesse.SharedIncrOptions
 ---The number that is added to when none is there. Default 0.
 ---@field init? number
 ---Seconds, above 0, after which a number that begins with this call is gone. One that is there
@@ -20,7 +20,7 @@
 ---A key is a string of 1 to 1024 bytes. A value is a string of any bytes, an integer, a float or a
 ---boolean. A table, `nil` or anything else raises: `lunesse.json.encode` makes a string of a table.
 ---Each method is one step that no other worker comes between.
----@class Shared
+---@class lunesse.Shared
 ---@field name string    as it was given to `lunesse.shared`
 ---@field count integer  how many values it has now
 local Shared = {}
@@ -42,7 +42,7 @@ function Shared:get(key) end
 ---```
 ---@param key string
 ---@param value string | number | boolean
----@param options? SharedOptions
+---@param options? lunesse.SharedOptions
 ---@return true? ok
 ---@return string? err
 ---@return "ENOMEM" | nil code  there is no room for it
@@ -57,7 +57,7 @@ function Shared:set(key, value, options) end
 ---```
 ---@param key string
 ---@param value string | number | boolean
----@param options? SharedOptions
+---@param options? lunesse.SharedOptions
 ---@return true? ok
 ---@return string? err
 ---@return "EEXIST" | "ENOMEM" | nil code
@@ -72,7 +72,7 @@ function Shared:add(key, value, options) end
 ---```
 ---@param key string
 ---@param by? number  finite. Default 1
----@param options? SharedIncrOptions
+---@param options? lunesse.SharedIncrOptions
 ---@return number? sum
 ---@return string? err
 ---@return "EINVAL" | "ERANGE" | "ENOMEM" | nil code  EINVAL: what is there is not a number

@@ -1,7 +1,7 @@
 ---@meta
 
 ---What `open` takes.
----@class StreamOptions
+---@class (exact) lunesse.StreamOptions
 ---Seconds that a reader waits before it comes back. Default: up to the reader.
 ---@field retry? number
 ---Seconds of silence before a comment keeps the connection awake, or none. Default: the route's, or
@@ -9,7 +9,7 @@
 ---@field heartbeat? number | false
 
 ---What `subscribe` takes.
----@class SubscribeOptions
+---@class (exact) lunesse.SubscribeOptions
 ---Where a reader begins that brings no id, or one that cannot be resumed: after the event of this
 ---id, or "earliest" for everything that the channel has. Default: with what is published next.
 ---@field since? string | "earliest"
@@ -17,7 +17,7 @@
 ---An event stream, `response.sse`. Every method is safe after the stream has closed: it returns
 ---`nil, "closed", "ECLOSED"`. The first event, comment, retry or subscription opens the stream by
 ---itself.
----@class Sse
+---@class lunesse.Sse
 ---@field active boolean          open and not closing
 ---@field pending integer         bytes that wait to be sent, those of its channels included
 ---@field last_event_id string?   where the client was: as `request.last_event_id`
@@ -30,7 +30,7 @@ local Sse = {}
 ---```lua
 ---sse:open { retry = 2, heartbeat = 30 }
 ---```
----@param options? StreamOptions
+---@param options? lunesse.StreamOptions
 ---@return true? ok
 ---@return string? err
 ---@return "EALREADY" | "ECLOSED" | nil code
@@ -53,9 +53,9 @@ function Sse:open(options) end
 ---@return true? ok
 ---@return string? err
 ---@return "ECLOSED" | "EMSGSIZE" | nil code
----@overload fun(self: Sse, event: string | number, data: any): true?, string?, string?
----@overload fun(self: Sse, event: Event): true?, string?, string?
----@overload fun(self: Sse, data: any): true?, string?, string?
+---@overload fun(self: lunesse.Sse, event: string | number, data: any): true?, string?, string?
+---@overload fun(self: lunesse.Sse, event: lunesse.Event): true?, string?, string?
+---@overload fun(self: lunesse.Sse, data: any): true?, string?, string?
 function Sse:send(id, event, data) end
 
 ---Sends a comment, which readers ignore. Waits while the peer is slow.
@@ -84,8 +84,8 @@ function Sse:retry(seconds) end
 ---sse:subscribe(room)
 ---sse:subscribe(news, { since = "earliest" })
 ---```
----@param channel Channel
----@param options? SubscribeOptions
+---@param channel lunesse.Channel
+---@param options? lunesse.SubscribeOptions
 ---@return true? ok
 ---@return string? err
 ---@return "EALREADY" | "E2BIG" | "ECLOSED" | nil code
@@ -93,7 +93,7 @@ function Sse:subscribe(channel, options) end
 
 ---Stops to follow a channel, at once: what of it was not sent yet is not sent. Who subscribes to it
 ---again on the same stream is a newcomer: the id that the reader brought was for the first time.
----@param channel Channel
+---@param channel lunesse.Channel
 ---@return boolean was_subscribed
 function Sse:unsubscribe(channel) end
 

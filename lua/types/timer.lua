@@ -2,7 +2,7 @@
 
 ---A timer, made by `lunesse.after` and `lunesse.every`. One that is made while a request is handled
 ---stops when that request's event stream closes; after a plain response it runs on by itself.
----@class Timer
+---@class lunesse.Timer
 ---@field active boolean  it will call its function again
 local Timer = {}
 

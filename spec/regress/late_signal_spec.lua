@@ -1,7 +1,7 @@
--- A second SIGTERM that came while the server was already closing its signal handles met the default
--- action, which the system's handlers give back one by one: the server ended by the signal instead
--- of with exit code 0. Every system call that changes an action is stretched here, so that a signal
--- falls between any two of them.
+-- A second SIGTERM that came while the server was already closing its signal handles met the
+-- default action, which the system's handlers give back one by one: the server ended by the signal
+-- instead of with exit code 0. Every system call that changes an action is stretched here, so that
+-- a signal falls between any two of them.
 
 local Process = require "spec.support.process"
 local Server = require "spec.support.server"
