@@ -58,6 +58,27 @@ function Sse:open(options) end
 ---@overload fun(self: lunesse.Sse, data: any): true?, string?, string?
 function Sse:send(id, event, data) end
 
+---Sends one event as `send` does, but never waits. Where `send` would wait, because more than
+---`stream_high_bytes` wait for this reader already, nothing is sent, and the answer is
+---`nil, "full", "EAGAIN"`. For loops over many readers that each get something else: one that does
+---not read holds up nobody. What all get alike is better published to a channel.
+---
+---```lua
+---for sse in pairs(readers) do
+---  sse:try_send("position", position_for(sse)) -- the next one tells a slow reader the same
+---end
+---```
+---@param id string | number     without line break and NUL
+---@param event string | number  without line break and NUL
+---@param data any               a string, number or boolean as it is, a table as JSON
+---@return true? ok
+---@return string? err
+---@return "EAGAIN" | "ECLOSED" | "EMSGSIZE" | nil code
+---@overload fun(self: lunesse.Sse, event: string | number, data: any): true?, string?, string?
+---@overload fun(self: lunesse.Sse, event: lunesse.Event): true?, string?, string?
+---@overload fun(self: lunesse.Sse, data: any): true?, string?, string?
+function Sse:try_send(id, event, data) end
+
 ---Sends a comment, which readers ignore. Waits while the peer is slow.
 ---@param text string | number  each line becomes a comment line
 ---@return true? ok

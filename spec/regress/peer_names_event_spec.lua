@@ -1,6 +1,6 @@
 -- A single table with a field of an event was taken for an event. So a peer whose JSON a script
 -- published sent events of any name, such as `reset`, to all readers, and kept them away for a day
--- with `retry`; a payload that had an `id`, or other fields beside `data`, made the same call raise.
+-- with `retry`; a payload that had an `id`, or other fields beside `data`, made the call raise.
 
 local support = require "spec.sse.support"
 local Server = require "spec.support.server"

@@ -20,9 +20,11 @@ static bool is_acceptable(const struct exchange *exchange);
 static bool ensure_open(lua_State *L, struct visit *visit);
 static struct stream_options default_options(const struct visit *visit);
 static void read_options(lua_State *L, struct stream_options *options);
+static struct sse_event check_own_event(lua_State *L, const struct visit *visit);
 static int push_result(lua_State *L, struct visit *visit, int failure);
 static int l_open(lua_State *L);
 static int l_send(lua_State *L);
+static int l_try_send(lua_State *L);
 static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
 static int l_subscribe(lua_State *L);
@@ -35,10 +37,15 @@ static int p_pending(lua_State *L);
 static int p_last_event_id(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"open", l_open},           {"send", l_send},
-    {"comment", l_comment},     {"retry", l_retry},
-    {"subscribe", l_subscribe}, {"unsubscribe", l_unsubscribe},
-    {"close", l_close},         {NULL, NULL},
+    {"open", l_open},
+    {"send", l_send},
+    {"try_send", l_try_send},
+    {"comment", l_comment},
+    {"retry", l_retry},
+    {"subscribe", l_subscribe},
+    {"unsubscribe", l_unsubscribe},
+    {"close", l_close},
+    {NULL, NULL},
 };
 
 static const struct box_property properties[] = {
@@ -132,14 +139,35 @@ static void read_options(lua_State *L, struct stream_options *options)
 static int l_send(lua_State *L)
 {
     struct visit *visit = check_visit(L);
+    struct sse_event event = check_own_event(L, visit);
+    return ensure_open(L, visit) ? push_result(L, visit, stream_send(visit->stream, &event))
+                                 : box_push_closed(L);
+}
+
+/// sse:try_send(...), as `send` -> true; nil, "full", "EAGAIN" where `send` would wait; nil,
+/// "closed", "ECLOSED". It never waits.
+static int l_try_send(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    struct sse_event event = check_own_event(L, visit);
+    int failure = ensure_open(L, visit) ? stream_try_send(visit->stream, &event) : -ECANCELED;
+    if (failure == -EAGAIN) {
+        return box_push_failure(L, "full", "EAGAIN");
+    }
+    if (failure != 0) {
+        return push_result(L, visit, failure);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static struct sse_event check_own_event(lua_State *L, const struct visit *visit)
+{
     struct sse_event event = check_event(L, true);
     if (event.has_id && visit->stream != NULL && stream_is_subscribed(visit->stream)) {
         luaL_error(L, "a stream that follows a channel gets its ids from the engine");
     }
-    if (!ensure_open(L, visit)) {
-        return box_push_closed(L);
-    }
-    return push_result(L, visit, stream_send(visit->stream, &event));
+    return event;
 }
 
 static bool ensure_open(lua_State *L, struct visit *visit)

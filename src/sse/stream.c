@@ -23,6 +23,7 @@ static bool on_flush(struct exchange *exchange);
 static void on_drained(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static size_t event_size(const struct sse_event *event);
 static int begin(struct stream *stream, size_t size, struct sending *sending);
 static int commit(struct stream *stream, const struct sending *sending, int refusal);
 static void mark(struct stream *stream, size_t size);
@@ -85,12 +86,21 @@ void stream_beat(struct heartbeat *heartbeat)
 int stream_send(struct stream *stream, const struct sse_event *event)
 {
     struct sending sending;
-    int failure = begin(stream, event->id.len + event->event.len + event->data.len, &sending);
+    int failure = begin(stream, event_size(event), &sending);
     if (failure != 0) {
         return failure;
     }
     bool is_chunked = exchange_is_chunked(stream->exchange);
     return commit(stream, &sending, sse_encode_event(sending.out, event, is_chunked));
+}
+
+int stream_try_send(struct stream *stream, const struct sse_event *event)
+{
+    uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
+    size_t size = event_size(event);
+    bool has_room = own_bytes(stream) + size <= bytes_max && !stream_is_over(stream);
+    bool is_sendable = stream->is_open && !stream->exchange->is_doomed && size <= bytes_max;
+    return is_sendable && !has_room ? -EAGAIN : stream_send(stream, event);
 }
 
 int stream_comment(struct stream *stream, struct bytes text)
@@ -262,6 +272,12 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason)
     if (holder != NULL) {
         holder->events->on_done(holder, reason);
     }
+}
+
+/// Before it is encoded.
+static size_t event_size(const struct sse_event *event)
+{
+    return event->id.len + event->event.len + event->data.len;
 }
 
 /// A queue over its ceiling means that the peer does not read and that the senders do not wait.

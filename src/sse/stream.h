@@ -87,6 +87,11 @@ struct stream *stream_of_exchange(const struct exchange *exchange);
 /// when the queue would pass it: the stream is then being reset as slow.
 MUST_USE int stream_send(struct stream *stream, const struct sse_event *event);
 
+/// Sends one event, unless so much is pending that a sender should wait (`stream_is_over`), or that
+/// the queue would pass `stream_max_bytes`: then nothing is sent, the stream goes on, and the
+/// answer is -EAGAIN. Otherwise returns as `stream_send`, but never -ENOBUFS.
+MUST_USE int stream_try_send(struct stream *stream, const struct sse_event *event);
+
 /// Sends a comment. Returns as `stream_send`.
 MUST_USE int stream_comment(struct stream *stream, struct bytes text);
 
