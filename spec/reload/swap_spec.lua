@@ -68,23 +68,6 @@ local _ = require "inner.word"
     assert.equal("second", get(server, "/"))
   end)
 
-  it("says which limits it cannot change, once", function()
-    local server = start(says "old")
-    local limited = "lunesse.server { limits = { connections = 7, peer_timeout = 5 } }\n"
-    reload(server, limited)
-    for _, name in ipairs { "connections", "peer_timeout" } do
-      local lines = server:log_lines("limit=" .. name)
-      assert.equal(1, #lines)
-      assert.matches(" warn a limit has changed: start the program anew", lines[1])
-    end
-    reload(server, limited .. says "new")
-    assert.equal(2, #server:log_lines("a limit has changed"))
-    reload(server, says "new")
-    assert.equal(4, #server:log_lines("a limit has changed"))
-    reload(server, "lunesse.server { limits = { heartbeat = 5 } }")
-    assert.equal(4, #server:log_lines("a limit has changed"))
-  end)
-
   it("says that addresses need a restart, when they have changed", function()
     local server = start(says "old")
     reload(server, "server:listen(0)\n" .. says "new")

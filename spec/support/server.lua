@@ -105,7 +105,8 @@ end
 
 local function arguments(path, options)
   local args = {}
-  if clock.slow > 1 then -- a run of a script may take longer too, unless the spec says how long
+  -- A run of a script may take longer too, unless the spec says how long.
+  if clock.slow > 1 and options.run_timeout ~= false then
     table.move({ "--limit", ("run_timeout=%g"):format(clock.slow) }, 1, 2, 1, args)
   end
   if options.clock then
@@ -155,7 +156,8 @@ end
 ---`sockets` (descriptors of listening sockets that it gets, instead of an address), `stderr` (a
 ---path to which the log goes, where it is neither looked at nor judged), `workers` (so many,
 ---whatever the suite runs with: 1 where the script keeps something in a variable, which is each
----worker's own), `wrap` (words in front of the program; see `Server.under`).
+---worker's own), `wrap` (words in front of the program; see `Server.under`), `run_timeout` (false:
+---it is the script's on slow builds too).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/limits.h"
 
+#include "base/mem.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -45,7 +47,6 @@ enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
 // Far above anything sensible and below where the arithmetic on it could overflow: durations are
 // counted in nanoseconds, places in a head in 32 bits.
 static const double seconds_max = 1e9;
-static const double head_bytes_max = 1e9;
 static const double value_max = 1e15;
 
 static const struct limit *find(const char *name);
@@ -74,7 +75,32 @@ struct limits limits_default(void)
         .lua_bytes = 256 * 1024 * 1024,
         .drain_delay_ms = 0,
         .drain_timeout_ms = 10 * 1000,
+        ._holds = 1,
     };
+}
+
+struct limits *limits_new(void)
+{
+    struct limits *limits = mem_new(struct limits);
+    *limits = limits_default();
+    return limits;
+}
+
+/// The numbers are constant for whoever holds them; the count is not one of them.
+const struct limits *limits_hold(const struct limits *limits)
+{
+    DCHECK(limits->_holds > 0);
+    ((struct limits *)limits)->_holds++;
+    return limits;
+}
+
+void limits_release(const struct limits *limits)
+{
+    struct limits *held = (struct limits *)limits;
+    DCHECK(held->_holds > 0);
+    if (--held->_holds == 0) {
+        mem_free(held);
+    }
 }
 
 int limits_set(struct limits *limits, const char *name, double value)
@@ -85,7 +111,7 @@ int limits_set(struct limits *limits, const char *name, double value)
     }
     bool is_duration = limit->unit == UNIT_SECONDS;
     bool is_head = limit->offset == offsetof(struct limits, head_bytes);
-    double max = is_duration ? seconds_max : is_head ? head_bytes_max : value_max;
+    double max = is_duration ? seconds_max : is_head ? LIMITS_HEAD_BYTES_MAX : value_max;
     if (!(value >= limit->min) || value > max) {
         return LIMITS_BAD_VALUE;
     }

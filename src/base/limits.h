@@ -2,9 +2,14 @@
 //
 // Every limit that the server holds a peer or a script to, in one struct with defaults. The names
 // are the ones that scripts (`lunesse.server{ limits = ... }`) and the command line (`--limit
-// name=value`) use; durations are given there in seconds and kept here in milliseconds. Filled in
-// before the server starts and constant from then on; whoever needs it holds a pointer to the
-// server's one.
+// name=value`) use; durations are given there in seconds and kept here in milliseconds.
+//
+// A struct of limits is a snapshot. It is filled in while a generation of scripts loads, and never
+// changes after that: a reload makes another one. Snapshots are counted, because several are in
+// use at a time: a generation holds its own, a worker the one that is current, and the reader of a
+// message the one that was current when the message began, so one message is judged by one set of
+// numbers. Nobody copies a number out of a snapshot to keep it. A snapshot belongs to one worker,
+// and so does its count.
 #pragma once
 
 #include "base/check.h"
@@ -34,10 +39,23 @@ struct limits {
     uint64_t lua_bytes;        // memory of one worker's Lua state
     uint64_t drain_delay_ms;   // from the signal to the draining: a balancer's time to notice
     uint64_t drain_timeout_ms; // from there to the end: readers come back, handlers finish
+    size_t _holds;             // who has it; see `limits_hold`
 };
 
-/// The defaults.
+/// Most bytes that the limit `head_bytes` can be set to.
+enum { LIMITS_HEAD_BYTES_MAX = 1000 * 1000 * 1000 };
+
+/// The defaults, held once, by the caller.
 struct limits limits_default(void);
+
+/// The same, in memory that goes with the last hold.
+struct limits *limits_new(void);
+
+/// Returns `limits` for the caller to keep. `limits_release` follows.
+const struct limits *limits_hold(const struct limits *limits);
+
+/// Ends a hold; the last one frees the snapshot.
+void limits_release(const struct limits *limits);
 
 enum limits_refusal {
     LIMITS_UNKNOWN = -1,   // no limit of this name

@@ -12,6 +12,7 @@ enum {
     IDLE_OUTPUT_BYTES = 1024, // kept for the next answer
     LINGER_MS = 2000,
     LINGER_DRAINING_MS = 100,
+    INPUT_BYTES_MAX = LIMITS_HEAD_BYTES_MAX + 2 * LOOP_READ_BYTES,
 };
 
 static void on_bytes(void *user, char *at, size_t len);
@@ -216,8 +217,8 @@ struct conn_work *conn_work(struct conn *conn)
     struct conn_work *work = small_new(struct conn_work);
     struct service *service = conn->service;
     work->conn = conn;
-    buf_init(&work->input, service->limits->head_bytes + 2 * LOOP_READ_BYTES);
-    buf_init(&work->output, SIZE_MAX); // what may be appended is bounded where it is made
+    buf_init(&work->input, INPUT_BYTES_MAX); // a head is bounded by its message's limits
+    buf_init(&work->output, SIZE_MAX);       // what may be appended is bounded where it is made
     loop_job_init(&work->job, on_turn_end);
     timer_init(&work->timer, service->loop, on_deadline);
     conn->_work = work;

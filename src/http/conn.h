@@ -61,6 +61,7 @@ void conn_foresee(const struct conn *conn);
 bool conn_is_blocked(const struct conn *conn);
 struct buf *conn_output(struct conn *conn);
 size_t conn_pending_bytes(const struct conn *conn);
+/// The limits that are current. Not to be kept.
 const struct limits *conn_limits(const struct conn *conn);
 struct bytes conn_date(struct conn *conn);
 uint32_t conn_server_seed(const struct conn *conn);

@@ -14,9 +14,9 @@ struct http1 {
         struct head_guard head;
         struct chunk_guard chunks;
     } guard;
-    struct guard_limits limits;
-    size_t seen_len;    // bytes of an incomplete head that the guard has passed
-    uint64_t body_left; // of a sized body
+    const struct limits *limits; // held; NULL while it is stopped
+    size_t seen_len;             // bytes of an incomplete head that the guard has passed
+    uint64_t body_left;          // of a sized body
     int status;
     const char *why;
     struct bytes target;
@@ -64,29 +64,38 @@ static const llhttp_settings_t settings = {
 
 static const char body_too_large[] = "the body is larger than this route takes";
 
-struct http1 *http1_new(const struct limits *limits)
+struct http1 *http1_new(void)
 {
-    struct http1 *reader = mem_new(struct http1);
-    reader->limits = (struct guard_limits){
-        .head_bytes = limits->head_bytes,
-        .head_fields = limits->head_fields,
-        .target_bytes = limits->target_bytes,
-    };
-    http1_restart(reader);
-    return reader;
+    return mem_new(struct http1);
 }
 
-void http1_restart(struct http1 *reader)
+void http1_start(struct http1 *reader, const struct limits *limits)
 {
+    DCHECK(reader->limits == NULL);
+    reader->limits = limits_hold(limits);
     head_guard_init(&reader->guard.head);
     reader->target = BYTES("");
     reader->seen_len = 0;
     reader->field_count = 0;
 }
 
+void http1_stop(struct http1 *reader)
+{
+    if (reader->limits != NULL) {
+        limits_release(reader->limits);
+        reader->limits = NULL;
+    }
+}
+
+const struct limits *http1_limits(const struct http1 *reader)
+{
+    return reader->limits;
+}
+
 void http1_free(struct http1 *reader)
 {
     if (reader != NULL) {
+        http1_stop(reader);
         mem_free(reader->fields);
         mem_free(reader);
     }
@@ -99,7 +108,7 @@ enum http1_result http1_head(struct http1 *reader, char *at, size_t len, struct 
     size_t seen_len = reader->seen_len;
     struct head_guard *guard = &reader->guard.head;
     enum guard_result result =
-        head_guard_take(guard, at + seen_len, len - seen_len, &reader->limits, &guard_taken);
+        head_guard_take(guard, at + seen_len, len - seen_len, reader->limits, &guard_taken);
     *taken = seen_len + guard_taken;
     if (result == GUARD_MORE) {
         bool has_begun = head_guard_has_begun(guard);
@@ -491,7 +500,7 @@ static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
     enum guard_result result = GUARD_MORE;
     while (result == GUARD_MORE && bytes.len > 0) {
         struct chunk_part part;
-        result = chunk_guard_take(&reader->guard.chunks, bytes, &reader->limits, &part);
+        result = chunk_guard_take(&reader->guard.chunks, bytes, reader->limits, &part);
         if (!buf_append(&request->body, part.data)) {
             return refuse(reader, 413, body_too_large);
         }

@@ -3,8 +3,9 @@
 // The HTTP/1 codec's reading half: bytes to one request message (RFC 9112). The guard checks the
 // grammar, llhttp parses the head, and what it forgives is refused here on top, each refusal with
 // the section that asks for it. Chunked content is decoded by the guard alone: two decoders in a
-// row that could disagree are how requests get smuggled. A reader serves one message and is then
-// given back; an idle connection holds none. Owned by its conn.
+// row that could disagree are how requests get smuggled. A reader serves one message, by the limits
+// that it was started with, and is then given back; an idle connection holds none. Owned by its
+// conn.
 #pragma once
 
 #include "base/bytes.h"
@@ -24,11 +25,18 @@ enum http1_result {
     HTTP1_REFUSED, // see http1_status and http1_why; the connection cannot go on
 };
 
-struct http1 *http1_new(const struct limits *limits);
+/// A reader that is stopped.
+struct http1 *http1_new(void);
 void http1_free(struct http1 *reader);
 
-/// Makes a used reader ready for the next message.
-void http1_restart(struct http1 *reader);
+/// Makes a stopped reader ready for a message, which is judged by `limits`. Holds them.
+void http1_start(struct http1 *reader, const struct limits *limits);
+
+/// The message has been read, or is given up: lets go of its limits. Idempotent.
+void http1_stop(struct http1 *reader);
+
+/// The limits of the message.
+const struct limits *http1_limits(const struct http1 *reader);
 
 /// Reads the head. `at` is its first byte and `len` bytes are there in all, those of earlier calls
 /// included and unchanged. For HTTP1_DONE, `request` is filled in and `*taken` is the head's

@@ -36,14 +36,18 @@ size_t intake_feed(struct conn *conn, char *at, size_t len)
     return taken;
 }
 
-/// The ceiling is never met: reading stops a whole read before it.
+/// What is kept is a head that is not complete, which the guard bounds, or waits behind an answer:
+/// then reading stops a whole read before the ceiling.
 void intake_keep(struct conn *conn, char *at, size_t len)
 {
     if (len == 0) {
         return; // the common case: a read holds whole messages
     }
     struct conn_work *work = conn_work(conn);
-    CHECK(buf_append(&work->input, bytes_of(at, len)));
+    if (!buf_append(&work->input, bytes_of(at, len))) {
+        conn_close(conn, EXCHANGE_REFUSED);
+        return;
+    }
     if (conn->state != CONN_ANSWER) {
         return;
     }
@@ -99,13 +103,17 @@ void intake_refuse_head(struct conn *conn, int status, const char *why)
 void intake_give_reader_back(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
+    work->has_partial_head = false;
+    if (work->reader == NULL) {
+        return;
+    }
+    http1_stop(work->reader);
     if (conn->service->spare_reader == NULL) {
         conn->service->spare_reader = work->reader;
     } else {
         http1_free(work->reader);
     }
     work->reader = NULL;
-    work->has_partial_head = false;
 }
 
 static size_t feed_head(struct conn *conn, char *at, size_t len)
@@ -142,7 +150,7 @@ static void await_head(struct conn *conn, bool has_begun)
     if (has_begun && !work->has_partial_head) {
         work->head_started_ns = loop_clock_ns();
         if (!conn->is_first) {
-            timer_arm(&work->timer, conn->service->limits->head_timeout_ms);
+            timer_arm(&work->timer, http1_limits(work->reader)->head_timeout_ms);
         }
     }
     work->has_partial_head = has_begun;
@@ -155,6 +163,7 @@ static void begin_exchange(struct conn *conn, struct request request, bool has_m
     conn->exchange = exchange;
     conn->is_first = false;
     work->waiting_count -= work->waiting_count > 0 ? 1 : 0;
+    exchange->request->body_bytes_max = http1_limits(work->reader)->body_bytes;
     conn->service->events->on_head(conn->service->user, exchange);
     if (request.content_length > exchange->request->body_bytes_max) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
@@ -174,7 +183,6 @@ static struct exchange *make_exchange(struct conn *conn, struct request request)
 {
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = small_new(struct exchange);
-    request.body_bytes_max = conn->service->limits->body_bytes;
     request.number = conn->service->next_number++;
     request.started_ns = work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns();
     exchange->conn = conn;
@@ -196,7 +204,7 @@ static void begin_body(struct conn *conn, bool has_more)
     if (!request_has_body(request)) {
         return;
     }
-    timer_arm(&work->timer, conn->service->limits->body_timeout_ms);
+    timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
     if (request->expects_continue && !has_more) {
         CHECK(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n")));
         conn_wrote(conn);
@@ -233,7 +241,7 @@ static void await_body(struct conn *conn, bool has_moved)
     if (left > request->body_bytes_max - buf_len(&request->body)) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
     } else if (has_moved) {
-        timer_arm(&work->timer, conn->service->limits->body_timeout_ms);
+        timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
     }
 }
 
@@ -246,18 +254,14 @@ static void complete_message(struct conn *conn)
     conn->service->events->on_request(conn->service->user, conn->exchange);
 }
 
-/// One reader is kept for the next message, whichever connection it comes on.
+/// A message begins. One reader is kept for the next, whichever connection it comes on.
 static void take_reader(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
     struct service *service = conn->service;
-    if (service->spare_reader == NULL) {
-        work->reader = http1_new(service->limits);
-        return;
-    }
-    work->reader = service->spare_reader;
+    work->reader = service->spare_reader == NULL ? http1_new() : service->spare_reader;
     service->spare_reader = NULL;
-    http1_restart(work->reader);
+    http1_start(work->reader, service->limits);
 }
 
 /// An empty line in a body counts too: then reading merely stops a little early.

@@ -30,7 +30,7 @@ struct service_events {
 
 struct service {
     struct loop *loop;
-    const struct limits *limits;
+    const struct limits *limits; // that are current; the owner sets them anew after a reload
     const struct service_events *events; // set by the owner, with `user`
     void *user;
     struct list conns;
@@ -50,7 +50,8 @@ struct service {
 };
 
 /// Makes a service without connections. `events` with their `user` must outlive it, as must
-/// `limits` and `total`, the count of connections that all services of the program share.
+/// `limits`, as long as it has them, and `total`, the count of connections that all services of the
+/// program share.
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
                   atomic_size_t *total);
 

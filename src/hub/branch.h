@@ -32,11 +32,11 @@ struct branch_waiter {
 struct branch {
     struct hub *hub;
     struct loop *loop;
-    const struct limits *limits;
-    struct map channels; // those that are open
-    struct list all;     // closed ones included
-    uint64_t stamp;      // the hub's, when this branch last looked
-    struct buf scratch;  // where events are encoded
+    const struct limits *limits; // that are current; the worker sets them anew after a reload
+    struct map channels;         // those that are open
+    struct list all;             // closed ones included
+    uint64_t stamp;              // the hub's, when this branch last looked
+    struct buf scratch;          // where events are encoded
     struct list waiters;
     struct message wake;
     struct mailbox *mailbox;
@@ -47,7 +47,8 @@ struct branch {
     bool has_room;   // publishers may go on
 };
 
-/// Joins the hub. `loop`, `mailbox` and `limits` are the worker's and must outlive it.
+/// Joins the hub. `loop` and `mailbox` are the worker's and must outlive it, as must `limits`, as
+/// long as it has them.
 void branch_init(struct branch *branch, struct hub *hub, struct loop *loop, struct mailbox *mailbox,
                  const struct limits *limits);
 

@@ -18,6 +18,7 @@ static int open_socket(struct listening *listening);
 static int check_adopted(int fd, struct socket_address *address);
 static int int_option(int fd, int name);
 static int set_options(int fd, uint64_t peer_timeout_ms);
+static int set_peer_timeout(int fd, uint64_t peer_timeout_ms);
 static int set_reuse_port(int fd);
 static int bind_and_listen(struct listening *listening);
 static int give_up(const struct listening *listening, int failure);
@@ -84,6 +85,13 @@ int listening_share(struct listening *shared, const struct listening *first,
     return failure != 0 ? give_up(shared, failure) : bind_and_listen(shared);
 }
 
+void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms)
+{
+    if (listening->address.storage.ss_family != AF_UNIX) {
+        IGNORE(set_peer_timeout(listening->fd, peer_timeout_ms)); // it was set once, so it can be
+    }
+}
+
 /// As long as it listens nobody else takes the path, so the file that goes is its own.
 void listening_close(const struct listening *listening)
 {
@@ -129,14 +137,18 @@ static int set_options(int fd, uint64_t peer_timeout_ms)
 {
     int yes = 1;
     int silent_seconds = SILENT_SECONDS;
-    unsigned timeout_ms = peer_timeout_ms > INT32_MAX ? INT32_MAX : (unsigned)peer_timeout_ms;
-    bool is_set =
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) == 0 &&
-        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silent_seconds, sizeof(silent_seconds)) ==
-            0 &&
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms)) == 0;
+    bool is_set = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
+                  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) == 0 &&
+                  setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silent_seconds,
+                             sizeof(silent_seconds)) == 0 &&
+                  set_peer_timeout(fd, peer_timeout_ms) == 0;
     return is_set ? 0 : -errno;
+}
+
+static int set_peer_timeout(int fd, uint64_t peer_timeout_ms)
+{
+    unsigned timeout_ms = peer_timeout_ms > INT32_MAX ? INT32_MAX : (unsigned)peer_timeout_ms;
+    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
 static int set_reuse_port(int fd)

@@ -40,5 +40,8 @@ MUST_USE int listening_adopt(struct listening *listening, int fd, uint64_t peer_
 MUST_USE int listening_share(struct listening *shared, const struct listening *first,
                              uint64_t peer_timeout_ms);
 
+/// Connections that are accepted from now on have this TCP_USER_TIMEOUT. Nothing for a Unix socket.
+void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms);
+
 /// Closes the descriptor, and removes the file of a Unix socket that was bound here.
 void listening_close(const struct listening *listening);

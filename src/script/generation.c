@@ -73,6 +73,7 @@ void generation_free(struct generation *generation)
     lua_close(generation->L);
     CHECK(generation->lua_bytes == 0);
     free_routes(generation);
+    limits_release(generation->options.limits);
     mem_free(generation);
 }
 

@@ -68,7 +68,7 @@ struct generation_options {
     struct branch *branch;
     struct shared *shared;
     struct heartbeats *heartbeats;
-    struct limits *limits; // scripts may change them while they load; must outlive the generation
+    struct limits *limits; // held; the generation lets go. Scripts set them while they load
     bool is_dev;           // tracebacks may be shown to the peer
     bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
     unsigned worker;       // number of the worker, from 1

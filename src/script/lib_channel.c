@@ -117,7 +117,7 @@ static struct bytes check_name(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
     struct bytes name = check_bytes(L, 1);
-    uint64_t bytes_max = branch_of(L)->limits->channel_name_bytes;
+    uint64_t bytes_max = generation_of(L)->options.limits->channel_name_bytes;
     luaL_argcheck(L, name.len > 0, 1, "a channel's name is not empty");
     luaL_argcheck(L, name.len <= bytes_max, 1, "the name is longer than channel_name_bytes");
     luaL_argcheck(L, utf8_valid_prefix(name) == name.len, 1, "a channel's name is UTF-8");

@@ -18,8 +18,6 @@ static char *load(struct generations *generations, struct generation **slot, str
                   size_t *script_count);
 static char *load_scripts(struct generation *generation, const struct scripts *scripts);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void take_limits(struct generations *generations);
-static void tell_fixed(const char *limit, bool has_changed);
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
                     struct change *change);
@@ -53,6 +51,9 @@ void generations_deinit(struct generations *generations)
     if (generations->current != NULL) {
         generation_free(generations->current);
     }
+    if (generations->options.limits != NULL) {
+        limits_release(generations->options.limits);
+    }
     mem_free(generations->failure);
 }
 
@@ -60,8 +61,8 @@ int generations_load(struct generations *generations)
 {
     size_t script_count;
     struct limits *limits = generations->options.limits;
+    generations->options.limits = NULL;
     char *why = load(generations, &generations->current, limits, &script_count);
-    generations->connections = limits->connections;
     if (why == NULL) {
         generation_take_over(generations->current);
         return 0;
@@ -74,8 +75,7 @@ int generations_load(struct generations *generations)
 char *generations_build(struct generations *generations, size_t *script_count)
 {
     DCHECK(generations->candidate == NULL);
-    generations->candidate_limits = limits_default();
-    return load(generations, &generations->candidate, &generations->candidate_limits, script_count);
+    return load(generations, &generations->candidate, limits_new(), script_count);
 }
 
 void generations_swap(struct generations *generations, struct change *change)
@@ -83,7 +83,6 @@ void generations_swap(struct generations *generations, struct change *change)
     struct generation *old = generations->current;
     struct generation *fresh = generations->candidate;
     *change = (struct change){0};
-    take_limits(generations);
     compare(old, fresh, change);
     generations->current = fresh;
     generations->candidate = NULL;
@@ -123,8 +122,9 @@ void generations_sweep(struct generations *generations)
     }
 }
 
-/// Makes one in `slot`, even if it fails. Returns why it failed, for the caller to free, or NULL.
-/// The scripts are looked for first: where no descriptor is left, that says it best.
+/// Makes one in `slot`, which takes over `limits`, even if it fails. Returns why it failed, for the
+/// caller to free, or NULL. The scripts are looked for first: where no descriptor is left, that
+/// says it best.
 static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
                   size_t *script_count)
 {
@@ -189,31 +189,6 @@ static char *text(const char *format, ...)
     vsnprintf(text, (size_t)len + 1, format, arguments);
     va_end(arguments);
     return text;
-}
-
-/// How many connections there may be is settled when the program starts; and so is how long the
-/// system, which has it with the listening sockets, waits for a peer.
-static void take_limits(struct generations *generations)
-{
-    struct limits *in_use = generations->options.limits;
-    const struct limits *fresh = &generations->candidate_limits;
-    if (generations->options.worker == 1) {
-        tell_fixed("connections", fresh->connections != generations->connections);
-        tell_fixed("peer_timeout", fresh->peer_timeout_ms != in_use->peer_timeout_ms);
-    }
-    uint64_t connections = in_use->connections;
-    generations->connections = fresh->connections;
-    *in_use = *fresh;
-    in_use->connections = connections;
-    generations->candidate->options.limits = in_use;
-}
-
-static void tell_fixed(const char *limit, bool has_changed)
-{
-    if (has_changed) {
-        LOG(LOG_WARN, "a limit has changed: start the program anew for the new value to hold",
-            log_string("limit", limit));
-    }
 }
 
 /// What ends by itself does not count. One that was ended before, and is still there, is again.

@@ -31,20 +31,19 @@ struct change {
 
 struct generations {
     const struct config *config;
-    struct generation_options options; // its limits are the worker's, in use
+    struct generation_options options; // its limits are the first generation's, or NULL
     struct generation *current;        // NULL before the first load
     struct generation *candidate;      // what was built last; NULL when it was decided about
-    struct limits candidate_limits;
-    uint64_t connections;          // the limit as the scripts last had it, in use or not
-    struct dispatch *dispatch;     // hands requests to the current one
-    const struct service *service; // whose streams are counted
-    struct list retired;           // the oldest first
+    struct dispatch *dispatch;         // hands requests to the current one
+    const struct service *service;     // whose streams are counted
+    struct list retired;               // the oldest first
     size_t retired_count;
     uint64_t next_number;
     char *failure; // why the last reload failed, with the traceback; NULL when it did not
 };
 
-/// Nothing is loaded. All that `options` points to must outlive it.
+/// Nothing is loaded. All that `options` points to must outlive it, but for the limits: they are
+/// held for the first generation, which sets them.
 void generations_init(struct generations *generations, const struct config *config,
                       const struct generation_options *options, struct dispatch *dispatch);
 

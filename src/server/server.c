@@ -408,7 +408,7 @@ static bool has_lost_terminal(const struct server *server)
 
 static void leave(struct server *server)
 {
-    const struct limits *limits = &server->workers[0].limits;
+    const struct limits *limits = server->workers[0].limits;
     char status[80];
     snprintf(status, sizeof(status), "stopping; %zu connections", (size_t)server->conn_total);
     notify_stopping(status, limits->drain_delay_ms + limits->drain_timeout_ms + PATIENCE_MS);

@@ -26,8 +26,8 @@ struct handover {
 };
 
 static void init_messages(struct worker *worker);
-static void init_generations(struct worker *worker);
-static void fit_connections(struct worker *worker);
+static void init_generations(struct worker *worker, struct limits *limits);
+static void bound_connections(struct worker *worker);
 static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
 static void on_begin(struct message *message);
@@ -43,6 +43,7 @@ static void on_empty(void *owner);
 static void close_listeners(struct worker *worker);
 static void on_look(struct message *message);
 static void on_order(struct message *message);
+static void take_limits(struct worker *worker);
 static void on_reload_wanted(void *owner);
 static void on_clock_moved(void *owner);
 static void on_turn_end(void *arg);
@@ -57,14 +58,15 @@ int worker_init(struct worker *worker)
         return 1;
     }
     worker->is_open = true;
-    worker->limits = limits_default();
+    struct limits *limits = limits_new(); // the first generation sets them
+    worker->limits = limits_hold(limits);
     mailbox_open(&worker->mailbox, &worker->loop);
-    branch_init(&worker->branch, options->hub, &worker->loop, &worker->mailbox, &worker->limits);
+    branch_init(&worker->branch, options->hub, &worker->loop, &worker->mailbox, limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
     timer_init(&worker->delay, &worker->loop, on_delay);
     timer_init(&worker->deadline, &worker->loop, on_deadline);
     init_messages(worker);
-    init_generations(worker);
+    init_generations(worker, limits);
     if (options->config->ready_path != NULL) {
         worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
     }
@@ -80,7 +82,7 @@ static void init_messages(struct worker *worker)
     worker->reload.order.run = on_order;
 }
 
-static void init_generations(struct worker *worker)
+static void init_generations(struct worker *worker, struct limits *limits)
 {
     const struct worker_options *options = &worker->options;
     struct generation_options for_scripts = {
@@ -88,7 +90,7 @@ static void init_generations(struct worker *worker)
         .branch = &worker->branch,
         .shared = options->shared,
         .heartbeats = &worker->heartbeats,
-        .limits = &worker->limits,
+        .limits = limits,
         .is_dev = options->config->is_dev,
         .has_test_clock = options->config->has_test_clock,
         .worker = worker->number,
@@ -104,24 +106,24 @@ int worker_load(struct worker *worker)
 {
     int failure = generations_load(&worker->generations);
     worker->has_failed = failure != 0;
-    fit_connections(worker);
     init_service(worker);
+    worker->conns_fitting = descriptors_connections(
+        worker->options.descriptors, worker->options.worker_count, socket_count_of_all(worker));
+    bound_connections(worker);
     return failure;
 }
 
 /// As many as there are descriptors for, unless the limit says less.
-static void fit_connections(struct worker *worker)
+static void bound_connections(struct worker *worker)
 {
-    const struct worker_options *options = &worker->options;
-    uint64_t wanted = worker->limits.connections;
-    uint64_t fitting = descriptors_connections(options->descriptors, options->worker_count,
-                                               socket_count_of_all(worker));
+    uint64_t wanted = worker->limits->connections;
+    uint64_t fitting = worker->conns_fitting;
     if (wanted > fitting && worker->number == 1) {
         LOG(LOG_WARN, "fewer connections than the limit says", log_int("wanted", (int64_t)wanted),
             log_int("connections", (int64_t)fitting),
-            log_int("descriptors", (int64_t)options->descriptors));
+            log_int("descriptors", (int64_t)worker->options.descriptors));
     }
-    worker->limits.connections = wanted == 0 || wanted > fitting ? fitting : wanted;
+    worker->service.conns_max = wanted == 0 || wanted > fitting ? fitting : wanted;
 }
 
 /// Not less than there will be.
@@ -136,10 +138,9 @@ static size_t socket_count_of_all(const struct worker *worker)
     return options->worker_count * (is_one ? 1 : address_count);
 }
 
-/// The scripts may have changed the limits.
 static void init_service(struct worker *worker)
 {
-    service_init(&worker->service, &worker->loop, &worker->limits, worker->options.conn_total);
+    service_init(&worker->service, &worker->loop, worker->limits, worker->options.conn_total);
     worker->service.events = &dispatch_events;
     worker->service.user = &worker->dispatch;
     worker->service.on_empty = on_empty;
@@ -214,8 +215,8 @@ static void on_leave(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, leave);
     worker->dispatch.is_stopping = true;
-    if (worker->limits.drain_delay_ms > 0) {
-        timer_arm(&worker->delay, worker->limits.drain_delay_ms);
+    if (worker->limits->drain_delay_ms > 0) {
+        timer_arm(&worker->delay, worker->limits->drain_delay_ms);
     } else {
         drain(worker);
     }
@@ -229,12 +230,12 @@ static void on_delay(struct timer *timer)
 static void drain(struct worker *worker)
 {
     close_listeners(worker);
-    timer_arm(&worker->deadline, worker->limits.drain_timeout_ms);
+    timer_arm(&worker->deadline, worker->limits->drain_timeout_ms);
     LIST_EACH (node, after, &worker->generations.retired) {
         visits_end(LIST_ITEM(node, struct generation, node));
     }
     visits_end(worker->generations.current);
-    farewell_begin(&worker->farewell, worker->limits.drain_timeout_ms);
+    farewell_begin(&worker->farewell, worker->limits->drain_timeout_ms);
     service_drain(&worker->service);
 }
 
@@ -291,12 +292,31 @@ static void on_order(struct message *message)
         break;
     case STEP_SWAP:
         generations_swap(&worker->generations, &reload->change);
+        take_limits(worker);
         break;
     case STEP_DISCARD:
         generations_discard(&worker->generations, reload->refusal);
         break;
     }
     (void)mailbox_post(worker->options.home, &reload->report); // closed: nobody waits for it
+}
+
+/// What the new generation has declared counts from now on. Messages that have begun, and what the
+/// old generation finishes, keep the limits that they began with.
+static void take_limits(struct worker *worker)
+{
+    const struct limits *old = worker->limits;
+    const struct limits *limits = worker->generations.current->options.limits;
+    worker->limits = limits_hold(limits);
+    worker->branch.limits = limits;
+    worker->service.limits = limits;
+    if (limits->connections != old->connections) {
+        bound_connections(worker);
+    }
+    for (size_t i = 0; i < worker->socket_count; i++) {
+        listening_set_peer_timeout(&worker->sockets[i], limits->peer_timeout_ms);
+    }
+    limits_release(old);
 }
 
 static void on_reload_wanted(void *owner)
@@ -337,6 +357,7 @@ bool worker_close(struct worker *worker)
     int open_count = loop_close(&worker->loop, CLOSE_PATIENCE_MS);
     if (open_count == 0) {
         service_deinit(&worker->service);
+        limits_release(worker->limits);
         loop_deinit(&worker->loop);
     }
     log_end();

@@ -64,8 +64,9 @@ enum worker_stage { WORKER_LOADING, WORKER_LOADED, WORKER_SERVING, WORKER_FINISH
 struct worker {
     struct server *server; // for its messages
     struct worker_options options;
-    unsigned number; // from 1
-    struct limits limits;
+    unsigned number;             // from 1
+    const struct limits *limits; // held: those of the generation that answers
+    uint64_t conns_fitting;      // connections that there are descriptors for
     struct loop loop;
     struct mailbox mailbox;
     struct branch branch;

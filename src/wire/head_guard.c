@@ -41,7 +41,7 @@ enum head_state {
 /// What is left of the bytes of one call.
 struct scan {
     struct head_guard *guard;
-    const struct guard_limits *limits;
+    const struct limits *limits;
     char *at;
     char *end;
 };
@@ -80,7 +80,7 @@ void head_guard_init_trailers(struct head_guard *guard)
 }
 
 enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len,
-                                  const struct guard_limits *limits, size_t *taken)
+                                  const struct limits *limits, size_t *taken)
 {
     CHECK(guard->_state != HEAD_CLOSED);
     size_t room = limits->head_bytes - guard->byte_count;
