@@ -22,6 +22,7 @@ return {
   every = core.every,
   sleep = core.sleep,
   reload = core.reload,
+  whole = core.whole,
   now = core.now,
   clock = core.clock,
   json = json,

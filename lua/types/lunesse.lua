@@ -89,6 +89,25 @@ function lunesse.channel(name, options) end
 ---@return lunesse.Event
 function lunesse.event(fields) end
 
+---Splits a text before the UTF-8 character that it ends within, if it does. Text that comes in
+---pieces, such as the tokens of a language model or what a pipe gives, may be cut anywhere. Data
+---that ends so raises in `send`, `try_send`, `publish` and `lunesse.event`, because each half would
+---reach the page as U+FFFD. Bytes that are not UTF-8 whatever follows do become U+FFFD.
+---
+---```lua
+---local text, rest = "", ""
+---for token in tokens() do
+---  text, rest = lunesse.whole(rest .. token)
+---  if text ~= "" then
+---    sse:send("token", text)
+---  end
+---end
+---```
+---@param text string | number
+---@return string whole  everything but a character that is not complete
+---@return string rest   its bytes, at most three; "" when there is none
+function lunesse.whole(text) end
+
 ---The store of this name, whose values survive a reload and are seen by every worker: the same
 ---object each time. It goes when it is empty and no variable holds it.
 ---

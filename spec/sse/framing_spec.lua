@@ -215,18 +215,18 @@ describe("send", function()
 
   it("replaces invalid UTF-8 by U+FFFD in data, event, id and comments", function()
     local chunks, _, marks = chunks_of [[
-      sse:send("a\xffb") sse:send("\xc3") sse:send("\xed\xa0\x80") sse:send("\xf4\x90\x80\x80")
-      sse:send("\xe2\x82") sse:send("\xc0\x80") sse:send("\u{1F319}")
+      sse:send("a\xffb") sse:send("\xc3 ") sse:send("\xed\xa0\x80") sse:send("\xf4\x90\x80\x80")
+      sse:send("\xe2\x82 ") sse:send("\xc0\x80") sse:send("\u{1F319}")
       sse:send("i\xff", "e\xff", "d") sse:comment("c\xff") sse:send("x\xff\ny\xfe")
     ]]
     local stream = table.concat(chunks)
     assert.is_truthy(utf8.len(stream))
     local R = "\u{FFFD}"
     assert.equal("data: a" .. R .. "b\n\n", chunks[1])
-    assert.equal("data: " .. R .. "\n\n", chunks[2])
+    assert.equal("data: " .. R .. " \n\n", chunks[2])
     assert.equal("data: " .. R:rep(3) .. "\n\n", chunks[3])
     assert.equal("data: " .. R:rep(4) .. "\n\n", chunks[4])
-    assert.equal("data: " .. R .. "\n\n", chunks[5])
+    assert.equal("data: " .. R .. " \n\n", chunks[5])
     assert.equal("data: " .. R:rep(2) .. "\n\n", chunks[6])
     assert.equal("data: \u{1F319}\n\n", chunks[7])
     assert.equal(("id: i%s\nevent: e%s\ndata: d\n\n"):format(R, R), chunks[8])

@@ -109,3 +109,44 @@ TEST(a_sequence_cut_short_by_the_end_is_one_replacement)
     EXPECT_INT(utf8_invalid_len(BYTES("\xf0\x9f\x8c")), 3);
     EXPECT_INT(utf8_invalid_len(BYTES("\xc3")), 1);
 }
+
+/// Whether some bytes after `text`, which is none itself, make one scalar value of it.
+static bool can_become_scalar(const unsigned char *text, size_t len)
+{
+    unsigned char whole[4];
+    memcpy(whole, text, len);
+    size_t wanted = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    for (unsigned next = 0x80; next < 0xc0 && len < wanted; next++) {
+        memset(whole + len, 0x80, sizeof(whole) - len);
+        whole[len] = (unsigned char)next;
+        if (is_scalar(whole, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+TEST(a_partial_character_at_the_end_is_one_that_can_be_completed)
+{
+    for (unsigned rest = 0; rest < 0x1000000; rest += rest < 0x7f0000 ? 0xfff1 : 1) {
+        unsigned char text[3] = {(unsigned char)(rest >> 16), (unsigned char)(rest >> 8),
+                                 (unsigned char)rest};
+        size_t wanted = 0;
+        for (size_t len = 1; len <= 3; len++) {
+            const unsigned char *at = text + 3 - len;
+            wanted = at[0] >= 0xc0 && can_become_scalar(at, len) ? len : wanted;
+        }
+        EXPECT_INT(utf8_partial_len(bytes_of((const char *)text, 3)), wanted);
+    }
+}
+
+TEST(no_more_than_three_bytes_are_partial)
+{
+    EXPECT_INT(utf8_partial_len(BYTES("")), 0);
+    EXPECT_INT(utf8_partial_len(BYTES("\xf0")), 1);
+    EXPECT_INT(utf8_partial_len(BYTES("\xf0\x9f\x8c")), 3);
+    EXPECT_INT(utf8_partial_len(BYTES("\xf0\x9f\x8c\x99")), 0);
+    EXPECT_INT(utf8_partial_len(BYTES("\xf0\x9f\x8c\x99\x99")), 0);
+    EXPECT_INT(utf8_partial_len(BYTES("\x80\x80\x80\x80")), 0);
+    EXPECT_INT(utf8_partial_len(BYTES("\xe2\xe2\x82")), 2);
+}

@@ -26,6 +26,21 @@ size_t utf8_invalid_len(struct bytes text)
     return sequence_len((const unsigned char *)text.at, text.len, &is_whole);
 }
 
+size_t utf8_partial_len(struct bytes text)
+{
+    const unsigned char *end = (const unsigned char *)text.at + text.len;
+    for (size_t len = 1; len <= 3 && len <= text.len && end[-(ptrdiff_t)len] >= 0x80; len++) {
+        unsigned char first = end[-(ptrdiff_t)len];
+        if (first >= 0xc0) {
+            bool is_whole;
+            bool is_lead = first >= 0xc2 && first <= 0xf4;
+            bool reaches_end = sequence_len(end - len, len, &is_whole) == len;
+            return is_lead && reaches_end && !is_whole ? len : 0;
+        }
+    }
+    return 0;
+}
+
 /// The first place from `at` on that is not ASCII, or the length of `text`.
 static size_t skip_ascii(struct bytes text, size_t at)
 {

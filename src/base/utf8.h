@@ -16,3 +16,7 @@ size_t utf8_valid_prefix(struct bytes text);
 /// For a `text` that starts with an invalid sequence: how many bytes one U+FFFD stands for (1 to
 /// 3).
 size_t utf8_invalid_len(struct bytes text);
+
+/// How many bytes at the end of `text` begin a character that further bytes could complete (0 to
+/// 3). Invalid bytes that no further ones can mend are not counted.
+size_t utf8_partial_len(struct bytes text);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "script/event.h"
 
+#include "base/utf8.h"
 #include "script/box.h"
 #include "script/lib_event.h"
 
+static struct bytes check_value(lua_State *L, int index);
 static struct sse_event check_arguments(lua_State *L, bool has_ids);
 static void check_names(lua_State *L, const struct sse_event *event, int count);
 
@@ -20,7 +22,14 @@ struct sse_event check_event(lua_State *L, bool has_ids)
     return event;
 }
 
-struct bytes check_data(lua_State *L, int index)
+struct bytes check_data(lua_State *L, int index, int argument)
+{
+    struct bytes data = check_value(L, index);
+    luaL_argcheck(L, utf8_partial_len(data) == 0, argument, EVENT_HALF_DATA);
+    return data;
+}
+
+static struct bytes check_value(lua_State *L, int index)
 {
     switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
@@ -46,7 +55,7 @@ static struct sse_event check_arguments(lua_State *L, bool has_ids)
     luaL_argcheck(L, count >= 1 && count <= count_max, count < 1 ? 2 : count_max + 2,
                   has_ids ? "data; event, data; or id, event, data expected"
                           : "data; or event, data expected");
-    event.data = check_data(L, count + 1);
+    event.data = check_data(L, count + 1, count + 1);
     if (count >= 2) {
         event.has_event = true;
         event.event = check_bytes(L, count);

@@ -105,7 +105,7 @@ static struct bytes check_data_field(lua_State *L, bool *is_there)
     case LUA_TNUMBER:
     case LUA_TSTRING:
     case LUA_TTABLE:
-        return check_data(L, lua_gettop(L));
+        return check_data(L, lua_gettop(L), 1);
     default:
         luaL_getmetafield(L, -1, "__name");
         const char *got =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_util.h"
 
+#include "base/utf8.h"
 #include "script/box.h"
 #include "wire/url.h"
 
@@ -11,11 +12,13 @@ static int l_clock(lua_State *L);
 static int l_version(lua_State *L);
 static int l_worker(lua_State *L);
 static int l_form(lua_State *L);
+static int l_whole(lua_State *L);
 static int l_advance(lua_State *L);
 
-const luaL_Reg lib_util_functions[] = {{"now", l_now},         {"clock", l_clock},
-                                       {"version", l_version}, {"worker", l_worker},
-                                       {"form", l_form},       {NULL, NULL}};
+const luaL_Reg lib_util_functions[] = {
+    {"now", l_now},       {"clock", l_clock}, {"version", l_version},
+    {"worker", l_worker}, {"form", l_form},   {"whole", l_whole},
+    {NULL, NULL}};
 
 const luaL_Reg lib_util_test_functions[] = {{"advance", l_advance}, {NULL, NULL}};
 
@@ -63,6 +66,17 @@ static int l_form(lua_State *L)
         lua_rawset(L, 2);
     }
     return 1;
+}
+
+/// whole(text) -> text without the UTF-8 character that it ends within, the bytes of that
+static int l_whole(lua_State *L)
+{
+    struct bytes text = check_bytes(L, 1);
+    size_t partial_len = utf8_partial_len(text);
+    size_t whole_len = text.len - partial_len;
+    lua_pushlstring(L, text.at, whole_len);
+    lua_pushlstring(L, text.at + whole_len, partial_len);
+    return 2;
 }
 
 /// advance(seconds): moves the engine's clock forward, that of all workers.
