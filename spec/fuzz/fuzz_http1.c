@@ -15,6 +15,7 @@
 #include "http/conn.h"
 #include "http/exchange.h"
 #include "http/service.h"
+#include "net/socket_address.h"
 #include "sse/stream.h"
 
 #include <stdio.h>
@@ -175,7 +176,8 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
     outcome->service.events = &service_events;
     outcome->service.user = outcome;
     loopback_init(&outcome->transport, &the_loop, plan->output_step);
-    service_accept(&outcome->service, &outcome->transport.base);
+    static const struct socket_address peer; // nobody in particular
+    service_accept(&outcome->service, &outcome->transport.base, &peer);
     send_all(outcome, input, plan);
     if (plan->cut_at == SIZE_MAX) {
         settle(outcome, plan->output_step);

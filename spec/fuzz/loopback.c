@@ -14,7 +14,6 @@ static void await_room(struct transport *transport);
 static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
-static size_t peer_name(const struct transport *transport, char *out, size_t size);
 static void on_job(struct loop_job *job);
 
 static const struct transport_ops ops = {
@@ -25,7 +24,6 @@ static const struct transport_ops ops = {
     .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
-    .peer_name = peer_name,
 };
 
 void loopback_init(struct loopback *loopback, struct loop *loop, size_t room)
@@ -135,12 +133,6 @@ static void close_down(struct transport *transport, bool is_reset)
         loopback->is_reset = is_reset;
         loop_at_turn_end(loopback->loop, LOOP_RUN, &loopback->job);
     }
-}
-
-static size_t peer_name(const struct transport *transport, char *out, size_t size)
-{
-    (void)transport;
-    return (size_t)snprintf(out, size, "loopback");
 }
 
 static void on_job(struct loop_job *job)

@@ -56,6 +56,7 @@ describe("an address of IPv6", function()
     local bytes = peer:receive("*a")
     assert.equal("next", wire.responses(bytes)[1].body)
     peer:close()
+    eventually(function() return #server:log_lines(" ip=::1 ") == 1 end)
   end)
 end)
 

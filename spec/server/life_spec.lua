@@ -39,7 +39,7 @@ end)
 local STREAM = { Accept = "text/event-stream" }
 
 describe("the access log", function()
-  it("has one line a response: method, target, status, bytes, duration, reason, id", function()
+  it("has one line a response: method, target, status, bytes, duration, reason, ip, id", function()
     local server = start(ROUTES, { workers = 1 })
     get(server, "/plain?a=b")
     support.stream_bytes(server, "/stream")
@@ -62,14 +62,69 @@ describe("the access log", function()
       end
     end
     assert.same({
-      'request method=GET target="/plain?a=b" status=200 bytes=5 reason=finished',
-      "stream method=GET target=/stream status=200 bytes=21 reason=finished",
-      "request method=HEAD target=/plain status=200 bytes=0 reason=finished",
-      "request method=DELETE target=/plain status=405 bytes=45 reason=finished",
-      "request method=GET target=/none status=404 bytes=28 reason=finished",
+      "request method=GET target=/plain status=200 bytes=5 reason=finished ip=127.0.0.1",
+      "stream method=GET target=/stream status=200 bytes=21 reason=finished ip=127.0.0.1",
+      "request method=HEAD target=/plain status=200 bytes=0 reason=finished ip=127.0.0.1",
+      "request method=DELETE target=/plain status=405 bytes=45 reason=finished ip=127.0.0.1",
+      "request method=GET target=/none status=404 bytes=28 reason=finished ip=127.0.0.1",
     }, { table.unpack(lines, 1, 5) })
-    assert.matches("^stream method=GET target=/held status=200 bytes=%d+ reason=left$", lines[6])
+    assert.matches("^stream method=GET target=/held status=200 bytes=%d+ reason=left ip=127.0.0.1$",
+      lines[6])
     assert.equal(6, #lines)
+  end)
+
+  it("has the address of a peer that is gone, however it went", function()
+    local server = start(ROUTES .. [[
+server:get("/quiet", function(_, response) response.sse:subscribe(lunesse.channel("quiet")) end)
+]])
+    for _, target in ipairs { "/held", "/quiet" } do
+      local reader = server:stream(target)
+      reader:comment()
+      reader:reset()
+      local line = eventually(function() return support.access_line(server, target) end)
+      assert.matches(" reason=left ip=127%.0%.0%.1 ", line)
+    end
+  end)
+
+  it("says unix of a peer of a Unix socket", function()
+    local path = Server.write {} .. "/socket"
+    local server = start(ROUTES, { workers = 2, args = { "--unix", path } })
+    get(server, "/plain")
+    eventually(function() return #server:log_lines(" reason=finished ip=unix id=") == 1 end)
+  end)
+
+  it("has a query only with --log-query: event streams have no other place for a token", function()
+    for _, args in ipairs { {}, { "--log-query" } } do
+      local server = start(ROUTES .. [[
+server:get("/quiet", function(_, response) response.sse:subscribe(lunesse.channel("quiet")) end)
+]], { args = { "--log-level", "debug", table.unpack(args) } })
+      get(server, "/plain?token=moon")
+      support.raw(server, { target = "http://x/plain?token=moon" })
+      for _, name in ipairs { "/held", "/quiet" } do
+        local reader = server:stream(name .. "?token=moon")
+        reader:comment()
+        reader:close()
+      end
+      eventually(function() return #server:log_lines(" reason=") == 4 end)
+      for _, target in ipairs { "/plain", "/held", "/quiet", "http://x/plain" } do
+        local shown = args[1] and ('="%s?token=moon" '):format(target) or ("=%s "):format(target)
+        local count = target:find("plain") and 1 or 2 -- streams have a line when they open, too
+        assert.equal(count, #server:log_lines(" target" .. shown), server:log())
+      end
+      assert.equal(args[1] and 6 or 0, #server:log_lines("moon"))
+    end
+  end)
+
+  it("says at debug when a stream opens", function()
+    local server = start(ROUTES, { args = { "--log-level", "debug" } })
+    local reader = server:stream("/held")
+    reader:comment()
+    local opened = eventually(function() return server:log_lines("debug stream opened")[1] end)
+    local id = opened:match(" method=GET target=/held ip=127%.0%.0%.1 id=(%S+)$")
+    reader:close()
+    eventually(function() return #server:log_lines(" id=" .. id) == 2 end)
+    get(server, "/plain")
+    assert.equal(1, #server:log_lines("stream opened"))
   end)
 
   it("says why a message was refused or cut", function()
@@ -117,6 +172,21 @@ describe("the access log", function()
       assert.matches("^%d%d%d%d%-%d%d%-%d%dT[%d:.]+Z %a+ ", line)
       assert.not_matches("[\127-\255]", line)
     end
+  end)
+end)
+
+describe("SIGUSR1 and SIGUSR2", function()
+  it("do not end the program, whenever they come", function()
+    local server = start(ROUTES)
+    local reader = server:stream("/held")
+    reader:comment()
+    for _ = 1, 3 do
+      server.process:signal("USR1")
+      server.process:signal("USR2")
+    end
+    assert.equal("12345", get(server, "/plain"))
+    reader:close()
+    server:stop() -- with 0
   end)
 end)
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "http/exchange.h"
 #include "http/service.h"
+#include "net/socket_address.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -277,7 +278,8 @@ static void connect_to(struct client *client)
     bool is_slow = chance_one_in(world->hurry);
     loopback_init(&client->transport, &client->worker->loop,
                   is_slow ? chance_below(2000) : SIZE_MAX);
-    service_accept(&client->worker->service, &client->transport.base);
+    static const struct socket_address peer; // nobody in particular
+    service_accept(&client->worker->service, &client->transport.base, &peer);
 }
 
 /// It knows what it had.

@@ -40,11 +40,13 @@ static const struct transport_events events = {
     .on_closed = on_closed,
 };
 
-void conn_open(struct service *service, struct transport *transport, bool is_surplus)
+void conn_open(struct service *service, struct transport *transport,
+               const struct socket_address *peer, bool is_surplus)
 {
     struct conn *conn = small_new(struct conn);
     conn->service = service;
     conn->transport = transport;
+    conn->peer = peer_of(peer);
     conn->is_surplus = is_surplus;
     conn->is_first = true;
     list_append(&service->conns, &conn->node);
@@ -162,9 +164,9 @@ uint32_t conn_server_seed(const struct conn *conn)
     return conn->service->seed;
 }
 
-size_t conn_peer_name(const struct conn *conn, char *out, size_t size)
+size_t conn_peer_host(const struct conn *conn, char *out)
 {
-    return transport_peer_name(conn->transport, out, size);
+    return peer_host(conn->peer, out, PEER_HOST_BYTES_MAX);
 }
 
 /// A peer that has closed its sending side can still ask what is already here.
@@ -285,6 +287,7 @@ static void on_closed(void *user)
     CHECK(conn->state == CONN_CLOSED && conn->exchange == NULL && conn->_work == NULL);
     conn_set_probe(conn, false);
     list_remove(&conn->node);
+    peer_free(conn->peer);
     small_free(conn);
     service_forget(service);
 }

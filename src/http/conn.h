@@ -28,10 +28,13 @@
 #include <sys/types.h>
 
 struct conn;
+struct socket_address;
 struct transport;
 
-/// Takes over `transport` and begins to read. A surplus connection is answered once and closed.
-void conn_open(struct service *service, struct transport *transport, bool is_surplus);
+/// Takes over `transport`, whose other side is `peer`, and begins to read. A surplus connection is
+/// answered once and closed.
+void conn_open(struct service *service, struct transport *transport,
+               const struct socket_address *peer, bool is_surplus);
 
 /// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
 void conn_close(struct conn *conn, enum exchange_reason reason);
@@ -65,7 +68,9 @@ size_t conn_pending_bytes(const struct conn *conn);
 const struct limits *conn_limits(const struct conn *conn);
 struct bytes conn_date(struct conn *conn);
 uint32_t conn_server_seed(const struct conn *conn);
-size_t conn_peer_name(const struct conn *conn, char *out, size_t size);
+
+/// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
+size_t conn_peer_host(const struct conn *conn, char *out);
 
 /// Whether the connection ends after the current answer.
 bool conn_is_last(const struct conn *conn);

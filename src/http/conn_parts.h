@@ -8,9 +8,11 @@
 #include "base/list.h"
 #include "http/service.h"
 #include "net/loop.h"
+#include "net/socket_address.h"
 #include "net/timer.h"
 #include "net/transport.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,7 +45,8 @@ struct conn {
     struct transport *transport;
     struct exchange *exchange; // NULL in HEAD until the head is complete
     struct conn_work *_work;   // see `conn_work`
-    uint8_t state;             // enum conn_state
+    struct peer peer;
+    uint8_t state; // enum conn_state
     bool is_surplus;
     bool is_first;   // no message has been read yet
     bool is_last;    // closes after the current answer
@@ -52,6 +55,9 @@ struct conn {
     bool is_blocked; // the kernel takes nothing; `on_room` follows
     bool is_probe;   // what it asked last is whether the server is ready
 };
+
+/// One line of the processor's cache: a broadcast touches each reader's.
+static_assert(sizeof(struct conn) <= 64, "a connection has grown");
 
 /// The connection's work, which is made when there is none. In HEAD and BODY there always is.
 struct conn_work *conn_work(struct conn *conn);

@@ -2,8 +2,10 @@
 #include "http/exchange.h"
 
 #include "base/decimal.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/small.h"
+#include "http/access.h"
 #include "http/conn.h"
 #include "wire/status.h"
 
@@ -58,7 +60,7 @@ void exchange_let_go(struct exchange *exchange)
     }
     const struct request *request = exchange->request;
     struct bytes method = request->method;
-    struct bytes target = request->target_text;
+    struct bytes target = access_target(request->target_text); // all that the log may show
     size_t size = sizeof(struct exchange_trace) + method.len + target.len + 2;
     struct exchange_trace *trace = (struct exchange_trace *)(void *)small_text(size);
     *trace = (struct exchange_trace){request->number, request->started_ns};
@@ -124,6 +126,9 @@ int exchange_begin(struct exchange *exchange)
     write_head(exchange, 0);
     // HEAD has its whole answer now; whoever goes on writing is told that it is over.
     response->state = exchange->is_head ? RESPONSE_ENDED : RESPONSE_OPEN;
+    if (response->is_stream && log_is_on(LOG_DEBUG)) {
+        access_log_opened(exchange);
+    }
     conn_wrote(exchange->conn);
     return 0;
 }
@@ -248,9 +253,9 @@ void exchange_await_drain(struct exchange *exchange)
     conn_wrote(exchange->conn);
 }
 
-size_t exchange_peer_name(const struct exchange *exchange, char *out, size_t size)
+size_t exchange_peer_host(const struct exchange *exchange, char *out)
 {
-    return conn_peer_name(exchange->conn, out, size);
+    return conn_peer_host(exchange->conn, out);
 }
 
 size_t exchange_id(const struct exchange *exchange, char *out)

@@ -146,8 +146,8 @@ bool exchange_is_over(const struct exchange *exchange);
 /// Asks for one `on_drained` when nothing is pending any more.
 void exchange_await_drain(struct exchange *exchange);
 
-/// Writes the peer's address to `out`; returns its length.
-size_t exchange_peer_name(const struct exchange *exchange, char *out, size_t size);
+/// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
+size_t exchange_peer_host(const struct exchange *exchange, char *out);
 
 enum { EXCHANGE_ID_LEN_MAX = 32 };
 

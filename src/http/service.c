@@ -46,14 +46,15 @@ size_t service_surplus(size_t conns_max)
     return conns_max / 10 > SURPLUS_MIN ? conns_max / 10 : SURPLUS_MIN;
 }
 
-void service_accept(struct service *service, struct transport *transport)
+void service_accept(struct service *service, struct transport *transport,
+                    const struct socket_address *peer)
 {
     size_t most = service->conns_max + service_surplus(service->conns_max);
     if (service->is_draining || *service->total >= most) {
         transport_reset(transport);
         return;
     }
-    conn_open(service, transport, *service->total >= service->conns_max);
+    conn_open(service, transport, peer, *service->total >= service->conns_max);
 }
 
 /// Asked of each conn in turn; closing is asynchronous, but it may end exchanges, whose handlers'

@@ -18,6 +18,7 @@
 
 struct exchange;
 struct http1;
+struct socket_address;
 struct transport;
 
 /// Who answers. `user` is the service's.
@@ -61,9 +62,10 @@ void service_deinit(struct service *service);
 /// How many connections beyond `conns_max` are told that they are too many.
 size_t service_surplus(size_t conns_max);
 
-/// Takes over an accepted transport. Beyond `conns_max` the connection is marked as surplus, so
-/// that it is told to come back; beyond the surplus it is reset at once.
-void service_accept(struct service *service, struct transport *transport);
+/// Takes over an accepted transport from `peer`. Beyond `conns_max` the connection is marked as
+/// surplus, so that it is told to come back; beyond the surplus it is reset at once.
+void service_accept(struct service *service, struct transport *transport,
+                    const struct socket_address *peer);
 
 /// Stops taking requests: idle connections close, the others after their answer. When all are gone,
 /// or only probes are left, `on_empty` is called: at once where there are none. Probes are answered

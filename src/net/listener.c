@@ -60,9 +60,12 @@ static void on_ready(uv_poll_t *poll, int failure, int events)
     (void)events;
     struct listener *listener = CONTAINER_OF(poll, struct listener, _poll);
     for (int count = waiting_count(listener); count > 0 && listener->is_open; count--) {
-        int fd = accept4(listener->_listening.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct socket_address peer;
+        peer.len = sizeof(peer.storage);
+        int fd = accept4(listener->_listening.fd, (struct sockaddr *)&peer.storage, &peer.len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            listener->on_accept(listener->user, fd);
+            listener->on_accept(listener->user, fd, &peer);
         } else if (!turn_away(listener, errno)) {
             return;
         }

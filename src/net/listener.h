@@ -19,8 +19,9 @@ struct listener {
     struct timer _rest; // until it looks again, when there is not even that one
     bool is_open;
     void *user;
-    /// A connection came in: a descriptor that does not block, and is the callee's from now on.
-    void (*on_accept)(void *user, int fd);
+    /// A connection from `peer` came in: a descriptor that does not block, and is the callee's from
+    /// now on.
+    void (*on_accept)(void *user, int fd, const struct socket_address *peer);
 };
 
 /// Takes over the socket and begins to accept. `user` and `on_accept` are set. Returns 0 or a

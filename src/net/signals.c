@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-static const int heard[] = {SIGINT, SIGTERM, SIGHUP};
+static const int heard[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 enum { HEARD_COUNT = sizeof(heard) / sizeof(heard[0]) };
 
 static volatile sig_atomic_t noted[NSIG];
@@ -29,6 +29,8 @@ void signals_note(void)
     act(SIGINT, note, SA_RESTART | (int)SA_RESETHAND);
     act(SIGTERM, note, SA_RESTART | (int)SA_RESETHAND);
     act(SIGHUP, note, SA_RESTART);
+    act(SIGUSR1, note, SA_RESTART);
+    act(SIGUSR2, note, SA_RESTART);
 }
 
 bool signals_have_noted(int number)

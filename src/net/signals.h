@@ -19,14 +19,14 @@ struct signals {
     void (*on_signal)(void *user, int number);
 };
 
-/// Notes SIGINT, SIGTERM and SIGHUP from now on until `signals_open`. Only once each of the first
-/// two: a second one ends the program as it would any other.
+/// Notes SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 from now on until `signals_open`. Only once
+/// each of the first two: a second one ends the program as it would any other.
 void signals_note(void);
 
 /// Whether signal `number` has come meanwhile.
 bool signals_have_noted(int number);
 
-/// Calls `on_signal` for SIGINT, SIGTERM and SIGHUP, and ignores SIGPIPE in the whole process.
+/// Calls `on_signal` for the same signals, and ignores SIGPIPE in the whole process.
 /// Returns 0 or a negative UV_ code; then there is nothing to close.
 MUST_USE int signals_open(struct signals *signals, struct loop *loop,
                           void (*on_signal)(void *user, int number), void *user);

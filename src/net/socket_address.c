@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "net/socket_address.h"
 
+#include "base/decimal.h"
+#include "base/small.h"
+
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -9,6 +13,11 @@
 #include <string.h>
 #include <sys/un.h>
 
+enum { PEER_IS_IP4 = 1, PEER_IP4_SHIFT = 8 };
+
+static_assert(sizeof(uintptr_t) >= 8, "an IPv4 address and a mark fit in a pointer");
+
+static size_t write_ip4(struct in_addr ip, char *out, size_t size);
 static const struct sockaddr_in *ip4(const struct socket_address *address);
 static const struct sockaddr_in6 *ip6(const struct socket_address *address);
 
@@ -68,7 +77,7 @@ size_t socket_address_host(const struct socket_address *address, char *out, size
 {
     out[0] = '\0';
     if (address->storage.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &ip4(address)->sin_addr, out, (socklen_t)size);
+        return write_ip4(ip4(address)->sin_addr, out, size);
     } else if (address->storage.ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &ip6(address)->sin6_addr, out, (socklen_t)size);
     } else {
@@ -91,6 +100,55 @@ void socket_address_url(const struct socket_address *address, char *out, size_t 
     (void)socket_address_host(address, host, sizeof(host));
     snprintf(out, size, address->storage.ss_family == AF_INET6 ? "http://[%s]:%u" : "http://%s:%u",
              host, socket_address_port(address));
+}
+
+struct peer peer_of(const struct socket_address *address)
+{
+    struct peer peer = {0};
+    if (address->storage.ss_family == AF_INET) {
+        uintptr_t ip = ip4(address)->sin_addr.s_addr;
+        peer._bits = ip << PEER_IP4_SHIFT | PEER_IS_IP4;
+    } else if (address->storage.ss_family == AF_INET6) {
+        struct in6_addr *ip = small_new(struct in6_addr);
+        *ip = ip6(address)->sin6_addr;
+        peer._bits = (uintptr_t)ip;
+    }
+    return peer;
+}
+
+void peer_free(struct peer peer)
+{
+    if ((peer._bits & PEER_IS_IP4) == 0) {
+        small_free((void *)peer._bits);
+    }
+}
+
+size_t peer_host(struct peer peer, char *out, size_t size)
+{
+    if (peer._bits & PEER_IS_IP4) {
+        struct in_addr ip = {.s_addr = (in_addr_t)(peer._bits >> PEER_IP4_SHIFT)};
+        return write_ip4(ip, out, size);
+    }
+    if (peer._bits == 0) {
+        return (size_t)snprintf(out, size, "unix");
+    }
+    const char *text = inet_ntop(AF_INET6, (void *)peer._bits, out, (socklen_t)size);
+    return text == NULL ? 0 : strlen(text);
+}
+
+/// That of libc goes through a format string, and this is for every line of the log.
+static size_t write_ip4(struct in_addr ip, char *out, size_t size)
+{
+    const unsigned char *parts = (const unsigned char *)&ip.s_addr;
+    char text[4 * DECIMAL_LEN_MAX];
+    size_t len = 0;
+    for (int i = 0; i < 4; i++) {
+        len += decimal_write(parts[i], text + len);
+        text[len++] = i < 3 ? '.' : '\0';
+    }
+    CHECK(len <= size); // whoever asks has room for an IPv6 address
+    memcpy(out, text, len);
+    return len - 1;
 }
 
 static const struct sockaddr_in *ip4(const struct socket_address *address)

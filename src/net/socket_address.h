@@ -30,6 +30,21 @@ const char *socket_address_path(const struct socket_address *address);
 /// Writes the host alone ("192.0.2.1", "2001:db8::1", "unix") to `out`; returns its length.
 size_t socket_address_host(const struct socket_address *address, char *out, size_t size);
 
+/// The host of a peer in the place of one pointer, so that each connection can have it to its end:
+/// an IPv4 address is in it, an IPv6 address behind it. All zero for a Unix socket.
+struct peer {
+    uintptr_t _bits;
+};
+
+/// To be freed by `peer_free`, on the same thread.
+struct peer peer_of(const struct socket_address *address);
+void peer_free(struct peer peer);
+
+/// As `socket_address_host`.
+size_t peer_host(struct peer peer, char *out, size_t size);
+
+enum { PEER_HOST_BYTES_MAX = 46 }; // with its NUL
+
 /// Writes it as a URL: "http://127.0.0.1:3000", "http://[::1]:3000", "unix:/path" or, for an
 /// abstract name, "unix:@name".
 void socket_address_url(const struct socket_address *address, char *out, size_t size);

@@ -24,7 +24,6 @@ static void await_room(struct transport *transport);
 static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
-static size_t peer_name(const struct transport *transport, char *out, size_t size);
 static ssize_t send_pieces(int fd, const struct bytes *pieces, int count);
 static void want(struct tcp *tcp, unsigned events);
 static void on_ready(struct polled *polled, unsigned events);
@@ -40,7 +39,6 @@ static const struct transport_ops tcp_ops = {
     .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
-    .peer_name = peer_name,
 };
 
 struct transport *tcp_of_socket(struct loop *loop, int fd)
@@ -151,17 +149,6 @@ static void close_down(struct transport *transport, bool is_reset)
         (void)setsockopt(tcp->polled.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
     polled_close(&tcp->loop->poller, &tcp->polled);
-}
-
-static size_t peer_name(const struct transport *transport, char *out, size_t size)
-{
-    struct socket_address address = {.len = sizeof(address.storage)};
-    int fd = tcp_of(transport)->polled.fd;
-    out[0] = '\0';
-    if (getpeername(fd, (struct sockaddr *)&address.storage, &address.len) != 0) {
-        return 0;
-    }
-    return socket_address_host(&address, out, size);
 }
 
 /// `send` and `recv` go straight to the socket; `write` and `read` first go through what concerns

@@ -39,7 +39,6 @@ struct transport_ops {
     size_t (*unsent_bytes)(const struct transport *transport);
     void (*shut)(struct transport *transport);
     void (*close)(struct transport *transport, bool is_reset);
-    size_t (*peer_name)(const struct transport *transport, char *out, size_t size);
 };
 
 struct transport {
@@ -108,10 +107,4 @@ static inline void transport_close(struct transport *transport)
 static inline void transport_reset(struct transport *transport)
 {
     transport->ops->close(transport, true);
-}
-
-/// Writes the peer's address ("192.0.2.1", "2001:db8::1", "unix") to `out`; returns its length.
-static inline size_t transport_peer_name(const struct transport *transport, char *out, size_t size)
-{
-    return transport->ops->peer_name(transport, out, size);
 }

@@ -4,6 +4,7 @@
 #include "http/conn.h"
 #include "http/exchange.h"
 #include "http/request.h"
+#include "net/socket_address.h"
 #include "script/visit.h"
 #include "wire/url.h"
 
@@ -300,16 +301,16 @@ static void make_last_event_id(lua_State *L, const struct request *request)
     }
 }
 
-/// Asked of the socket when a script first wants it. False once the peer has left.
+/// Made when a script first wants it. False once the peer has left.
 static void make_ip(lua_State *L, const struct request *request)
 {
     (void)request;
     const struct request_box *box = check_box(L, 1, BOX_REQUEST);
-    char name[64];
+    char host[PEER_HOST_BYTES_MAX];
     if (box->visit->exchange == NULL) {
         lua_pushboolean(L, 0);
     } else {
-        push_bytes(L, bytes_of(name, exchange_peer_name(box->visit->exchange, name, sizeof(name))));
+        push_bytes(L, bytes_of(host, exchange_peer_host(box->visit->exchange, host)));
     }
 }
 

@@ -21,6 +21,7 @@ enum option_id {
     OPTION_WATCH,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
+    OPTION_LOG_QUERY,
     OPTION_LIMIT,
     OPTION_WORKERS,
     OPTION_READY_PATH,
@@ -38,6 +39,7 @@ static const struct option options[] = {
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"log-query", no_argument, NULL, OPTION_LOG_QUERY},
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"workers", required_argument, NULL, OPTION_WORKERS},
     {"ready-path", required_argument, NULL, OPTION_READY_PATH},
@@ -65,6 +67,7 @@ static const char help[] =
     "  --check              load the scripts, print the routes, exit\n"
     "  --log-level LEVEL    debug, info, warn, error or silent (info)\n"
     "  --log-format FORMAT  text or json (text)\n"
+    "  --log-query          show the query of a request in the access log\n"
     "  --version            print the version\n"
     "  --help               print this\n"
     "\n"
@@ -163,6 +166,9 @@ static int apply(struct config *config, int option, const char *value)
                    : complain("--log-level", value, "debug, info, warn, error or silent");
     case OPTION_LOG_FORMAT:
         return apply_log_format(config, value);
+    case OPTION_LOG_QUERY:
+        config->logs_query = true;
+        return 0;
     case OPTION_LIMIT:
         return apply_limit(config, value);
     case OPTION_WORKERS:

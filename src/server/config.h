@@ -29,6 +29,7 @@ struct config {
     bool is_dev;
     bool is_watching; // reload when scripts change
     bool is_check;
+    bool logs_query; // in the access log
     bool has_test_clock;
     enum log_level log_level;
     enum log_format log_format;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/access.h"
 #include "hub/hub.h"
 #include "hub/shared.h"
 #include "net/signals.h"
@@ -59,7 +60,7 @@ static void on_loaded(struct message *message);
 static bool have_all(const struct server *server, enum worker_stage stage);
 static void begin(struct server *server);
 static void share_lone_sockets(struct server *server);
-static void on_accept(void *user, int fd);
+static void on_accept(void *user, int fd, const struct socket_address *peer);
 static size_t load_of(struct worker *worker);
 static void on_begun(struct message *message);
 static void serve(struct server *server);
@@ -115,6 +116,7 @@ static int check_inherited(int count, const struct config *config)
 /// Returns 0, or 1 when it has printed why there is no first worker.
 static int init(struct server *server)
 {
+    access_show_query(server->config->logs_query);
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     CHECK(pthread_mutex_init(&server->gate, NULL) == 0);
     hub_init(&server->hub);
@@ -304,7 +306,7 @@ static void share_lone_sockets(struct server *server)
 
 /// To the worker that has the fewest connections. Those that are on the way to one are not counted
 /// yet, and have descriptors.
-static void on_accept(void *user, int fd)
+static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
     struct server *server = user;
     struct worker *idlest = &server->workers[0];
@@ -318,9 +320,9 @@ static void on_accept(void *user, int fd)
     if (total >= conns_max + service_surplus(conns_max)) {
         close(fd);
     } else if (idlest->number == 1) {
-        worker_accept(idlest, fd);
+        worker_accept(idlest, fd, peer);
     } else {
-        worker_hand_over(idlest, fd);
+        worker_hand_over(idlest, fd, peer);
     }
 }
 
@@ -387,6 +389,9 @@ static void tell_ready(const struct server *server)
 static void on_signal(void *user, int number)
 {
     struct server *server = user;
+    if (number == SIGUSR1 || number == SIGUSR2) {
+        return; // their default action would end the program
+    }
     bool is_lost = number == SIGHUP && !server->is_stopping && has_lost_terminal(server);
     if (number == SIGHUP && !is_lost) {
         want_reload(server);

@@ -23,6 +23,7 @@ struct handover {
     struct message message;
     struct worker *worker;
     int fd;
+    struct socket_address peer;
 };
 
 static void init_messages(struct worker *worker);
@@ -31,8 +32,9 @@ static void bound_connections(struct worker *worker);
 static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
 static void on_begin(struct message *message);
-static void on_accept(void *user, int fd);
-static struct transport *accept_socket(struct worker *worker, int fd);
+static void on_accept(void *user, int fd, const struct socket_address *peer);
+static struct transport *accept_socket(struct worker *worker, int fd,
+                                       const struct socket_address *peer);
 static void on_handover(struct message *message);
 static void on_leave(struct message *message);
 static void on_delay(struct timer *timer);
@@ -173,27 +175,29 @@ static void on_begin(struct message *message)
     (void)mailbox_post(worker->options.home, &worker->begun); // closed: all is ending
 }
 
-static void on_accept(void *user, int fd)
+static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
-    tcp_read(accept_socket(user, fd)); // the kernel has waited for the request
+    tcp_read(accept_socket(user, fd, peer)); // the kernel has waited for the request
 }
 
-void worker_accept(struct worker *worker, int fd)
+void worker_accept(struct worker *worker, int fd, const struct socket_address *peer)
 {
-    (void)accept_socket(worker, fd);
+    (void)accept_socket(worker, fd, peer);
 }
 
-static struct transport *accept_socket(struct worker *worker, int fd)
+static struct transport *accept_socket(struct worker *worker, int fd,
+                                       const struct socket_address *peer)
 {
     struct transport *transport = tcp_of_socket(&worker->loop, fd);
-    service_accept(&worker->service, transport);
+    service_accept(&worker->service, transport, peer);
     return transport;
 }
 
-void worker_hand_over(struct worker *worker, int fd)
+void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer)
 {
     struct handover *handover = mem_new(struct handover);
-    *handover = (struct handover){.message.run = on_handover, .worker = worker, .fd = fd};
+    *handover =
+        (struct handover){.message.run = on_handover, .worker = worker, .fd = fd, .peer = *peer};
     worker->expected++;
     if (!mailbox_post(&worker->mailbox, &handover->message)) {
         worker->expected--;
@@ -206,7 +210,7 @@ static void on_handover(struct message *message)
 {
     struct handover *handover = CONTAINER_OF(message, struct handover, message);
     handover->worker->expected--;
-    worker_accept(handover->worker, handover->fd);
+    worker_accept(handover->worker, handover->fd, &handover->peer);
     mem_free(handover);
 }
 

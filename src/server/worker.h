@@ -110,11 +110,11 @@ MUST_USE int worker_load(struct worker *worker);
 /// Runs the loop until the worker has finished.
 void worker_run(struct worker *worker);
 
-/// Serves `fd`, a connected socket.
-void worker_accept(struct worker *worker, int fd);
+/// Serves `fd`, a socket that is connected to `peer`.
+void worker_accept(struct worker *worker, int fd, const struct socket_address *peer);
 
-/// Serves `fd`, from any thread. For sockets of which there is only one for all workers.
-void worker_hand_over(struct worker *worker, int fd);
+/// The same, from any thread. For sockets of which there is only one for all workers.
+void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer);
 
 /// Closes and frees everything but the mailbox. Returns false when a handle was left open, which is
 /// a bug and is named; memory of the worker is then still in use. Does nothing to a worker that is
