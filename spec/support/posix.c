@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <linux/filter.h>
 #include <lua.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -41,6 +42,7 @@ static int l_receive(lua_State *L);
 static int l_open_socket(lua_State *L);
 static int l_open_pipe(lua_State *L);
 static int l_close(lua_State *L);
+static int l_deafen(lua_State *L);
 static int open_socket(const char *name, int type);
 static int bind_to(int fd, const char *name);
 static void check_sockets(lua_State *L, struct command *command);
@@ -54,7 +56,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"kill", l_kill},       {"make_folder", l_make_folder},
     {"receive", l_receive}, {"open_socket", l_open_socket},
     {"close", l_close},     {"open_pipe", l_open_pipe},
-    {NULL, NULL},
+    {"deafen", l_deafen},   {NULL, NULL},
 };
 
 int luaopen_spec_posix(lua_State *L)
@@ -200,6 +202,20 @@ static int l_close(lua_State *L)
 {
     close((int)luaL_checkinteger(L, 1));
     return 0;
+}
+
+/// deafen(descriptor). From now on a TCP socket takes no packet, and answers none: for its peer it
+/// has vanished.
+static int l_deafen(lua_State *L)
+{
+    struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &drop_all};
+    int fd = (int)luaL_checkinteger(L, 1);
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0) {
+        return push_failure(L);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 static int open_socket(const char *name, int type)

@@ -279,6 +279,11 @@ function Client:finish_sending()
   self.socket:shutdown("send")
 end
 
+---From now on it takes no packet and answers none: the network between the two is gone.
+function Client:vanish()
+  assert(posix.deafen(self.socket:getfd()))
+end
+
 ---Ends the connection with a reset (RST), as a crashed or impatient peer does.
 function Client:reset()
   self.socket:setoption("linger", { on = true, timeout = 0 })

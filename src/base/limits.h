@@ -30,7 +30,7 @@ struct limits {
     uint64_t stream_high_bytes; // over this, `send` and `write` wait
     uint64_t stream_max_bytes;  // over this, a stream is reset
     uint64_t heartbeat_ms;      // silence after which a stream sends a comment; 0 for never
-    uint64_t peer_timeout_ms;   // a peer that takes nothing for so long is gone
+    uint64_t peer_timeout_ms;   // a peer that takes or answers nothing for so long is gone
     uint64_t stream_channels;   // that one stream may subscribe to
     uint64_t channels;          // that the server may have
     uint64_t channel_name_bytes;

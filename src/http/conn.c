@@ -276,8 +276,7 @@ static void on_room(void *user)
 
 static void on_failed(void *user, int failure)
 {
-    (void)failure; // every failure of a connected socket means that the peer is gone
-    conn_close(user, EXCHANGE_LEFT);
+    conn_close(user, exchange_reason_of_failure(failure)); // in any case the peer is gone
 }
 
 static void on_closed(void *user)
@@ -336,13 +335,15 @@ static bool settle_output(struct conn *conn)
 
 static bool write_output(struct conn *conn)
 {
-    if (conn_deliver(conn, NULL, 0) >= 0) {
+    ssize_t failure = conn_deliver(conn, NULL, 0);
+    if (failure >= 0) {
         return !conn->is_blocked;
     }
+    enum exchange_reason reason = exchange_reason_of_failure((int)failure);
     if (conn->exchange != NULL) {
-        exchange_abort(conn->exchange, EXCHANGE_LEFT);
+        exchange_abort(conn->exchange, reason);
     } else {
-        conn_close(conn, EXCHANGE_LEFT);
+        conn_close(conn, reason);
     }
     return false;
 }

@@ -32,6 +32,13 @@ const char *exchange_reason_text(enum exchange_reason reason)
     return texts[reason];
 }
 
+/// Where the network said why nothing comes through, the kernel tells that when it gives up.
+enum exchange_reason exchange_reason_of_failure(int failure)
+{
+    bool is_timeout = failure == -ETIMEDOUT || failure == -EHOSTUNREACH || failure == -ENETUNREACH;
+    return is_timeout ? EXCHANGE_TIMEOUT : EXCHANGE_LEFT;
+}
+
 void exchange_free(struct exchange *exchange)
 {
     if (exchange->_is_let_go) {
@@ -205,7 +212,7 @@ size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, i
 {
     ssize_t taken = conn_deliver(exchange->conn, pieces, count);
     if (taken < 0) {
-        exchange_abort(exchange, EXCHANGE_LEFT);
+        exchange_abort(exchange, exchange_reason_of_failure((int)taken));
         return 0;
     }
     exchange->response.content_bytes += (size_t)taken;

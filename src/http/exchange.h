@@ -24,10 +24,10 @@ struct exchange_trace;
 /// Why an exchange ended. `exchange_reason_text` has the words that scripts and the log see.
 enum exchange_reason {
     EXCHANGE_FINISHED, // the response is complete and with the kernel
-    EXCHANGE_LEFT,     // the peer closed or reset the connection, or vanished
+    EXCHANGE_LEFT,     // the peer closed or reset the connection
     EXCHANGE_SLOW,     // the peer did not read: what waits for it, or how far it lags, is too much
     EXCHANGE_FAILED,   // the handler failed after the head was out
-    EXCHANGE_TIMEOUT,  // a deadline of the connection passed
+    EXCHANGE_TIMEOUT,  // a deadline of the connection passed: the peer stalled, or vanished
     EXCHANGE_SHUTDOWN, // the server is ending
     EXCHANGE_REFUSED,  // the message was malformed or over a limit
 };
@@ -69,6 +69,10 @@ static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
 
 /// The word for `reason`: "finished", "left", "slow", "failed", "timeout", "shutdown", "refused".
 const char *exchange_reason_text(enum exchange_reason reason);
+
+/// What a connection's failure (a negative errno) means: EXCHANGE_TIMEOUT when the kernel has
+/// waited for the peer for `peer_timeout`, or else EXCHANGE_LEFT.
+enum exchange_reason exchange_reason_of_failure(int failure);
 
 /// Frees the exchange. For its conn.
 void exchange_free(struct exchange *exchange);

@@ -12,13 +12,17 @@
 enum {
     BACKLOG = 4096,
     SILENT_SECONDS = 1, // about how long who connects and says nothing goes unnoticed
+    MS_PER_SECOND = 1000,
+    KEEPALIVE_SECONDS_MAX = 32767, // what the kernel takes
 };
 
 static int open_socket(struct listening *listening);
 static int check_adopted(int fd, struct socket_address *address);
 static int int_option(int fd, int name);
 static int set_options(int fd, uint64_t peer_timeout_ms);
-static int set_peer_timeout(int fd, uint64_t peer_timeout_ms);
+static bool set_peer_timeout(int fd, uint64_t peer_timeout_ms);
+static int keepalive_seconds(uint64_t ms);
+static bool set_tcp(int fd, int name, int value);
 static int set_reuse_port(int fd);
 static int bind_and_listen(struct listening *listening);
 static int give_up(const struct listening *listening, int failure);
@@ -88,7 +92,7 @@ int listening_share(struct listening *shared, const struct listening *first,
 void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms)
 {
     if (listening->address.storage.ss_family != AF_UNIX) {
-        IGNORE(set_peer_timeout(listening->fd, peer_timeout_ms)); // it was set once, so it can be
+        (void)set_peer_timeout(listening->fd, peer_timeout_ms); // it was set once, so it can be
     }
 }
 
@@ -132,23 +136,36 @@ static int int_option(int fd, int name)
 
 /// Linux hands these options on to accepted sockets, which saves two system calls a connection. And
 /// it wakes nobody until the request is there: one wake-up a connection in the place of two, and
-/// what is accepted can be read at once.
+/// what is accepted can be read at once. A peer to whom nothing is sent for long (a stream without
+/// heartbeats, a handler that waits) is asked by the kernel whether it is still there; after
+/// `peer_timeout_ms` without an answer the connection fails with ETIMEDOUT.
 static int set_options(int fd, uint64_t peer_timeout_ms)
 {
     int yes = 1;
-    int silent_seconds = SILENT_SECONDS;
     bool is_set = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-                  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) == 0 &&
-                  setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silent_seconds,
-                             sizeof(silent_seconds)) == 0 &&
-                  set_peer_timeout(fd, peer_timeout_ms) == 0;
+                  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes)) == 0 &&
+                  set_tcp(fd, TCP_NODELAY, yes) && set_tcp(fd, TCP_DEFER_ACCEPT, SILENT_SECONDS) &&
+                  set_peer_timeout(fd, peer_timeout_ms);
     return is_set ? 0 : -errno;
 }
 
-static int set_peer_timeout(int fd, uint64_t peer_timeout_ms)
+static bool set_peer_timeout(int fd, uint64_t peer_timeout_ms)
 {
-    unsigned timeout_ms = peer_timeout_ms > INT32_MAX ? INT32_MAX : (unsigned)peer_timeout_ms;
-    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    int timeout_ms = peer_timeout_ms > INT32_MAX ? INT32_MAX : (int)peer_timeout_ms;
+    return set_tcp(fd, TCP_USER_TIMEOUT, timeout_ms) &&
+           set_tcp(fd, TCP_KEEPIDLE, keepalive_seconds(peer_timeout_ms / 2)) &&
+           set_tcp(fd, TCP_KEEPINTVL, keepalive_seconds(peer_timeout_ms / 6));
+}
+
+static int keepalive_seconds(uint64_t ms)
+{
+    uint64_t seconds = ms / MS_PER_SECOND;
+    return seconds < 1 ? 1 : seconds > KEEPALIVE_SECONDS_MAX ? KEEPALIVE_SECONDS_MAX : (int)seconds;
+}
+
+static bool set_tcp(int fd, int name, int value)
+{
+    return setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value)) == 0;
 }
 
 static int set_reuse_port(int fd)

@@ -19,10 +19,11 @@ struct listening {
 };
 
 /// Binds and listens on a literal IPv4 or IPv6 address, "localhost" standing for 127.0.0.1. Port 0
-/// picks a free one. Connections get TCP_NODELAY and `peer_timeout_ms` as TCP_USER_TIMEOUT,
-/// inherited from the listening socket, and can be accepted from their first byte on, or about a
-/// second after they were made (TCP_DEFER_ACCEPT). Returns 0 or a negative errno (EADDRINUSE,
-/// EACCES, EADDRNOTAVAIL, EINVAL for an address that is not one); then nothing is open.
+/// picks a free one. Connections get TCP_NODELAY, `peer_timeout_ms` as TCP_USER_TIMEOUT and the
+/// kernel's keepalive, inherited from the listening socket, and can be accepted from their first
+/// byte on, or about a second after they were made (TCP_DEFER_ACCEPT). Returns 0 or a negative
+/// errno (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL for an address that is not one); then nothing
+/// is open.
 MUST_USE int listening_tcp(struct listening *listening, const char *host, uint16_t port,
                            uint64_t peer_timeout_ms);
 

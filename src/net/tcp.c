@@ -182,7 +182,7 @@ static void on_ready(struct polled *polled, unsigned events)
     if ((events & POLL_READ) || (has_failed && (polled->wanted & POLL_READ))) {
         read_in(tcp);
     } else if (has_failed) {
-        int failure = polled->wanted == 0 ? 0 : failure_of(tcp); // or nobody waits to be told why
+        int failure = failure_of(tcp);
         tcp->base.events->on_failed(tcp->base.user, failure == 0 ? -ECONNRESET : failure);
         return;
     }
