@@ -3,9 +3,9 @@
 // One thread's event loop: libuv's loop, the clock that everything which waits asks, the timers,
 // and the end-of-turn queue. A turn is one round of the loop: timers fire, sockets are read, and
 // then what was queued for the end of the turn runs, first tasks (LOOP_RUN), then writes
-// (LOOP_WRITE). So all that one turn says to a peer leaves in one write. Owned by the worker; used
-// from its thread only. It dies in `loop_deinit`, which requires that every handle was closed
-// before.
+// (LOOP_WRITE), then what gives up memory that this turn no longer needs (LOOP_FREE). So all that
+// one turn says to a peer leaves in one write. Owned by the worker; used from its thread only. It
+// dies in `loop_deinit`, which requires that every handle was closed before.
 #pragma once
 
 #include "base/list.h"
@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum loop_phase { LOOP_RUN, LOOP_WRITE, LOOP_PHASE_COUNT };
+enum loop_phase { LOOP_RUN, LOOP_WRITE, LOOP_FREE, LOOP_PHASE_COUNT };
 
 struct loop_job;
 typedef void (*loop_job_fn)(struct loop_job *job);

@@ -14,6 +14,7 @@
 #include "script/lib_timer.h"
 #include "script/libs.h"
 #include "script/task.h"
+#include "script/visit.h"
 #include "wire/route.h"
 
 #include <lauxlib.h>
@@ -50,6 +51,7 @@ struct generation *generation_new(const struct generation_options *options, char
     list_init(&generation->publishers);
     loop_job_init(&generation->ready_job, tasks_run_ready);
     loop_job_init(&generation->published_job, lib_channel_wake_publishers);
+    loop_job_init(&generation->leave_job, visits_leave);
     list_init(&generation->publishers_waiter.node);
     generation->publishers_waiter.job = &generation->published_job;
     open_state(generation, why);
@@ -66,6 +68,7 @@ void generation_free(struct generation *generation)
     }
     lib_timer_stop_all(generation); // closing variables may have made some
     loop_job_cancel(&generation->ready_job);
+    loop_job_cancel(&generation->leave_job);
     list_remove(&generation->publishers_waiter.node);
     loop_job_cancel(&generation->published_job);
     collector_deinit(&generation->collector);

@@ -21,6 +21,7 @@ struct heartbeats;
 struct route_table;
 struct shared;
 struct task;
+struct visit;
 
 enum {
     ADDRESSES_MAX = 16, // that scripts may declare
@@ -98,13 +99,15 @@ struct generation {
     int json_encode_ref;
     struct address addresses[ADDRESSES_MAX];
     size_t address_count;
-    size_t lua_bytes;   // memory in use
-    bool is_loading;    // routes and limits may still be declared
-    bool is_beside;     // it loads while another one answers, which waits for it
-    bool is_in_charge;  // or was: its timers run
-    uint8_t on_reload;  // enum on_reload
-    int on_reload_ref;  // for ON_RELOAD_CALL
-    struct list visits; // whose exchange is not done
+    size_t lua_bytes;      // memory in use
+    bool is_loading;       // routes and limits may still be declared
+    bool is_beside;        // it loads while another one answers, which waits for it
+    bool is_in_charge;     // or was: its timers run
+    uint8_t on_reload;     // enum on_reload
+    int on_reload_ref;     // for ON_RELOAD_CALL
+    struct list visits;    // whose exchange is not done
+    struct visit *leaving; // whose anchors go at the end of this turn, unless something needs them
+    struct loop_job leave_job;
     struct list tasks;  // all that have not ended
     struct list ready;  // to be resumed at the end of this turn
     struct list timers; // armed script timers

@@ -27,6 +27,7 @@ static void cut(struct visit *visit);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
 static bool is_dormant(const struct visit *visit);
+static bool is_needed(const struct visit *visit);
 static void drop_request(struct visit *visit);
 static void unanchor(struct visit *visit);
 
@@ -75,12 +76,28 @@ void visit_anchor(lua_State *L, int index)
 
 void visit_settle(struct visit *visit)
 {
-    bool is_needed = visit->exchange == NULL
-                         ? !list_is_empty(&visit->tasks)
-                         : visit->stream == NULL || visit->has_listeners ||
-                               !list_is_empty(&visit->tasks) || !list_is_empty(&visit->timers);
-    if (!is_needed) {
-        unanchor(visit);
+    struct generation *generation = visit->generation;
+    if (visit->anchor_ref != LUA_NOREF && !visit->is_leaving && !is_needed(visit)) {
+        visit->is_leaving = true;
+        visit->next_leaving = generation->leaving;
+        generation->leaving = visit;
+        loop_at_turn_end(generation->options.loop, LOOP_FREE, &generation->leave_job);
+    }
+}
+
+/// Nothing is collected meanwhile, as nothing is made.
+void visits_leave(struct loop_job *job)
+{
+    struct generation *generation = CONTAINER_OF(job, struct generation, leave_job);
+    struct visit *visit = generation->leaving;
+    generation->leaving = NULL;
+    while (visit != NULL) {
+        struct visit *next = visit->next_leaving;
+        visit->is_leaving = false;
+        if (!is_needed(visit)) {
+            unanchor(visit);
+        }
+        visit = next;
     }
 }
 
@@ -211,16 +228,12 @@ static void on_stream_peer_ended(struct stream_holder *holder)
     visit->has_peer_ended = true;
 }
 
-/// A loop of sends would spin until the response is out. No collection meanwhile: with its last
-/// task the visit itself could go.
+/// A loop of sends would spin until the response is out.
 static void on_stream_dismissed(struct stream_holder *holder)
 {
     struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
     if (!visit->route->is_detached) {
-        lua_State *L = visit->generation->L;
-        lua_gc(L, LUA_GCSTOP);
         visit_cancel_tasks(visit);
-        lua_gc(L, LUA_GCRESTART);
     }
 }
 
@@ -290,6 +303,16 @@ static bool is_dormant(const struct visit *visit)
            list_is_empty(&visit->tasks) && list_is_empty(&visit->timers);
 }
 
+/// Whether a task, timer or listener has to do with the visit, or an answer is still owed.
+static bool is_needed(const struct visit *visit)
+{
+    if (visit->exchange == NULL) {
+        return !list_is_empty(&visit->tasks);
+    }
+    return visit->stream == NULL || visit->has_listeners || !list_is_empty(&visit->tasks) ||
+           !list_is_empty(&visit->timers);
+}
+
 /// Of the request an open stream needs no more than the client's last event id. What is garbage is
 /// garbage at once then: what a box with a finalizer holds outlives the cycle that finds it.
 static void drop_request(struct visit *visit)
@@ -310,12 +333,10 @@ static void drop_request(struct visit *visit)
 
 static void unanchor(struct visit *visit)
 {
-    if (visit->anchor_ref != LUA_NOREF) {
-        if (visit->was_stream && !visit->is_request_dropped) {
-            drop_request(visit);
-        }
-        luaL_unref(visit->generation->L, LUA_REGISTRYINDEX, visit->anchor_ref);
-        visit->anchor_ref = LUA_NOREF;
-        collector_wake(&visit->generation->collector);
+    if (visit->was_stream && !visit->is_request_dropped) {
+        drop_request(visit);
     }
+    luaL_unref(visit->generation->L, LUA_REGISTRYINDEX, visit->anchor_ref);
+    visit->anchor_ref = LUA_NOREF;
+    collector_wake(&visit->generation->collector);
 }

@@ -10,7 +10,11 @@
 // An open stream needs no visit: once nothing of a script works on it, waits for it or listens to
 // it, the anchor goes. If a script still reaches the stream through a variable, all stays as it is;
 // if none does, the boxes are collected and the stream goes on by itself. The request, which is the
-// larger part, is dropped at once.
+// larger part, is dropped with the anchor.
+//
+// The anchor goes at one place, `visits_leave`, which runs when the turn ends and nothing of ours
+// is on the C stack. So a visit that was anchored when the turn began lives until the turn ends,
+// whatever scripts do meanwhile: a function may call Lua and go on to use the visit.
 //
 // When the exchange is done, in this order: the link is cut, tied timers stop, close listeners are
 // queued, and the tasks are cancelled if the peer left an open stream.
@@ -26,6 +30,7 @@
 #include <stdbool.h>
 
 struct generation;
+struct loop_job;
 struct route;
 struct task;
 
@@ -44,16 +49,18 @@ struct visit {
     struct exchange *exchange; // NULL once it is done
     struct stream *stream;     // NULL until an event stream is opened
     const struct route *route;
-    struct list tasks;   // that belong to it
-    struct list waiters; // tasks that wait for the output to drain
-    struct list timers;  // that stop with the stream
-    int anchor_ref;      // LUA_NOREF once nothing needs it
-    uint8_t reason;      // enum exchange_reason, once done
-    bool has_listeners;  // somebody asked to be told of something
-    bool is_failing;     // the error handler has its turn
-    bool was_stream;     // an event stream was opened
-    bool has_peer_ended; // the peer has closed its sending side
+    struct list tasks;          // that belong to it
+    struct list waiters;        // tasks that wait for the output to drain
+    struct list timers;         // that stop with the stream
+    int anchor_ref;             // LUA_NOREF once nothing needs it
+    struct visit *next_leaving; // in generation->leaving
+    uint8_t reason;             // enum exchange_reason, once done
+    bool has_listeners;         // somebody asked to be told of something
+    bool is_failing;            // the error handler has its turn
+    bool was_stream;            // an event stream was opened
+    bool has_peer_ended;        // the peer has closed its sending side
     bool is_request_dropped;
+    bool is_leaving; // the anchor goes when the turn ends, if nothing needs it then
 };
 
 /// Makes the visit for a complete request and runs the route's handler, or the fallback. *Calls
@@ -67,8 +74,11 @@ void visit_push(lua_State *L, const struct visit *visit);
 /// Anchors the visit whose response box is at `index`.
 void visit_anchor(lua_State *L, int index);
 
-/// Takes the anchor away if nothing of a script needs it any more.
+/// Has the anchor taken away at the end of this turn, if nothing of a script needs it then.
 void visit_settle(struct visit *visit);
+
+/// Takes the anchors away from the visits that nothing needs. The generation's last job of a turn.
+void visits_leave(struct loop_job *job);
 
 /// No script can reach the visit, and it is not anchored: the stream goes on without it.
 void visit_let_go(struct visit *visit);
@@ -87,7 +97,7 @@ MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options 
 /// "ECLOSED"`.
 int visit_park_until_drained(lua_State *L, struct visit *visit);
 
-/// Cancels what works on the visit. *Calls Lua.*
+/// Cancels what works on the visit, which lives on. *Calls Lua.*
 void visit_cancel_tasks(struct visit *visit);
 
 /// The server is ending: requests that nothing works on end.
