@@ -10,6 +10,8 @@ enum { LISTENER_FN = 1, LISTENER_IS_ONCE };
 
 static int add(lua_State *L, bool is_once);
 static void push_list(lua_State *L, const char *event);
+static void remove_at(lua_State *L, int list, lua_Integer at);
+static int push_due(lua_State *L, const struct visit *visit, const char *event);
 static bool tell_late(const struct visit *visit, const char *event);
 static void start(lua_State *L, struct bytes argument);
 
@@ -36,11 +38,7 @@ int l_response_off(lua_State *L)
         lua_rawgeti(L, 4, i);
         lua_rawgeti(L, -1, LISTENER_FN);
         if (lua_rawequal(L, -1, 3)) {
-            lua_getglobal(L, "table");
-            lua_getfield(L, -1, "remove");
-            lua_pushvalue(L, 4);
-            lua_pushinteger(L, i);
-            lua_call(L, 2, 0);
+            remove_at(L, 4, i);
         }
         lua_settop(L, 4);
     }
@@ -48,7 +46,9 @@ int l_response_off(lua_State *L)
     return 1;
 }
 
-/// The list is taken as it stands: a listener that is added meanwhile waits for the next time.
+/// Starting a task makes things of Lua's, so finalizers may run between two of them, and add and
+/// remove listeners. They change the list, while the functions that are due stand in a table of
+/// their own.
 void listeners_fire(struct visit *visit, const char *event, struct bytes argument)
 {
     if (!visit->has_listeners) {
@@ -56,24 +56,11 @@ void listeners_fire(struct visit *visit, const char *event, struct bytes argumen
     }
     lua_State *L = visit->generation->L;
     int top = lua_gettop(L);
-    visit_push(L, visit);
-    lua_getiuservalue(L, -1, VISIT_LISTENERS); // [response, listeners]
-    lua_newtable(L);                           // [response, listeners, kept]
-    int kept_count = 0;
-    int count = lua_getfield(L, -2, event) == LUA_TTABLE ? (int)lua_rawlen(L, -1) : 0;
-    for (int i = 1; i <= count; i++) { // [response, listeners, kept, list]
-        lua_rawgeti(L, -1, i);
-        lua_rawgeti(L, -1, LISTENER_IS_ONCE);
-        if (!lua_toboolean(L, -1)) {
-            lua_pushvalue(L, -2);
-            lua_rawseti(L, top + 3, ++kept_count);
-        }
-        lua_rawgeti(L, -2, LISTENER_FN);
+    int count = push_due(L, visit, event); // [due]
+    for (int i = 1; i <= count; i++) {
+        lua_rawgeti(L, top + 1, i);
         start(L, argument);
-        lua_settop(L, top + 4);
     }
-    lua_settop(L, top + 3);
-    lua_setfield(L, -2, event);
     lua_settop(L, top);
 }
 
@@ -127,6 +114,45 @@ static void push_list(lua_State *L, const char *event)
         lua_setfield(L, -3, event);
     }
     lua_remove(L, -2);
+}
+
+/// Pushes an array of the functions that are to be told of `event`, and takes those that are told
+/// once out of the list. Returns how many there are. A finalizer may run where the array is made;
+/// below nothing else is made.
+static int push_due(lua_State *L, const struct visit *visit, const char *event)
+{
+    int due = lua_gettop(L) + 1;
+    int list = due + 3;
+    lua_newtable(L);
+    visit_push(L, visit);
+    lua_getiuservalue(L, -1, VISIT_LISTENERS); // [due, response, listeners]
+    int count = lua_getfield(L, -1, event) == LUA_TTABLE ? (int)lua_rawlen(L, -1) : 0;
+    int kept_count = 0;
+    for (int i = 1; i <= count; i++) { // [due, response, listeners, list]
+        lua_rawgeti(L, list, i);
+        lua_rawgeti(L, -1, LISTENER_FN);
+        lua_rawseti(L, due, i);
+        lua_rawgeti(L, -1, LISTENER_IS_ONCE);
+        bool is_once = lua_toboolean(L, -1);
+        lua_pop(L, 1); // [.., listener]
+        lua_rawseti(L, list, is_once ? i : ++kept_count);
+    }
+    for (int i = kept_count + 1; i <= count; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, list, i);
+    }
+    lua_settop(L, due);
+    return count;
+}
+
+/// Makes nothing, so no finalizer runs.
+static void remove_at(lua_State *L, int list, lua_Integer at)
+{
+    lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+    for (lua_Integer i = at; i <= count; i++) {
+        lua_rawgeti(L, list, i + 1); // nil behind the last
+        lua_rawseti(L, list, i);
+    }
 }
 
 /// [fn] -> []. Belongs to no visit, so the visit's end does not cancel it.
