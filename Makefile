@@ -7,15 +7,19 @@ DEBUG := build/debug
 FUZZING := build/fuzz
 FUZZ_SECONDS := 60
 SCRIPTS := scripts
+PREFIX := /usr/local
 SOAKED = $(abspath $(or $(LUNESSE_BUILD),$(BUILD)))
 BUSTED := lua5.4 /usr/bin/busted
 CLANG_FORMAT := $(firstword $(shell command -v clang-format-16 clang-format) clang-format)
 # The npm packages, when the lock file says others than are there.
 NPM_CI = cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
-  { cd spec && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.lunesse-lock; }
+  { echo "deps: installing the npm packages of spec/package-lock.json: npm ci"; \
+    cd spec && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.lunesse-lock; }
+# A configure that failed leaves a CMakeCache.txt and no build.ninja. Then it begins anew.
+CONFIGURE = test -f $(1)/build.ninja || cmake --fresh -G Ninja -B $(1)
 OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
 
-.PHONY: help deps test-deps build debug run test lint format format-check bench count soak fuzz clean
+.PHONY: help deps test-deps build debug run install test lint format format-check bench count soak fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -28,15 +32,20 @@ test-deps: ## ... and those that the specs need, with the npm packages
 	@$(NPM_CI)
 
 build: deps ## a release build in build/
-	@test -f $(BUILD)/CMakeCache.txt || cmake -G Ninja -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	@$(call CONFIGURE,$(BUILD)) -DCMAKE_BUILD_TYPE=Release
 	@cmake --build $(BUILD) --target lunesse
 
 debug: deps ## a debug build with assertions in build/debug/
-	@test -f $(DEBUG)/CMakeCache.txt || cmake -G Ninja -B $(DEBUG) -DCMAKE_BUILD_TYPE=Debug
+	@$(call CONFIGURE,$(DEBUG)) -DCMAKE_BUILD_TYPE=Debug
 	@cmake --build $(DEBUG)
 
-run: build ## build, then serve the scripts in scripts/
-	@$(BUILD)/lunesse $(SCRIPTS)
+# Elsewhere, and other scripts: make run PORT=8080 SCRIPTS=/path/to/scripts
+run: build ## build, then serve the scripts in scripts/; PORT=8080 for another port than 3000
+	@$(BUILD)/lunesse $(if $(PORT),--port $(PORT)) $(SCRIPTS)
+
+# PREFIX=/usr for packages; DESTDIR=folder stages all of it below a folder.
+install: build ## the program, its manual, stubs, scripts, units and docs, below PREFIX (/usr/local)
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
 
 test: test-deps build debug ## the whole suite
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED)
@@ -77,8 +86,7 @@ soak: build ## what has to hold while it runs for long: reloads, edits, the end,
 	@ulimit -n "$$(ulimit -Hn)" || true; LUNESSE_BUILD=$(SOAKED) lua5.4 spec/soak/run.lua
 
 fuzz: test-deps ## each fuzz target for FUZZ_SECONDS seconds; findings go into the corpus
-	@test -f $(FUZZING)/CMakeCache.txt || \
-	  cmake -G Ninja -B $(FUZZING) -DFUZZ=ON -DCMAKE_C_COMPILER=clang
+	@$(call CONFIGURE,$(FUZZING)) -DFUZZ=ON -DCMAKE_C_COMPILER=clang
 	@cmake --build $(FUZZING)
 	@cmake/fuzz.sh $(FUZZING) $(FUZZ_SECONDS)
 
