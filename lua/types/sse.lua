@@ -11,8 +11,15 @@
 ---What `subscribe` takes.
 ---@class (exact) lunesse.SubscribeOptions
 ---Where a reader begins that brings no id, or one that cannot be resumed: after the event of this
----id, or "earliest" for everything that the channel has. Default: with what is published next.
----@field since? string | "earliest"
+---id; "earliest" for everything that the channel has; a number `-n` for the last n events, or as
+---many as there are. Default: with what is published next.
+---@field since? string | "earliest" | integer
+---Name of an event that goes before those of the channel, and after a `reset`: its data and its id
+---are the stream's place, also for a reader that is resumed. For readers that ignore an id without
+---data (npm's `eventsource`, LaunchDarkly's), which would lose what is published while their
+---connection is lost before the first event; and for pages that want to know when they follow.
+---Default: an id without data for a newcomer, and nothing for others.
+---@field greet? string
 
 ---An event stream, `response.sse`. Every method is safe after the stream has closed: it returns
 ---`nil, "closed", "ECLOSED"`. The first event, comment, retry or subscription opens the stream by
@@ -103,7 +110,7 @@ function Sse:retry(seconds) end
 ---
 ---```lua
 ---sse:subscribe(room)
----sse:subscribe(news, { since = "earliest" })
+---sse:subscribe(news, { since = -20, greet = "hello" })
 ---```
 ---@param channel lunesse.Channel
 ---@param options? lunesse.SubscribeOptions

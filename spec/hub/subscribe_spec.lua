@@ -17,6 +17,9 @@ server:get("/try", function(request, response)
 end)
 ]]
 
+local SINCE = 'since: an id, "earliest", or -n for the newest n events expected'
+local GREET = "greet: an event name without line break and NUL expected"
+
 ---Runs `code` in the handler of a stream and returns what it returned, or raised.
 local function try(server, code)
   local count = #hub.marks(server)
@@ -104,8 +107,13 @@ describe("subscribe", function()
       ["response"] = { 1, "Channel expected, got Response" },
       ["kept.room, 5"] = { 2, "table expected, got number" },
       ["kept.room, { from = 'x' }"] = { 2, "unknown option 'from'" },
-      ["kept.room, { since = 5 }"] = { 2, 'since: an id or "earliest" expected' },
-      ["kept.room, { since = true }"] = { 2, 'since: an id or "earliest" expected' },
+      ["kept.room, { since = 5 }"] = { 2, SINCE }, ["kept.room, { since = true }"] = { 2, SINCE },
+      ["kept.room, { since = -1.5 }"] = { 2, SINCE }, ["kept.room, { since = 0/0 }"] = { 2, SINCE },
+      ["kept.room, { since = -math.huge }"] = { 2, SINCE },
+      ["kept.room, { greet = 5 }"] = { 2, GREET }, ["kept.room, { greet = '' }"] = { 2, GREET },
+      ["kept.room, { greet = 'a\\nb' }"] = { 2, GREET },
+      ["kept.room, { greet = 'a\\0b' }"] = { 2, GREET },
+      ["kept.room, { greet = {} }"] = { 2, GREET },
     } do
       assert.equal(("try:2: bad argument #%d to 'subscribe' (%s)"):format(table.unpack(expected)),
         try(server, "\nsse:subscribe(" .. arguments .. ")"), arguments)

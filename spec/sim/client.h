@@ -31,6 +31,7 @@ struct sub {
     uint64_t end;     // the last event that is due; UINT64_MAX while there is no end
     const char *told; // a reset of this reason is due; NULL for none
     uint64_t from;    // with "expired": where it came from
+    bool is_greeting; // it is due a greeting, "greet" and its index
     bool is_unplaced; // it begins at the newest without an id, and that one is due
     bool is_gone;     // the stream has left the channel
     bool is_lagging;  // some turn ago what it needs was gone

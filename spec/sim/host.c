@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { PLACE_BYTES = 64 };
 
@@ -21,6 +22,7 @@ static void on_request(void *user, struct exchange *exchange);
 static struct client *client_of(struct world *world, const struct exchange *exchange);
 static void subscribe_some(struct client *client);
 static const char *choose_since(struct world *world, const struct life *life, char *memory);
+static uint64_t newest_count(const char *since);
 static void expect_place(struct client *client, struct sub *sub, const char *since);
 static const char *find_place(const struct sub *sub, const char *id, uint64_t *sequence);
 static void check_prior(const struct client *client, const struct sub *sub, uint64_t sequence);
@@ -49,7 +51,14 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     struct life *life = opened.life;
     struct stream_place start = {.last = bytes_from_string(client->sent_id)};
     start.is_earliest = strcmp(since, "earliest") == 0;
-    start.since = start.is_earliest ? BYTES("") : bytes_from_string(since);
+    start.newest_count = newest_count(since);
+    bool is_id = !start.is_earliest && start.newest_count == 0;
+    start.since = is_id ? bytes_from_string(since) : BYTES("");
+    char greet[32] = "";
+    if (chance_one_in(3)) {
+        snprintf(greet, sizeof(greet), "greet %zu", client->sub_count);
+        start.greet = bytes_from_string(greet);
+    }
     size_t live = 0;
     size_t leaving = 0; // channels that are over are left when they are read to their end
     for (size_t i = 0; i < client->sub_count; i++) {
@@ -60,8 +69,8 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     if (client->sub_count == SUBS_MAX || (old != NULL && old->is_gone)) {
         return; // each channel once in a stream, so that an event says to which place it belongs
     }
-    place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\"", client->index,
-              life->name, life->epoch, client->sent_id, since);
+    place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\", \"%s\"", client->index,
+              life->name, life->epoch, client->sent_id, since, greet);
     int failure = stream_subscribe(client->stream, opened.channel, &start);
     if (failure == 0) {
         worker_note_look(client->worker);
@@ -93,6 +102,7 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
         .end = UINT64_MAX,
     };
     expect_place(client, sub, since);
+    sub->is_greeting = greet[0] != '\0';
     bool is_newest = sub->told == NULL && sub->pos == life->count;
     sub->is_unplaced = is_newest && client->sent_id[0] == '\0';
     if (life->is_over) {
@@ -247,7 +257,7 @@ static void subscribe_some(struct client *client)
 static const char *choose_since(struct world *world, const struct life *life, char *memory)
 {
     uint64_t sequence = chance_below(life->count + 2);
-    switch (chance_below(10)) {
+    switch (chance_below(12)) {
     case 0:
         return "earliest";
     case 1: {
@@ -260,17 +270,28 @@ static const char *choose_since(struct world *world, const struct life *life, ch
         return memory;
     case 3:
         return chance_one_in(4) ? "0x-1" : "";
+    case 4:
+    case 5:
+        snprintf(memory, PLACE_BYTES, "-%" PRIu64, 1 + chance_below(life->count + 2));
+        return memory;
     default:
         return "";
     }
+}
+
+/// Of "-n"; 0 for every other place.
+static uint64_t newest_count(const char *since)
+{
+    return since[0] == '-' ? strtoull(since + 1, NULL, 10) : 0;
 }
 
 /// The client's id counts before the script's; where neither leads on, a newcomer's place.
 static void expect_place(struct client *client, struct sub *sub, const char *since)
 {
     const struct life *life = sub->life;
-    bool is_earliest = strcmp(since, "earliest") == 0;
-    sub->pos = is_earliest ? life->first - 1 : life->count;
+    uint64_t newest = newest_count(since);
+    bool is_all = strcmp(since, "earliest") == 0 || newest > life->count - (life->first - 1);
+    sub->pos = is_all ? life->first - 1 : life->count - newest;
     if (client->sent_id[0] != '\0') {
         uint64_t sequence = 0;
         sub->told = find_place(sub, client->sent_id, &sequence);
@@ -283,7 +304,7 @@ static void expect_place(struct client *client, struct sub *sub, const char *sin
             return;
         }
     }
-    if (since[0] != '\0' && !is_earliest) {
+    if (since[0] != '\0' && !is_all && newest == 0) {
         uint64_t sequence = 0;
         const char *reason = find_place(sub, since, &sequence);
         sub->pos = reason == NULL ? sequence : sub->pos;

@@ -20,6 +20,8 @@ static void take_ordinary(struct client *client, const struct wire_event *event,
 static struct sub *sub_of(struct client *client, uint64_t epoch);
 static void take_place(struct client *client, const struct wire_event *event,
                        const struct id_part *parts, int count);
+static void take_greeting(struct client *client, const struct wire_event *event,
+                          const struct id_part *parts, int count);
 static void take_notice(struct client *client, const struct wire_event *event,
                         const struct id_part *parts, int count);
 static struct sub *noticed(struct client *client, struct bytes data);
@@ -71,6 +73,8 @@ void judge_event(struct wire *wire, const struct wire_event *event)
         take_place(client, event, parts, count);
     } else if (is_notice_of(client, event->type)) {
         take_notice(client, event, parts, count);
+    } else if (bytes_starts_with(event->type, BYTES("greet "))) {
+        take_greeting(client, event, parts, count);
     } else {
         take_ordinary(client, event, parts, count);
     }
@@ -95,6 +99,7 @@ void judge_complete(struct client *client)
         EXPECT(sub->told == NULL, "%s: nobody told it of its reset (%s)", sub->life->name,
                sub->told);
         EXPECT(!sub->is_unplaced, "%s: nobody gave it an id", sub->life->name);
+        EXPECT(!sub->is_greeting, "%s: nobody greeted it", sub->life->name);
         EXPECT(sub->pos >= end, "%s: it is at %" PRIu64 " and should have %" PRIu64,
                sub->life->name, sub->pos, end);
     }
@@ -208,6 +213,7 @@ static void take_ordinary(struct client *client, const struct wire_event *event,
     EXPECT(sub != NULL, "no part moved: \"%.*s\"", SHOW(event->id));
     EXPECT(sub->told == NULL, "%s: an event before the reset (%s)", sub->life->name, sub->told);
     EXPECT(!sub->is_unplaced, "%s: an event before the id of its place", sub->life->name);
+    EXPECT(!sub->is_greeting, "%s: an event before the greeting", sub->life->name);
     EXPECT(event->begun < sub->left, "%s: an event after unsubscribing", sub->life->name);
     EXPECT(sub->pos < sub->life->count, "%s: an event that was never published", sub->life->name);
     EXPECT(sub->pos < sub->end, "%s: an event after the end", sub->life->name);
@@ -240,6 +246,28 @@ static void take_place(struct client *client, const struct wire_event *event,
         sub->is_unplaced = false;
     }
     EXPECT(is_due, "an id alone that nobody waits for: \"%.*s\"", SHOW(event->id));
+    check_others(client, NULL, event, true);
+}
+
+/// An event of the subscription's own name, which says the stream's place twice.
+static void take_greeting(struct client *client, const struct wire_event *event,
+                          const struct id_part *parts, int count)
+{
+    uint64_t index = 0;
+    struct bytes digits = bytes_skip(event->type, sizeof("greet ") - 1);
+    bool is_known = read_number(digits, 10, &index) && index < client->sub_count;
+    EXPECT(is_known, "a greeting that nobody asked for: %.*s", SHOW(event->type));
+    struct sub *sub = &client->subs[index];
+    EXPECT(sub->is_greeting, "%s: a second greeting", sub->life->name);
+    EXPECT(sub->told == NULL, "%s: a greeting before the reset (%s)", sub->life->name, sub->told);
+    EXPECT(part_of(parts, count, sub->life->epoch) != NULL, "%s: its greeting does not name it",
+           sub->life->name);
+    EXPECT(bytes_equal(event->data, event->id), "%s: a greeting with the data %.*s",
+           sub->life->name, SHOW(event->data));
+    sub->is_greeting = false;
+    for (int i = 0; i < count; i++) {
+        sub_of(client, parts[i].epoch)->is_unplaced = false;
+    }
     check_others(client, NULL, event, true);
 }
 

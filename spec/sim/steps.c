@@ -250,11 +250,11 @@ static void mutter(struct world *world)
 
 static void subscribe(struct world *world)
 {
-    static const char *const places[] = {"", "", "", "", "earliest", "1-1"};
+    static const char *const places[] = {"", "", "", "", "earliest", "1-1", "-1", "-9"};
     struct client *client = any_live(world);
     if (client != NULL) {
         struct opened opened = slot_open(client->worker, any_slot(world));
-        host_subscribe(client, opened, places[chance_below(6)]);
+        host_subscribe(client, opened, places[chance_below(8)]);
     }
 }
 

@@ -1,5 +1,5 @@
--- Text that comes in pieces, as tokens of language models do, is cut within UTF-8 characters. Half a
--- character at the end of data reached readers as U+FFFD, and so did the other half.
+-- Text that comes in pieces, as tokens of language models do, is cut within UTF-8 characters. Half
+-- a character at the end of data reached readers as U+FFFD, and so did the other half.
 
 local support = require "spec.sse.support"
 

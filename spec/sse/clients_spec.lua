@@ -7,6 +7,7 @@ local Process = require "spec.support.process"
 local Server = require "spec.support.server"
 
 local ROUTES = [[
+local seen = {}
 server:get("/", function(_, response)
   response:send("<!doctype html><title>page</title>", response:type("text/html"))
 end)
@@ -53,6 +54,18 @@ server:post("/tokens", function(request, response)
   for word in request:json().prompt:gmatch("%S+") do sse:send { token = word } end
   sse:send("[DONE]")
   sse:close()
+end)
+server:get("/first/:room", function(request, response)
+  local sse, room = response.sse, lunesse.channel(request.params.room)
+  sse:open { retry = 0.02 }
+  sse:subscribe(room, { greet = request.query.greet })
+  if not seen[room] then -- its connection ends before the first event
+    seen[room] = true
+    sse:close()
+    room:publish("missed")
+  else
+    lunesse.after(0.1, function() room:publish("seen") end)
+  end
 end)
 server:get("/watch", function(_, response)
   response:on("close", function(reason) mark("close", reason) end)
@@ -165,6 +178,21 @@ describe("npm's eventsource", function()
       assert.equal("attempt " .. i, record.data)
     end
     assert.equal(3, #client:records("event"))
+  end)
+
+  it("ignores an id without data, and takes the place of a greeting", function()
+    local client = Client.start("eventsource", { server.url .. "/first/a", "--events", "1" })
+    client:finish()
+    assert.equal("seen", client:records("event")[1].data)
+    client = Client.start("eventsource", {
+      server.url .. "/first/b?greet=hello", "--types", "hello", "--events", "3",
+    })
+    client:finish()
+    local events = client:records("event")
+    assert.same({ "hello", "hello", "missed" },
+      { events[1].type, events[2].type, events[3].data })
+    assert.equal(events[1].data, events[1].lastEventId)
+    assert.equal(events[1].data, events[2].data)
   end)
 
   it("gives up at a 204, which means stop", function()

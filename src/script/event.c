@@ -29,6 +29,21 @@ struct bytes check_data(lua_State *L, int index, int argument)
     return data;
 }
 
+void check_event_name(lua_State *L, int argument, const char *name)
+{
+    int type = lua_type(L, -1);
+    struct sse_event event = {.has_event = true, .event = BYTES("")};
+    if (type == LUA_TSTRING) {
+        event.event = check_bytes(L, lua_gettop(L));
+    }
+    bool is_name = event.event.len > 0 && sse_check_event(&event) == 0;
+    if (type != LUA_TNIL && !is_name) {
+        luaL_argerror(
+            L, argument,
+            lua_pushfstring(L, "%s: an event name without line break and NUL expected", name));
+    }
+}
+
 static struct bytes check_value(lua_State *L, int index)
 {
     switch (lua_type(L, index)) {

@@ -20,6 +20,10 @@
 /// encoded. The bytes are valid until the C function returns.
 struct sse_event check_event(lua_State *L, bool has_ids);
 
+/// Raises unless the value on top of the stack, the option `name` of the `argument`, is the name of
+/// an event, or nil.
+void check_event_name(lua_State *L, int argument, const char *name);
+
 /// The value at `index`, which the method was given as, or in, its `argument`, as data: a string,
 /// number or boolean as it is, a table as JSON, which takes the value's place on the stack. Raises
 /// for anything else, and for data that ends within a UTF-8 character, which would reach readers as

@@ -16,7 +16,6 @@ static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
 static uint64_t check_count(lua_State *L, const char *name);
 static void check_lag(lua_State *L);
-static void check_event_name(lua_State *L, const char *name);
 static void apply_options(lua_State *L, struct channel *channel);
 static void postpone_options(lua_State *L);
 static int apply_postponed(lua_State *L);
@@ -145,8 +144,10 @@ static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
         bounds->age_ms = check_duration_option_ms(L, 2, "ttl");
     }
     check_lag(L);
-    check_event_name(L, "reset_event");
-    check_event_name(L, "lagged_event");
+    opt_field(L, 2, "reset_event");
+    check_event_name(L, 2, "reset_event");
+    opt_field(L, 2, "lagged_event");
+    check_event_name(L, 2, "lagged_event");
     lua_settop(L, top);
 }
 
@@ -166,23 +167,6 @@ static void check_lag(lua_State *L)
     const char *lag = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
     bool is_known = strcmp(lag, "resume") == 0 || strcmp(lag, "skip") == 0;
     luaL_argcheck(L, type == LUA_TNIL || is_known, 2, "on_lag: \"resume\" or \"skip\" expected");
-}
-
-static void check_event_name(lua_State *L, const char *name)
-{
-    int type = opt_field(L, 2, name);
-    if (type == LUA_TNIL) {
-        return;
-    }
-    struct sse_event event = {.has_event = true};
-    if (type == LUA_TSTRING) {
-        event.event = check_bytes(L, lua_gettop(L));
-    }
-    if (type != LUA_TSTRING || event.event.len == 0 || sse_check_event(&event) != 0) {
-        luaL_argerror(
-            L, 2,
-            lua_pushfstring(L, "%s: an event name without line break and NUL expected", name));
-    }
 }
 
 /// What the call does not name stays as it was.

@@ -29,6 +29,7 @@ static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
 static int l_subscribe(lua_State *L);
 static struct stream_place check_place(lua_State *L, const struct visit *visit);
+static void check_since(lua_State *L, struct stream_place *place);
 static int l_unsubscribe(lua_State *L);
 static int l_close(lua_State *L);
 static int l_collect(lua_State *L);
@@ -222,7 +223,7 @@ static int l_retry(lua_State *L)
 /// "EALREADY"; nil, message, "E2BIG"
 static int l_subscribe(lua_State *L)
 {
-    static const char *const names[] = {"since", NULL};
+    static const char *const names[] = {"since", "greet", NULL};
     struct visit *visit = check_visit(L);
     struct channel *channel = check_channel(L, 2);
     check_options(L, 3, names);
@@ -249,11 +250,10 @@ static int l_subscribe(lua_State *L)
 static struct stream_place check_place(lua_State *L, const struct visit *visit)
 {
     struct stream_place place = {.last = BYTES("")};
-    if (opt_field(L, 3, "since") != LUA_TNIL) { // [box, channel, options, since]
-        luaL_argcheck(L, lua_type(L, 4) == LUA_TSTRING, 3, "since: an id or \"earliest\" expected");
-        place.since = check_bytes(L, 4);
-        place.is_earliest = bytes_equal(place.since, BYTES("earliest"));
-        place.since = place.is_earliest ? BYTES("") : place.since;
+    check_since(L, &place);
+    if (opt_field(L, 3, "greet") != LUA_TNIL) {
+        check_event_name(L, 3, "greet");
+        place.greet = check_bytes(L, lua_gettop(L));
     }
     // What stood above may have been code of the script, by which the request was dropped.
     bool has_request = visit->exchange != NULL && !visit->is_request_dropped;
@@ -261,6 +261,23 @@ static struct stream_place check_place(lua_State *L, const struct visit *visit)
         place.last = check_bytes(L, lua_gettop(L));
     }
     return place;
+}
+
+/// The option `since`: an id, "earliest", or -n for the newest n events.
+static void check_since(lua_State *L, struct stream_place *place)
+{
+    int type = opt_field(L, 3, "since");
+    int is_whole = 0;
+    lua_Integer count = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &is_whole) : 0;
+    bool is_count = is_whole && count <= 0;
+    luaL_argcheck(L, type == LUA_TNIL || type == LUA_TSTRING || is_count, 3,
+                  "since: an id, \"earliest\", or -n for the newest n events expected");
+    if (type == LUA_TSTRING) {
+        place->since = check_bytes(L, lua_gettop(L));
+        place->is_earliest = bytes_equal(place->since, BYTES("earliest"));
+        place->since = place->is_earliest ? BYTES("") : place->since;
+    }
+    place->newest_count = 0 - (uint64_t)count;
 }
 
 /// sse:unsubscribe(channel) -> whether it was subscribed

@@ -17,6 +17,8 @@ static void leave(struct cursor **link);
 static void note_departure(struct stream *stream, uint64_t epoch);
 static bool has_departed(const struct stream *stream, uint64_t epoch);
 static void place_cursor(struct cursor *cursor, const struct stream_place *place);
+static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_place *place);
+static void put_greet(struct notice *notice, struct bytes greet);
 static uint64_t first_of(const struct cursor *cursor);
 static struct notice resume(struct cursor *cursor, struct bytes text);
 
@@ -141,7 +143,7 @@ void cursors_put_id(const struct stream *stream, struct buf *out)
 /// and must still hear of the second when it comes back. False when it stands nowhere.
 static bool told_place(const struct cursor *cursor, uint64_t *sequence)
 {
-    if (cursor->notice == NULL || cursor->notice->reason == NOTICE_PLACE) {
+    if (cursor->notice == NULL || cursor->notice->reason <= NOTICE_PLACE) {
         *sequence = cursor->reader.next - 1;
         return true;
     }
@@ -200,7 +202,7 @@ static void leave(struct cursor **link)
     struct cursor *cursor = *link;
     *link = cursor->after;
     channel_leave(&cursor->reader);
-    small_free(cursor->notice);
+    notice_free(cursor->notice);
     small_free(cursor);
 }
 
@@ -226,7 +228,7 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
     const struct journal *journal = &cursor->reader.channel->journal;
     struct notice last = {.reason = NOTICE_NONE};
     struct notice since = {.reason = NOTICE_NONE};
-    cursor->reader.next = place->is_earliest ? first_of(cursor) : journal->next;
+    cursor->reader.next = newcomers_next(cursor, place);
     if (place->last.len > 0) {
         last = resume(cursor, place->last);
     }
@@ -239,9 +241,28 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
     if (notice.reason == NOTICE_NONE && is_without_id) {
         notice.reason = NOTICE_PLACE;
     }
-    if (notice.reason != NOTICE_NONE) {
+    if (notice.reason != NOTICE_NONE || place->greet.len > 0) {
         cursor->notice = small_new(struct notice);
         *cursor->notice = notice;
+        put_greet(cursor->notice, place->greet);
+    }
+}
+
+/// Where a reader without an id begins, unless `since` names a place.
+static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_place *place)
+{
+    uint64_t first = first_of(cursor);
+    uint64_t next = cursor->reader.channel->journal.next;
+    bool is_all = place->is_earliest || place->newest_count > next - first;
+    return is_all ? first : next - place->newest_count;
+}
+
+static void put_greet(struct notice *notice, struct bytes greet)
+{
+    if (greet.len > 0) {
+        notice->greet = small_text(greet.len);
+        notice->greet_len = greet.len;
+        memcpy(notice->greet, greet.at, greet.len);
     }
 }
 

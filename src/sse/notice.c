@@ -4,15 +4,17 @@
 // another place, or left behind. One event, with the id of the new place, so that a reader that
 // loses its connection right after goes on there. Who begins at the newest gets that id alone: it
 // dispatches nothing (WHATWG HTML, section 9.2.6), and what is published before the first event
-// comes is not lost with the connection.
+// comes is not lost with the connection. Readers that ignore an id without data are greeted, if the
+// script says so: an event of its own name has the id as data too.
 #include "base/decimal.h"
 #include "base/small.h"
 #include "hub/branch.h"
 #include "sse/stream_parts.h"
 
 static bool settle(struct cursor *cursor);
-static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from);
-static void say_place(struct cursor *cursor);
+static struct notice take_notice(struct cursor *cursor);
+static void say_place(struct cursor *cursor, struct bytes greet);
+static void forget_place(struct cursor *cursor);
 static void say(struct cursor *cursor, enum topic_event which, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
 static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
@@ -35,50 +37,84 @@ bool notices_say(struct stream *stream)
     return true;
 }
 
+void notice_free(struct notice *notice)
+{
+    if (notice != NULL) {
+        small_free_text(notice->greet, notice->greet_len);
+        small_free(notice);
+    }
+}
+
 static bool settle(struct cursor *cursor)
 {
     static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "expired"};
     const struct channel *channel = cursor->reader.channel;
     const struct journal *journal = &channel->journal;
     bool is_lagging = cursor_is_lagging(cursor);
-    uint64_t from;
-    enum notice_reason reason = take_notice(cursor, &from);
-    if (reason > NOTICE_PLACE) {
-        cursor->reader.next = is_lagging ? journal->first : cursor->reader.next;
-        say(cursor, TOPIC_RESET, reasons[reason], from);
-    } else if (is_lagging && channel_lag(channel) == CHANNEL_RESUME) {
+    struct notice notice = take_notice(cursor);
+    bool is_reset = notice.reason > NOTICE_PLACE;
+    if (is_lagging && !is_reset && channel_lag(channel) == CHANNEL_RESUME) {
+        small_free_text(notice.greet, notice.greet_len);
         return false;
+    }
+    if (is_reset) {
+        cursor->reader.next = is_lagging ? journal->first : cursor->reader.next;
+        say(cursor, TOPIC_RESET, reasons[notice.reason], notice.from);
     } else if (is_lagging) {
-        from = cursor->reader.next - 1;
+        uint64_t from = cursor->reader.next - 1;
         cursor->reader.next = journal->next;
         say(cursor, TOPIC_LAGGED, "slow", from);
-    } else {
-        say_place(cursor);
+    }
+    if (notice.greet != NULL || (!is_reset && !is_lagging)) {
+        say_place(cursor, bytes_of(notice.greet, notice.greet_len));
+        small_free_text(notice.greet, notice.greet_len);
     }
     return true;
 }
 
-static enum notice_reason take_notice(struct cursor *cursor, uint64_t *from)
+/// The greeting is the caller's.
+static struct notice take_notice(struct cursor *cursor)
 {
-    struct notice *notice = cursor->notice;
-    enum notice_reason reason = notice == NULL ? NOTICE_NONE : notice->reason;
-    *from = reason == NOTICE_EXPIRED ? notice->from : unknown;
-    small_free(notice);
-    cursor->notice = NULL;
-    return reason;
+    struct notice notice = {.reason = NOTICE_NONE};
+    if (cursor->notice != NULL) {
+        notice = *cursor->notice;
+        small_free(cursor->notice);
+        cursor->notice = NULL;
+    }
+    notice.from = notice.reason == NOTICE_EXPIRED ? notice.from : unknown;
+    return notice;
 }
 
-static void say_place(struct cursor *cursor)
+/// With a greeting it is an event with data, which every reader dispatches; without one an id.
+static void say_place(struct cursor *cursor, struct bytes greet)
 {
+    bool is_greeted = greet.len > 0;
     struct buf *id = &cursor->reader.channel->branch->scratch;
     buf_clear(id);
     cursors_put_id(cursor->stream, id);
-    put_event(cursor, (struct sse_event){.has_id = true, .id = buf_bytes(id)});
+    struct sse_event event = {
+        .has_id = true,
+        .has_event = is_greeted,
+        .has_data = is_greeted,
+        .id = buf_bytes(id),
+        .event = greet,
+        .data = buf_bytes(id),
+    };
+    put_event(cursor, event);
     for (struct cursor *other = cursor->stream->_cursors; other != NULL; other = other->after) {
         if (other->notice != NULL && other->notice->reason == NOTICE_PLACE) {
-            small_free(other->notice);
-            other->notice = NULL; // the id named its place as well
+            forget_place(other); // the id named its place as well
         }
+    }
+}
+
+static void forget_place(struct cursor *cursor)
+{
+    if (cursor->notice->greet != NULL) {
+        cursor->notice->reason = NOTICE_NONE;
+    } else {
+        notice_free(cursor->notice);
+        cursor->notice = NULL;
     }
 }
 

@@ -100,14 +100,18 @@ MUST_USE int stream_retry(struct stream *stream, uint64_t retry_ms);
 
 /// Where a subscription begins.
 struct stream_place {
-    struct bytes last;  // the id that the peer came with; empty for none. It counts first
-    struct bytes since; // an id that the script names; empty for none
-    bool is_earliest;   // instead of `since`: everything that the channel still has
+    struct bytes last;     // the id that the peer came with; empty for none. It counts first
+    struct bytes since;    // an id that the script names; empty for none
+    bool is_earliest;      // instead of `since`: everything that the channel still has
+    uint64_t newest_count; // instead of `since`: so many of its newest events, or all it has
+    struct bytes greet;    // name of an event that says the reader's place; empty for none
 };
 
 /// Subscribes to `channel`: what was published after `place`, then everything that follows. With
 /// nothing in it the stream begins at the newest. Where the peer's id cannot be resumed, one
-/// in-band event says so, and the stream goes on at `since`, or like a newcomer. Returns 0,
+/// in-band event says so, and the stream goes on at `since`, or like a newcomer. With `greet` an
+/// event of that name follows, before those of the channel, whoever the reader is: its data and its
+/// id are the stream's place. Returns 0,
 /// -EALREADY when it subscribes already, -E2BIG beyond `stream_channels`, or -ECANCELED when stream
 /// or channel is closed.
 MUST_USE int stream_subscribe(struct stream *stream, struct channel *channel,

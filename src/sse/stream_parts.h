@@ -18,7 +18,7 @@
 
 /// Why a reader does not go on where its id says.
 enum notice_reason {
-    NOTICE_NONE,      // it does
+    NOTICE_NONE,      // it does, and is only greeted
     NOTICE_PLACE,     // it has no id and begins at the newest: it is given that one
     NOTICE_MALFORMED, // it is not an id
     NOTICE_EPOCH,     // it is an id of another life, or of another channel
@@ -46,6 +46,8 @@ struct departure {
 struct notice {
     enum notice_reason reason;
     uint64_t from; // with NOTICE_EXPIRED: the event that the reader had last
+    size_t greet_len;
+    char *greet; // name of an event that says where the reader stands; its own memory
 };
 
 /// What has its place behind something that could not go out yet. There is none while all is well.
@@ -106,6 +108,9 @@ size_t cursors_id_size(const struct stream *stream);
 void cursors_put_id(const struct stream *stream, struct buf *out);
 
 // notice.c
+
+/// Frees the notice, which may be NULL.
+void notice_free(struct notice *notice);
 
 /// Tells the reader in-band where it is reset or was left behind. False when it is to be
 /// disconnected instead; the exchange is then doomed.
