@@ -23,6 +23,10 @@ local route_options = {
     what = "a whole number of bytes",
     takes = function(value) return math.type(value) == "integer" and value >= 0 end,
   },
+  raw_path = {
+    what = "true or false",
+    takes = function(value) return type(value) == "boolean" end,
+  },
   heartbeat = {
     what = "seconds, above 0 and up to 1e9, or false",
     takes = function(value)
@@ -370,6 +374,7 @@ function server.complete()
     core.route(route.method, route.pattern, join_route(route), route.source, {
       detached = options.on_leave == "detach",
       body_bytes = options.body_bytes,
+      raw_path = options.raw_path,
       heartbeat = options.heartbeat,
       code = code_of(route),
     })

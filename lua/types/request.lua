@@ -5,7 +5,7 @@
 ---@class lunesse.Request
 ---@field method string                   "GET"
 ---@field target string                   as it came: "/room/a?x=1"
----@field path string                     the target's path, still percent-encoded
+---@field path string                     the target's path, percent-encoded where it has to be
 ---@field query table<string, string>     decoded; of a repeated name the last value
 ---@field params table<string, string>    what `:name` and `*rest` of the pattern stand for, decoded
 ---@field headers table<string, string>   looked up blind to case; repeated fields joined with ", "

@@ -14,6 +14,7 @@ static void check_raw(struct bytes text, const char *refused);
 static void check_decode(struct bytes text, bool plus_is_space);
 static int hex(char digit);
 static void check_pairs(struct bytes text);
+static void check_path(const struct target *target);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
@@ -48,6 +49,33 @@ static void check_target(struct bytes method, struct bytes text)
     CHECK(target.form != TARGET_ASTERISK || bytes_equal(method, BYTES("OPTIONS")));
     check_raw(text, "\"<>#");
     check_parts(text, &target);
+    check_path(&target);
+}
+
+/// The canonical spelling says the same, is the only one, and changes no verdict. A path without
+/// dot segments has none once it is decoded, with any slash for a separator.
+static void check_path(const struct target *target)
+{
+    char *memory = mem_alloc(4 * target->path.len + 4);
+    char *canonical = memory;
+    char *again = memory + target->path.len;
+    char *decoded = again + target->path.len;
+    size_t len = url_canonical_path(target->path, canonical);
+    struct bytes path = bytes_of(canonical, len);
+    CHECK(len <= target->path.len);
+    CHECK(bytes_equal(bytes_of(again, url_canonical_path(path, again)), path));
+    CHECK(url_has_encoded_slash(path) == url_has_encoded_slash(target->path));
+    size_t size = url_decode(target->path, false, decoded + 1);
+    CHECK(size == url_decode(path, false, again) && memcmp(again, decoded + 1, size) == 0);
+    decoded[0] = '/';
+    decoded[size + 1] = '/';
+    decoded[size + 2] = '\0';
+    for (size_t i = 0; i <= size + 1; i++) {
+        decoded[i] = decoded[i] == '\\' ? '/' : decoded[i];
+    }
+    bool has_dots = strstr(decoded, "/./") != NULL || strstr(decoded, "/../") != NULL;
+    CHECK(target->has_dot_segment == has_dots);
+    mem_free(memory);
 }
 
 /// The parts stand in the text, in order, and are the whole of it.

@@ -50,10 +50,10 @@ describe("the request line", function()
       { query = { a = "/?b" } } },
     { "every unreserved and reserved byte of a path",
       line "GET /echo/-._~!$&'()*+,;=:@ HTTP/1.1", { path = "/echo/-._~!$&'()*+,;=:@" } },
-    { "percent-encoded bytes in both cases", line "GET /echo/%c3%A9%2f HTTP/1.1",
-      { params = { rest = "\xc3\xa9/" } } },
-    { "dots as they stand", line "GET /echo/../a/./b HTTP/1.1",
-      { params = { rest = "../a/./b" } } },
+    { "percent-encoded bytes in both cases", line "GET /echo/%c3%A9 HTTP/1.1",
+      { params = { rest = "\xc3\xa9" }, path = "/echo/%C3%A9", target = "/echo/%c3%A9" } },
+    { "dots as they stand, in what is not a segment of them", line "GET /echo/..a/.b/c. HTTP/1.1",
+      { params = { rest = "..a/.b/c." } } },
     { "an empty segment", line "GET /echo//b HTTP/1.1", { params = { rest = "/b" } } },
   })
 

@@ -23,29 +23,69 @@ static bool is_target(struct bytes method, struct bytes text)
 
 TEST(the_origin_form_is_path_and_query)
 {
-    struct target where = {TARGET_ORIGIN, BYTES(""), BYTES("/where"), BYTES("q=now")};
+    struct target where = {TARGET_ORIGIN, BYTES(""), BYTES("/where"), BYTES("q=now"), false};
     expect_target(BYTES("GET"), BYTES("/where?q=now"), where);
-    struct target root = {TARGET_ORIGIN, BYTES(""), BYTES("/"), BYTES("")};
+    struct target root = {TARGET_ORIGIN, BYTES(""), BYTES("/"), BYTES(""), false};
     expect_target(BYTES("GET"), BYTES("/"), root);
     expect_target(BYTES("GET"), BYTES("/?"), root);
-    struct target odd = {TARGET_ORIGIN, BYTES(""), BYTES("//a//%2f"), BYTES("b?c/d%00")};
+    struct target odd = {TARGET_ORIGIN, BYTES(""), BYTES("//a//%2f"), BYTES("b?c/d%00"), false};
     expect_target(BYTES("OPTIONS"), BYTES("//a//%2f?b?c/d%00"), odd);
+}
+
+TEST(a_path_with_a_dot_segment_is_marked_whatever_way_it_is_written)
+{
+    static const char *const dotted[] = {
+        "/..",     "/.",        "/a/../b", "/a/./b",    "/a/..",   "/%2e%2E",        "/.%2e/x",
+        "/a%2f..", "/..%2fa/b", "/a%5c..", "/..%5Cwin", "/a/%2e/", "/x%2F%2e%2e%2f", "/.?x",
+    };
+    static const char *const plain[] = {
+        "/",      "/...",    "/a..",          "/..a",   "/.well-known/x",
+        "/a.b/c", "/a/.b",   "/%252e%252e/x", "/a%2fb", "/%2e%2e%2e",
+        "/?../x", "/a?/../", "/..%20",
+    };
+    struct target target;
+    for (size_t i = 0; i < sizeof(dotted) / sizeof(dotted[0]); i++) {
+        EXPECT(url_split_target(BYTES("GET"), bytes_from_string(dotted[i]), &target));
+        EXPECT(target.has_dot_segment);
+    }
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        EXPECT(url_split_target(BYTES("GET"), bytes_from_string(plain[i]), &target));
+        EXPECT(!target.has_dot_segment);
+    }
+}
+
+static void expect_canonical(struct bytes path, struct bytes wanted)
+{
+    char out[64];
+    EXPECT_BYTES(bytes_of(out, url_canonical_path(path, out)), wanted);
+}
+
+TEST(a_path_has_one_canonical_spelling)
+{
+    expect_canonical(BYTES("/%61dmin/%7Eb"), BYTES("/admin/~b"));
+    expect_canonical(BYTES("/a%2fb/%c3%A9"), BYTES("/a%2Fb/%C3%A9"));
+    expect_canonical(BYTES("/%25/%3f%3A%20"), BYTES("/%25/%3F:%20"));
+    expect_canonical(BYTES("//a//"), BYTES("//a//"));
+    EXPECT(url_has_encoded_slash(BYTES("a%2fb")));
+    EXPECT(url_has_encoded_slash(BYTES("a%2F")));
+    EXPECT(!url_has_encoded_slash(BYTES("a/b%252f")));
 }
 
 TEST(the_absolute_form_names_its_authority)
 {
     struct target pub = {TARGET_ABSOLUTE, BYTES("www.example.org"),
-                         BYTES("/pub/WWW/TheProject.html"), BYTES("")};
+                         BYTES("/pub/WWW/TheProject.html"), BYTES(""), false};
     expect_target(BYTES("GET"), BYTES("http://www.example.org/pub/WWW/TheProject.html"), pub);
-    struct target bare = {TARGET_ABSOLUTE, BYTES("a:8080"), BYTES("/"), BYTES("")};
+    struct target bare = {TARGET_ABSOLUTE, BYTES("a:8080"), BYTES("/"), BYTES(""), false};
     expect_target(BYTES("GET"), BYTES("HTTPS://a:8080"), bare);
-    struct target query = {TARGET_ABSOLUTE, BYTES("[::1]:80"), BYTES("/"), BYTES("x/y")};
+    struct target query = {TARGET_ABSOLUTE, BYTES("[::1]:80"), BYTES("/"), BYTES("x/y"), false};
     expect_target(BYTES("GET"), BYTES("http://[::1]:80?x/y"), query);
 }
 
 TEST(the_authority_form_is_for_connect_and_has_a_port)
 {
-    struct target wanted = {TARGET_AUTHORITY, BYTES("www.example.com:80"), BYTES(""), BYTES("")};
+    struct target wanted = {TARGET_AUTHORITY, BYTES("www.example.com:80"), BYTES(""), BYTES(""),
+                            false};
     expect_target(BYTES("CONNECT"), BYTES("www.example.com:80"), wanted);
     EXPECT(is_target(BYTES("CONNECT"), BYTES("[2001:db8::1]:443")));
     EXPECT(!is_target(BYTES("CONNECT"), BYTES("[2001:db8::1]")));
@@ -59,7 +99,7 @@ TEST(the_authority_form_is_for_connect_and_has_a_port)
 
 TEST(the_asterisk_form_is_for_options)
 {
-    struct target wanted = {TARGET_ASTERISK, BYTES(""), BYTES("*"), BYTES("")};
+    struct target wanted = {TARGET_ASTERISK, BYTES(""), BYTES("*"), BYTES(""), false};
     expect_target(BYTES("OPTIONS"), BYTES("*"), wanted);
     EXPECT(!is_target(BYTES("GET"), BYTES("*")));
     EXPECT(!is_target(BYTES("options"), BYTES("*")));

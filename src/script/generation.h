@@ -53,6 +53,7 @@ struct route {
     struct list node; // generation->route_list
     int handler_ref;  // Lua function, middlewares included
     bool is_detached; // on_leave = "detach"
+    bool takes_raw_path;
     bool has_body_bytes;
     bool has_heartbeat;
     uint64_t body_bytes_max;

@@ -24,7 +24,7 @@ static bool find_last_event_id(const struct request *request, struct bytes *id, 
 static const struct request *check_request(lua_State *L);
 static int push_bytes(lua_State *L, struct bytes bytes);
 static int push_made(lua_State *L, const char *name, make_fn make);
-static void push_params(lua_State *L, const struct route_match *match);
+static void push_params(lua_State *L, const struct route_match *match, bool is_raw);
 static void make_query(lua_State *L, const struct request *request);
 static void make_headers(lua_State *L, const struct request *request);
 static void make_cookies(lua_State *L, const struct request *request);
@@ -86,7 +86,7 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     lua_setiuservalue(L, -2, SLOT_RESPONSE);
     if (match->param_count > 0) {
         lua_newtable(L);
-        push_params(L, match);
+        push_params(L, match, box->visit->route->takes_raw_path);
         lua_setfield(L, -2, "params");
         lua_setiuservalue(L, -2, SLOT_MADE);
     }
@@ -171,12 +171,16 @@ static int push_made(lua_State *L, const char *name, make_fn make)
     return 1;
 }
 
-static void push_params(lua_State *L, const struct route_match *match)
+static void push_params(lua_State *L, const struct route_match *match, bool is_raw)
 {
     lua_createtable(L, 0, (int)match->param_count);
     for (size_t i = 0; i < match->param_count; i++) {
         push_bytes(L, match->params[i].name);
-        box_push_decoded(L, match->params[i].value, false);
+        if (is_raw) {
+            push_bytes(L, match->params[i].value);
+        } else {
+            box_push_decoded(L, match->params[i].value, false);
+        }
         lua_rawset(L, -3);
     }
 }
@@ -378,9 +382,18 @@ static int p_target(lua_State *L)
     return push_bytes(L, check_request(L)->target_text);
 }
 
+/// Routes compare paths decoded. A middleware that compares this one sees what they see: `/%61` and
+/// `/a` are one route, and one path.
 static int p_path(lua_State *L)
 {
-    return push_bytes(L, check_request(L)->target.path);
+    struct bytes path = check_request(L)->target.path;
+    if (memchr(path.at, '%', path.len) == NULL) {
+        return push_bytes(L, path);
+    }
+    luaL_Buffer buffer;
+    char *room = luaL_buffinitsize(L, &buffer, path.len);
+    luaL_pushresultsize(&buffer, url_canonical_path(path, room));
+    return 1;
 }
 
 static int p_query(lua_State *L)

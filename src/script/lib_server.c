@@ -45,6 +45,9 @@ const char *lib_server_unrouted_text(int status)
         return "405: this path has no such method; see Allow\n";
     case 501:
         return "501: this method is not implemented\n";
+    case 400:
+        return "400: the path has a '.' or '..' segment, or an encoded slash in what a '*' of the "
+               "route stands for\n";
     default:
         return "404: no route for this path\n";
     }
@@ -65,7 +68,7 @@ static int l_is_loading(lua_State *L)
     return 1;
 }
 
-/// route(method, pattern, handler, source, { detached, body_bytes, heartbeat, code })
+/// route(method, pattern, handler, source, { detached, raw_path, body_bytes, heartbeat, code })
 static int l_route(lua_State *L)
 {
     struct generation *generation = check_loading(L);
@@ -101,6 +104,7 @@ static char *copy(struct bytes text)
 static void read_options(lua_State *L, struct route *route)
 {
     route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->takes_raw_path = opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
         route->has_body_bytes = true;
         route->body_bytes_max = (uint64_t)luaL_checkinteger(L, lua_gettop(L));

@@ -7,6 +7,7 @@
 #include "script/lib_server.h"
 #include "script/visit.h"
 #include "server/generations.h"
+#include "wire/url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static void on_request(void *user, struct exchange *exchange);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
 static bool asks_ready(const struct dispatch *dispatch, const struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
+static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange);
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange);
 static int unrouted_status(const struct dispatch *dispatch, const struct exchange *exchange);
 static void set_allow(const struct dispatch *dispatch, struct exchange *exchange);
@@ -42,8 +44,9 @@ static void on_head(void *user, struct exchange *exchange)
         return;
     }
     find(dispatch, exchange);
-    exchange->request->is_refused_early =
-        exchange->request->route == NULL || conn_is_surplus(exchange->conn);
+    exchange->request->is_refused_early = exchange->request->route == NULL ||
+                                          conn_is_surplus(exchange->conn) ||
+                                          has_bad_path(dispatch, exchange);
     const struct route *route = exchange->request->route;
     if (route != NULL && route->has_body_bytes) {
         exchange->request->body_bytes_max = route->body_bytes_max;
@@ -64,6 +67,8 @@ static void on_request(void *user, struct exchange *exchange)
     }
     if (conn_is_surplus(exchange->conn)) {
         answer_surplus(exchange);
+    } else if (has_bad_path(dispatch, exchange)) {
+        send_text(exchange, 400, lib_server_unrouted_text(400));
     } else if (dispatch->generations->failure != NULL && is_page(dispatch, exchange)) {
         answer_broken(dispatch, exchange);
     } else if (exchange->request->route != NULL) {
@@ -107,6 +112,21 @@ static void answer_ready(const struct dispatch *dispatch, struct exchange *excha
     } else {
         send_text(exchange, 200, "ready\n");
     }
+}
+
+/// A path that a script which puts it behind the name of a folder would read as another file, or
+/// that a middleware's prefix and the route would read differently. A route can ask for all of them
+/// as they came: then nothing of the path is decoded.
+static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    const struct route *route = request->route;
+    const struct route_match *match = &dispatch->match;
+    if (route != NULL && route->takes_raw_path) {
+        return false;
+    }
+    return request->target.has_dot_segment ||
+           (match->has_rest && url_has_encoded_slash(match->params[match->param_count - 1].value));
 }
 
 /// The scripts' fallback finds the status, and Allow, already set.

@@ -39,6 +39,7 @@ struct visit {
     struct bytes next;   // when listing: the least method beyond it; empty when there is none
     const struct entry *found;
     bool is_known;
+    bool has_rest; // `found` was reached by `*rest`
     size_t value_count;
     struct bytes values[ROUTE_PARAMS_MAX];
 };
@@ -103,6 +104,7 @@ void route_find(const struct route_table *table, struct bytes method, struct byt
     struct visit visit = {.on_node = pick_entry, .method = method};
     match->target = NULL;
     match->param_count = 0;
+    match->has_rest = false;
     if (!visit_nodes(&visit, &table->root, path)) {
         match->outcome = visit.is_known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
         return;
@@ -110,6 +112,7 @@ void route_find(const struct route_table *table, struct bytes method, struct byt
     match->outcome = ROUTE_FOUND;
     match->target = visit.found->target;
     match->param_count = visit.value_count;
+    match->has_rest = visit.has_rest;
     DCHECK(visit.value_count == visit.found->name_count);
     for (size_t i = 0; i < visit.value_count; i++) {
         match->params[i] = (struct route_param){visit.found->names[i], visit.values[i]};
@@ -297,7 +300,9 @@ static bool visit_nodes(struct visit *visit, const struct node *node, struct byt
         visit_with_value(visit, node->parameter, segment, rest)) {
         return true;
     }
-    return node->rest != NULL && visit_with_value(visit, node->rest, behind_slash, BYTES(""));
+    visit->has_rest =
+        node->rest != NULL && visit_with_value(visit, node->rest, behind_slash, BYTES(""));
+    return visit->has_rest;
 }
 
 static bool visit_with_value(struct visit *visit, const struct node *node, struct bytes value,

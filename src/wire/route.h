@@ -34,7 +34,8 @@ enum route_outcome {
 
 struct route_match {
     enum route_outcome outcome;
-    void *target; // ROUTE_FOUND: what was registered; never NULL
+    void *target;  // ROUTE_FOUND: what was registered; never NULL
+    bool has_rest; // the last parameter is `*rest`
     size_t param_count;
     struct route_param params[ROUTE_PARAMS_MAX];
 };

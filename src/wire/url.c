@@ -12,6 +12,7 @@ static bool split_absolute_form(struct bytes text, struct target *target);
 static size_t scheme_len(struct bytes text);
 static bool split_path(struct bytes text, struct target *target);
 static bool are_legal(struct bytes text, unsigned mask, bool has_nul);
+static bool has_dot_segment(struct bytes path);
 static bool is_port(struct bytes text);
 static bool is_ip_literal(struct bytes text);
 static bool is_ip_future(struct bytes text);
@@ -67,6 +68,35 @@ size_t url_decode(struct bytes text, bool plus_is_space, char *out)
         out[size] = decode(text, plus_is_space, &at);
     }
     return size;
+}
+
+size_t url_canonical_path(struct bytes path, char *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t size = 0;
+    for (size_t at = 0; at < path.len;) {
+        bool is_separator = path.at[at] == '/';
+        char byte = octet_decode(path, &at);
+        if (is_separator || (byte != '/' && octet_is(byte, OCTET_PATH))) {
+            out[size++] = byte;
+        } else {
+            out[size++] = '%';
+            out[size++] = digits[(unsigned char)byte >> 4];
+            out[size++] = digits[(unsigned char)byte & 15];
+        }
+    }
+    return size;
+}
+
+bool url_has_encoded_slash(struct bytes text)
+{
+    for (size_t at = 0; at < text.len;) {
+        bool is_encoded = text.at[at] == '%';
+        if (octet_decode(text, &at) == '/' && is_encoded) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool url_next_pair(struct bytes *rest, struct bytes *name, struct bytes *value)
@@ -132,7 +162,31 @@ static bool split_path(struct bytes text, struct target *target)
     if (target->path.len == 0) {
         target->path = BYTES("/");
     }
+    target->has_dot_segment = has_dot_segment(target->path);
     return are_legal(target->path, OCTET_PATH, false) && are_legal(text, OCTET_QUERY, true);
+}
+
+/// Looked for in the decoded path, because that is what a script puts behind the name of a folder.
+/// Nearly every path has no such segment, and most have nothing that could begin one.
+static bool has_dot_segment(struct bytes path)
+{
+    bool is_plain =
+        memchr(path.at, '.', path.len) == NULL && memchr(path.at, '%', path.len) == NULL;
+    size_t dot_count = 0;
+    bool has_other = false;
+    for (size_t at = 0; at < path.len && !is_plain;) {
+        char byte = octet_decode(path, &at);
+        if (byte != '/' && byte != '\\') {
+            dot_count += byte == '.' ? 1 : 0;
+            has_other |= byte != '.';
+        } else if (!has_other && (dot_count == 1 || dot_count == 2)) {
+            return true;
+        } else {
+            dot_count = 0;
+            has_other = false;
+        }
+    }
+    return !has_other && (dot_count == 1 || dot_count == 2);
 }
 
 /// Whether all of `text` is bytes of the classes in `mask` and whole percent sequences; `%00` only

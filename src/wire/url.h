@@ -23,6 +23,7 @@ struct target {
     struct bytes authority; // absolute and authority form; otherwise empty
     struct bytes path;      // still percent-encoded, starts with "/"; "*" for the asterisk form
     struct bytes query;     // still percent-encoded, without "?"; empty when there is none
+    bool has_dot_segment;   // the path, decoded, has a segment "." or ".."; a backslash divides too
 };
 
 /// Splits and checks a request target. Which forms are legal depends on the method: authority form
@@ -42,6 +43,14 @@ bool url_host_is_valid(struct bytes host);
 /// Decodes %XX (and, with `plus_is_space`, "+") to `out`, which has room for `text.len` bytes;
 /// returns how many were written. A bad sequence is kept as it stands.
 size_t url_decode(struct bytes text, bool plus_is_space, char *out);
+
+/// Writes `path`, which `url_split_target` accepted, in the one spelling that all encodings of it
+/// share, to `out`, which has room for `path.len` bytes; returns how many were written. What may
+/// stand raw in a path is raw, the rest is encoded in upper case; an encoded slash stays encoded.
+size_t url_canonical_path(struct bytes path, char *out);
+
+/// Whether `text` has a slash that is percent-encoded.
+bool url_has_encoded_slash(struct bytes text);
 
 /// Takes the next `name=value` pair of a query or form body, both still encoded; without "=" the
 /// value is empty. Empty pairs are skipped. False at the end.
