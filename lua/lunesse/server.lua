@@ -64,6 +64,8 @@ end
 local function check_prefix(prefix)
   if type(prefix) ~= "string" or not prefix:match("^/") then
     error("a prefix begins with a slash", 3)
+  elseif prefix:match("/%*") then
+    error("a prefix has no '*': it stands for every path below it", 3)
   end
   return (prefix:gsub("/+$", ""))
 end
@@ -100,6 +102,8 @@ local function add_route(group, method, pattern, source, ...)
   end
   if type(pattern) ~= "string" then
     error("a pattern is a string such as '/room/:name'", caller.level())
+  elseif not pattern:match("^/") then
+    error(("bad pattern '%s': a pattern starts with a slash"):format(pattern), caller.level())
   end
   check_functions(handlers, method .. " " .. pattern)
   routes[#routes + 1] = {
