@@ -5,7 +5,9 @@ local lfs = require "lfs"
 local posix = require "spec_posix"
 local clock = require "spec.support.clock"
 
-local SIGNALS = { HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, USR2 = 12, TERM = 15 }
+local SIGNALS = {
+  HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, USR2 = 12, TERM = 15, CONT = 18, STOP = 19,
+}
 
 local Process = {}
 Process.__index = Process

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+enum { GAP_MS = 10 }; // by so much timers are late only when the loop did not run
+
 /// What `loop_advance` added to the clock, of all loops.
 static atomic_uint_fast64_t advanced_ms;
 
@@ -124,9 +126,17 @@ void loop_job_cancel(struct loop_job *job)
     list_remove(&job->_node);
 }
 
+/// After a pause (the process was stopped, the machine suspended, one turn took long) deadlines of
+/// peers have passed whose bytes wait in the kernel: those are read before anything is timed out.
 static void on_timer(uv_timer_t *handle)
 {
-    timers_fire(CONTAINER_OF(handle, struct loop, _timer));
+    struct loop *loop = CONTAINER_OF(handle, struct loop, _timer);
+    uint64_t due_ms = timers_next_ms(loop);
+    uint64_t now_ms = loop_now_ms(loop);
+    if (due_ms < now_ms && now_ms - due_ms > GAP_MS) {
+        poller_catch_up(&loop->poller);
+    }
+    timers_fire(loop);
 }
 
 /// libuv runs its timers before it polls, and the check handles after: a turn ends at both places.

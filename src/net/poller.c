@@ -8,6 +8,7 @@
 enum { BATCH = 256 };
 
 static void on_set_ready(uv_poll_t *handle, int failure, int events);
+static int tell_batch(struct poller *poller);
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events);
 static int watch(struct poller *poller, struct polled *polled, unsigned events);
 static unsigned events_of(uint32_t found);
@@ -30,6 +31,15 @@ int poller_init(struct poller *poller, uv_loop_t *loop)
 void poller_close(struct poller *poller)
 {
     uv_close((uv_handle_t *)&poller->_handle, on_set_closed);
+}
+
+/// The set names a socket that it has named again only after all others, so the rounds are as many
+/// as it takes to come to each: who always has something to say does not hold this up.
+void poller_catch_up(struct poller *poller)
+{
+    size_t rounds = poller->count / BATCH + 1;
+    while (rounds-- > 0 && tell_batch(poller) == BATCH) {
+    }
 }
 
 /// Telling may close more of them.
@@ -77,14 +87,19 @@ void polled_close(struct poller *poller, struct polled *polled)
     poller->_closed = polled;
 }
 
-/// One that is closed by another's callback stays in memory until the turn ends. Not more than a
-/// batch: what is left comes up again.
+/// Not more than a batch: what is left comes up again.
 static void on_set_ready(uv_poll_t *handle, int failure, int events)
 {
-    struct poller *poller = CONTAINER_OF(handle, struct poller, _handle);
-    struct epoll_event found[BATCH];
     (void)failure; // an epoll set has no error of its own
     (void)events;
+    IGNORE(tell_batch(CONTAINER_OF(handle, struct poller, _handle)));
+}
+
+/// Returns how many were ready. One that is closed by another's callback stays in memory until the
+/// turn ends.
+static int tell_batch(struct poller *poller)
+{
+    struct epoll_event found[BATCH];
     int count = epoll_wait(poller->_set, found, BATCH, 0);
     for (int i = 0; i < count; i++) {
         struct polled *polled = found[i].data.ptr;
@@ -92,6 +107,7 @@ static void on_set_ready(uv_poll_t *handle, int failure, int events)
             tell_ready(poller, polled, events_of(found[i].events));
         }
     }
+    return count;
 }
 
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events)

@@ -45,6 +45,9 @@ MUST_USE int poller_init(struct poller *poller, uv_loop_t *loop);
 /// Closes the set. Asynchronous; `poller->count` tells what was left open.
 void poller_close(struct poller *poller);
 
+/// Tells the owners of all sockets that are ready now. For the loop, after a pause.
+void poller_catch_up(struct poller *poller);
+
 /// Tells the owners of closed sockets. For the loop, at the end of a turn.
 void poller_tell_closed(struct poller *poller);
 
