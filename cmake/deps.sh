@@ -10,17 +10,16 @@
 set -eu
 
 run_packages="gcc libc6-dev cmake ninja-build pkg-config
-  liblua5.4-dev libuv1-dev libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c
-  lua-cjson lua-dkjson"
-test_packages="lua5.4 lua-busted lua-filesystem lua-system lua-penlight lua-socket lua-check
-  clang libclang-rt-14-dev|libclang-rt-dev clang-format-16|clang-format clang-tidy cppcheck valgrind
-  strace curl git patch xz-utils
+  liblua5.4-dev libuv1-dev libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c"
+test_packages="lua5.4 lua-busted lua-cjson lua-filesystem lua-system lua-penlight lua-socket
+  lua-check clang libclang-rt-14-dev|libclang-rt-dev clang-format-16|clang-format clang-tidy
+  cppcheck valgrind strace curl git patch xz-utils
   nodejs:node npm:npm chromium:chromium"
 # The benches start an nginx of their own. Where services run, Debian starts another on installing
 # the package; `systemctl disable --now nginx` ends that one.
-bench_packages="lua5.4 lua-filesystem lua-system lua-socket curl git wrk nginx-light
+bench_packages="lua5.4 lua-cjson lua-filesystem lua-system lua-socket curl git wrk nginx-light
   libnginx-mod-http-lua libnginx-mod-nchan util-linux:taskset nodejs:node npm:npm"
-soak_packages="lua5.4 lua-filesystem lua-system lua-socket git"
+soak_packages="lua5.4 lua-cjson lua-filesystem lua-system lua-socket git"
 
 is_present() {
   case $1 in

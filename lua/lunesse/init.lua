@@ -1,7 +1,6 @@
 -- The module `lunesse`: what route scripts require. It joins the C half (`lunesse.core`) with the
 -- helpers that are better said in Lua. The types are described in lua/types/.
 local core = require "lunesse.core"
-local json = require "lunesse.json"
 local log = require "lunesse.log"
 local server = require "lunesse.server"
 
@@ -25,7 +24,7 @@ return {
   whole = core.whole,
   now = core.now,
   clock = core.clock,
-  json = json,
+  json = core.json,
   log = log,
   version = core.version(),
   worker = core.worker(),

@@ -2,7 +2,7 @@
 -- JSON, unless it says by itself what it is as a text, or JSON cannot hold it.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
-local json = require "lunesse.json"
+local json = core.json
 
 local log = {}
 

@@ -1,12 +1,7 @@
 -- The methods of a request that need no C: bodies by their type.
 local core = require "lunesse.core"
-local json = require "lunesse.json"
 
 local Request = core.methods("Request")
-
-function Request:json()
-  return json.decode(self:text())
-end
 
 function Request:form()
   local type = (self.headers["content-type"] or ""):match("^%s*([^;%s]*)"):lower()

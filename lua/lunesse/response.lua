@@ -1,17 +1,8 @@
--- The methods of a response that need no C: JSON, redirects, cookies.
+-- The methods of a response that need no C: redirects, cookies.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
-local json = require "lunesse.json"
 
 local Response = core.methods("Response")
-
-function Response:json(value)
-  local text = json.encode(value)
-  if not self:header("Content-Type") then
-    caller.call(self.type, self, "application/json")
-  end
-  return caller.call(self.send, self, text)
-end
 
 function Response:redirect(url, status)
   status = status or 302

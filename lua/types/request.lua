@@ -20,8 +20,8 @@ local Request = {}
 ---@return string
 function Request:text() end
 
----The body as JSON. The type that the peer gives it is not looked at. JSON's null is
----`lunesse.json.null`.
+---The body as JSON, as `lunesse.json.decode` reads it. The type that the peer gives it is not
+---looked at. JSON's null is `lunesse.json.null`. Other tasks run while a long body is read.
 ---
 ---```lua
 ---local said, why = request:json()

@@ -93,8 +93,8 @@ function Response:cookie(name, value, options) end
 ---@return "ECLOSED" | nil code
 function Response:send(body) end
 
----Answers with a value as JSON. The type is application/json unless one is set. What JSON cannot
----hold raises.
+---Answers with a value as JSON, as `lunesse.json.encode` writes it. The type is application/json
+---unless one is set. What JSON cannot hold raises. Other tasks run while a large value is written.
 ---
 ---```lua
 ---response:status(201):json { id = 7 }

@@ -232,13 +232,3 @@ end)
     end)
   end
 end)
-
-describe("a library that is not there", function()
-  it("is why the program does not start", function()
-    local folder = Server.write { ["a.lua"] = "" }
-    local code, _, err = Server.run({ "--check", folder },
-      { env = { LUA_CPATH_5_4 = "/nonexistent/?.so" } })
-    assert.equal(1, code)
-    assert.matches("^lunesse: .*module 'cjson", err)
-  end)
-end)

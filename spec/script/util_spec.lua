@@ -37,13 +37,13 @@ describe("lunesse.json", function()
         1, 2.5, lunesse.json.null, 'a"b\\c\n', false, { x = {} },
       })
     ]==])
-    assert.equal("[3,3,-0.5,100000000000000000000]", (say [[
+    assert.equal("[3,3,-0.5,100000000000000000000]", say [[
       response:send(lunesse.json.encode { 3, 3.0, -0.5, 1e20 })
-    ]]:gsub("1e%+20", "100000000000000000000")))
+    ]])
   end)
 
-  it("keeps every integer whole on both sides, and fourteen digits of other numbers", function()
-    assert.equal("[99999999999999,-99999999999999,0.1,3.1415926535898]", say [[
+  it("keeps every integer whole on both sides, and all digits of other numbers", function()
+    assert.equal("[99999999999999,-99999999999999,0.1,3.141592653589793]", say [[
       response:send(lunesse.json.encode { 99999999999999, -99999999999999, 0.1, math.pi })
     ]])
     assert.equal("ok", say [[
@@ -107,15 +107,6 @@ end)
     end
     expected[8] = "false false"
     await_marks(server, expected)
-  end)
-
-  it("is nobody else's: a script's own cjson settings do not change it", function()
-    assert.equal("[0.5]", say [[
-      local ok, cjson = pcall(require, "cjson")
-      if ok then cjson.encode_number_precision(1) cjson.encode_invalid_numbers(true) end
-      assert(not pcall(lunesse.json.encode, { 0/0 }))
-      response:send(lunesse.json.encode { 0.5 })
-    ]])
   end)
 end)
 

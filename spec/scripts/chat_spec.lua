@@ -354,7 +354,8 @@ describe("what cannot be a message", function()
     assert.equal("name has control characters", refusal('{"name":"A\\nda","text":"x"}'))
     assert.equal("text has control characters", refusal('{"name":"Ada","text":"a\\u0000b"}'))
     assert.equal("text has control characters", refusal('{"name":"Ada","text":"a\\u001bb"}'))
-    assert.equal("name is not UTF-8", refusal('{"name":"A\xff","text":"x"}'))
+    assert.equal("the body is not JSON: a string is not UTF-8 at line 1, column 11",
+      refusal('{"name":"A\xff","text":"x"}'))
     assert.equal("key has control characters", refusal { name = "A", text = "x", key = "a b" })
   end)
 

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "script/box.h"
 #include "script/lib_event.h"
+#include "script/lib_json.h"
 
 static struct bytes check_value(lua_State *L, int index);
 static struct sse_event check_arguments(lua_State *L, bool has_ids);
@@ -11,7 +12,9 @@ static void check_names(lua_State *L, const struct sse_event *event, int count);
 
 struct sse_event check_event(lua_State *L, bool has_ids)
 {
-    if (lua_gettop(L) == 2 && lua_type(L, 2) == LUA_TUSERDATA) {
+    struct bytes digits;
+    if (lua_gettop(L) == 2 && lua_type(L, 2) == LUA_TUSERDATA &&
+        !lib_json_is_digits(L, 2, &digits)) {
         struct sse_event event = lib_event_check(L, 2);
         luaL_argcheck(L, has_ids || !event.has_id, 2,
                       "a channel's events get their ids from the engine");
@@ -46,6 +49,7 @@ void check_event_name(lua_State *L, int argument, const char *name)
 
 static struct bytes check_value(lua_State *L, int index)
 {
+    struct bytes digits;
     switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
         return lua_toboolean(L, index) ? BYTES("true") : BYTES("false");
@@ -56,6 +60,8 @@ static struct bytes check_value(lua_State *L, int index)
         lua_call(L, 1, 1);
         lua_replace(L, index);
         return check_bytes(L, index);
+    case LUA_TUSERDATA:
+        return lib_json_is_digits(L, index, &digits) ? digits : check_bytes(L, index);
     default:
         return check_bytes(L, index);
     }

@@ -13,6 +13,7 @@
 #include "script/lib_channel.h"
 #include "script/lib_timer.h"
 #include "script/libs.h"
+#include "script/slice.h"
 #include "script/task.h"
 #include "script/visit.h"
 #include "wire/route.h"
@@ -49,6 +50,7 @@ struct generation *generation_new(const struct generation_options *options, char
     list_init(&generation->ready);
     list_init(&generation->timers);
     list_init(&generation->publishers);
+    slice_init(generation);
     loop_job_init(&generation->ready_job, tasks_run_ready);
     loop_job_init(&generation->published_job, lib_channel_wake_publishers);
     loop_job_init(&generation->leave_job, visits_leave);
@@ -71,6 +73,7 @@ void generation_free(struct generation *generation)
     loop_job_cancel(&generation->leave_job);
     list_remove(&generation->publishers_waiter.node);
     loop_job_cancel(&generation->published_job);
+    slice_deinit(generation);
     collector_deinit(&generation->collector);
     generation->is_ended = true;
     lua_close(generation->L);

@@ -98,6 +98,10 @@ struct generation {
     struct route fallback; // answers when no route does; handler_ref is LUA_NOREF without
     int on_error_ref;      // LUA_NOREF without
     int json_encode_ref;
+    int json_array_ref;           // the metatable of JSON's arrays
+    const void *json_array_class; // its identity
+    int json_digits_ref;          // the metatable of integers that are their digits
+    const void *json_digits_class;
     struct address addresses[ADDRESSES_MAX];
     size_t address_count;
     size_t lua_bytes;      // memory in use
@@ -116,6 +120,8 @@ struct generation {
     struct list publishers; // tasks that published so much that they wait for the turn's end
     struct loop_job published_job;
     struct branch_waiter publishers_waiter;
+    struct list slices; // tasks whose long work waits for its next slice
+    struct loop_job slice_job;
     int channel_boxes_ref;   // weak table: channel -> box
     int shared_boxes_ref;    // weak table: name -> box
     int channel_options_ref; // what loading asked of channels that others use; LUA_NOREF without

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "script/event.h"
+#include "script/lib_json.h"
 
 #include <string.h>
 
@@ -95,6 +96,7 @@ static struct bytes check_text_field(lua_State *L, const char *name, bool *is_th
 
 static struct bytes check_data_field(lua_State *L, bool *is_there)
 {
+    struct bytes digits;
     int type = lua_getfield(L, 1, "data");
     *is_there = type != LUA_TNIL;
     switch (type) {
@@ -107,6 +109,9 @@ static struct bytes check_data_field(lua_State *L, bool *is_there)
     case LUA_TTABLE:
         return check_data(L, lua_gettop(L), 1);
     default:
+        if (lib_json_is_digits(L, -1, &digits)) {
+            return digits;
+        }
         luaL_getmetafield(L, -1, "__name");
         const char *got =
             lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : lua_typename(L, type);

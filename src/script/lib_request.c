@@ -5,6 +5,7 @@
 #include "http/exchange.h"
 #include "http/request.h"
 #include "net/socket_address.h"
+#include "script/json_decode.h"
 #include "script/visit.h"
 #include "wire/url.h"
 
@@ -35,6 +36,7 @@ static void make_ip(lua_State *L, const struct request *request);
 static void set_header(lua_State *L, struct bytes name, struct bytes value);
 static int l_header_index(lua_State *L);
 static int l_text(lua_State *L);
+static int l_json(lua_State *L);
 static int l_query_values(lua_State *L);
 static int l_accepts(lua_State *L);
 static int p_method(lua_State *L);
@@ -50,10 +52,8 @@ static int p_http_version(lua_State *L);
 static int p_last_event_id(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"text", l_text},
-    {"query_values", l_query_values},
-    {"accepts", l_accepts},
-    {NULL, NULL},
+    {"text", l_text},       {"json", l_json}, {"query_values", l_query_values},
+    {"accepts", l_accepts}, {NULL, NULL},
 };
 
 static const struct box_property properties[] = {
@@ -326,6 +326,13 @@ static int l_text(lua_State *L)
         lua_pushliteral(L, "");
     }
     return 1;
+}
+
+/// request:json() -> value; nil, message, "EJSON". Gives way when the body is long.
+static int l_json(lua_State *L)
+{
+    l_text(L);
+    return json_decode(L);
 }
 
 /// request:query_values(name) -> array of strings, in the order of the query.

@@ -2,6 +2,7 @@
 #include "script/lib_response.h"
 
 #include "http/exchange.h"
+#include "script/json_encode.h"
 #include "script/lib_sse.h"
 #include "script/listeners.h"
 #include "script/task.h"
@@ -24,6 +25,8 @@ static int l_header(lua_State *L);
 static int l_add_header(lua_State *L);
 static int l_type(lua_State *L);
 static int l_send(lua_State *L);
+static int l_json(lua_State *L);
+static int send_json(lua_State *L);
 static int l_write_head(lua_State *L);
 static int l_write(lua_State *L);
 static int l_finish(lua_State *L);
@@ -31,10 +34,11 @@ static int p_headers_sent(lua_State *L);
 static int p_completed(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"status", l_status},      {"header", l_header},    {"add_header", l_add_header},
-    {"type", l_type},          {"send", l_send},        {"write_head", l_write_head},
-    {"write", l_write},        {"finish", l_finish},    {"on", l_response_on},
-    {"once", l_response_once}, {"off", l_response_off}, {NULL, NULL},
+    {"status", l_status},  {"header", l_header},      {"add_header", l_add_header},
+    {"type", l_type},      {"send", l_send},          {"write_head", l_write_head},
+    {"write", l_write},    {"finish", l_finish},      {"json", l_json},
+    {"on", l_response_on}, {"once", l_response_once}, {"off", l_response_off},
+    {NULL, NULL},
 };
 
 static const struct box_property properties[] = {
@@ -176,6 +180,34 @@ static int l_send(lua_State *L)
         visit->exchange->response.is_text = true;
     }
     return push_result(L, exchange_send(visit->exchange, content));
+}
+
+/// response:json(value) -> true; nil, "closed", "ECLOSED". Gives way when the value is large.
+static int l_json(lua_State *L)
+{
+    check_visit(L);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    return json_encode(L, 2, send_json);
+}
+
+/// [response, value, text]
+static int send_json(lua_State *L)
+{
+    struct visit *visit = check_visit(L);
+    if (is_closed(visit)) {
+        return box_push_closed(L);
+    }
+    struct response *response = &visit->exchange->response;
+    struct bytes type;
+    if (response->state == RESPONSE_FRESH &&
+        !response_field(response, BYTES("Content-Type"), &type)) {
+        int refusal =
+            response_set_field(response, BYTES("Content-Type"), BYTES("application/json"));
+        check_field(L, 2, refusal);
+    }
+    lua_replace(L, 2); // [response, text]
+    return l_send(L);
 }
 
 static struct bytes opt_content(lua_State *L, int index)

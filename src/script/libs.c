@@ -4,6 +4,7 @@
 #include "script/lib_channel.h"
 #include "script/lib_coroutine.h"
 #include "script/lib_event.h"
+#include "script/lib_json.h"
 #include "script/lib_log.h"
 #include "script/lib_request.h"
 #include "script/lib_response.h"
@@ -43,6 +44,8 @@ int luaopen_lunesse_core(lua_State *L)
     if (generation_of(L)->options.has_test_clock) {
         luaL_setfuncs(L, lib_util_test_functions, 0);
     }
+    lib_json_open(L);
+    lua_setfield(L, -2, "json");
     lua_pushcfunction(L, l_methods);
     lua_setfield(L, -2, "methods");
     lua_pushcfunction(L, l_properties);

@@ -13,6 +13,7 @@
 static void take_thread(struct task *task);
 static void give_thread_back(struct task *task, bool is_reusable);
 static void run(struct task *task);
+static void begin_wait(lua_State *L, task_undo_fn undo, void *arg);
 static void unpark(struct task *task);
 static void make_ready(struct task *task);
 static void end(struct task *task, enum call_outcome outcome);
@@ -62,15 +63,14 @@ bool task_can_park(lua_State *L)
 
 int task_park(lua_State *L, task_undo_fn undo, void *arg)
 {
-    struct task *task = task_current(L);
-    DCHECK(task->state == TASK_RUNNING && task->_undo == NULL);
-    task->state = TASK_PARKED;
-    task->is_parking = true;
-    task->waiting = L;
-    task->value_count = 0;
-    task->_undo = undo;
-    task->_undo_arg = arg;
+    begin_wait(L, undo, arg);
     return lua_yield(L, 0);
+}
+
+int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context)
+{
+    begin_wait(L, undo, NULL);
+    return lua_yieldk(L, 0, context, then);
 }
 
 void task_wake(struct task *task, int value_count)
@@ -189,6 +189,18 @@ static void report(struct task *task)
     const char *text = lua_tolstring(task->generation->L, -1, &len);
     failure_handle(task, bytes_of(text, len));
     lua_pop(task->generation->L, 1);
+}
+
+static void begin_wait(lua_State *L, task_undo_fn undo, void *arg)
+{
+    struct task *task = task_current(L);
+    DCHECK(task->state == TASK_RUNNING && task->_undo == NULL);
+    task->state = TASK_PARKED;
+    task->is_parking = true;
+    task->waiting = L;
+    task->value_count = 0;
+    task->_undo = undo;
+    task->_undo_arg = arg;
 }
 
 static void unpark(struct task *task)

@@ -82,6 +82,10 @@ bool task_owns(lua_State *coroutine);
 /// cancelled meanwhile.
 int task_park(lua_State *L, task_undo_fn undo, void *arg);
 
+/// The same, but `then` goes on when the task resumes, with the stack as it is and what was passed
+/// to `task_wake` on top.
+int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context);
+
 /// Ends the wait of a parked task: the undo slot is cleared without being run. The task resumes at
 /// the end of the turn with the `value_count` values that the caller then pushes to
 /// `task->waiting`, before the turn ends.

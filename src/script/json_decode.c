@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#include "script/json_decode.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "script/box.h"
+#include "script/generation.h"
+#include "script/lib_json.h"
+#include "script/slice.h"
+#include "wire/json_reader.h"
+#include "wire/json_string.h"
+
+enum { TEXT = 1, STATE, ARRAY_CLASS, VALUES }; // the stack; open levels and keys follow
+
+enum {
+    LOOK_BYTES = 8 * 1024,   // of text between two looks at the clock
+    LONG_BYTES = 128 * 1024, // a longer text waits for its turn before it is begun
+};
+
+/// All that is not on the Lua stack. On the C stack until the work gives way, then in a userdata.
+struct decoding {
+    struct json_reader reader;
+    lua_Integer counts[JSON_DEPTH_MAX]; // items so far, of each level that is an array
+};
+
+static int begin(lua_State *L, struct decoding *decoding);
+static int go_on(lua_State *L, int status, lua_KContext context);
+static int run(lua_State *L, struct decoding *decoding);
+static int give_way(lua_State *L, struct decoding *decoding);
+static bool take(lua_State *L, struct decoding *decoding, const struct json_token *token);
+static void push_text(lua_State *L, const struct json_token *token);
+static void push_number(lua_State *L, const struct json_number *number);
+static void store(lua_State *L, struct decoding *decoding);
+static int push_refusal(lua_State *L, const struct json_reader *reader, int failure);
+
+int json_decode(lua_State *L)
+{
+    struct decoding decoding;
+    size_t len = 0;
+    lua_insert(L, TEXT);
+    lua_settop(L, TEXT);
+    const char *at = lua_tolstring(L, TEXT, &len); // it stays on the stack, so its bytes stay
+    json_reader_init(&decoding.reader, bytes_of(at, len));
+    lua_pushnil(L);
+    lib_json_push_array_class(L);
+    luaL_checkstack(L, 2 * JSON_DEPTH_MAX + LUA_MINSTACK, "no room to decode JSON");
+    return begin(L, &decoding);
+}
+
+static int begin(lua_State *L, struct decoding *decoding)
+{
+    if (decoding->reader.text.len >= LONG_BYTES && slice_is_over(L, 0)) {
+        return give_way(L, decoding);
+    }
+    return run(L, decoding);
+}
+
+static int go_on(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return run(L, lua_touserdata(L, STATE));
+}
+
+/// Ends with a value, or `nil, message, "EJSON"`.
+static int run(lua_State *L, struct decoding *decoding)
+{
+    uint64_t end_ns = 0; // looked for late: most texts are short
+    size_t look_at = decoding->reader.at + LOOK_BYTES;
+    struct json_token token;
+    for (;;) {
+        int failure = json_next(&decoding->reader, &token);
+        if (failure != 0) {
+            return push_refusal(L, &decoding->reader, failure);
+        }
+        if (token.kind == JSON_END) {
+            return 1;
+        }
+        if (take(L, decoding, &token)) {
+            store(L, decoding);
+        }
+        if (decoding->reader.at >= look_at) {
+            look_at = decoding->reader.at + LOOK_BYTES;
+            if (end_ns == 0) {
+                end_ns = slice_end_ns();
+            } else if (slice_is_over(L, end_ns)) {
+                return give_way(L, decoding);
+            }
+        }
+    }
+}
+
+static int give_way(lua_State *L, struct decoding *decoding)
+{
+    if (lua_isnil(L, STATE)) {
+        struct decoding *kept = lua_newuserdatauv(L, sizeof(struct decoding), 0);
+        *kept = *decoding;
+        lua_replace(L, STATE);
+    }
+    return slice_give_way(L, go_on, 0);
+}
+
+/// Pushes what the token stands for. True when that is a whole value: one that ends is on the stack
+/// already.
+static bool take(lua_State *L, struct decoding *decoding, const struct json_token *token)
+{
+    switch (token->kind) {
+    case JSON_NULL:
+        lib_json_push_null(L);
+        return true;
+    case JSON_FALSE:
+    case JSON_TRUE:
+        lua_pushboolean(L, token->kind == JSON_TRUE);
+        return true;
+    case JSON_NUMBER:
+        push_number(L, &token->number);
+        return true;
+    case JSON_STRING:
+        push_text(L, token);
+        return true;
+    case JSON_KEY:
+        push_text(L, token);
+        return false;
+    case JSON_ARRAY:
+        lua_newtable(L);
+        lua_pushvalue(L, ARRAY_CLASS);
+        lua_setmetatable(L, -2);
+        decoding->counts[decoding->reader.depth - 1] = 0;
+        return false;
+    case JSON_OBJECT:
+        lua_newtable(L);
+        return false;
+    case JSON_ARRAY_END:
+    case JSON_OBJECT_END:
+        return true;
+    case JSON_END:
+        break;
+    }
+    UNREACHABLE();
+}
+
+/// In a buffer of Lua's where there are escapes, so that nothing is lost when memory runs out.
+static void push_text(lua_State *L, const struct json_token *token)
+{
+    if (!token->has_escapes) {
+        lua_pushlstring(L, token->text.at, token->text.len);
+        return;
+    }
+    luaL_Buffer buffer;
+    char *room = luaL_buffinitsize(L, &buffer, token->text.len);
+    luaL_pushresultsize(&buffer, json_unescape(token->text, room));
+}
+
+static void push_number(lua_State *L, const struct json_number *number)
+{
+    switch (number->form) {
+    case JSON_INTEGER:
+        lua_pushinteger(L, number->integer);
+        return;
+    case JSON_DOUBLE:
+        lua_pushnumber(L, number->number);
+        return;
+    case JSON_DIGITS:
+        lib_json_push_digits(L, number->digits);
+        return;
+    }
+    UNREACHABLE();
+}
+
+/// [.., array, value] or [.., object, key, value]. Of a key that comes twice the last value counts,
+/// as in JavaScript.
+static void store(lua_State *L, struct decoding *decoding)
+{
+    uint32_t depth = decoding->reader.depth;
+    if (depth == 0) {
+        return;
+    }
+    if (json_reader_is_in_array(&decoding->reader)) {
+        lua_rawseti(L, -2, ++decoding->counts[depth - 1]);
+    } else {
+        lua_rawset(L, -3);
+    }
+}
+
+static int push_refusal(lua_State *L, const struct json_reader *reader, int failure)
+{
+    struct json_place place = json_place(reader->text, reader->at);
+    lua_settop(L, VALUES - 1); // nothing that was half made stays
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s at line %I, column %I", json_error_text(failure),
+                    (LUAI_UACINT)place.line, (LUAI_UACINT)place.column);
+    lua_pushliteral(L, "EJSON");
+    return 3;
+}
