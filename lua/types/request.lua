@@ -8,7 +8,7 @@
 ---@field path string                     the target's path, percent-encoded where it has to be
 ---@field query table<string, string>     decoded; of a repeated name the last value
 ---@field params table<string, string>    what `:name` and `*rest` of the pattern stand for, decoded
----@field headers table<string, string>   looked up blind to case; repeated fields joined with ", "
+---@field headers table<string, string>   blind to case; repeated: joined by ", ", Cookie by "; "
 ---@field cookies table<string, string>   by name; of a repeated name the first value
 ---@field ip string?                      the peer's address, or "unix"; nil when asked too late
 ---@field id string                       names this request in the log

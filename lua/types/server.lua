@@ -16,8 +16,8 @@
 ---@field body_bytes? integer
 ---With true, `request.params` has what `:name` and `*rest` stand for as it came, still
 ---percent-encoded, and the route takes every path that its pattern matches. Without, values are
----decoded, and 400 answers a path with a `.` or `..` segment, encoded or not, and one with an encoded
----slash in its `*rest`.
+---decoded, and 400 answers a path with a `.` or `..` segment, encoded or not, and one with an
+---encoded slash in its `*rest`.
 ---@field raw_path? boolean
 ---Seconds of silence before a heartbeat, or none. Default: the limit of that name.
 ---@field heartbeat? number | false
@@ -29,8 +29,9 @@
 ---prefix is empty. Everything here belongs to the script's top level: once the scripts are loaded
 ---it raises.
 ---
----A pattern is made of literal segments, `:name` for one segment and a final `*rest` for all that
----is left; it begins with a slash. The values are in `request.params`. A literal wins over `:name`, and that over `*rest`.
+---A pattern begins with a slash. It is made of literal segments, `:name` for one segment and a
+---final `*rest` for all that is left; the values are in `request.params`. A literal wins over
+---`:name`, and that over `*rest`.
 ---HEAD is answered from GET, OPTIONS and 405 by the list of what there is. Two equal routes raise,
 ---and the message names both places.
 ---@class lunesse.Group

@@ -41,7 +41,7 @@ describe("a route", function()
     { "a parameter, decoded", line "/item/a%20b%2Bc", { params = { name = "a b+c" } } },
     { "a plus sign in a parameter as it stands", line "/item/a+b", { params = { name = "a+b" } } },
     { "an encoded slash inside of a parameter", line "/item/a%2Fb", { params = { name = "a/b" } } },
-    { "dots in a parameter that are not all of it", line "/item/..%2e", { params = { name = "..." } } },
+    { "three dots for a parameter", line "/item/..%2e", { params = { name = "..." } } },
     { "an encoded percent sign, decoded once", line "/item/%2541", { params = { name = "%41" } } },
     { "an encoded question mark", line "/item/a%3Fb", { params = { name = "a?b" } } },
     { "an encoded hash", line "/item/a%23b", { params = { name = "a#b" } } },

@@ -110,6 +110,16 @@ end)
     }))
   end)
 
+  it("joins Cookie fields with a semicolon, as HTTP/2 clients send them", function()
+    local said = ask(server, { target = "/echo/1/x", method = "PUT", body = "x", headers = {
+      { "Cookie", "a=1" }, { "X-Other", "1" }, { "cookie", "b=2; c=3" }, { "x-other", "2" },
+      { "COOKIE", "d=4" },
+    } })
+    assert.equal("a=1; b=2; c=3; d=4", said.headers.cookie)
+    assert.equal("1, 2", said.headers["x-other"])
+    assert.same({ a = "1", b = "2", c = "3", d = "4" }, said.cookies)
+  end)
+
   it("has cookies: the first of a name, without quotes, whatever surrounds them", function()
     local function cookies(...)
       local headers = {}
@@ -120,6 +130,7 @@ end)
     end
     assert.same({ a = "1", b = "x=y", c = "q" }, cookies('a=1; b=x=y;c="q"; a=2'))
     assert.same({ a = "1", b = "2" }, cookies("a=1", "b=2; nonsense; ;"))
+    assert.same({ a = "1", b = "2", c = "3", d = "4" }, cookies("a=1", "b=2; c=3", "d=4", "a=5"))
     assert.same({}, cookies())
   end)
 

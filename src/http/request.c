@@ -62,6 +62,11 @@ bool request_field(const struct request *request, struct bytes name, struct byte
     return false;
 }
 
+struct bytes request_separator(struct bytes name)
+{
+    return bytes_equal_nocase(name, BYTES("cookie")) ? BYTES("; ") : BYTES(", ");
+}
+
 bool request_joined_field(const struct request *request, struct bytes name, struct buf *out)
 {
     bool is_found = false;
@@ -70,7 +75,7 @@ bool request_joined_field(const struct request *request, struct bytes name, stru
         if (!bytes_equal_nocase(field.name, name)) {
             continue;
         }
-        CHECK(!is_found || buf_append(out, BYTES(", ")));
+        CHECK(!is_found || buf_append(out, request_separator(name)));
         CHECK(buf_append(out, field.value));
         is_found = true;
     }

@@ -68,8 +68,12 @@ struct request_field request_field_at(const struct request *request, size_t inde
 /// The value of the first field `name` (blind to case). False when there is none.
 bool request_field(const struct request *request, struct bytes name, struct bytes *value);
 
-/// Appends the values of all fields `name`, joined with ", " (RFC 9110, section 5.2), to `out`;
-/// false when there is none.
+/// What stands between the values of two fields `name` when they are joined: ", " (RFC 9110,
+/// section 5.2), and "; " for Cookie, whose value is no list of that kind (RFC 9113,
+/// section 8.2.3).
+struct bytes request_separator(struct bytes name);
+
+/// Appends the values of all fields `name`, joined, to `out`; false when there is none.
 bool request_joined_field(const struct request *request, struct bytes name, struct buf *out);
 
 /// The quality (0 to 1000) that the request's Accept fields give to the media type `type`; 1000

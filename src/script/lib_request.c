@@ -220,8 +220,7 @@ static void make_headers(lua_State *L, const struct request *request)
     lua_setmetatable(L, -2);
 }
 
-/// [headers] -> [headers], with the field added, or joined to the one that is there (RFC
-/// 9110, 5.2).
+/// [headers] -> [headers], with the field added, or joined to the one that is there.
 static void set_header(lua_State *L, struct bytes name, struct bytes value)
 {
     luaL_Buffer buffer;
@@ -236,7 +235,7 @@ static void set_header(lua_State *L, struct bytes name, struct bytes value)
         lua_pop(L, 1);
         push_bytes(L, value);
     } else {
-        lua_pushliteral(L, ", ");
+        push_bytes(L, request_separator(name));
         push_bytes(L, value);
         lua_concat(L, 3);
     }
