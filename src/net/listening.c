@@ -26,6 +26,8 @@ static bool set_tcp(int fd, int name, int value);
 static int set_reuse_port(int fd);
 static int bind_and_listen(struct listening *listening);
 static int give_up(const struct listening *listening, int failure);
+static void note_file(struct listening *listening);
+static bool has_own_file(const struct listening *listening);
 static int clear_path(const struct socket_address *address, const char *path);
 static int check_dead(const struct socket_address *address);
 
@@ -54,7 +56,9 @@ int listening_unix(struct listening *listening, const char *path)
     }
     if (failure == 0) {
         failure = bind_and_listen(listening);
-        listening->owns_path = failure == 0;
+    }
+    if (failure == 0) {
+        note_file(listening);
     }
     return failure;
 }
@@ -96,10 +100,9 @@ void listening_set_peer_timeout(const struct listening *listening, uint64_t peer
     }
 }
 
-/// As long as it listens nobody else takes the path, so the file that goes is its own.
 void listening_close(const struct listening *listening)
 {
-    if (listening->owns_path) {
+    if (listening->owns_path && has_own_file(listening)) {
         (void)unlink(socket_address_path(&listening->address)); // who removed it was quicker
     }
     close(listening->fd);
@@ -191,6 +194,25 @@ static int give_up(const struct listening *listening, int failure)
 {
     close(listening->fd);
     return failure;
+}
+
+static void note_file(struct listening *listening)
+{
+    struct stat status;
+    if (lstat(socket_address_path(&listening->address), &status) == 0) {
+        listening->owns_path = true;
+        listening->device = status.st_dev;
+        listening->inode = status.st_ino;
+    }
+}
+
+/// Whoever removes the file of a server that listens may give the path to another server. The inode
+/// is not used again while this socket is open.
+static bool has_own_file(const struct listening *listening)
+{
+    struct stat status;
+    return lstat(socket_address_path(&listening->address), &status) == 0 &&
+           status.st_dev == listening->device && status.st_ino == listening->inode;
 }
 
 /// Removes a socket file that a dead server left behind.

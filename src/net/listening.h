@@ -11,11 +11,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct listening {
     struct socket_address address; // port 0 has become a real one
     int fd;
-    bool owns_path; // of a Unix socket: the file goes when it closes
+    bool owns_path; // of a Unix socket that was bound here: its file goes when it closes ...
+    dev_t device;   // ... if it is still this one
+    ino_t inode;
 };
 
 /// Binds and listens on a literal IPv4 or IPv6 address, "localhost" standing for 127.0.0.1. Port 0
@@ -44,5 +47,6 @@ MUST_USE int listening_share(struct listening *shared, const struct listening *f
 /// Connections that are accepted from now on have this TCP_USER_TIMEOUT. Nothing for a Unix socket.
 void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms);
 
-/// Closes the descriptor, and removes the file of a Unix socket that was bound here.
+/// Closes the descriptor, and removes the file of a Unix socket that was bound here, unless the
+/// path belongs to another file by now.
 void listening_close(const struct listening *listening);
