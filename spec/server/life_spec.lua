@@ -404,7 +404,7 @@ describe("a vanished peer", function()
     end
     local folder = Server.write { ["a.lua"] = [[
 require("lunesse").server():get("/", print)
-require("lunesse").after(0.2, function() os.exit(0) end)
+require("lunesse").after(0.2, function() os.execute("kill $PPID") end)
 ]] }
     local Process = require "spec.support.process"
     local binary = os.getenv("LUNESSE_BIN") or

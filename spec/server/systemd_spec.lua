@@ -203,7 +203,7 @@ describe("systemd:", function()
         (os.getenv("LUNESSE_BUILD") or "build/debug") .. "/lunesse"
       local script = Server.write { ["a.lua"] = [[
 require("lunesse").server():get("/", print)
-require("lunesse").after(0.2, function() os.exit(0) end)
+require("lunesse").after(0.2, function() os.execute("kill $PPID") end)
 ]] } .. "/a.lua"
       local socket = open("listen", "")
       -- LISTEN_PID is the pid of what is started first, which strace -D leaves to the program.

@@ -40,6 +40,17 @@ void *check_box(lua_State *L, int index, enum box_type type)
     return NULL;
 }
 
+bool box_is_metatable(lua_State *L, int index)
+{
+    const struct generation *generation = generation_of(L);
+    const void *table = lua_topointer(L, index);
+    bool is_found = false;
+    for (int type = 0; type < BOX_TYPE_COUNT; type++) {
+        is_found = is_found || generation->metatables[type] == table;
+    }
+    return is_found;
+}
+
 void box_push_methods(lua_State *L, enum box_type type)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->metatable_refs[type]);

@@ -38,6 +38,9 @@ void box_set_type(lua_State *L, enum box_type type);
 /// The userdata at `index` if it is of `type`; raises an argument error otherwise.
 void *check_box(lua_State *L, int index, enum box_type type);
 
+/// Whether the table at `index` is the metatable of a type.
+bool box_is_metatable(lua_State *L, int index);
+
 /// Pushes the method table of `type`, for methods that are written in Lua.
 void box_push_methods(lua_State *L, enum box_type type);
 

@@ -11,6 +11,7 @@
 #include "script/collector.h"
 #include "script/embedded.h"
 #include "script/lib_channel.h"
+#include "script/lib_standard.h"
 #include "script/lib_timer.h"
 #include "script/libs.h"
 #include "script/slice.h"
@@ -19,12 +20,10 @@
 #include "wire/route.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 #include <stdlib.h>
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
 static void open_state(struct generation *generation, char **why);
-static void open_libraries(lua_State *L);
 static void preload(lua_State *L);
 static int load_embedded(lua_State *L);
 static int push_lunesse(lua_State *L);
@@ -108,9 +107,7 @@ int generation_load(struct generation *generation, const char *path, char **why)
 int generation_complete(struct generation *generation, char **why)
 {
     lua_State *L = generation->L;
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "lunesse.server");
-    lua_getfield(L, -1, "complete");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, generation->complete_ref);
     int result = finish_call(generation, call_main(generation, 0, 0), why);
     char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
     if (traceback != NULL) {
@@ -205,25 +202,12 @@ static void open_state(struct generation *generation, char **why)
     generation->mark = (struct coroutine_mark){.generation = generation};
     generation->task_mark = (struct coroutine_mark){.generation = generation, .is_task = true};
     *(struct coroutine_mark **)lua_getextraspace(L) = &generation->mark;
-    open_libraries(L);
+    lib_standard_open(L);
     box_open(L);
     preload(L);
     call_guard(L);
     lua_pushcfunction(L, push_lunesse);
     IGNORE(finish_call(generation, call_main(generation, 0, 0), why)); // `why` tells
-}
-
-/// What would switch the guard off, or reach into the boxes behind the engine's back.
-static void open_libraries(lua_State *L)
-{
-    static const char *const removed[] = {"sethook", "setuservalue", "setmetatable", "getregistry"};
-    luaL_openlibs(L);
-    lua_getglobal(L, "debug");
-    for (size_t i = 0; i < sizeof(removed) / sizeof(removed[0]); i++) {
-        lua_pushnil(L);
-        lua_setfield(L, -2, removed[i]);
-    }
-    lua_pop(L, 1);
 }
 
 static void preload(lua_State *L)
@@ -259,6 +243,11 @@ static int push_lunesse(lua_State *L)
     lua_getfield(L, -1, "json");
     lua_getfield(L, -1, "encode");
     generation_of(L)->json_encode_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lunesse.server");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "complete");
+    generation_of(L)->complete_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     generation_of(L)->channel_boxes_ref = make_weak_table(L);
     generation_of(L)->shared_boxes_ref = make_weak_table(L);
     return 0;

@@ -102,6 +102,7 @@ struct generation {
     const void *json_array_class; // its identity
     int json_digits_ref;          // the metatable of integers that are their digits
     const void *json_digits_class;
+    int complete_ref; // `complete` of lunesse.server
     struct address addresses[ADDRESSES_MAX];
     size_t address_count;
     size_t lua_bytes;      // memory in use

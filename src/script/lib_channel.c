@@ -326,7 +326,7 @@ static int l_close(lua_State *L)
 /// The weak table forgets a box before this runs, so a new one may be there for the same channel.
 static int l_collect(lua_State *L)
 {
-    struct channel **box = lua_touserdata(L, 1);
+    struct channel **box = check_box(L, 1, BOX_CHANNEL);
     if (*box != NULL) {
         struct channel *channel = *box;
         *box = NULL;

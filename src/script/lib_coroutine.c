@@ -72,11 +72,11 @@ static int l_close(lua_State *L)
     luaL_checktype(L, 1, LUA_TTHREAD);
     lua_State *coroutine = lua_tothread(L, 1);
     lua_Debug record;
+    check_not_waiting(L, coroutine);
     if (coroutine == L ||
         (lua_status(coroutine) == LUA_OK && lua_getstack(coroutine, 0, &record) != 0)) {
         return luaL_error(L, "cannot close a %s coroutine", coroutine == L ? "running" : "normal");
     }
-    check_not_waiting(L, coroutine);
     bool is_well = call_close_inside(coroutine) == LUA_OK;
     lua_pushboolean(L, is_well);
     if (is_well) {
@@ -91,6 +91,9 @@ static int l_close(lua_State *L)
 static void check_not_waiting(lua_State *L, lua_State *coroutine)
 {
     lua_Debug record;
+    if (coroutine == generation_of(L)->L) {
+        luaL_error(L, "the main coroutine belongs to the server");
+    }
     if (task_owns(coroutine) && lua_status(coroutine) == LUA_OK && lua_gettop(coroutine) > 0 &&
         lua_getstack(coroutine, 0, &record) == 0) {
         luaL_error(L, "this coroutine belongs to another task");

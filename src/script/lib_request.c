@@ -244,6 +244,7 @@ static void set_header(lua_State *L, struct bytes name, struct bytes value)
 
 static int l_header_index(lua_State *L)
 {
+    luaL_checktype(L, 1, LUA_TTABLE); // a script can get hold of this function
     if (lua_type(L, 2) != LUA_TSTRING) {
         return 0;
     }

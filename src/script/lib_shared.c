@@ -159,7 +159,7 @@ static int l_keys(lua_State *L)
 /// The weak table forgets a box before this runs, so a new one may be there for the same store.
 static int l_collect(lua_State *L)
 {
-    struct shared_box *box = lua_touserdata(L, 1);
+    struct shared_box *box = check_box(L, 1, BOX_SHARED);
     struct shared_box left = *box;
     *box = (struct shared_box){0};
     shared_text_release(left.text);

@@ -305,7 +305,7 @@ static int l_close(lua_State *L)
 /// No script can reach the box any more.
 static int l_collect(lua_State *L)
 {
-    struct visit **box = lua_touserdata(L, 1);
+    struct visit **box = check_box(L, 1, BOX_SSE);
     visit_let_go(*box);
     return 0;
 }
