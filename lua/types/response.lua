@@ -3,9 +3,10 @@
 ---What a listener of a response can wait for. `close` comes exactly once, at the end, with the
 ---reason: "finished" (all of it is out), "left" (the peer), "slow" (it did not read), "failed" (the
 ---handler), "timeout" (the peer took nothing, or did not answer the kernel, for `peer_timeout`),
----"shutdown" or "refused". `finish` and `abort` come just before it: all of it went out, or not.
----`drain`: what a waiting sender waited for. `error`: a handler, timer or callback of this request
----raised; with the message.
+---"shutdown" (of the server), "reload" (new scripts ended it) or "refused". An event stream is
+---complete for its reader only with "finished". `finish` and `abort` come just before it: all of it
+---went out, or not. `drain`: what a waiting sender waited for. `error`: a handler, timer or
+---callback of this request raised; with the message.
 ---@alias lunesse.ResponseEvent "close" | "abort" | "finish" | "drain" | "error"
 
 ---A response, for one request. The engine writes what frames it: Content-Length, Transfer-Encoding,

@@ -49,6 +49,7 @@ describe("the tokens", function()
       assert.is_true(stream:is_silent(0.005))
       server:advance(0.05)
     end
+    stream:close()
   end)
 
   it("end with [DONE] and the end of the stream", function()

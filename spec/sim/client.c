@@ -288,7 +288,8 @@ static void forget_stream(struct client *client)
     memcpy(client->prior, client->subs, sizeof(client->prior));
     client->prior_count = client->sub_count;
     client->sub_count = 0;
-    client->is_ending = client->is_done = client->is_judged = client->is_flooded = false;
+    client->is_cut = client->is_ending = client->is_done = client->is_judged = client->is_flooded =
+        false;
     client->own_count = client->own_seen = client->own_bytes = 0;
     client->newest = 0;
     client->cut = SIZE_MAX;
@@ -374,9 +375,15 @@ static void end_stream(struct client *client)
         EXPECT(client->is_chunked || client->transport.is_shut || client->transport.is_closing,
                "nothing says that the response ends");
         client->state = client->is_chunked ? CLIENT_IDLE : CLIENT_LEFT;
-    } else {
-        client->state = CLIENT_LEFT;
+        return;
     }
+    if (client->reason == EXCHANGE_FAILED) {
+        judge_complete(client);
+        EXPECT(!client->is_chunked || client->transport.is_shut || client->transport.is_closing,
+               "nothing says that the response was cut");
+        EXPECT(client->is_chunked || !client->transport.is_shut, "a cut response looks complete");
+    }
+    client->state = CLIENT_LEFT;
 }
 
 /// The server can write to it, and means to.

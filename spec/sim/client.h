@@ -65,7 +65,8 @@ struct client {
     // The stream, as the server has it.
     struct stream *stream; // NULL when there is none
     struct stream_holder holder;
-    bool is_ending;     // the proper end of the response is due
+    bool is_ending;     // the end of the response is due ...
+    bool is_cut;        // ... without its last chunk
     bool is_done;       // the exchange is over ...
     uint8_t reason;     // ... for this reason ...
     uint64_t silent_ms; // ... when it had taken nothing for so long

@@ -29,6 +29,7 @@ static void check_prior(const struct client *client, const struct sub *sub, uint
 static void note_own(struct client *client);
 static void on_drained(struct stream_holder *holder);
 static void on_peer_ended(struct stream_holder *holder);
+static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_dismissed(struct stream_holder *holder);
 static void on_done(struct stream_holder *holder, enum exchange_reason reason);
 
@@ -37,6 +38,7 @@ const struct service_events host_events = {.on_head = on_head, .on_request = on_
 static const struct stream_events stream_events = {
     .on_drained = on_drained,
     .on_peer_ended = on_peer_ended,
+    .is_at_work = is_at_work,
     .on_dismissed = on_dismissed,
     .on_done = on_done,
 };
@@ -176,6 +178,16 @@ void host_end(struct client *client)
     host_note_end(client);
     stream_end(client->stream);
     stream_end(client->stream); // idempotent
+    worker_look(client->worker);
+}
+
+void host_cut(struct client *client)
+{
+    place_say("%d is cut", client->index);
+    host_note_end(client);
+    client->is_cut = true;
+    stream_cut(client->stream, EXCHANGE_FAILED);
+    stream_end(client->stream); // it does not become complete by that
     worker_look(client->worker);
 }
 
@@ -372,6 +384,13 @@ static void on_drained(struct stream_holder *holder)
 static void on_peer_ended(struct stream_holder *holder)
 {
     (void)holder; // the stream finds out
+}
+
+static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms)
+{
+    (void)holder;
+    (void)until_ms;
+    return false; // nothing works on it
 }
 
 static void on_dismissed(struct stream_holder *holder)

@@ -29,5 +29,8 @@ void host_mutter(struct client *client);
 
 void host_end(struct client *client);
 
+/// The stream fails: what was sent before still comes, and not the last chunk.
+void host_cut(struct client *client);
+
 /// Writes down that nothing more is due than what was said so far.
 void host_note_end(struct client *client);

@@ -106,7 +106,7 @@ void judge_complete(struct client *client)
     if (!client->is_ending) {
         EXPECT(wire_is_between(&client->wire), "an event is only half there");
     } else if (client->is_chunked) {
-        EXPECT(client->wire.state == WIRE_DONE, "the last chunk is missing");
+        EXPECT(client->is_cut || client->wire.state == WIRE_DONE, "the last chunk is missing");
     }
 }
 
@@ -121,9 +121,14 @@ void judge_reason(const struct client *client)
         is_lagging = is_lagging || (is_behind && life->may_resume && was_slow(client, sub));
     }
     bool is_reset = client->transport.is_reset;
+    bool is_complete = client->reason == EXCHANGE_FINISHED;
+    EXPECT(is_complete || client->wire.state != WIRE_DONE, "it looks complete and was cut");
     switch ((enum exchange_reason)client->reason) {
     case EXCHANGE_FINISHED:
-        EXPECT(client->is_ending, "a stream ended that nobody had ended");
+        EXPECT(client->is_ending && !client->is_cut, "a stream ended that nobody had ended");
+        return;
+    case EXCHANGE_FAILED:
+        EXPECT(client->is_cut, "a stream failed that nobody had cut");
         return;
     case EXCHANGE_SHUTDOWN:
         return;
@@ -138,8 +143,8 @@ void judge_reason(const struct client *client)
         EXPECT(client->silent_ms >= client->world->limits.peer_timeout_ms,
                "%" PRIu64 " ms are not yet the end", client->silent_ms);
         return;
-    case EXCHANGE_FAILED:
     case EXCHANGE_REFUSED:
+    case EXCHANGE_RELOADED:
         place_fail("the exchange ended for reason %d", client->reason);
     }
 }

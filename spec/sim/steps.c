@@ -28,6 +28,7 @@ static void subscribe(struct world *world);
 static void unsubscribe(struct world *world);
 static bool may_have_left(const struct client *client);
 static void end(struct world *world);
+static void cut(struct world *world);
 static void close_channel(struct world *world);
 static void release_channel(struct world *world);
 static void change(struct world *world);
@@ -43,12 +44,12 @@ static const struct choice {
     {300, publish_some}, {300, turn},          {120, move_on},     {90, request},
     {90, say_own},       {30, leave},          {20, subscribe},    {20, mutter},
     {10, end},           {8, unsubscribe},     {4, close_channel}, {4, change},
-    {3, settle},         {2, release_channel}, {40, wake},
+    {3, settle},         {2, release_channel}, {40, wake},         {6, cut},
 };
 
 void steps_take(struct world *world)
 {
-    enum { WEIGHT_SUM = 1041 };
+    enum { WEIGHT_SUM = 1047 };
     uint64_t at = chance_below(WEIGHT_SUM);
     const struct choice *choice = choices;
     while (at >= choice->weight) {
@@ -287,6 +288,14 @@ static void end(struct world *world)
     struct client *client = any_live(world);
     if (client != NULL) {
         host_end(client);
+    }
+}
+
+static void cut(struct world *world)
+{
+    struct client *client = any_live(world);
+    if (client != NULL) {
+        host_cut(client);
     }
 }
 

@@ -62,7 +62,8 @@ server:get("/", function(_, response)
   error("oh no")
 end)
 ]]
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
+    local bytes, why = support.stream_bytes(server, "/")
+    assert.same({ support.chunk(":\n") .. support.chunk("data: x\n\n"), "closed" }, { bytes, why })
     await_marks(server, { "close failed" })
   end)
 
@@ -92,7 +93,7 @@ end)
     await_marks(server, { "open" })
     server:stop()
     assert.same({ "open", "close shutdown" }, support.marks(server))
-    assert.equal("done", stream:finish())
+    assert.equal("closed", stream:finish())
     stream:close()
   end)
 

@@ -13,6 +13,7 @@ enum {
     LINGER_MS = 2000,
     LINGER_DRAINING_MS = 100,
     INPUT_BYTES_MAX = LIMITS_HEAD_BYTES_MAX + 2 * LOOP_READ_BYTES,
+    LOOK_MS = 10, // between looks whether the peer has all that was sent before a reset
 };
 
 static void on_bytes(void *user, char *at, size_t len);
@@ -29,7 +30,9 @@ static void block(struct conn *conn);
 static void settle_exchange(struct conn *conn);
 static void end_exchange(struct conn *conn, enum exchange_reason reason);
 static void next_message(struct conn *conn);
+static bool ends_by_closing(const struct exchange *exchange);
 static void linger(struct conn *conn);
+static void reset_late(struct conn *conn);
 static void watch_stall(struct conn *conn);
 
 static const struct transport_events events = {
@@ -62,7 +65,10 @@ void conn_close(struct conn *conn, enum exchange_reason reason)
     if (conn->state == CONN_CLOSED) {
         return;
     }
-    bool is_reset = reason == EXCHANGE_SLOW || reason == EXCHANGE_TIMEOUT;
+    bool is_reset = reason == EXCHANGE_SLOW || reason == EXCHANGE_TIMEOUT ||
+                    (conn->exchange != NULL && reason != EXCHANGE_FINISHED &&
+                     ends_by_closing(conn->exchange)) ||
+                    (conn->_work != NULL && conn->_work->looks_left > 0);
     conn->state = CONN_CLOSED;
     end_exchange(conn, reason);
     rest(conn);
@@ -76,8 +82,10 @@ void conn_close(struct conn *conn, enum exchange_reason reason)
 void conn_drain(struct conn *conn)
 {
     conn->is_last = true;
-    if (conn->state == CONN_HEAD && !conn->is_probe && !conn_work(conn)->has_partial_head &&
-        conn_pending_bytes(conn) == 0) {
+    if (conn->state == CONN_LINGER && conn->_work->looks_left == 0) {
+        timer_arm(&conn->_work->timer, LINGER_DRAINING_MS);
+    } else if (conn->state == CONN_HEAD && !conn->is_probe && !conn_work(conn)->has_partial_head &&
+               conn_pending_bytes(conn) == 0) {
         conn_close(conn, EXCHANGE_SHUTDOWN);
     }
 }
@@ -363,8 +371,11 @@ static void settle_exchange(struct conn *conn)
     struct exchange *exchange = conn->exchange;
     if (exchange->response.state == RESPONSE_ENDED) {
         bool is_last = conn_is_last(conn) || exchange->wants_close;
+        bool is_reset = exchange->doom_reason != EXCHANGE_FINISHED && ends_by_closing(exchange);
         end_exchange(conn, (enum exchange_reason)exchange->doom_reason);
-        if (is_last) {
+        if (is_reset) {
+            reset_late(conn);
+        } else if (is_last) {
             linger(conn);
         } else {
             next_message(conn);
@@ -413,6 +424,14 @@ static void next_message(struct conn *conn)
     }
 }
 
+/// Where the end of the connection is the end of the content, only a reset says that some of it is
+/// missing.
+static bool ends_by_closing(const struct exchange *exchange)
+{
+    return exchange->response.framing == FRAMING_CLOSE &&
+           exchange->response.state != RESPONSE_FRESH;
+}
+
 static void linger(struct conn *conn)
 {
     if (conn->has_ended) {
@@ -425,6 +444,19 @@ static void linger(struct conn *conn)
     buf_reset(&work->output);
     transport_shut(conn->transport);
     timer_arm(&work->timer, conn->service->is_draining ? LINGER_DRAINING_MS : LINGER_MS);
+    conn_set_reading(conn, true);
+}
+
+/// A reset drops what the peer's system has not acknowledged, so that is waited for first.
+static void reset_late(struct conn *conn)
+{
+    struct conn_work *work = conn->_work;
+    unsigned patience_ms = conn->service->is_draining ? LINGER_DRAINING_MS : LINGER_MS;
+    conn->state = CONN_LINGER;
+    work->looks_left = (uint8_t)(patience_ms / LOOK_MS);
+    buf_reset(&work->input);
+    buf_reset(&work->output);
+    timer_arm(&work->timer, 0);
     conn_set_reading(conn, true);
 }
 
@@ -458,6 +490,11 @@ static void on_deadline(struct timer *timer)
         }
         return;
     case CONN_LINGER:
+        if (work->looks_left > 1 && transport_unsent_bytes(conn->transport) > 0) {
+            work->looks_left--;
+            timer_arm(timer, LOOK_MS);
+            return;
+        }
         conn_close(conn, EXCHANGE_FINISHED);
         return;
     case CONN_CLOSED:

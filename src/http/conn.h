@@ -40,6 +40,7 @@ void conn_open(struct service *service, struct transport *transport,
 void conn_close(struct conn *conn, enum exchange_reason reason);
 
 /// Closes an idle connection; any other closes after its answer, and an idle probe after the next.
+/// One that lingers does so for a shorter time.
 void conn_drain(struct conn *conn);
 
 struct conn *conn_of_node(struct list *node);

@@ -36,7 +36,8 @@ struct conn_work {
     size_t stalled_bytes;     // what was pending when the stall timer was last set
     size_t waiting_count;     // heads in `input` behind an answer, guessed by their empty lines
     uint8_t line_end_len;     // how much of CRLFCRLF the input ends with
-    bool has_partial_head;    // `input` begins with an incomplete head
+    uint8_t looks_left;    // LINGER: whether the peer has everything and may be reset; 0: no reset
+    bool has_partial_head; // `input` begins with an incomplete head
 };
 
 struct conn {

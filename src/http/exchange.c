@@ -27,8 +27,8 @@ static enum response_framing open_framing(const struct exchange *exchange);
 
 const char *exchange_reason_text(enum exchange_reason reason)
 {
-    static const char *const texts[] = {"finished", "left",     "slow",   "failed",
-                                        "timeout",  "shutdown", "refused"};
+    static const char *const texts[] = {"finished", "left",     "slow",    "failed",
+                                        "timeout",  "shutdown", "refused", "reload"};
     return texts[reason];
 }
 
@@ -186,6 +186,18 @@ int exchange_finish(struct exchange *exchange)
     response->state = RESPONSE_ENDED;
     conn_wrote(exchange->conn);
     return 0;
+}
+
+void exchange_cut(struct exchange *exchange, enum exchange_reason reason)
+{
+    DCHECK(reason != EXCHANGE_FINISHED);
+    if (exchange->is_doomed || exchange->response.state != RESPONSE_OPEN) {
+        return;
+    }
+    exchange->response.state = RESPONSE_ENDED;
+    exchange->doom_reason = (uint8_t)reason;
+    exchange->wants_close = true;
+    conn_wrote(exchange->conn);
 }
 
 void exchange_abort(struct exchange *exchange, enum exchange_reason reason)

@@ -29,7 +29,8 @@ enum exchange_reason {
     EXCHANGE_FAILED,   // the handler failed after the head was out
     EXCHANGE_TIMEOUT,  // a deadline of the connection passed: the peer stalled, or vanished
     EXCHANGE_SHUTDOWN, // the server is ending
-    EXCHANGE_REFUSED,  // the message was malformed or over a limit
+    EXCHANGE_REFUSED,  // the message was malformed or over a limit, or the server is full
+    EXCHANGE_RELOADED, // new scripts have taken the place of those that answered
 };
 
 /// What the holder of an exchange is told.
@@ -67,7 +68,8 @@ struct exchange {
 /// One line of the processor's cache: a broadcast touches each reader's.
 static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
 
-/// The word for `reason`: "finished", "left", "slow", "failed", "timeout", "shutdown", "refused".
+/// The word for `reason`: "finished", "left", "slow", "failed", "timeout", "shutdown", "refused",
+/// "reload".
 const char *exchange_reason_text(enum exchange_reason reason);
 
 /// What a connection's failure (a negative errno) means: EXCHANGE_TIMEOUT when the kernel has
@@ -108,6 +110,12 @@ MUST_USE int exchange_write(struct exchange *exchange, struct bytes content);
 
 /// Ends the content. Returns 0, -EINVAL when the response is not open, or -ECANCELED.
 MUST_USE int exchange_finish(struct exchange *exchange);
+
+/// Ends the content before it is complete, for `reason`, which is not EXCHANGE_FINISHED. What was
+/// written is still sent. Then the connection closes without the last chunk, and where content has
+/// no chunks with a reset: so no client takes a part of the content for all of it (RFC 9112,
+/// section 8). Does nothing to a response that is not open, or that is doomed.
+void exchange_cut(struct exchange *exchange, enum exchange_reason reason);
 
 /// Ends the exchange before its time, from the loop: the connection is reset (EXCHANGE_SLOW) or
 /// closed. The first reason counts.

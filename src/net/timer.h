@@ -41,6 +41,12 @@ static inline bool timer_is_armed(const struct timer *timer)
     return timer->_due_ms != UINT64_MAX;
 }
 
+/// When it fires, of the loop's clock; UINT64_MAX while it is not armed.
+static inline uint64_t timer_due_ms(const struct timer *timer)
+{
+    return timer->_due_ms;
+}
+
 // For the loop only.
 
 /// Fires every timer that is due. May call anything.

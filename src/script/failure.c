@@ -71,10 +71,9 @@ static void answer(struct visit *visit, struct bytes message)
             send_plain(visit, message);
         }
     } else if (visit->stream != NULL) {
-        exchange->doom_reason = EXCHANGE_FAILED;
-        stream_end(visit->stream);
+        stream_cut(visit->stream, EXCHANGE_FAILED);
     } else {
-        exchange_abort(exchange, EXCHANGE_FAILED);
+        exchange_cut(exchange, EXCHANGE_FAILED);
     }
 }
 

@@ -2,9 +2,8 @@
 //
 // What happens when a script fails: it is logged, and whoever waits for an answer gets one. Before
 // the head is out the script's `on_error` may shape it; if there is none or it fails too, a plain
-// 500. After the head an event stream ends properly and any other response is cut, so that the peer
-// sees that it is incomplete. The traceback goes to the log, and on the wire only in development
-// mode.
+// 500. After the head the response is cut behind what was sent, so that the peer sees that it is
+// incomplete. The traceback goes to the log, and on the wire only in development mode.
 #pragma once
 
 #include "base/bytes.h"

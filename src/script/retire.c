@@ -45,16 +45,16 @@ void generation_retire(struct generation *generation)
 /// What could not be written since the first time is not waited for again.
 size_t generation_end(struct generation *generation)
 {
-    enum exchange_reason reason = generation->is_cut ? EXCHANGE_SLOW : EXCHANGE_SHUTDOWN;
     size_t count = end_streams(generation);
     lib_timer_stop_all(generation);
     LIST_EACH (node, after, &generation->visits) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
         if (visit->stream == NULL && visit->exchange->response.state == RESPONSE_FRESH) {
             failure_replaced(visit);
-        } else if (generation->is_cut ||
-                   (visit->stream == NULL && visit->exchange->response.state == RESPONSE_OPEN)) {
-            exchange_abort(visit->exchange, reason);
+        } else if (generation->is_cut) {
+            exchange_abort(visit->exchange, EXCHANGE_SLOW);
+        } else if (visit->stream == NULL) {
+            exchange_cut(visit->exchange, EXCHANGE_RELOADED);
         }
     }
     generation->is_cut = true;
@@ -146,7 +146,7 @@ static void end_stream(struct stream *stream)
 {
     uint64_t retry_ms = RETRY_MS_MIN + (uint64_t)random() % RETRY_MS_SPREAD;
     IGNORE(stream_retry(stream, retry_ms)); // who is too slow goes without
-    stream_end(stream);
+    stream_cut(stream, EXCHANGE_RELOADED);
 }
 
 /// fn(streams), in the old code.

@@ -19,6 +19,7 @@ static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static void on_stream_drained(struct stream_holder *holder);
 static void on_stream_peer_ended(struct stream_holder *holder);
+static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_stream_dismissed(struct stream_holder *holder);
 static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
 static void tell_drained(struct visit *visit);
@@ -40,6 +41,7 @@ static const struct exchange_events events = {
 static const struct stream_events stream_events = {
     .on_drained = on_stream_drained,
     .on_peer_ended = on_stream_peer_ended,
+    .is_at_work = is_stream_at_work,
     .on_dismissed = on_stream_dismissed,
     .on_done = on_stream_done,
 };
@@ -226,6 +228,19 @@ static void on_stream_peer_ended(struct stream_holder *holder)
 {
     struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
     visit->has_peer_ended = true;
+}
+
+static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms)
+{
+    const struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
+    LIST_EACH (node, after, &visit->tasks) {
+        const struct task *task = LIST_ITEM(node, struct task, visit_node);
+        bool sleeps_on = timer_is_armed(&task->timer) && timer_due_ms(&task->timer) > until_ms;
+        if (task->is_handler && !sleeps_on) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /// A loop of sends would spin until the response is out.

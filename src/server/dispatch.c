@@ -180,8 +180,8 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
 }
 
 /// A plain client is told when to come back. An EventSource gives up for ever on a 503, so it gets
-/// a stream that ends at once and says how long to wait. Spread, so that not all come back
-/// together.
+/// a stream that is cut at once and says how long to wait: other readers of event streams come back
+/// only if the end is not a complete one. Spread, so that not all come back together.
 static void answer_surplus(struct exchange *exchange)
 {
     uint32_t seconds =
@@ -196,11 +196,12 @@ static void answer_surplus(struct exchange *exchange)
         exchange->response.is_stream = true;
         if (exchange_begin(exchange) == 0) {
             IGNORE(exchange_write(exchange, bytes_of(text, (size_t)len))); // the output is empty
-            IGNORE(exchange_finish(exchange));                             // it is open
+            exchange_cut(exchange, EXCHANGE_REFUSED);
         }
         return;
     }
     int len = snprintf(text, sizeof(text), "%u", seconds);
+    exchange->doom_reason = EXCHANGE_REFUSED;
     set_field(exchange, BYTES("Retry-After"), bytes_of(text, (size_t)len));
     send_text(exchange, 503, "503: too many connections; try again later\n");
 }

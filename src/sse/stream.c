@@ -142,14 +142,26 @@ void stream_end(struct stream *stream)
     }
 }
 
+void stream_cut(struct stream *stream, enum exchange_reason reason)
+{
+    if (stream->is_open && !stream->exchange->is_doomed) {
+        stream->exchange->doom_reason = (uint8_t)reason; // `stream_finish` looks at it
+    }
+    stream_end(stream);
+}
+
+bool stream_may_complete(const struct stream *stream, uint64_t until_ms)
+{
+    const struct stream_holder *holder = stream->holder;
+    return !stream_is_subscribed(stream) && holder != NULL &&
+           holder->events->is_at_work(holder, until_ms);
+}
+
 void stream_dismiss(struct stream *stream, uint64_t retry_ms)
 {
     struct stream_holder *holder = stream->holder;
     IGNORE(stream_retry(stream, retry_ms)); // a reader that it is too much for is being reset
-    if (!stream->exchange->is_doomed) {
-        stream->exchange->doom_reason = EXCHANGE_SHUTDOWN;
-    }
-    stream_end(stream);
+    stream_cut(stream, EXCHANGE_SHUTDOWN);
     if (holder != NULL) {
         holder->events->on_dismissed(holder);
     }
@@ -226,7 +238,12 @@ void stream_finish(struct stream *stream)
     end_probe(stream);
     cursors_leave(stream);
     stream_drop_backlog(stream);
-    IGNORE(exchange_finish(stream->exchange)); // fails only when it is doomed, and ends anyway
+    struct exchange *exchange = stream->exchange;
+    if (exchange->doom_reason == EXCHANGE_FINISHED) {
+        IGNORE(exchange_finish(exchange)); // fails only when it is doomed, and ends anyway
+    } else {
+        exchange_cut(exchange, (enum exchange_reason)exchange->doom_reason);
+    }
 }
 
 static bool on_flush(struct exchange *exchange)

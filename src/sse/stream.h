@@ -5,7 +5,7 @@
 // keeps the connection alive with comments, and finds out whether a peer that has gone silent is
 // still there.
 //
-//     OPEN --stream_end--> ENDING --everything is out--> ENDED --+
+//     OPEN --end, cut----> ENDING --everything is out--> ENDED --+
 //       \--------------------\------exchange done---------------+--> freed
 //
 // Made by `stream_open` and owned by its exchange: it is freed when that is done, after its holder,
@@ -43,6 +43,9 @@ struct stream_events {
     void (*on_drained)(struct stream_holder *holder);
     /// The peer has closed its sending side, and may have left.
     void (*on_peer_ended)(struct stream_holder *holder);
+    /// Whether the handler that opened the stream still runs, and may end before `until_ms` of the
+    /// loop's clock. Must not close anything.
+    bool (*is_at_work)(const struct stream_holder *holder, uint64_t until_ms);
     /// The server has ended the stream, see `stream_dismiss`. *May call Lua.*
     void (*on_dismissed)(struct stream_holder *holder);
     /// The stream and its exchange are gone: the last call. *May call Lua.*
@@ -126,12 +129,20 @@ static inline bool stream_is_subscribed(const struct stream *stream)
     return stream->_cursors != NULL;
 }
 
-/// Ends the stream properly: what was sent and published before is delivered, then the response
-/// ends. Idempotent.
+/// Ends the stream as complete: what was sent and published before is delivered, then the last
+/// chunk. Does nothing to a stream that is ending.
 void stream_end(struct stream *stream);
 
-/// The server is ending: tells the reader to come back after `retry_ms`, ends the stream properly
-/// and tells the holder, who should let go. *May call Lua.*
+/// Ends the stream as incomplete, for `reason`: what was sent and published before is delivered,
+/// then the connection is cut as by `exchange_cut`. Does nothing to a stream that is ending.
+void stream_cut(struct stream *stream, enum exchange_reason reason);
+
+/// Whether the stream may be complete before `until_ms` of the loop's clock: its handler runs, and
+/// it follows no channel.
+bool stream_may_complete(const struct stream *stream, uint64_t until_ms);
+
+/// The server is ending: tells the reader to come back after `retry_ms`, cuts the stream and tells
+/// the holder, who should let go. *May call Lua.*
 void stream_dismiss(struct stream *stream, uint64_t retry_ms);
 
 /// How many streams of the service are open.

@@ -80,7 +80,7 @@ struct stream_backlog *stream_backlog(struct stream *stream);
 /// Frees the backlog if nothing is in it any more.
 void stream_drop_backlog(struct stream *stream);
 
-/// Ends the response. The backlog must be out.
+/// Ends the response: complete, or cut where `stream_cut` has said why. The backlog must be out.
 void stream_finish(struct stream *stream);
 
 // cursor.c
