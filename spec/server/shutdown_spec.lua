@@ -34,6 +34,21 @@ server:post("/answer", function(_, response)
   mark("sent")
   hold()
 end)
+server:get("/answer", function(_, response)
+  response:on("close", function(reason) mark("close", reason) end)
+  for n = 1, 3 do
+    response.sse:send(n)
+    lunesse.sleep(0.2)
+  end
+  response.sse:close()
+end)
+server:get("/endless", function(_, response)
+  response:on("close", function(reason) mark("close", reason) end)
+  while true do
+    response.sse:send("tick")
+    lunesse.sleep(0.02)
+  end
+end)
 server:get("/forever", function() mark("forever") hold() end)
 ]]
 
@@ -72,10 +87,13 @@ local function await_ends(clients, began, seconds)
     for _, client in ipairs(open) do
       local bytes, why = posix.receive(client.socket:getfd(), 65536, 0)
       client.buffer = client.buffer .. (bytes or "")
-      if client.buffer:sub(-5) == "0\r\n\r\n" then
-        local retry_ms = assert(client.buffer:match("\nretry: (%d+)\n\n\r\n0\r\n\r\n$"))
+      local retry_ms = client.buffer:match("\nretry: (%d+)\n\n\r\n$")
+      if retry_ms and not client.told then
         local ended = ((client.looked_at or began) + clock.now()) / 2 - began
-        ends[#ends + 1] = { ended = ended, retry = tonumber(retry_ms) / 1000 }
+        client.told = { ended = ended, retry = tonumber(retry_ms) / 1000 }
+      end
+      if why == "closed" then
+        ends[#ends + 1] = assert(retry_ms and client.told) -- and no last chunk
         client:close()
       else
         assert(bytes or why == "timeout", why)
@@ -220,6 +238,53 @@ end)
     end
   end)
 
+  it("readers come back soon also where drain_timeout is long", function()
+    local server = start(ROUTES, { workers = 1, args = { "--limit", "drain_timeout=120" } })
+    local clients = open_many(server, "/room", 3)
+    server.process:signal("TERM")
+    for _, one in ipairs(await_ends(clients, clock.now(), 1)) do
+      assert.is_true(one.retry >= 0.5 and one.retry <= 1, one.retry .. " s")
+    end
+    assert.equal(0, server.process:wait(0.5))
+    server:kill()
+  end)
+
+  it("a stream that its handler is writing is let run to its end, beside others", function()
+    local server = start(ROUTES)
+    local answer, room = server:stream("/answer"), server:stream("/room")
+    room:comment()
+    assert.equal("1", answer:event().data)
+    server.process:signal("TERM")
+    assert.equal("closed", room:finish())
+    assert.equal("2", answer:event().data)
+    assert.equal("3", answer:event().data)
+    assert.equal("done", answer:finish())
+    assert.is_nil(answer.parser.retry_ms)
+    assert.equal(0, server.process:wait(1))
+    assert.same({ "close finished" }, support.marks(server))
+    server:kill()
+    answer:close()
+    room:close()
+  end)
+
+  it("a handler that does not end is cut shortly before drain_timeout, with a retry", function()
+    local server = start(ROUTES, { args = { "--limit", "drain_timeout=1" } })
+    local stream = server:stream("/endless")
+    stream:event()
+    local began = clock.now()
+    server.process:signal("TERM")
+    assert.equal("closed", stream:finish(3))
+    local seconds = clock.now() - began
+    assert.is_true(seconds > 0.7 and seconds < 1.5 * clock.slow, seconds .. " s")
+    assert.is_true(stream.parser.retry_ms > 0 and stream.parser.retry_ms <= 1000)
+    assert.is_true(#stream.parser.events > 10)
+    assert.equal(0, server.process:wait(1))
+    assert.same({ "close shutdown" }, support.marks(server))
+    assert.equal(0, #server:log_lines("drain_timeout is over"))
+    server:kill()
+    stream:close()
+  end)
+
   it("streams whose turn has not come go on: they get what is sent", function()
     local server = start(ROUTES, { workers = 1, args = { "--limit", "drain_timeout=2" } })
     local clients = open_many(server, "/news", 400)
@@ -233,19 +298,21 @@ end)
     server:kill()
   end)
 
-  it("a stream that opens afterwards gets what it is sent, a retry and its end", function()
+  it("a stream that opens afterwards gets what it is sent, a retry and is cut", function()
     local server = start(ROUTES)
     local client = server:connect()
     client:send(wire.request { method = "POST", target = "/answer", headers = STREAM, body = "" })
     support.await_marks(server, { "answer" })
     server:stop { seconds = 1 }
     assert.same({ "answer", "sent" }, support.marks(server))
-    local body = client:response("POST").body
-    assert.matches("^:\ndata: too late\n\nretry: %d+\n\n$", body)
+    local bytes, why = client:receive_all()
+    local _, body = support.split_head(bytes)
+    assert.matches("\r\ndata: too late\n\n\r\n%x+\r\nretry: %d+\n\n\r\n$", body)
+    assert.equal("closed", why)
     client:close()
   end)
 
-  it("a reader that is slow gets all that was sent before, and its end", function()
+  it("a reader that is slow gets all that was sent before it is cut", function()
     local server = start [[
 server:get("/", function(_, response)
   for n = 1, 60 do response.sse:send(("x"):rep(1000)) end
@@ -260,7 +327,7 @@ end)
     server.process:signal("TERM")
     local bytes, why = client:receive_slowly(2000, 5)
     assert.equal("closed", why)
-    assert.matches("\nretry: %d+\n\n\r\n0\r\n\r\n$", bytes)
+    assert.matches("\nretry: %d+\n\n\r\n$", bytes)
     assert.equal(60, select(2, bytes:gsub("data: xxx", "")))
     assert.equal(0, server.process:wait(1))
     server:kill()
@@ -330,7 +397,7 @@ end)
     server:advance(4.9)
     assert.equal("12345", get(server, "/plain"))
     server:advance(0.2)
-    assert.equal("done", stream:finish())
+    assert.equal("closed", stream:finish())
     assert.equal(0, server.process:wait(0.5))
     stream:close()
     probe:close()

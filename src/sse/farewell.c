@@ -14,12 +14,14 @@ enum {
     RETURNS_PER_SECOND = 10, // at least
     WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
     FIRST_RETURN_SHARE = 50, // one in so many of `window_ms`, before which nobody comes back
+    LAST_CALL_MS = 500,      // before the window's end: what is left ends; at most a quarter of it
 };
 
 static void on_timer(struct timer *timer);
 static uint64_t share(const struct farewell *farewell);
 static uint64_t return_window_ms(uint64_t count, uint64_t most_ms);
-static struct stream *open_stream(struct list *node);
+static size_t count_due(struct farewell *farewell);
+static struct stream *due_stream(const struct farewell *farewell, struct list *node);
 static uint64_t elapsed_ms(const struct farewell *farewell);
 static size_t due_count(const struct farewell *farewell);
 static void end_streams(struct farewell *farewell, size_t due);
@@ -35,10 +37,15 @@ void farewell_init(struct farewell *farewell, struct service *service, unsigned 
 void farewell_begin(struct farewell *farewell, uint64_t window_ms)
 {
     farewell->_began_ms = loop_now_ms(farewell->_service->loop);
-    farewell->_count = streams_count(farewell->_service);
+    uint64_t last_call_ms = window_ms / 4 < LAST_CALL_MS ? window_ms / 4 : LAST_CALL_MS;
+    farewell->_patience_ms = window_ms - last_call_ms;
+    farewell->_count = count_due(farewell);
     farewell->_window_ms = return_window_ms(share(farewell), window_ms);
-    farewell->_first_ms =
+    uint64_t first_ms =
         (window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN) / FIRST_RETURN_SHARE;
+    // Few readers come back within a short window, of which they must have some.
+    uint64_t half_ms = farewell->_window_ms / 2;
+    farewell->_first_ms = first_ms < half_ms ? first_ms : half_ms;
     uint64_t needed_ms = share(farewell) * 1000 / ENDS_PER_SECOND;
     farewell->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
     on_timer(&farewell->_timer);
@@ -73,11 +80,25 @@ static uint64_t return_window_ms(uint64_t count, uint64_t most_ms)
     return window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
 }
 
-static struct stream *open_stream(struct list *node)
+static size_t count_due(struct farewell *farewell)
+{
+    size_t count = 0;
+    LIST_EACH (node, after, &farewell->_service->conns) {
+        count += due_stream(farewell, node) != NULL;
+    }
+    return count;
+}
+
+/// The connection's stream, if it is open and is not left to its handler.
+static struct stream *due_stream(const struct farewell *farewell, struct list *node)
 {
     struct exchange *exchange = conn_exchange(conn_of_node(node));
     struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
-    return stream != NULL && stream->is_open ? stream : NULL;
+    uint64_t until_ms = farewell->_began_ms + farewell->_patience_ms;
+    bool is_late = elapsed_ms(farewell) >= farewell->_patience_ms;
+    bool is_due =
+        stream != NULL && stream->is_open && (is_late || !stream_may_complete(stream, until_ms));
+    return is_due ? stream : NULL;
 }
 
 static uint64_t elapsed_ms(const struct farewell *farewell)
@@ -97,7 +118,7 @@ static size_t due_count(const struct farewell *farewell)
 static void end_streams(struct farewell *farewell, size_t due)
 {
     LIST_EACH (node, after, &farewell->_service->conns) {
-        struct stream *stream = open_stream(node);
+        struct stream *stream = due_stream(farewell, node);
         if (farewell->_ended_count >= due) {
             return;
         }
