@@ -346,4 +346,102 @@ describe("--dev", function()
     end)
     assert.equal("mended", page().body)
   end)
+
+  describe("when a handler fails", function()
+    local HTML = { Accept = "text/html,*/*;q=0.8" }
+    local FAILING = [[
+local lunesse = require "lunesse"
+local server = lunesse.server()
+local function inner(moon)
+  return moon.stars < 3 and "&"
+end
+server:get("/", function()
+  inner(nil)
+end)
+local function check() error("no moon", 2) end
+server:get("/caller", function() return 1, check() end)
+server:get("/unanswered", function() end)
+server:get("/no-text", function() error({}) end)
+]]
+
+    local function start()
+      local folder = Server.write { ["a.lua"] = FAILING }
+      return Server.start(nil, { path = folder, args = { "--dev" } }), folder .. "/a.lua"
+    end
+
+    local function page(server, target)
+      return server:request { target = target, headers = HTML }
+    end
+
+    it("shows a browser the message, the file and line, and the code around it", function()
+      local server, path = start()
+      local answer = page(server, "/")
+      assert.same({ 500, "text/html; charset=utf-8", "no-store" }, { answer.status,
+        answer.headers["content-type"], answer.headers["cache-control"] })
+      assert.truthy(answer.body:find("a.lua:4: attempt to index a nil value (local 'moon')<", 1,
+        true))
+      assert.truthy(answer.body:find(path .. ", line 4<", 1, true))
+      assert.truthy(answer.body:find([[
+   3  local function inner(moon)
+<mark>   4    return moon.stars &lt; 3 and "&amp;"</mark>
+   5  end
+]], 1, true), answer.body)
+      assert.truthy(answer.body:find("stack traceback:", 1, true))
+      for target, line in pairs { ["/caller"] = 10, ["/unanswered"] = 11, ["/no-text"] = 12 } do
+        local marked = page(server, target).body:match("<mark>(.-)</mark>")
+        assert.matches(("^  %d  server:get%%("):format(line), marked)
+      end
+    end)
+
+    it("answers in plain text who is no browser, and without --dev everybody", function()
+      local server, path = start()
+      assert.matches("^[^<]*a%.lua:4: [^<]*stack traceback:", server:request({}).body)
+      local usual = Server.start(nil, { path = path })
+      assert.equal("500: the handler failed; the server's log says why\n", page(usual, "/").body)
+      local answer = usual:request { headers = { ["Lunesse-Code"] = "1-1", Accept = "text/html" } }
+      assert.equal(500, answer.status)
+    end)
+
+    it("tells the page when there is newer code, without running the handler, or a word of it",
+      function()
+      local server, path = start()
+      local code = page(server, "/").body:match("'Lunesse%-Code': '(%d+%-%d+)'")
+      local function ask(what)
+        return server:request({ headers = { ["Lunesse-Code"] = what } }).status
+      end
+      assert.same({ 204, 204, 205 }, { ask(code), ask(code), ask("1-1") })
+      assert.equal(1, #server:log_lines("error script error"))
+      assert.equal(0, #server:log_lines("status=204"))
+      put(path, "error 'worse'")
+      eventually(function()
+        return ask(code) == 205
+      end)
+      assert.matches("worse", page(server, "/").body)
+      put(path, text "mended")
+      eventually(function()
+        return page(server, "/").body == "mended"
+      end)
+      assert.equal(205, ask(code))
+    end)
+
+    it("has the lines of its traceback in the text log, and one record in the JSON log", function()
+      local server, path = start()
+      page(server, "/")
+      assert.matches("error script error route=/ id=%S+ error=\"[^\n]*a%.lua:4: attempt to " ..
+        "index a nil value %(local 'moon'%)\"\n  stack traceback:\n      %S*a%.lua:4: in ",
+        server:log())
+      local json = Server.start(nil, { path = path, args = { "--dev", "--log-format=json" } })
+      page(json, "/")
+      assert.matches('"error":"[^\n]*a%.lua:4: [^\n]*\\nstack traceback:\\n\\t[^\n]*"}\n',
+        json:log())
+      put(path, FAILING:gsub("error%({}%)", 'error(("\\n\\1"):rep(20000))'))
+      eventually(function()
+        page(server, "/no-text")
+        return server:log():find('\n  "\\u0001"\n  "\\u0001"\n', 1, true)
+      end)
+      local usual = Server.start(nil, { path = path })
+      page(usual, "/")
+      assert.matches('error="[^\n]*a%.lua:4: [^\n]*\\nstack traceback:', usual:log())
+    end)
+  end)
 end)

@@ -29,6 +29,7 @@ enum {
 static struct {
     enum log_level level;
     enum log_format format;
+    bool has_lines; // of what `log_lines` was given
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
 /// What a thread has gathered.
@@ -57,6 +58,7 @@ static void append_field(const struct log_field *field);
 static void append_plain(struct bytes json);
 static void append_number(const struct log_field *field);
 static void append_value(struct bytes text);
+static void append_lines(struct bytes text);
 static void append_quoted(struct bytes text);
 static void append_escaped(uint32_t character);
 static uint32_t unseen(const unsigned char *at, size_t *len);
@@ -70,6 +72,11 @@ void log_configure(enum log_level level, enum log_format format)
 {
     settings.level = level;
     settings.format = format;
+}
+
+void log_show_lines(void)
+{
+    settings.has_lines = true;
 }
 
 bool log_level_parse(const char *text, enum log_level *level)
@@ -235,6 +242,8 @@ static void append_field(const struct log_field *field)
         append_plain(field->text);
     } else if (is_json) {
         append_quoted(clipped(field->text));
+    } else if (field->type == LOG_FIELD_LINES && settings.has_lines) {
+        append_lines(clipped(field->text));
     } else {
         append_value(clipped(field->text));
     }
@@ -288,6 +297,32 @@ static void append_value(struct bytes text)
         return;
     }
     append(text);
+}
+
+/// Each line is a value of its own, and a tab in front of it, as tracebacks have, indents it. A
+/// line end becomes three bytes and the quotes two, so ESCAPED_BYTES_MAX a byte is enough for all.
+static void append_lines(struct bytes text)
+{
+    bool is_first = true;
+    while (text.len > 0) {
+        const char *end = memchr(text.at, '\n', text.len);
+        size_t len = end == NULL ? text.len : (size_t)(end - text.at);
+        struct bytes line = bytes_of(text.at, len);
+        text = bytes_skip(text, end == NULL ? len : len + 1);
+        if (!is_first) {
+            append(BYTES("\n  "));
+        }
+        if (!is_first && line.len > 0 && line.at[0] == '\t') {
+            append(BYTES("    "));
+            line = bytes_skip(line, 1);
+        }
+        if (has_special(line, is_first ? '!' : ' ')) {
+            append_quoted(line);
+        } else {
+            append(line);
+        }
+        is_first = false;
+    }
 }
 
 static bool has_special(struct bytes text, unsigned char lowest)

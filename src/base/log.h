@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The log: one line a record, on standard error. A record has a time, a level, a text and fields,
-// as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line:
-// quotes, control characters and those that turn the direction of a line are escaped, bytes that
-// are not UTF-8 shown as \u00ff, and of a text over 16 KiB only the beginning is written. Records
-// are gathered, by each thread for itself, and written in one go by `log_flush`, which the loop
-// calls at the end of each turn; a warning or an error is written at once. Records of several
-// threads do not mix, whatever standard error takes.
+// as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line, but
+// in development: quotes, control characters and those that turn the direction of a line are
+// escaped, bytes that are not UTF-8 shown as \u00ff, and of a text over 16 KiB only the beginning
+// is written. Records are gathered, by each thread for itself, and written in one go by
+// `log_flush`, which the loop calls at the end of each turn; a warning or an error is written at
+// once. Records of several threads do not mix, whatever standard error takes.
 #pragma once
 
 #include "base/bytes.h"
@@ -17,7 +17,13 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_SILENT };
 enum log_format { LOG_TEXT, LOG_JSON };
-enum log_type { LOG_FIELD_BYTES, LOG_FIELD_INT, LOG_FIELD_MICROSECONDS, LOG_FIELD_JSON };
+enum log_type {
+    LOG_FIELD_BYTES,
+    LOG_FIELD_LINES,
+    LOG_FIELD_INT,
+    LOG_FIELD_MICROSECONDS,
+    LOG_FIELD_JSON
+};
 
 /// One `key=value`. The key is a plain word. A duration in microseconds is shown in milliseconds
 /// with three decimals. A value that is JSON already is a part of the record in the JSON log, and
@@ -40,6 +46,12 @@ static inline struct log_field log_string(const char *key, const char *text)
     return log_bytes(key, bytes_from_string(text));
 }
 
+/// A value of several lines, such as a traceback. See `log_show_lines`.
+static inline struct log_field log_lines(const char *key, struct bytes text)
+{
+    return (struct log_field){.key = bytes_from_string(key), .text = text, .type = LOG_FIELD_LINES};
+}
+
 static inline struct log_field log_json(const char *key, struct bytes json)
 {
     return (struct log_field){.key = bytes_from_string(key), .text = json, .type = LOG_FIELD_JSON};
@@ -60,6 +72,10 @@ static inline struct log_field log_duration(const char *key, int64_t microsecond
 /// Sets what is written and how, before there are threads. Before the first call: LOG_INFO,
 /// LOG_TEXT.
 void log_configure(enum log_level level, enum log_format format);
+
+/// In the text log, the lines of a `log_lines` behind its first one stand on lines of their own
+/// from now on, indented: for a person who reads it as it is written. Before there are threads.
+void log_show_lines(void);
 
 /// Parses "debug", "info", "warn", "error" or "silent"; false for anything else.
 bool log_level_parse(const char *text, enum log_level *level);

@@ -33,9 +33,10 @@ void access_log_opened(const struct exchange *exchange)
 
 void access_log(const struct exchange *exchange, enum exchange_reason reason, uint64_t now_ns)
 {
-    enum log_level level = conn_is_probe(exchange->conn) ? LOG_DEBUG : LOG_INFO;
-    if (!log_is_on(level)) {
-        return;
+    bool is_probe = conn_is_probe(exchange->conn);
+    enum log_level level = is_probe ? LOG_DEBUG : LOG_INFO;
+    if (!log_is_on(level) || (is_probe && exchange->response.status == 204)) {
+        return; // the latter is a page that asks for newer code, once a second
     }
     char id[EXCHANGE_ID_LEN_MAX];
     char host[PEER_HOST_BYTES_MAX];

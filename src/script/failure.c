@@ -2,6 +2,7 @@
 #include "script/failure.h"
 
 #include "base/log.h"
+#include "script/dev_page.h"
 #include "script/generation.h"
 #include "script/listeners.h"
 #include "script/task.h"
@@ -11,9 +12,9 @@
 #include <string.h>
 
 static void report(const struct visit *visit, struct bytes message);
-static void answer(struct visit *visit, struct bytes message);
+static void answer(struct visit *visit, struct bytes message, lua_State *failed);
 static void start_error_handler(struct visit *visit, struct bytes message);
-static void send_plain(struct visit *visit, struct bytes message);
+static void send_plain(struct visit *visit, struct bytes message, const struct place *place);
 static void start_over(struct response *response);
 static struct bytes without_traceback(struct bytes message);
 
@@ -26,15 +27,16 @@ void failure_handle(struct task *task, struct bytes message)
     }
     listeners_fire(visit, "error", without_traceback(message));
     if (task->is_handler && visit->exchange->response.state != RESPONSE_ENDED) {
-        answer(visit, message);
+        answer(visit, message, task->L);
     }
 }
 
 void failure_unanswered(struct visit *visit)
 {
     struct bytes message = BYTES("the handler returned without an answer");
+    struct place place = place_of_route(visit->route->source);
     report(visit, message);
-    send_plain(visit, message);
+    send_plain(visit, message, &place);
 }
 
 void failure_replaced(struct visit *visit)
@@ -51,16 +53,17 @@ static void report(const struct visit *visit, struct bytes message)
 {
     char id[EXCHANGE_ID_LEN_MAX];
     if (visit == NULL || visit->exchange == NULL) {
-        LOG(LOG_ERROR, "script error", log_bytes("error", message));
+        LOG(LOG_ERROR, "script error", log_lines("error", message));
         return;
     }
     const char *pattern = visit->route->pattern;
     LOG(LOG_ERROR, "script error", log_string("route", pattern == NULL ? "-" : pattern),
         log_bytes("id", bytes_of(id, exchange_id(visit->exchange, id))),
-        log_bytes("error", message));
+        log_lines("error", message));
 }
 
-static void answer(struct visit *visit, struct bytes message)
+/// `failed` is the coroutine, with its stack.
+static void answer(struct visit *visit, struct bytes message, lua_State *failed)
 {
     struct exchange *exchange = visit->exchange;
     if (exchange->response.state == RESPONSE_FRESH) {
@@ -68,7 +71,8 @@ static void answer(struct visit *visit, struct bytes message)
         if (visit->generation->on_error_ref != LUA_NOREF && !visit->is_failing) {
             start_error_handler(visit, message);
         } else {
-            send_plain(visit, message);
+            struct place place = place_of_failure(failed, message);
+            send_plain(visit, message, &place);
         }
     } else if (visit->stream != NULL) {
         stream_cut(visit->stream, EXCHANGE_FAILED);
@@ -92,13 +96,19 @@ static void start_error_handler(struct visit *visit, struct bytes message)
     task->is_handler = true;
 }
 
-static void send_plain(struct visit *visit, struct bytes message)
+/// In development the peer is told what the log is told.
+static void send_plain(struct visit *visit, struct bytes message, const struct place *place)
 {
     struct exchange *exchange = visit->exchange;
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
+    bool is_dev = visit->generation->options.is_dev;
     start_over(&exchange->response);
+    if (is_dev && dev_page_is_wanted(exchange)) {
+        dev_page_send(exchange, visit->generation, message, place);
+        return;
+    }
     exchange->response.is_text = true;
-    IGNORE(exchange_send(exchange, visit->generation->options.is_dev ? message : text)); // or gone
+    IGNORE(exchange_send(exchange, is_dev ? message : text)); // or gone
 }
 
 /// Whatever the handler prepared belonged to another answer.

@@ -113,6 +113,9 @@ enum config_outcome config_parse(struct config *config, int argument_count, char
         }
     }
     log_configure(config->log_level, config->log_format);
+    if (config->is_dev) {
+        log_show_lines();
+    }
     return check(config, argument_count - optind, arguments + optind);
 }
 

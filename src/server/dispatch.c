@@ -3,6 +3,7 @@
 
 #include "http/conn.h"
 #include "http/exchange.h"
+#include "script/dev_page.h"
 #include "script/generation.h"
 #include "script/lib_server.h"
 #include "script/visit.h"
@@ -20,6 +21,7 @@ enum {
 
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
+static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchange);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
 static bool asks_ready(const struct dispatch *dispatch, const struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
@@ -28,9 +30,6 @@ static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange
 static int unrouted_status(const struct dispatch *dispatch, const struct exchange *exchange);
 static void set_allow(const struct dispatch *dispatch, struct exchange *exchange);
 static void answer_surplus(struct exchange *exchange);
-static bool is_page(const struct dispatch *dispatch, const struct exchange *exchange);
-static void answer_broken(const struct dispatch *dispatch, struct exchange *exchange);
-static void append_escaped(struct buf *out, const char *text);
 static void send_text(struct exchange *exchange, int status, const char *text);
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value);
 
@@ -69,14 +68,31 @@ static void on_request(void *user, struct exchange *exchange)
         answer_surplus(exchange);
     } else if (has_bad_path(dispatch, exchange)) {
         send_text(exchange, 400, lib_server_unrouted_text(400));
-    } else if (dispatch->generations->failure != NULL && is_page(dispatch, exchange)) {
-        answer_broken(dispatch, exchange);
+    } else if (dispatch->generations->current->options.is_dev && answer_dev(dispatch, exchange)) {
+        return;
     } else if (exchange->request->route != NULL) {
         visit_handle(dispatch->generations->current, exchange, exchange->request->route,
                      &dispatch->match);
     } else {
         answer_unrouted(dispatch, exchange);
     }
+}
+
+/// In development, pages are told what is wrong in the scripts, and whether it is mended.
+static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchange)
+{
+    const struct generations *generations = dispatch->generations;
+    bool is_broken = generations->failure != NULL;
+    if (dev_page_asks(exchange)) {
+        conn_set_probe(exchange->conn, true);
+        dev_page_answer(exchange, generations->current, !is_broken);
+        return true;
+    }
+    if (is_broken && dev_page_is_wanted(exchange)) {
+        dev_page_send_broken(exchange, bytes_from_string(generations->failure));
+        return true;
+    }
+    return false;
 }
 
 static void find(struct dispatch *dispatch, struct exchange *exchange)
@@ -204,44 +220,6 @@ static void answer_surplus(struct exchange *exchange)
     exchange->doom_reason = EXCHANGE_REFUSED;
     set_field(exchange, BYTES("Retry-After"), bytes_of(text, (size_t)len));
     send_text(exchange, 503, "503: too many connections; try again later\n");
-}
-
-/// What a browser would show, in development.
-static bool is_page(const struct dispatch *dispatch, const struct exchange *exchange)
-{
-    const struct request *request = exchange->request;
-    return dispatch->generations->current->options.is_dev &&
-           bytes_equal(request->method, BYTES("GET")) &&
-           request_quality(request, BYTES("text/html")) >
-               request_quality(request, BYTES("text/plain"));
-}
-
-/// The page says what is wrong in the script, until it is mended.
-static void answer_broken(const struct dispatch *dispatch, struct exchange *exchange)
-{
-    struct buf page;
-    buf_init(&page, SIZE_MAX); // as long as the message
-    CHECK(buf_append(&page, BYTES("<!doctype html><meta charset=utf-8><title>not reloaded</title>"
-                                  "<meta http-equiv=refresh content=1>"
-                                  "<meta name=color-scheme content='light dark'>"
-                                  "<h1>The scripts could not be loaded</h1><pre>")));
-    append_escaped(&page, dispatch->generations->failure);
-    CHECK(buf_append(&page, BYTES("</pre><p>The code before it goes on; this page follows when "
-                                  "it is mended.</p>\n")));
-    exchange->response.status = 500;
-    set_field(exchange, BYTES("Content-Type"), BYTES("text/html; charset=utf-8"));
-    set_field(exchange, BYTES("Cache-Control"), BYTES("no-store"));
-    IGNORE(exchange_send(exchange, buf_bytes(&page))); // it is fresh
-    buf_reset(&page);
-}
-
-static void append_escaped(struct buf *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        struct bytes bytes = bytes_of(text, 1);
-        bytes = *text == '<' ? BYTES("&lt;") : *text == '&' ? BYTES("&amp;") : bytes;
-        CHECK(buf_append(out, bytes));
-    }
 }
 
 static void send_text(struct exchange *exchange, int status, const char *text)

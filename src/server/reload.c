@@ -150,7 +150,8 @@ static void finish(struct reload *reload)
     if (reload->state == RELOAD_SWAPPING) {
         report(reload);
     } else {
-        LOG(LOG_ERROR, "not reloaded: the scripts that ran go on", log_string("why", reload->why));
+        LOG(LOG_ERROR, "not reloaded: the scripts that ran go on",
+            log_lines("why", bytes_from_string(reload->why)));
     }
     notify_reloaded();
     mem_free(reload->why);

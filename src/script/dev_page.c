@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#include "script/dev_page.h"
+
+#include "base/buf.h"
+#include "http/exchange.h"
+#include "script/generation.h"
+
+#include <lua.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    AROUND = 4,           // lines before the one that failed, and after it
+    CODE_NAME_BYTES = 48, // of the code that a page is about
+    NUMBER_BYTES = 32,    // the number of a line, with what stands around it
+};
+
+#define CODE_FIELD "Lunesse-Code"
+
+static bool is_named_by(struct bytes message, const lua_Debug *frame);
+static void keep_place(struct place *place, const lua_Debug *frame);
+static void begin(struct buf *page, const char *title, struct bytes head);
+static void append_around(struct buf *page, const struct place *place);
+static void append_line(struct buf *page, int number, struct bytes line, bool is_marked);
+static void append_poll(struct buf *page, const struct generation *generation);
+static void name_code(char name[CODE_NAME_BYTES], const struct generation *generation);
+static void append(struct buf *page, struct bytes bytes);
+static void append_escaped(struct buf *page, struct bytes text);
+static void end(struct exchange *exchange, struct buf *page);
+
+struct place place_of_failure(lua_State *L, struct bytes message)
+{
+    struct place place = {.line = 0};
+    lua_Debug frame;
+    for (int level = 0; lua_getstack(L, level, &frame) == 1; level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.source[0] != '@' || frame.currentline <= 0) {
+            continue; // C, or the engine's own Lua
+        }
+        bool is_named = is_named_by(message, &frame);
+        if (place.line == 0 || is_named) {
+            keep_place(&place, &frame);
+        }
+        if (is_named) {
+            break;
+        }
+    }
+    return place;
+}
+
+struct place place_of_route(const char *source)
+{
+    struct place place = {.line = 0};
+    const char *colon = source == NULL ? NULL : strrchr(source, ':');
+    if (colon != NULL) {
+        snprintf(place.file, sizeof(place.file), "%.*s", (int)(colon - source), source);
+        place.line = (int)strtol(colon + 1, NULL, 10);
+    }
+    return place;
+}
+
+bool dev_page_is_wanted(const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    return bytes_equal(request->method, BYTES("GET")) &&
+           request_quality(request, BYTES("text/html")) >
+               request_quality(request, BYTES("text/plain"));
+}
+
+void dev_page_send(struct exchange *exchange, const struct generation *generation,
+                   struct bytes message, const struct place *place)
+{
+    struct buf page;
+    begin(&page, "The handler failed", BYTES(""));
+    const char *end_of_first = memchr(message.at, '\n', message.len);
+    size_t first_len = end_of_first == NULL ? message.len : (size_t)(end_of_first - message.at);
+    append(&page, BYTES("<p><b>"));
+    append_escaped(&page, bytes_of(message.at, first_len));
+    append(&page, BYTES("</b></p>"));
+    if (place->line > 0) {
+        append_around(&page, place);
+    }
+    append(&page, BYTES("<pre>"));
+    append_escaped(&page, bytes_skip(message, first_len));
+    append(&page, BYTES("</pre><p>The page follows by itself when there is newer code.</p>\n"));
+    append_poll(&page, generation);
+    end(exchange, &page);
+}
+
+/// It asks for itself, and not for newer code: no handler is run for it.
+void dev_page_send_broken(struct exchange *exchange, struct bytes why)
+{
+    struct buf page;
+    begin(&page, "The scripts could not be loaded", BYTES("<meta http-equiv=refresh content=1>"));
+    append(&page, BYTES("<pre>"));
+    append_escaped(&page, why);
+    append(&page, BYTES("</pre><p>The code before it goes on; this page follows when it is "
+                        "mended.</p>\n"));
+    end(exchange, &page);
+}
+
+bool dev_page_asks(const struct exchange *exchange)
+{
+    struct bytes code;
+    return request_field(exchange->request, BYTES(CODE_FIELD), &code);
+}
+
+void dev_page_answer(struct exchange *exchange, const struct generation *generation, bool is_latest)
+{
+    char name[CODE_NAME_BYTES];
+    struct bytes code = BYTES("");
+    IGNORE(request_field(exchange->request, BYTES(CODE_FIELD), &code)); // without it, as if older
+    name_code(name, generation);
+    bool is_same = is_latest && bytes_equal(code, bytes_from_string(name));
+    exchange->response.status = is_same ? 204 : 205;
+    IGNORE(exchange_send(exchange, BYTES(""))); // it is fresh
+}
+
+/// As in "scripts/clock.lua:9: no such thing".
+static bool is_named_by(struct bytes message, const lua_Debug *frame)
+{
+    char start[LUA_IDSIZE + NUMBER_BYTES];
+    int len = snprintf(start, sizeof(start), "%s:%d:", frame->short_src, frame->currentline);
+    return message.len >= (size_t)len && memcmp(message.at, start, (size_t)len) == 0;
+}
+
+static void keep_place(struct place *place, const lua_Debug *frame)
+{
+    snprintf(place->file, sizeof(place->file), "%s", frame->source + 1);
+    place->line = frame->currentline;
+}
+
+static void begin(struct buf *page, const char *title, struct bytes head)
+{
+    buf_init(page, SIZE_MAX); // as long as the message, which memory holds already
+    append(page, BYTES("<!doctype html><meta charset=utf-8><title>"));
+    append(page, bytes_from_string(title));
+    append(page, BYTES("</title>"));
+    append(page, head);
+    append(page, BYTES("<meta name=viewport content='width=device-width'>"
+                       "<meta name=color-scheme content='light dark'>"
+                       "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem}"
+                       "pre{overflow:auto}mark{display:inline-block;min-width:100%}</style><h1>"));
+    append(page, bytes_from_string(title));
+    append(page, BYTES("</h1>"));
+}
+
+/// The file as it is now. Where it cannot be read, its name and the line are all there is.
+static void append_around(struct buf *page, const struct place *place)
+{
+    char number[NUMBER_BYTES];
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t len = 0;
+    FILE *file = fopen(place->file, "re");
+    append(page, BYTES("<p>"));
+    append_escaped(page, bytes_from_string(place->file));
+    snprintf(number, sizeof(number), ", line %d</p><pre>", place->line);
+    append(page, bytes_from_string(number));
+    for (int i = 1; file != NULL && i <= place->line + AROUND; i++) {
+        len = getline(&line, &capacity, file);
+        if (len < 0) {
+            break;
+        }
+        if (i >= place->line - AROUND) {
+            append_line(page, i, bytes_of(line, (size_t)len), i == place->line);
+        }
+    }
+    append(page, BYTES("</pre>"));
+    free(line);
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+static void append_line(struct buf *page, int number, struct bytes line, bool is_marked)
+{
+    char text[NUMBER_BYTES];
+    bool has_end = line.len > 0 && line.at[line.len - 1] == '\n';
+    snprintf(text, sizeof(text), "%s%4d  ", is_marked ? "<mark>" : "", number);
+    append(page, bytes_from_string(text));
+    append_escaped(page, bytes_of(line.at, line.len - has_end));
+    append(page, is_marked ? BYTES("</mark>\n") : BYTES("\n"));
+}
+
+static void append_poll(struct buf *page, const struct generation *generation)
+{
+    char name[CODE_NAME_BYTES];
+    name_code(name, generation);
+    append(page, BYTES("<script>setInterval(() => fetch(location.href, { cache: 'no-store', "
+                       "headers: { '" CODE_FIELD "': '"));
+    append(page, bytes_from_string(name));
+    append(page, BYTES("' } }).then(answer => { if (answer.status !== 204) location.reload() }, "
+                       "() => {}), 1000)</script>\n"));
+}
+
+/// The number alone would be that of another program's first code after a restart.
+static void name_code(char name[CODE_NAME_BYTES], const struct generation *generation)
+{
+    snprintf(name, CODE_NAME_BYTES, "%ld-%llu", (long)getpid(),
+             (unsigned long long)generation->number);
+}
+
+static void append(struct buf *page, struct bytes bytes)
+{
+    CHECK(buf_append(page, bytes));
+}
+
+static void append_escaped(struct buf *page, struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.at[i];
+        append(page, byte == '<'   ? BYTES("&lt;")
+                     : byte == '&' ? BYTES("&amp;")
+                                   : bytes_of(text.at + i, 1));
+    }
+}
+
+static void end(struct exchange *exchange, struct buf *page)
+{
+    struct response *response = &exchange->response;
+    response->status = 500;
+    CHECK(response_set_field(response, BYTES("Content-Type"), BYTES("text/html; charset=utf-8")) ==
+          0);
+    CHECK(response_set_field(response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
+    IGNORE(exchange_send(exchange, buf_bytes(page))); // or gone
+    buf_reset(page);
+}
