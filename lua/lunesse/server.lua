@@ -184,11 +184,28 @@ local function is_address_text(text)
   return type(text) == "string" and #text > 0 and #text <= 107 and not text:find("\0", 1, true)
 end
 
+-- The mode that its octal digits say, a string or a number that is written with them; nil when they
+-- are none, or the server itself could not connect.
+local function parse_mode(mode)
+  local digits = math.type(mode) == "integer" and tostring(mode) or mode
+  if type(digits) ~= "string" or not digits:find("^0?[67][0-7][0-7]$") then
+    return nil
+  end
+  return tonumber(digits, 8)
+end
+
+local ADDRESS_KEYS = { host = true, port = true, unix = true, mode = true }
+
 local function check_address(where)
   for key in pairs(where) do
-    if key ~= "host" and key ~= "port" and key ~= "unix" then
+    if not ADDRESS_KEYS[key] then
       error("unknown listen option '" .. tostring(key) .. "'", 3)
     end
+  end
+  if where.mode ~= nil and where.unix == nil then
+    error("mode is for a Unix socket: { unix =, mode = }", 3)
+  elseif where.mode ~= nil and not parse_mode(where.mode) then
+    error("mode is octal digits between 600 and 777, such as \"660\"", 3)
   end
   if where.unix ~= nil then
     if where.host ~= nil or where.port ~= nil then
@@ -212,7 +229,7 @@ function Server:listen(where)
   end
   check_address(where)
   caller.call(core.listen, where.unix or where.host or "127.0.0.1", where.port or 0,
-    where.unix ~= nil)
+    where.unix ~= nil, where.mode and parse_mode(where.mode))
   return self
 end
 

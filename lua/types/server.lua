@@ -194,6 +194,8 @@ function Server:on_reload(what) end
 ---@field host? string   an IPv4 or IPv6 address or "localhost"; default "127.0.0.1"
 ---@field port? integer  0 picks a free one
 ---@field unix? string   path of a Unix socket, in place of host and port
+---@field mode? string | integer  of the Unix socket's file, as chmod writes it: "660" lets its group
+---                               connect, too; default: what the umask leaves
 
 ---Declares an address; there may be several. The command line's --host, --port and --unix take
 ---their place. Without any, the server listens on 127.0.0.1 port 3000.
@@ -201,7 +203,7 @@ function Server:on_reload(what) end
 ---```lua
 ---server:listen(3000)
 ---server:listen { host = "0.0.0.0", port = 8080 }
----server:listen { unix = "/run/lunesse.sock" }
+---server:listen { unix = "/run/lunesse.sock", mode = "660" }
 ---```
 ---@param where integer | lunesse.ListenAddress  a port, or an address
 ---@return lunesse.Server self

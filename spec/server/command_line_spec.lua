@@ -73,6 +73,14 @@ describe("a wrong command line", function()
       { { "--unix", ("/tmp/" .. ("x"):rep(120)), script }, "--unix" },
       { { "--unix", "/tmp/x", "--port", "1", script }, "leave out --host and --port" },
       { { "--host", "::1", "--unix", "/tmp/x", script }, "leave out --host and --port" },
+      { { "--unix-mode", "660", script }, "name it with --unix" },
+      { { "--unix", "/tmp/x", "--unix-mode", "668", script }, "--unix-mode '668': octal digits" },
+      { { "--unix", "/tmp/x", "--unix-mode", "66", script }, "--unix-mode '66': octal digits" },
+      { { "--unix", "/tmp/x", "--unix-mode", "1660", script }, "--unix-mode '1660': octal" },
+      { { "--unix", "/tmp/x", "--unix-mode", "00660", script }, "--unix-mode '00660': octal" },
+      { { "--unix", "/tmp/x", "--unix-mode", "432", script }, "--unix-mode '432': octal" },
+      { { "--unix", "/tmp/x", "--unix-mode", "-60", script }, "--unix-mode '-60': octal" },
+      { { "--unix", "/tmp/x", "--unix-mode", "rw", script }, "--unix-mode 'rw': octal digits" },
     } do
       local code, out, err = run(table.unpack(case[1]))
       local words = table.concat(case[1], " ")
@@ -288,6 +296,49 @@ end)
     assert.matches("reason=left", support.access_line(server, "/"))
     server:stop()
     assert.is_nil(lfs.attributes(path, "mode"))
+  end)
+
+  it("has the mode that --unix-mode or the script says, whatever the umask is", function()
+    local path = write {} .. "/s.sock"
+    local function permissions(umask, mode, args)
+      local listen = mode and ("lunesse.server():listen { unix = %q, mode = %s }"):format(path, mode)
+      local folder = write { ["a.lua"] = HELLO .. (listen or "") }
+      local words = { "sh", "-c", 'umask "$0"; exec "$@"', umask, BINARY }
+      table.move(args or {}, 1, #(args or {}), #words + 1, words)
+      words[#words + 1] = folder .. "/a.lua"
+      local server = Process.start(words)
+      eventually(function()
+        return server:stdout():find("listening on unix:" .. path .. "\n", 1, true)
+      end)
+      local found = lfs.attributes(path, "permissions")
+      local client = wire.connect({ unix = path })
+      client:send(wire.request { target = "/hello" })
+      assert.equal("hello", client:response().body)
+      client:close()
+      server:signal("TERM")
+      assert.equal(0, server:wait(2))
+      server:forget()
+      return found
+    end
+    local unix = { "--unix", path }
+    local with_660 = { "--unix", path, "--unix-mode", "660" }
+    local with_0606 = { "--unix-mode=0606", "--unix", path }
+    assert.equal("rw-rw----", permissions("077", nil, with_660))
+    assert.equal("rw----rw-", permissions("022", nil, with_0606))
+    assert.equal("rwxr-x---", permissions("027", nil, unix)) -- as the umask leaves it
+    assert.equal("rw-rw-rw-", permissions("077", "666"))
+    assert.equal("rw-rw----", permissions("000", '"0660"'))
+  end)
+
+  it("leaves the umask as it is", function()
+    local path = write {} .. "/s.sock"
+    local server = Server.start(support.script [[
+server:get("/umask", function(_, response)
+  local shell <close> = io.popen("umask")
+  response:send(shell:read("a"))
+end)
+]], { args = { "--unix", path, "--unix-mode", "600" }, wrap = Server.under "umask 027" })
+    assert.equal("0027\n", support.get(server, "/umask"))
   end)
 
   it("takes the place of a dead server's, and not that of a living one or of a file", function()

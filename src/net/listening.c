@@ -11,6 +11,7 @@
 
 enum {
     BACKLOG = 4096,
+    FILE_MODES = 0777,
     SILENT_SECONDS = 1, // about how long who connects and says nothing goes unnoticed
     MS_PER_SECOND = 1000,
     KEEPALIVE_SECONDS_MAX = 32767, // what the kernel takes
@@ -45,7 +46,9 @@ int listening_tcp(struct listening *listening, const char *host, uint16_t port,
     return failure != 0 ? give_up(listening, failure) : bind_and_listen(listening);
 }
 
-int listening_unix(struct listening *listening, const char *path)
+/// The umask makes the file what it should be from its first moment, and needs no second look at
+/// the path, which another file may have by then.
+int listening_unix(struct listening *listening, const char *path, mode_t mode)
 {
     int failure = socket_address_of_path(&listening->address, path);
     if (failure == 0) {
@@ -55,7 +58,11 @@ int listening_unix(struct listening *listening, const char *path)
         failure = open_socket(listening);
     }
     if (failure == 0) {
+        mode_t before = mode == 0 ? 0 : umask(~mode & FILE_MODES);
         failure = bind_and_listen(listening);
+        if (mode != 0) {
+            umask(before);
+        }
     }
     if (failure == 0) {
         note_file(listening);

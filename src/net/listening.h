@@ -30,9 +30,11 @@ struct listening {
 MUST_USE int listening_tcp(struct listening *listening, const char *host, uint16_t port,
                            uint64_t peer_timeout_ms);
 
-/// Binds and listens on a Unix socket. A socket file that nobody listens on is replaced; one that
-/// is in use gives -EADDRINUSE, a file of another kind -EEXIST.
-MUST_USE int listening_unix(struct listening *listening, const char *path);
+/// Binds and listens on a Unix socket, whose file gets `mode`, or with 0 what the process's umask
+/// leaves. A socket file that nobody listens on is replaced; one that is in use gives -EADDRINUSE,
+/// a file of another kind -EEXIST. No other thread should make files meanwhile: it changes the
+/// umask.
+MUST_USE int listening_unix(struct listening *listening, const char *path, mode_t mode);
 
 /// Takes over `fd`, which another program has bound and listens on. Returns 0, or a negative errno:
 /// ENOTSOCK, or EINVAL when it is not a stream socket of these kinds that listens.

@@ -45,6 +45,7 @@ enum box_type {
 struct address {
     char text[ADDRESS_TEXT_MAX]; // host, or path of a Unix socket
     uint16_t port;
+    uint16_t mode; // of a Unix socket's file; 0 for what the umask leaves
     bool is_unix;
 };
 

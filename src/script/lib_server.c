@@ -193,12 +193,13 @@ static int l_reload(lua_State *L)
     return 1;
 }
 
-/// listen(host or path, port, is_unix). The same address twice is one address.
+/// listen(host or path, port, is_unix, mode). The same address twice is one address.
 static int l_listen(lua_State *L)
 {
     struct generation *generation = check_loading(L);
     struct bytes text = check_bytes(L, 1);
     struct address address = {.port = (uint16_t)luaL_checkinteger(L, 2),
+                              .mode = (uint16_t)luaL_optinteger(L, 4, 0),
                               .is_unix = lua_toboolean(L, 3)};
     luaL_argcheck(L, text.len > 0 && text.len < ADDRESS_TEXT_MAX, 1,
                   "an address of 1 to 107 characters expected");
@@ -207,7 +208,9 @@ static int l_listen(lua_State *L)
         const struct address *known = &generation->addresses[i];
         if (strcmp(known->text, address.text) == 0 && known->port == address.port &&
             known->is_unix == address.is_unix) {
-            return 0;
+            return known->mode == address.mode
+                       ? 0
+                       : luaL_error(L, "%s was declared with another mode before", address.text);
         }
     }
     if (generation->address_count == ADDRESSES_MAX) {

@@ -58,6 +58,7 @@ static int bind_own(struct worker *workers, size_t worker_count)
 static struct address address_of_config(const struct config *config)
 {
     struct address address = {.is_unix = config->unix_path != NULL,
+                              .mode = config->unix_mode,
                               .port = config->has_port ? config->port : PORT_DEFAULT};
     const char *host = config->host == NULL ? "127.0.0.1" : config->host;
     snprintf(address.text, sizeof(address.text), "%s", address.is_unix ? config->unix_path : host);
@@ -66,8 +67,9 @@ static struct address address_of_config(const struct config *config)
 
 static int bind_address(struct worker *workers, size_t worker_count, const struct address *address)
 {
-    int failure = address->is_unix ? listening_unix(next_socket(&workers[0]), address->text)
-                                   : bind_tcp(workers, worker_count, address);
+    int failure = address->is_unix
+                      ? listening_unix(next_socket(&workers[0]), address->text, address->mode)
+                      : bind_tcp(workers, worker_count, address);
     if (failure != 0) {
         workers[0].socket_count--;
         report_listen_failure(address, failure);

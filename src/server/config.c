@@ -17,6 +17,7 @@ enum option_id {
     OPTION_HOST = 256,
     OPTION_PORT,
     OPTION_UNIX,
+    OPTION_UNIX_MODE,
     OPTION_DEV,
     OPTION_WATCH,
     OPTION_LOG_LEVEL,
@@ -35,6 +36,7 @@ static const struct option options[] = {
     {"host", required_argument, NULL, OPTION_HOST},
     {"port", required_argument, NULL, OPTION_PORT},
     {"unix", required_argument, NULL, OPTION_UNIX},
+    {"unix-mode", required_argument, NULL, OPTION_UNIX_MODE},
     {"dev", no_argument, NULL, OPTION_DEV},
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
@@ -59,6 +61,7 @@ static const char help[] =
     "  --host ADDRESS       listen on this address (127.0.0.1)\n"
     "  --port PORT          listen on this port (3000); 0 picks a free one\n"
     "  --unix PATH          listen on a Unix socket\n"
+    "  --unix-mode MODE     who may connect to it, as for chmod: 660 (as the umask leaves it)\n"
     "  --workers N          threads, each with a Lua state of its own (1); auto: one a processor\n"
     "  --limit NAME=VALUE   set a limit; durations in seconds\n"
     "  --ready-path PATH    answer 200 on this path, and 503 once the server is stopping\n"
@@ -77,6 +80,7 @@ static const char help[] =
 
 static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);
+static int apply_unix_mode(struct config *config, const char *value);
 static int apply_workers(struct config *config, const char *value);
 static bool parse_number(const char *text, unsigned max, unsigned *number);
 static int apply_log_format(struct config *config, const char *value);
@@ -132,6 +136,10 @@ static enum config_outcome check(struct config *config, int count, char **names)
         log_complain("--unix is an address by itself: leave out --host and --port");
         return CONFIG_USAGE;
     }
+    if (config->unix_mode != 0 && config->unix_path == NULL) {
+        log_complain("--unix-mode is the mode of a Unix socket: name it with --unix");
+        return CONFIG_USAGE;
+    }
     if (count != 1) {
         log_complain("%s; see lunesse --help", count == 0
                                                    ? "name a script or a folder of scripts"
@@ -155,6 +163,8 @@ static int apply(struct config *config, int option, const char *value)
         return strlen(value) > 0 && strlen(value) < ADDRESS_TEXT_MAX
                    ? 0
                    : complain("--unix", value, "a path of 1 to 107 characters");
+    case OPTION_UNIX_MODE:
+        return apply_unix_mode(config, value);
     case OPTION_DEV:
         config->is_dev = true;
         config->is_watching = true;
@@ -199,6 +209,21 @@ static int apply_port(struct config *config, const char *value)
     }
     config->port = (uint16_t)port;
     config->has_port = true;
+    return 0;
+}
+
+/// Without the owner's two bits the server itself could not connect: then it was another number
+/// that was meant.
+static int apply_unix_mode(struct config *config, const char *value)
+{
+    char *end = NULL;
+    size_t len = strlen(value);
+    unsigned long mode = strtoul(value, &end, 8);
+    if (len < 3 || len > 4 || *value < '0' || *value > '7' || *end != '\0' || mode > 0777 ||
+        (mode & 0600) != 0600) {
+        return complain("--unix-mode", value, "octal digits between 600 and 777, such as 660,");
+    }
+    config->unix_mode = (uint16_t)mode;
     return 0;
 }
 

@@ -25,6 +25,7 @@ struct config {
     const char *ready_path; // where the server says whether it is ready; NULL for nowhere
     unsigned worker_count;
     uint16_t port;
+    uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves
     bool has_port;
     bool is_dev;
     bool is_watching; // reload when scripts change

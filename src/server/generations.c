@@ -244,6 +244,7 @@ static bool has_same_addresses(const struct generation *a, const struct generati
     for (size_t i = 0; is_same && i < a->address_count; i++) {
         is_same = strcmp(a->addresses[i].text, b->addresses[i].text) == 0 &&
                   a->addresses[i].port == b->addresses[i].port &&
+                  a->addresses[i].mode == b->addresses[i].mode &&
                   a->addresses[i].is_unix == b->addresses[i].is_unix;
     }
     return is_same;
