@@ -1,6 +1,6 @@
 ---@meta
 
----What `set` and `add` take.
+---What `set`, `add` and `replace` take.
 ---@class (exact) lunesse.SharedOptions
 ---Seconds, above 0, after which the value is gone. Without it the value stays.
 ---@field ttl? number
@@ -62,6 +62,24 @@ function Shared:set(key, value, options) end
 ---@return string? err
 ---@return "EEXIST" | "ENOMEM" | nil code
 function Shared:add(key, value, options) end
+
+---Puts a new value in the place of the old one, if that is still there: what nobody else has changed
+---since it was got. `nil` as the old value stands for no value, as the new one for taking it away.
+---Equal is what Lua's `==` says. The old value's `ttl` is gone too.
+---
+---```lua
+---repeat
+---  local old = scores:get(name)
+---until scores:replace(name, old, math.max(old or 0, points))
+---```
+---@param key string
+---@param old string | number | boolean | nil
+---@param new string | number | boolean | nil
+---@param options? lunesse.SharedOptions
+---@return true? ok
+---@return string? err
+---@return "ESTALE" | "ENOMEM" | nil code  ESTALE: something else is there
+function Shared:replace(key, old, new, options) end
 
 ---Adds to the number under the key, and returns the sum. An integer stays one until a float is
 ---added. A sum that is beyond the integers, or beyond the finite floats, is refused.

@@ -89,6 +89,55 @@ describe("a shared store", function()
       return s:add("key", true)]])
   end)
 
+  it("replaces what is still what it was, and nothing else", function()
+    assert.equal("true b nil changed ESTALE b", with_store [[
+      s:set("key", "a")
+      local done, now = s:replace("key", "a", "b"), s:get("key")
+      local nothing, why, code = s:replace("key", "a", "c")
+      return done, now, nothing, why, code, s:get("key")]])
+    for _, pair in ipairs { { "1", "1.0" }, { "1.5", "1.5" }, { "true", "true" }, { "''", "''" },
+      { "2.0^53", "1 << 53" }, { "math.mininteger", "-2.0^63" },
+      { "('x'):rep(99)", "('x'):rep(99)" } } do
+      assert.equal("true new", with_store(([[
+        s:set("key", %s)
+        return s:replace("key", %s, "new"), s:get("key")]]):format(pair[1], pair[2])))
+    end
+    for _, pair in ipairs { { "1", "'1'" }, { "1", "2" }, { "'a'", "'b'" }, { "'a'", "'aa'" },
+      { "true", "false" }, { "0", "false" }, { "0/0", "0/0" }, { "math.maxinteger", "2.0^63" },
+      { "(1 << 53) + 1", "2.0^53" }, { "1", "nil" } } do
+      assert.equal("nil changed ESTALE true", with_store(([[
+        s:set("key", %s)
+        local was = s:get("key")
+        local done, why, code = s:replace("key", %s, "new")
+        local is = s:get("key")
+        return done, why, code, is == was or is ~= is]]):format(pair[1], pair[2])))
+    end
+  end)
+
+  it("replaces nothing, and by nothing, when that is said", function()
+    assert.equal("true 1 true nil true nil", with_store [[
+      local made, one = s:replace("key", nil, 1), s:get("key")
+      local gone, nothing = s:replace("key", 1, nil), s:get("key")
+      return made, one, gone, nothing, s:replace("key", nil, nil), s:get("key")]])
+    assert.equal("nil changed ESTALE 0", with_store [[
+      local done, why, code = s:replace("key", "a", nil)
+      return done, why, code, s.count]])
+  end)
+
+  it("raises for a replace that lacks its new value, or has one that cannot be", function()
+    for code, message in pairs {
+      ["s:replace('k', 1)"] = "bad argument #3 to 'replace' %(the new value, or nil, expected%)",
+      ["s:replace('k', {}, 1)"] = "a table cannot be shared",
+      ["s:replace('k', 1, print)"] = "string, number or boolean expected, got function",
+      ["s:replace('', 1, 2)"] = "a key is not empty",
+      ["s:replace('k', 1, 2, { tll = 1 })"] = "unknown option 'tll'",
+    } do
+      assert.matches(message, with_store(
+        ("return select(2, pcall(function() %s end))"):format(code)))
+    end
+    assert.equal(FULL, with_store "s:set('k', 1) return s:replace('k', 1, ('x'):rep(1 << 26))")
+  end)
+
   it("counts with integers that stay integers, and with floats", function()
     assert.equal("1 2 7 -3 integer", with_store [[
       local last = s:incr("n", nil) + s:incr("n", 5) - s:get("n")
@@ -277,6 +326,13 @@ describe("a value with a ttl", function()
     server:advance(10)
     assert.equal("nil false true 4 2", run(server, [[
       return s:get("b"), s:delete("a"), s:add("b", 4), s:get("b"), s.count]]))
+  end)
+
+  it("gets a new time, or none, when it is replaced", function()
+    run(server, "s:set('a', 1) s:set('b', 1, { ttl = 10 })")
+    run(server, "s:replace('a', 1, 2, { ttl = 10 }) s:replace('b', 1, 2)")
+    server:advance(10)
+    assert.equal("nil 2 true", run(server, "return s:get('a'), s:get('b'), s:replace('a', nil, 1)"))
   end)
 
   it("gets a new time, or none, when it is set again", function()

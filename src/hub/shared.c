@@ -6,18 +6,11 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "hub/expiry.h"
+#include "hub/kept.h"
 
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
-
-/// Bytes that do not change, counted, so that nobody copies or frees them under the lock.
-struct shared_text {
-    atomic_size_t hold_count;
-    size_t len;
-    char at[];
-};
 
 struct shared {
     pthread_mutex_t lock; // guards all that follows, and the stores
@@ -43,17 +36,6 @@ struct place {
     bool is_walker;
 };
 
-/// A value as it is kept.
-struct kept {
-    enum shared_type type;
-    union {
-        bool boolean;
-        int64_t integer;
-        double number;
-        struct shared_text *text;
-    };
-};
-
 struct item {
     struct place place;     // store->places; once it is dropped, in a list of those to be freed
     struct map_entry entry; // store->items
@@ -61,6 +43,16 @@ struct item {
     struct shared_store *store;
     struct kept value;
     char key[];
+};
+
+/// What `shared_replace` is at.
+struct replacing {
+    const struct shared_write *write;
+    const struct shared_value *old;
+    struct kept kept;         // what comes; afterwards what was there
+    struct shared_text *seen; // held; equal to `old` when it is looked for again
+    bool is_removal;
+    bool is_swept;
 };
 
 enum {
@@ -82,21 +74,17 @@ static void drop(struct item *item, struct list *dropped);
 static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped);
 static int write_value(struct shared_store *store, const struct shared_write *write,
                        const struct shared_value *value, bool is_add);
+static int try_to_replace(struct shared_store *store, struct replacing *replacing);
 static int add_step(struct shared_store *store, const struct shared_write *write,
                     const struct shared_step *step, struct kept *sum, struct list *dropped);
 static int place_value(struct shared_store *store, const struct shared_write *write,
                        struct item **item, struct kept *value);
 static struct item *make_item(struct shared_store *store, struct bytes key);
 static void set_ttl(struct item *item, uint64_t ttl_ms);
-static int add_numbers(const struct kept *number, const struct shared_value *by, struct kept *sum);
 static uint64_t item_bytes(const struct shared_store *store, size_t key_len);
 static uint64_t text_bytes(const struct kept *value);
-static struct kept keep(const struct shared_value *value);
-static struct shared_value show(const struct kept *value);
 static size_t walk(struct shared_store *store, struct place *walker, size_t max, char *keys,
                    size_t *len);
-static struct shared_text *text_new(struct bytes bytes);
-static void text_release_of(const struct kept *value);
 
 struct shared *shared_new(void)
 {
@@ -164,7 +152,7 @@ bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
     enter(store->shared, now_ms, &dropped);
     const struct item *item = find(store, key, &dropped);
     if (item != NULL) {
-        *value = show(&item->value);
+        *value = kept_show(&item->value);
         if (value->text != NULL) {
             atomic_fetch_add_explicit(&value->text->hold_count, 1, memory_order_relaxed);
         }
@@ -185,6 +173,30 @@ int shared_add(struct shared_store *store, const struct shared_write *write,
     return write_value(store, write, value, true);
 }
 
+/// The bytes of strings are not compared under the lock: the string that is there is held, compared
+/// outside, and if it is still there, it is what was compared.
+int shared_replace(struct shared_store *store, const struct shared_write *write,
+                   const struct shared_value *old, const struct shared_value *value)
+{
+    struct replacing replacing = {.write = write, .old = old, .is_removal = value == NULL};
+    int result;
+    if (value != NULL && value->type == SHARED_STRING && value->string.len > write->bytes_max) {
+        return -ENOMEM;
+    }
+    if (value != NULL) {
+        replacing.kept = kept_of(value);
+    }
+    do {
+        result = try_to_replace(store, &replacing);
+        if (result == -EAGAIN && !bytes_equal(shared_text_bytes(replacing.seen), old->string)) {
+            result = -ESTALE;
+        }
+    } while (result == -EAGAIN || (result == -ENOMEM && !replacing.is_swept));
+    shared_text_release(replacing.seen);
+    kept_release(&replacing.kept);
+    return result;
+}
+
 int shared_incr(struct shared_store *store, const struct shared_write *write,
                 const struct shared_step *step, struct shared_value *sum)
 {
@@ -198,7 +210,7 @@ int shared_incr(struct shared_store *store, const struct shared_write *write,
         is_swept = leave(store->shared, &dropped);
     } while (result == -ENOMEM && !is_swept);
     if (result == 0) {
-        *sum = show(&value);
+        *sum = kept_show(&value);
     }
     return result;
 }
@@ -249,7 +261,7 @@ struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, siz
         IGNORE(leave(store->shared, &dropped)); // what is over is passed by
         CHECK(buf_append(&keys, bytes_of(batch, len)));
     }
-    struct shared_text *text = text_new(buf_bytes(&keys));
+    struct shared_text *text = kept_text(buf_bytes(&keys));
     buf_reset(&keys);
     mem_free(batch);
     return text;
@@ -329,7 +341,7 @@ static bool leave(struct shared *shared, struct list *dropped)
     pthread_mutex_unlock(&shared->lock);
     LIST_EACH (node, after, dropped) {
         struct item *item = LIST_ITEM(node, struct item, place.node);
-        text_release_of(&item->value);
+        kept_release(&item->value);
         mem_free(item);
     }
     return is_swept;
@@ -371,7 +383,7 @@ static int write_value(struct shared_store *store, const struct shared_write *wr
     }
     int result;
     bool is_swept;
-    struct kept kept = keep(value);
+    struct kept kept = kept_of(value);
     do {
         struct list dropped;
         enter(store->shared, write->now_ms, &dropped);
@@ -382,7 +394,34 @@ static int write_value(struct shared_store *store, const struct shared_write *wr
         }
         is_swept = leave(store->shared, &dropped);
     } while (result == -ENOMEM && !is_swept);
-    text_release_of(&kept);
+    kept_release(&kept);
+    return result;
+}
+
+/// Returns -EAGAIN with a string in `seen` that is there now, and still has to be compared.
+static int try_to_replace(struct shared_store *store, struct replacing *replacing)
+{
+    struct list dropped;
+    struct shared_text *seen = replacing->seen;
+    const struct shared_write *write = replacing->write;
+    enter(store->shared, write->now_ms, &dropped);
+    struct item *item = find(store, write->key, &dropped);
+    int result = kept_match(item == NULL ? NULL : &item->value, replacing->old, seen);
+    if (result == -EAGAIN) {
+        replacing->seen = item->value.text;
+        atomic_fetch_add_explicit(&replacing->seen->hold_count, 1, memory_order_relaxed);
+    } else if (result == 0 && !replacing->is_removal) {
+        result = place_value(store, write, &item, &replacing->kept);
+        if (result == 0) {
+            set_ttl(item, write->ttl_ms);
+        }
+    } else if (result == 0 && item != NULL) {
+        drop(item, &dropped);
+    }
+    replacing->is_swept = leave(store->shared, &dropped);
+    if (result == -EAGAIN) {
+        shared_text_release(seen);
+    }
     return result;
 }
 
@@ -391,8 +430,8 @@ static int add_step(struct shared_store *store, const struct shared_write *write
 {
     struct item *item = find(store, write->key, dropped);
     bool is_there = item != NULL;
-    struct kept from = is_there ? item->value : keep(&step->init);
-    int result = add_numbers(&from, &step->by, sum);
+    struct kept from = is_there ? item->value : kept_of(&step->init);
+    int result = kept_add(&from, &step->by, sum);
     if (result != 0) {
         return result;
     }
@@ -452,24 +491,6 @@ static void set_ttl(struct item *item, uint64_t ttl_ms)
     }
 }
 
-static int add_numbers(const struct kept *number, const struct shared_value *by, struct kept *sum)
-{
-    bool is_integer = number->type == SHARED_INTEGER;
-    if (!is_integer && number->type != SHARED_FLOAT) {
-        return -EINVAL;
-    }
-    if (is_integer && by->type == SHARED_INTEGER) {
-        *sum = (struct kept){.type = SHARED_INTEGER};
-        bool is_over = __builtin_add_overflow(number->integer, by->integer, &sum->integer);
-        return is_over ? -ERANGE : 0;
-    }
-    double from = is_integer ? (double)number->integer : number->number;
-    double more = by->type == SHARED_INTEGER ? (double)by->integer : by->number;
-    *sum = (struct kept){.type = SHARED_FLOAT, .number = from + more};
-    return isfinite(sum->number) ? 0 : -ERANGE;
-}
-
-/// A store's first item pays for the store.
 static uint64_t item_bytes(const struct shared_store *store, size_t key_len)
 {
     uint64_t bytes = ITEM_BYTES + key_len;
@@ -479,47 +500,6 @@ static uint64_t item_bytes(const struct shared_store *store, size_t key_len)
 static uint64_t text_bytes(const struct kept *value)
 {
     return value->type == SHARED_STRING ? TEXT_BYTES + value->text->len : 0;
-}
-
-static struct kept keep(const struct shared_value *value)
-{
-    struct kept kept = {.type = value->type};
-    switch (value->type) {
-    case SHARED_BOOLEAN:
-        kept.boolean = value->boolean;
-        break;
-    case SHARED_INTEGER:
-        kept.integer = value->integer;
-        break;
-    case SHARED_FLOAT:
-        kept.number = value->number;
-        break;
-    case SHARED_STRING:
-        kept.text = text_new(value->string);
-        break;
-    }
-    return kept;
-}
-
-static struct shared_value show(const struct kept *value)
-{
-    struct shared_value shown = {.type = value->type};
-    switch (value->type) {
-    case SHARED_BOOLEAN:
-        shown.boolean = value->boolean;
-        break;
-    case SHARED_INTEGER:
-        shown.integer = value->integer;
-        break;
-    case SHARED_FLOAT:
-        shown.number = value->number;
-        break;
-    case SHARED_STRING:
-        shown.text = value->text;
-        shown.string = shared_text_bytes(value->text);
-        break;
-    }
-    return shown;
 }
 
 /// Copies the keys of the next items, at most `max`, to `keys`, each with its length before it, and
@@ -547,20 +527,4 @@ static size_t walk(struct shared_store *store, struct place *walker, size_t max,
         list_append(node, &walker->node);
     }
     return count;
-}
-
-static struct shared_text *text_new(struct bytes bytes)
-{
-    struct shared_text *text = mem_alloc(sizeof(struct shared_text) + bytes.len);
-    atomic_init(&text->hold_count, 1);
-    text->len = bytes.len;
-    memcpy(text->at, bytes.at, bytes.len);
-    return text;
-}
-
-static void text_release_of(const struct kept *value)
-{
-    if (value->type == SHARED_STRING) {
-        shared_text_release(value->text);
-    }
 }

@@ -80,6 +80,12 @@ MUST_USE int shared_set(struct shared_store *store, const struct shared_write *w
 MUST_USE int shared_add(struct shared_store *store, const struct shared_write *write,
                         const struct shared_value *value);
 
+/// Puts `value` in the place of `old`, its ttl included, if that is what is there: as Lua's `==`
+/// says. NULL stands for nothing, on either side. Returns 0, -ESTALE when something else is there,
+/// or -ENOMEM.
+MUST_USE int shared_replace(struct shared_store *store, const struct shared_write *write,
+                            const struct shared_value *old, const struct shared_value *value);
+
 /// Adds to a number, and puts the sum into `sum`. Integers stay integers; with a float the sum is
 /// one. The ttl counts for a number that begins; one that is there keeps its own. Returns 0,
 /// -EINVAL when something else than a number is there, -ERANGE when the sum would be none, -ENOMEM.

@@ -8,6 +8,7 @@
 
 enum { KEYS_DEFAULT = 1000 };
 enum { KEY = 2, VALUE = 3, OPTIONS = 4 };       // arguments
+enum { NEW_VALUE = 4, REPLACE_OPTIONS = 5 };    // of replace, whose VALUE is the old one
 enum { SLOT_NAME = 1, SLOT_COUNT = SLOT_NAME }; // user values of a box
 
 struct shared_box {
@@ -17,9 +18,9 @@ struct shared_box {
 
 static struct shared_box *check_shared(lua_State *L);
 static struct bytes check_key(lua_State *L);
-static struct shared_value check_value(lua_State *L);
-static struct shared_write check_write(lua_State *L, const char *const *options);
-static uint64_t check_ttl_ms(lua_State *L);
+static struct shared_value check_value(lua_State *L, int index);
+static struct shared_write check_write(lua_State *L, int index, const char *const *options);
+static uint64_t check_ttl_ms(lua_State *L, int index);
 static struct shared_value check_by(lua_State *L);
 static struct shared_value check_init(lua_State *L);
 static struct shared_value number_at(lua_State *L, int index);
@@ -31,6 +32,7 @@ static int l_shared(lua_State *L);
 static int l_get(lua_State *L);
 static int l_set(lua_State *L);
 static int l_add(lua_State *L);
+static int l_replace(lua_State *L);
 static int l_incr(lua_State *L);
 static int l_delete(lua_State *L);
 static int l_keys(lua_State *L);
@@ -42,9 +44,9 @@ static const char *const no_options[] = {NULL};
 static const char *const write_options[] = {"ttl", NULL};
 static const char *const incr_options[] = {"init", "ttl", NULL};
 
-static const luaL_Reg methods[] = {{"get", l_get},   {"set", l_set},       {"add", l_add},
-                                   {"incr", l_incr}, {"delete", l_delete}, {"keys", l_keys},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {{"get", l_get},         {"set", l_set},   {"add", l_add},
+                                   {"replace", l_replace}, {"incr", l_incr}, {"delete", l_delete},
+                                   {"keys", l_keys},       {NULL, NULL}};
 
 static const struct box_property properties[] = {
     {"name", p_name}, {"count", p_count}, {NULL, NULL}};
@@ -99,8 +101,8 @@ static int l_get(lua_State *L)
 static int l_set(lua_State *L)
 {
     const struct shared_box *box = check_shared(L);
-    struct shared_write write = check_write(L, write_options);
-    struct shared_value value = check_value(L);
+    struct shared_write write = check_write(L, OPTIONS, write_options);
+    struct shared_value value = check_value(L, VALUE);
     return push_outcome(L, shared_set(box->store, &write, &value));
 }
 
@@ -108,16 +110,32 @@ static int l_set(lua_State *L)
 static int l_add(lua_State *L)
 {
     const struct shared_box *box = check_shared(L);
-    struct shared_write write = check_write(L, write_options);
-    struct shared_value value = check_value(L);
+    struct shared_write write = check_write(L, OPTIONS, write_options);
+    struct shared_value value = check_value(L, VALUE);
     return push_outcome(L, shared_add(box->store, &write, &value));
+}
+
+/// shared:replace(key, old, new, [options]) -> true; nil, "changed", "ESTALE"; nil, message,
+/// "ENOMEM". Nil stands for nothing that is there, or shall be.
+static int l_replace(lua_State *L)
+{
+    const struct shared_box *box = check_shared(L);
+    check_key(L);
+    luaL_argcheck(L, lua_gettop(L) >= NEW_VALUE, NEW_VALUE, "the new value, or nil, expected");
+    struct shared_write write = check_write(L, REPLACE_OPTIONS, write_options);
+    bool has_old = !lua_isnil(L, VALUE);
+    bool has_new = !lua_isnil(L, NEW_VALUE);
+    struct shared_value old = has_old ? check_value(L, VALUE) : (struct shared_value){0};
+    struct shared_value value = has_new ? check_value(L, NEW_VALUE) : (struct shared_value){0};
+    return push_outcome(
+        L, shared_replace(box->store, &write, has_old ? &old : NULL, has_new ? &value : NULL));
 }
 
 /// shared:incr(key, [by], [options]) -> number; nil, message, "EINVAL" | "ERANGE" | "ENOMEM"
 static int l_incr(lua_State *L)
 {
     const struct shared_box *box = check_shared(L);
-    struct shared_write write = check_write(L, incr_options);
+    struct shared_write write = check_write(L, OPTIONS, incr_options);
     struct shared_step step = {.by = check_by(L), .init = check_init(L)};
     struct shared_value sum;
     int result = shared_incr(box->store, &write, &step, &sum);
@@ -201,46 +219,46 @@ static struct bytes check_key(lua_State *L)
 }
 
 /// (box, key, value, [options])
-static struct shared_write check_write(lua_State *L, const char *const *options)
+static struct shared_write check_write(lua_State *L, int index, const char *const *options)
 {
     struct bytes key = check_key(L);
-    check_options(L, OPTIONS, options);
+    check_options(L, index, options);
     return (struct shared_write){
         .key = key,
         .now_ms = now_ms(L),
-        .ttl_ms = check_ttl_ms(L),
+        .ttl_ms = check_ttl_ms(L, index),
         .bytes_max = generation_of(L)->options.limits->shared_bytes,
     };
 }
 
-static uint64_t check_ttl_ms(lua_State *L)
+static uint64_t check_ttl_ms(lua_State *L, int index)
 {
     uint64_t ttl_ms = 0;
-    if (opt_field(L, OPTIONS, "ttl") != LUA_TNIL) {
-        ttl_ms = check_duration_option_ms(L, OPTIONS, "ttl");
-        luaL_argcheck(L, ttl_ms > 0, OPTIONS, "ttl: seconds above 0 expected");
+    if (opt_field(L, index, "ttl") != LUA_TNIL) {
+        ttl_ms = check_duration_option_ms(L, index, "ttl");
+        luaL_argcheck(L, ttl_ms > 0, index, "ttl: seconds above 0 expected");
     }
     lua_pop(L, 1);
     return ttl_ms;
 }
 
-static struct shared_value check_value(lua_State *L)
+static struct shared_value check_value(lua_State *L, int index)
 {
-    switch (lua_type(L, VALUE)) {
+    switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
-        return (struct shared_value){.type = SHARED_BOOLEAN, .boolean = lua_toboolean(L, VALUE)};
+        return (struct shared_value){.type = SHARED_BOOLEAN, .boolean = lua_toboolean(L, index)};
     case LUA_TNUMBER:
-        return number_at(L, VALUE);
+        return number_at(L, index);
     case LUA_TSTRING:
-        return (struct shared_value){.type = SHARED_STRING, .string = check_bytes(L, VALUE)};
+        return (struct shared_value){.type = SHARED_STRING, .string = check_bytes(L, index)};
     case LUA_TTABLE:
-        luaL_argerror(L, VALUE, "a table cannot be shared: encode it with lunesse.json.encode");
+        luaL_argerror(L, index, "a table cannot be shared: encode it with lunesse.json.encode");
         break;
     case LUA_TNIL:
-        luaL_argerror(L, VALUE, "nil is no value: 'delete' takes a key away");
+        luaL_argerror(L, index, "nil is no value: 'delete' takes a key away");
         break;
     default:
-        luaL_typeerror(L, VALUE, "string, number or boolean");
+        luaL_typeerror(L, index, "string, number or boolean");
     }
     UNREACHABLE();
 }
@@ -313,6 +331,8 @@ static int push_outcome(lua_State *L, int result)
         return 1;
     case -EEXIST:
         return box_push_failure(L, "exists", "EEXIST");
+    case -ESTALE:
+        return box_push_failure(L, "changed", "ESTALE");
     case -EINVAL:
         return box_push_failure(L, "the value is not a number", "EINVAL");
     case -ERANGE:

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "hub/kept.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <math.h>
+
+static bool is_number(enum shared_type type);
+static bool are_equal(const struct kept *value, const struct shared_value *old);
+static bool is_whole(double number, int64_t integer);
+
+struct kept kept_of(const struct shared_value *value)
+{
+    struct kept kept = {.type = value->type};
+    switch (value->type) {
+    case SHARED_BOOLEAN:
+        kept.boolean = value->boolean;
+        break;
+    case SHARED_INTEGER:
+        kept.integer = value->integer;
+        break;
+    case SHARED_FLOAT:
+        kept.number = value->number;
+        break;
+    case SHARED_STRING:
+        kept.text = kept_text(value->string);
+        break;
+    }
+    return kept;
+}
+
+void kept_release(const struct kept *value)
+{
+    if (value->type == SHARED_STRING) {
+        shared_text_release(value->text);
+    }
+}
+
+struct shared_value kept_show(const struct kept *value)
+{
+    struct shared_value shown = {.type = value->type};
+    switch (value->type) {
+    case SHARED_BOOLEAN:
+        shown.boolean = value->boolean;
+        break;
+    case SHARED_INTEGER:
+        shown.integer = value->integer;
+        break;
+    case SHARED_FLOAT:
+        shown.number = value->number;
+        break;
+    case SHARED_STRING:
+        shown.text = value->text;
+        shown.string = shared_text_bytes(value->text);
+        break;
+    }
+    return shown;
+}
+
+struct shared_text *kept_text(struct bytes bytes)
+{
+    struct shared_text *text = mem_alloc(sizeof(struct shared_text) + bytes.len);
+    atomic_init(&text->hold_count, 1);
+    text->len = bytes.len;
+    memcpy(text->at, bytes.at, bytes.len);
+    return text;
+}
+
+int kept_add(const struct kept *number, const struct shared_value *by, struct kept *sum)
+{
+    bool is_integer = number->type == SHARED_INTEGER;
+    if (!is_integer && number->type != SHARED_FLOAT) {
+        return -EINVAL;
+    }
+    if (is_integer && by->type == SHARED_INTEGER) {
+        *sum = (struct kept){.type = SHARED_INTEGER};
+        bool is_over = __builtin_add_overflow(number->integer, by->integer, &sum->integer);
+        return is_over ? -ERANGE : 0;
+    }
+    double from = is_integer ? (double)number->integer : number->number;
+    double more = by->type == SHARED_INTEGER ? (double)by->integer : by->number;
+    *sum = (struct kept){.type = SHARED_FLOAT, .number = from + more};
+    return isfinite(sum->number) ? 0 : -ERANGE;
+}
+
+/// A store's first item pays for the store.
+int kept_match(const struct kept *value, const struct shared_value *old,
+               const struct shared_text *seen)
+{
+    if (value == NULL || old == NULL) {
+        return value == NULL && old == NULL ? 0 : -ESTALE;
+    }
+    if (value->type == SHARED_STRING && old->type == SHARED_STRING) {
+        if (value->text == seen) {
+            return 0;
+        }
+        return value->text->len == old->string.len ? -EAGAIN : -ESTALE;
+    }
+    return are_equal(value, old) ? 0 : -ESTALE;
+}
+
+static bool is_number(enum shared_type type)
+{
+    return type == SHARED_INTEGER || type == SHARED_FLOAT;
+}
+
+/// Of values that are not both strings.
+static bool are_equal(const struct kept *value, const struct shared_value *old)
+{
+    if (value->type == SHARED_BOOLEAN && old->type == SHARED_BOOLEAN) {
+        return value->boolean == old->boolean;
+    }
+    if (!is_number(value->type) || !is_number(old->type)) {
+        return false;
+    }
+    if (value->type == old->type) {
+        return value->type == SHARED_INTEGER ? value->integer == old->integer
+                                             : value->number == old->number;
+    }
+    return value->type == SHARED_FLOAT ? is_whole(value->number, old->integer)
+                                       : is_whole(old->number, value->integer);
+}
+
+/// Whether a float is exactly that integer.
+static bool is_whole(double number, int64_t integer)
+{
+    static const double bound = 9223372036854775808.0; // 2^63
+    return number >= -bound && number < bound && (int64_t)number == integer &&
+           (double)(int64_t)number == number;
+}
