@@ -6,8 +6,9 @@
 --   curl localhost:3000/chat/lobby -d '{"name": "Ada", "text": "good evening"}'
 --
 -- A room's stream has the events `said` {"name", "text", "at"}, `presence` (how many readers there
--- are) and the engine's `reset`: what follows it is all there is. Rooms are kept in memory, and
--- anybody may take any name: whoever wants more puts a middleware before /chat.
+-- are; every fifteen seconds at least) and the engine's `reset`: what follows it is all there is.
+-- Rooms are kept in memory, and anybody may take any name: whoever wants more puts a middleware
+-- before /chat.
 local lunesse = require "lunesse"
 local server = lunesse.server()
 
@@ -23,6 +24,10 @@ local ROOM_MAX, NAME_MAX, TEXT_MAX, KEY_MAX = 32, 32, 2000, 64 -- characters
 -- How soon a room is told that readers came or left. A crowd that comes at once is one event, and a
 -- reader that is back within three seconds was never away.
 local JOIN_SECONDS, LEAVE_SECONDS = 0.2, 3
+
+-- How often a room with readers says that it is there, where nobody speaks. A browser tells its
+-- page nothing of the engine's own heartbeats; a page that misses two of these connects anew.
+local BEAT_SECONDS = 15
 
 -- A script is given its own path, so it finds what lies beside it from wherever it was started.
 local path = ...
@@ -86,6 +91,31 @@ local function tell_presence(room, presence, seconds)
       presence:publish("presence", count)
     end
   end, { detached = true }) }
+end
+
+local here = {} -- by room: its channels, and how many of its readers this worker has
+
+lunesse.every(BEAT_SECONDS, function()
+  for name, it in pairs(here) do
+    -- Of several workers that have readers of a room, one speaks.
+    if told:add(name .. "/beat", true, { ttl = BEAT_SECONDS - 1 }) then
+      it.presence:publish("presence", it.room.subscribers)
+    end
+  end
+end, { each_worker = true })
+
+local function arrive(room, presence)
+  local it = here[room.name] or { room = room, presence = presence, count = 0 }
+  it.count = it.count + 1
+  here[room.name] = it
+end
+
+local function leave(room)
+  local it = here[room.name]
+  it.count = it.count - 1
+  if it.count == 0 then
+    here[room.name] = nil
+  end
 end
 
 -- A field of a message, without the space around it; or nil and what is wrong with it. Two simple
@@ -158,9 +188,11 @@ server:get("/chat/:room/events", function(request, response)
   sse:send("presence", room.subscribers)
   told:delete(room.name) -- this reader was told another number than the rest
   tell_presence(room, presence, JOIN_SECONDS)
+  arrive(room, presence)
 
   -- The handler ends here, and the stream stays open: from now on it is all the engine's work.
   response:once("close", function()
+    leave(room)
     tell_presence(room, presence, LEAVE_SECONDS)
   end)
 end)

@@ -17,3 +17,23 @@ server:get("/", function(request, response)
     "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'")
   response:send(page)
 end)
+
+-- The scripts behind the streams, to be read. Only these: what else is in the folder is nobody's
+-- business.
+local folder = path:match("^.*/") or ""
+local shown = {}
+for name in ("index clock countdown tokens by_hand chat publish"):gmatch("%S+") do
+  shown[name .. ".lua"] = folder .. name .. ".lua"
+end
+
+server:get("/source/:name", function(request, response)
+  local source = shown[request.params.name] and io.open(shown[request.params.name], "rb")
+  if not source then
+    return response:status(404):send("there is no such script here\n")
+  end
+  local text = source:read("a")
+  source:close()
+  response:header("Cache-Control", "no-cache")
+  response:header("X-Content-Type-Options", "nosniff")
+  response:send(text) -- plain text, as any answer that does not say otherwise
+end)

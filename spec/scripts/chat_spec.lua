@@ -523,3 +523,101 @@ describe("two windows of a room", function()
     end
   end)
 end)
+
+describe("a room where nobody speaks", function()
+  it("tells its readers every fifteen seconds that it is there, once for all workers", function()
+    local server = start { clock = true, workers = 3 }
+    local streams = {}
+    for i = 1, 6 do
+      streams[i] = join(server)
+    end
+    server:advance(1) -- all have come
+    for _, stream in ipairs(streams) do
+      repeat until next_of(stream, "presence").data == "6"
+    end
+    for _ = 1, 2 do
+      server:advance(15)
+      for _, stream in ipairs(streams) do
+        assert.equal("6", next_of(stream, "presence").data)
+      end
+    end
+    assert.is_true(streams[1]:is_silent())
+    for _, stream in ipairs(streams) do
+      stream:close()
+    end
+  end)
+
+  it("is said by the page to be silent when nothing came for two of these, which connects anew",
+    function()
+    local server = start { clock = true } -- which stands still: nothing comes
+    local states = Client.browse(server.url .. "/chat", [[
+      const state = document.querySelector('#state')
+      const seen = []
+      await new Promise((done) => {
+        new MutationObserver(() => {
+          if (seen.at(-1) !== state.textContent) seen.push(state.textContent)
+          if (seen.includes('nothing heard, reconnecting') && seen.at(-1) === 'connected') done()
+        }).observe(state, { childList: true })
+      })
+      return seen.slice(-2)
+    ]], { args = { "--hurry", "20" } })
+    assert.same({ "nothing heard, reconnecting", "connected" }, states)
+  end)
+end)
+
+describe("the chat's page on a phone", function()
+  local PHONE = { "--phone", "--width", "360", "--height", "640" }
+
+  it("gives its room to the messages, breaks a line at Enter, and links home", function()
+    local server = start()
+    local seen = Client.browse(server.url .. "/chat", [[
+      const name = document.querySelector('#name')
+      name.value = 'Dee'
+      name.dispatchEvent(new Event('change'))
+      const text = document.querySelector('#text')
+      const enter = new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true })
+      return {
+        share: document.querySelector('#messages').clientHeight / innerHeight,
+        width: document.documentElement.scrollWidth - innerWidth,
+        breaks: text.dispatchEvent(enter),
+        hint: document.querySelector('#hint').textContent,
+        home: new URL(document.querySelector('header a').href).pathname,
+        as: document.querySelector('#as').textContent,
+      }
+    ]], { args = PHONE })
+    assert.is_true(seen.share > 0.75, seen.share)
+    assert.is_true(seen.width <= 0)
+    assert.same({ true, "", "/", "as Dee (change)" },
+      { seen.breaks, seen.hint, seen.home, seen.as })
+  end)
+
+  it("sends at Enter where there is a keyboard, and knows its own messages after a reload",
+    function()
+    local server = start()
+    local own = [[
+      const until = async (check) => {
+        while (!check()) await new Promise((go) => setTimeout(go, 10))
+      }
+      const text = document.querySelector('#text')
+      if (!localStorage.getItem('chat-mine')) {
+        document.querySelector('#name').value = 'Dee'
+        text.value = 'it is me'
+        text.dispatchEvent(new KeyboardEvent('keydown',
+          { key: 'Enter', bubbles: true, cancelable: true }))
+      }
+      await until(() => document.querySelector('#messages .text'))
+      return document.querySelector('#messages .you')?.textContent
+    ]]
+    local after, records = Client.browse(server.url .. "/chat", own, { args = { "--reload" } })
+    assert.equal("you", after)
+    assert.equal("before", records[1].kind)
+    assert.equal("you", records[1].value)
+    local other = Client.browse(server.url .. "/chat", [[
+      while (!document.querySelector('#messages .text')) {
+        await new Promise((go) => setTimeout(go, 10))
+      }
+      return document.querySelector('#messages .you')?.textContent ?? 'not you'
+    ]])
+    assert.equal("not you", other)
+  end)
+end)

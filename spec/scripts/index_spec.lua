@@ -145,4 +145,46 @@ describe("the page in a browser", function()
       { args = { "--width", "320", "--height", "640" } })
     assert.is_true(phone.width <= 0)
   end)
+
+  it("has the chat, its home and the source of each script on its first screen", function()
+    local look = [[
+      return [...document.querySelectorAll('a')]
+        .filter((link) => link.getBoundingClientRect().bottom <= innerHeight)
+        .map((link) => new URL(link.href).pathname)
+    ]]
+    for _, size in ipairs { { "1280", "800" }, { "360", "640" } } do
+      local links = Client.browse(start_page().url .. "/", look,
+        { args = { "--width", size[1], "--height", size[2] } })
+      assert.same({ "/", "/chat", "/source/clock.lua", "/source/countdown.lua",
+        "/source/tokens.lua", "/source/by_hand.lua", "/source/chat.lua", "/source/publish.lua",
+        "/source/index.lua" }, links)
+    end
+  end)
+
+  it("shows a time at once, before the clock has told its own", function()
+    local server = Server.start({
+      ["index.lua"] = Process.read_file("scripts/index.lua"), ["index.html"] = PAGE,
+      ["clock.lua"] = Process.read_file("scripts/clock.lua"),
+    }, { clock = true }) -- which stands still
+    local face = Client.browse(server.url .. "/", [[
+      const face = document.querySelector('#clock .face')
+      while (!/\d\d:\d\d:\d\d/.test(face.textContent)) await new Promise((go) => setTimeout(go, 10))
+      return face.textContent
+    ]])
+    assert.matches("^%d%d:%d%d:%d%dUTC, by your clock$", face)
+  end)
+end)
+
+describe("/source", function()
+  it("has the scripts that are shown, as they stand, and no other file", function()
+    local server = Server.start(nil, { path = "scripts" })
+    for name in PAGE:gmatch('href="/source/([^"]+)"') do
+      local response = server:request { target = "/source/" .. name }
+      assert.same({ 200, "text/plain; charset=utf-8", Process.read_file("scripts/" .. name) },
+        { response.status, response.headers["content-type"], response.body })
+    end
+    for _, name in ipairs { "other.lua", "index.html", "..%2fREADME.md", "%2e%2e", "clock", "" } do
+      assert.not_equal(200, server:request({ target = "/source/" .. name }).status)
+    end
+  end)
 end)
