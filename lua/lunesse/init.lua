@@ -15,6 +15,7 @@ coroutine.close = core.close
 return {
   server = server.open,
   channel = core.channel,
+  channel_group = core.channel_group,
   event = core.event,
   shared = core.shared,
   after = core.after,

@@ -14,10 +14,21 @@
 ---reset; it comes back with its id and is told what it missed. "skip": it is told how many events
 ---it missed, in one event, and goes on with the newest.
 ---@field on_lag? "resume" | "skip"
+---The group that a new channel is made in (`lunesse.channel_group`), for names that peers choose.
+---A channel that is there stays in its own, or in none.
+---@field group? string
 ---Name of the event that says that a reader's id could not be resumed. Default "reset".
 ---@field reset_event? string
 ---Name of the event that says what a slow reader missed. Default "lagged".
 ---@field lagged_event? string
+
+---What `lunesse.channel_group` takes. What a call does not name stays as it is.
+---@class (exact) lunesse.ChannelGroupOptions
+---How many channels the group may have, or no ceiling. Default false.
+---@field channels? integer | false
+---How many bytes they may hold together, history and about a kilobyte for each included, or no
+---ceiling. Default false.
+---@field bytes? integer | false
 
 ---The data of the events `reset` and `lagged`, as JSON: they tell a reader that what follows does
 ---not follow what it saw before.
@@ -46,7 +57,9 @@ local Channel = {}
 ---Publishes one event: `publish(data)`, `publish(event, data)`, or one object that `lunesse.event`
 ---made, without an id. A table is always data, so what a peer sent is never more than that. Every
 ---stream that follows the channel gets it at the end of this turn. Waits for that where very much
----is published at once, so that others get on.
+---is published at once, so that others get on. Where all channels hold `channel_total_bytes`, or
+---those of its group what they may, the oldest events of this one that every worker has sent make
+---room; if that is not enough, the event is refused with ENOMEM.
 ---
 ---```lua
 ---room:publish("hello")
@@ -57,7 +70,7 @@ local Channel = {}
 ---@param data any               a string, number or boolean as it is, a table as JSON
 ---@return string? id            the id that it got
 ---@return string? err
----@return "ECLOSED" | "EMSGSIZE" | nil code
+---@return "ECLOSED" | "EMSGSIZE" | "ENOMEM" | nil code
 ---@overload fun(self: lunesse.Channel, event: lunesse.Event): string?, string?, string?
 ---@overload fun(self: lunesse.Channel, data: any): string?, string?, string?
 function Channel:publish(event, data) end

@@ -34,6 +34,7 @@ local lunesse = {}
 ---@field peer_timeout? number
 ---@field stream_channels? integer
 ---@field channels? integer
+---@field channel_total_bytes? integer
 ---@field channel_name_bytes? integer
 ---@field shared_bytes? integer
 ---@field run_timeout? number
@@ -60,8 +61,8 @@ function lunesse.server(options) end
 
 ---The channel of this name: the one that is there, the same object each time, or a new one. Options
 ---hold for all who use it; those that are not named stay as they are. Where there are as many as
----the limit `channels` allows, a new one is refused: nil, and why. A script that takes names from
----its peers looks at `err`.
+---the limit `channels` allows, or they hold `channel_total_bytes`, or the group has what it may, a
+---new one is refused: nil, and why. A script that takes names from its peers looks at `err`.
 ---
 ---```lua
 ---local room = lunesse.channel("room", { history = 1000 })
@@ -74,8 +75,28 @@ function lunesse.server(options) end
 ---@param options? lunesse.ChannelOptions
 ---@return lunesse.Channel channel
 ---@return string? err
----@return "E2BIG" | nil code
+---@return "E2BIG" | "ENOMEM" | nil code
 function lunesse.channel(name, options) end
+
+---Declares a group of channels, or changes its ceilings. Channels whose names come from peers are
+---made in one, so that peers use up what the group may have and not what other scripts need. A
+---server has at most 64 groups, and keeps them while it runs.
+---
+---```lua
+---lunesse.channel_group("rooms", { channels = 1000, bytes = 16 * 1024 * 1024 })
+---
+---server:get("/rooms/:name", function(request, response)
+---  local room, why = lunesse.channel("rooms/" .. request.params.name, { group = "rooms" })
+---  if not room then
+---    return response:status(503):send(why .. "\n")
+---  end
+---  response.sse:subscribe(room)
+---end)
+---```
+---@param name string
+---@param options lunesse.ChannelGroupOptions
+---@return true ok
+function lunesse.channel_group(name, options) end
 
 ---An event with fields that the arguments of `send` and `publish` have no place for, or that a
 ---helper returns. The fields are checked here, and copied: an id or a name with a line break, an

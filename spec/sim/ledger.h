@@ -57,6 +57,7 @@ struct ledger_view {
     uint64_t now_ms;  // no worker's clock is ahead of this ...
     uint64_t late_ms; // ... nor behind this
     uint64_t offered; // the newest event that the readers of every worker were woken for
+    bool is_tight;    // the budget of all channels may have taken what was offered
     bool is_settled;  // no worker has yet to wake its readers, or to see to the bounds
 };
 

@@ -14,6 +14,20 @@
 static struct journal_bounds choose_bounds(void);
 static struct opened begin_life(struct worker *worker, struct slot *slot);
 static struct channel *find_channel(struct worker *worker, const char *text);
+/// Beyond the budget, too: what is judged is what becomes of channels that are there.
+static struct channel *make_channel(struct worker *worker, struct bytes name)
+{
+    struct limits *limits = &worker->world->limits;
+    uint64_t bytes_max = limits->channel_total_bytes;
+    limits->channel_total_bytes = UINT64_MAX;
+    int failure;
+    struct channel *channel = branch_make(&worker->branch, name, NULL, &failure);
+    EXPECT(channel != NULL, "making %.*s: %d", (int)name.len, name.at, failure);
+    limits->channel_total_bytes = bytes_max;
+    return channel;
+}
+
+static struct channel *make_channel(struct worker *worker, struct bytes name);
 static void hold(struct worker *worker, struct life *life, struct channel *channel);
 static void set_bounds(struct worker *worker, struct opened opened);
 static void set_lag(struct opened opened, bool is_skip);
@@ -65,6 +79,12 @@ void slot_publish(struct worker *worker, struct slot *slot)
     int failure = channel_publish(opened.channel, &event, &id);
     if (opened.life->is_over) {
         EXPECT(failure == -ECANCELED, "publishing in a channel that was closed: %d", failure);
+    } else if (failure == -ENOMEM) {
+        struct life *life = opened.life;
+        EXPECT(world->hub.bytes + 8 * event.data.len + 200 > world->limits.channel_total_bytes,
+               "%s has no room, with %" PRIu64 " bytes in all", slot->name, world->hub.bytes);
+        world_check(world, life);
+        life->has_job[worker->index] = true;
     } else if (failure != 0) {
         uint64_t most_bytes = 8 * event.data.len + 200; // were each byte a line
         bool is_much = most_bytes > opened.life->topic->journal.bounds.bytes;
@@ -162,8 +182,7 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
     struct bytes name = bytes_from_string(slot->name);
     EXPECT(branch_find(&worker->branch, name) == NULL, "%s is there already", slot->name);
     worker_note_look(worker);
-    struct channel *channel = branch_make(&worker->branch, name);
-    CHECK(channel != NULL);
+    struct channel *channel = make_channel(worker, name);
     struct life *life = mem_zero(sizeof(struct life));
     do {
         uint64_t shift = 16 + chance_below(3) * 20;
@@ -196,7 +215,7 @@ static struct channel *find_channel(struct worker *worker, const char *text)
 {
     struct bytes name = bytes_from_string(text);
     if (map_find(&worker->branch.channels, name) == NULL && chance_one_in(4)) {
-        return branch_make(&worker->branch, name);
+        return make_channel(worker, name);
     }
     struct channel *channel = branch_find(&worker->branch, name);
     worker_note_look(worker);

@@ -13,7 +13,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { SETTLE_ROUNDS_MAX = 10000, RETRY_MS = 1000, START_MS = 1000000 };
+enum {
+    SETTLE_ROUNDS_MAX = 10000,
+    RETRY_MS = 1000,
+    START_MS = 1000000,
+    TIGHT_BYTES = 300 * 1000, // less is a budget that channels meet
+};
 
 static const char *const names[SLOTS_MAX] = {"room", "a\"b\\c", "n\xc3\xa4he", "x", "room 2"};
 
@@ -209,6 +214,8 @@ static void choose_limits(struct limits *limits)
     limits->heartbeat_ms = heartbeats[chance_below(3)];
     limits->peer_timeout_ms = timeouts[chance_below(3)];
     limits->stream_channels = 4;
+    limits->channel_total_bytes =
+        chance_one_in(3) ? chance_between(1000, TIGHT_BYTES - 1) : limits->channel_total_bytes;
 }
 
 /// A channel that nobody needs has gone; streams that have yet to end need theirs. Where another
@@ -237,6 +244,7 @@ static void take_view(const struct world *world, const struct life *life, struct
         .now_ms = world->now_ms,
         .late_ms = world->now_ms,
         .offered = clients_offered(world, life),
+        .is_tight = world->limits.channel_total_bytes < TIGHT_BYTES,
         .is_settled = true,
     };
     for (size_t i = 0; i < world->worker_count; i++) {

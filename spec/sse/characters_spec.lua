@@ -82,7 +82,10 @@ server:get("/", function(_, response)
 end)
 ]]
     support.get(server, "/")
-    local marks = support.marks(server)
+    local marks = eventually(function()
+      local marks = support.marks(server)
+      return #marks == 9 and marks
+    end)
     for i = 1, 8 do
       assert.equal("true true", marks[i])
     end

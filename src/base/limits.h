@@ -18,21 +18,22 @@
 #include <stdint.h>
 
 struct limits {
-    uint64_t head_bytes;        // request line and header section; also trailers
-    uint64_t head_fields;       // header fields of one message
-    uint64_t target_bytes;      // request target
-    uint64_t body_bytes;        // request body, unless the route says otherwise
-    uint64_t head_timeout_ms;   // first byte of a head to its last
-    uint64_t body_timeout_ms;   // between two pieces of a body
-    uint64_t idle_timeout_ms;   // kept-alive connection without a request
-    uint64_t pipeline;          // requests that may wait behind the one being answered
-    uint64_t connections;       // open connections; 0 stands for nine tenths of the descriptors
-    uint64_t stream_high_bytes; // over this, `send` and `write` wait
-    uint64_t stream_max_bytes;  // over this, a stream is reset
-    uint64_t heartbeat_ms;      // silence after which a stream sends a comment; 0 for never
-    uint64_t peer_timeout_ms;   // a peer that takes or answers nothing for so long is gone
-    uint64_t stream_channels;   // that one stream may subscribe to
-    uint64_t channels;          // that the server may have
+    uint64_t head_bytes;          // request line and header section; also trailers
+    uint64_t head_fields;         // header fields of one message
+    uint64_t target_bytes;        // request target
+    uint64_t body_bytes;          // request body, unless the route says otherwise
+    uint64_t head_timeout_ms;     // first byte of a head to its last
+    uint64_t body_timeout_ms;     // between two pieces of a body
+    uint64_t idle_timeout_ms;     // kept-alive connection without a request
+    uint64_t pipeline;            // requests that may wait behind the one being answered
+    uint64_t connections;         // open connections; 0 stands for nine tenths of the descriptors
+    uint64_t stream_high_bytes;   // over this, `send` and `write` wait
+    uint64_t stream_max_bytes;    // over this, a stream is reset
+    uint64_t heartbeat_ms;        // silence after which a stream sends a comment; 0 for never
+    uint64_t peer_timeout_ms;     // a peer that takes or answers nothing for so long is gone
+    uint64_t stream_channels;     // that one stream may subscribe to
+    uint64_t channels;            // that the server may have
+    uint64_t channel_total_bytes; // that all of them together may hold
     uint64_t channel_name_bytes;
     uint64_t shared_bytes;     // of all shared stores together
     uint64_t run_timeout_ms;   // one uninterrupted run of Lua

@@ -3,11 +3,15 @@
 
 #include "base/check.h"
 #include "hub/channel.h"
+#include "hub/group.h"
 #include "hub/topic.h"
 #include "net/loop.h"
 
+#include <errno.h>
+
 enum { SCRATCH_BYTES_MAX = INT32_MAX };
 
+static int find_obstacle(const struct branch *branch, const struct group *group);
 static struct channel *find_open(const struct branch *branch, struct bytes name);
 static void on_wake(struct message *message);
 static void tell_waiters(struct branch *branch);
@@ -51,17 +55,35 @@ struct channel *branch_find(struct branch *branch, struct bytes name)
     return channel;
 }
 
-struct channel *branch_make(struct branch *branch, struct bytes name)
+struct channel *branch_make(struct branch *branch, struct bytes name, struct group *group,
+                            int *failure)
 {
     struct hub *hub = branch->hub;
     hub_lock(hub);
     struct topic *topic = hub_topic(hub, name);
-    if (topic == NULL && hub->topic_count < branch->limits->channels) {
-        topic = topic_new(hub, name);
+    *failure = topic == NULL ? find_obstacle(branch, group) : 0;
+    if (topic == NULL && *failure == 0) {
+        topic = topic_new(hub, name, group);
     }
     struct channel *channel = topic == NULL ? NULL : channel_new(branch, topic);
     hub_unlock(hub);
     return channel;
+}
+
+/// What is in the way of another topic; 0 for nothing.
+static int find_obstacle(const struct branch *branch, const struct group *group)
+{
+    const struct hub *hub = branch->hub;
+    if (hub->topic_count >= branch->limits->channels) {
+        return -E2BIG;
+    }
+    if (group != NULL && group->channel_count >= group->channel_count_max) {
+        return -EDQUOT;
+    }
+    uint64_t size = sizeof(struct topic) + sizeof(struct channel);
+    bool is_over = hub->bytes + size > branch->limits->channel_total_bytes ||
+                   (group != NULL && group->bytes + size > group->bytes_max);
+    return is_over ? -ENOMEM : 0;
 }
 
 void branch_look(struct branch *branch)

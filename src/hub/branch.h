@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct channel;
+struct group;
 struct loop;
 struct loop_job;
 
@@ -60,9 +61,12 @@ void branch_deinit(struct branch *branch);
 struct channel *branch_find(struct branch *branch, struct bytes name);
 
 /// Makes the channel `name`, which this worker has not, with the default options; or opens it, if
-/// another worker was quicker. NULL when there are as many as the limit `channels` allows. It goes
-/// again unless somebody holds or joins it in this turn.
-struct channel *branch_make(struct branch *branch, struct bytes name);
+/// another worker was quicker. A new one is in `group`, or in none (NULL). It goes again unless
+/// somebody holds or joins it in this turn. NULL, with the reason through `failure`: -E2BIG when
+/// there are as many as the limit `channels` allows, -EDQUOT when the group has as many as it may,
+/// -ENOMEM when the channels, or those of the group, hold as many bytes as they may.
+struct channel *branch_make(struct branch *branch, struct bytes name, struct group *group,
+                            int *failure);
 
 /// Takes over what others have published and closed, now and not when the wake-up comes.
 void branch_look(struct branch *branch);

@@ -46,7 +46,7 @@ struct channel *channel_new(struct branch *branch, struct topic *topic)
     channel->branch = branch;
     channel->topic = topic;
     channel->membership.branch = branch;
-    topic_join(topic, &channel->membership);
+    topic_join(topic, &channel->membership, sizeof(struct channel));
     journal_init_copy(&channel->journal, &topic->journal);
     channel->entry.key = bytes_from_string(topic->name);
     map_add(&branch->channels, &channel->entry);
@@ -64,7 +64,7 @@ void channel_free(struct channel *channel)
     CHECK(channel->holds == 0);
     CHECK(channel->reader_count == 0);
     hub_lock(branch->hub);
-    bool is_last = topic_leave(channel->topic, &channel->membership);
+    bool is_last = topic_leave(channel->topic, &channel->membership, sizeof(struct channel));
     branch_set woken = channel->membership.follows ? hub_tell_room(branch->hub) : 0;
     hub_unlock(branch->hub);
     hub_wake(branch->hub, woken);
@@ -95,7 +95,7 @@ int channel_publish(struct channel *channel, const struct sse_event *event, stru
     int failure = append(channel, &woken, id);
     hub_unlock(branch->hub);
     hub_wake(branch->hub, woken);
-    if (failure == 0) {
+    if (failure == 0 || failure == -ENOMEM) { // its history may have gone
         loop_at_turn_end(branch->loop, LOOP_WRITE, &channel->job);
     }
     return failure;
@@ -113,8 +113,15 @@ static int append(struct channel *channel, branch_set *woken, struct event_id *i
         return -ECANCELED;
     }
     note_idle(channel);
-    int failure = journal_append(&topic->journal, buf_bytes(&branch->scratch), moment);
+    struct bytes fields = buf_bytes(&branch->scratch);
+    uint64_t bytes_max = branch->limits->channel_total_bytes;
+    if (fields.len <= topic->journal.bounds.bytes &&
+        !topic_make_room(topic, fields.len, bytes_max, channel->membership.offered)) {
+        return -ENOMEM;
+    }
+    int failure = journal_append(&topic->journal, fields, moment);
     if (failure == 0) {
+        topic_account(topic);
         branch->hub->stamp++;
         *id = journal_id(&topic->journal, topic->journal.next - 1);
         *woken = topic_tell(topic, branch, false);

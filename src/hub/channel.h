@@ -48,8 +48,10 @@ struct channel {
 };
 
 /// Publishes `event`, which has no id. The id that it got comes through `id`. Returns 0,
-/// SSE_BAD_EVENT, -EMSGSIZE when it is larger than the channel's bytes, or -ECANCELED when the
-/// channel is closed.
+/// SSE_BAD_EVENT, -EMSGSIZE when it is larger than the channel's bytes, -ECANCELED when the channel
+/// is closed, or -ENOMEM when all channels hold as much as `channel_total_bytes` allows, or those
+/// of its group as much as that may, and the history of this one, which is let go first, is not
+/// enough.
 MUST_USE int channel_publish(struct channel *channel, const struct sse_event *event,
                              struct event_id *id);
 

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct block {
@@ -40,6 +41,12 @@ struct frame {
 
 /// A block with room for `capacity` bytes, held once.
 struct block *block_new(uint32_t capacity);
+
+/// What it takes, the room included. Any thread may ask.
+static inline size_t block_bytes(const struct block *block)
+{
+    return sizeof(struct block) + block->capacity;
+}
 
 void block_hold(struct block *block);
 

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "hub/branch.h"
+#include "hub/group.h"
 #include "hub/topic.h"
 
 void hub_init(struct hub *hub)
@@ -15,6 +16,8 @@ void hub_init(struct hub *hub)
 void hub_deinit(struct hub *hub)
 {
     CHECK(hub->topic_count == 0);
+    CHECK(hub->bytes == 0);
+    groups_free(hub);
     map_deinit(&hub->topics);
     pthread_mutex_destroy(&hub->_lock);
 }

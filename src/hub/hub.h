@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct branch;
+struct group;
 struct topic;
 
 enum { HUB_BRANCHES_MAX = 64 };
@@ -26,7 +27,9 @@ struct hub {
     pthread_mutex_t _lock;
     struct map topics;  // those that are open
     size_t topic_count; // closed ones included
-    uint64_t stamp;     // of the newest frame
+    uint64_t bytes;     // that the topics hold; see `topic_account`
+    struct group *groups;
+    uint64_t stamp; // of the newest frame
     struct branch *branches[HUB_BRANCHES_MAX];
     size_t branch_count;
     branch_set awaiting; // publishers of these wait until others have caught up

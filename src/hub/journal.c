@@ -25,6 +25,7 @@ static bool is_over(const struct journal *journal, uint64_t now_ms);
 static uint64_t held_bytes(const struct journal *journal);
 static void drop_surplus(struct journal *journal, uint64_t until);
 static void drop_first(struct journal *journal);
+static void give_back(struct journal *journal, struct block *block);
 static void drop_memory(struct journal *journal);
 
 void journal_init(struct journal *journal, const struct journal_bounds *bounds)
@@ -94,6 +95,7 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
         make_room(copy);
         if (journal_is_empty(copy) || slot_of(copy, copy->next - 1)->block != frame->block) {
             block_hold(frame->block);
+            copy->memory += block_bytes(frame->block);
         }
         *slot_of(copy, copy->next++) = *frame;
         copy->end = frame->position + frame->size;
@@ -110,6 +112,15 @@ void journal_drop(struct journal *journal, uint64_t first)
     if (journal_is_empty(journal)) {
         drop_memory(journal);
     }
+}
+
+bool journal_shed(struct journal *journal, uint64_t keep_from)
+{
+    if (journal_is_empty(journal) || journal->first >= keep_from) {
+        return false;
+    }
+    journal_drop(journal, journal->first + 1);
+    return true;
 }
 
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from)
@@ -217,6 +228,7 @@ static void make_room(struct journal *journal)
         *slot_of(journal, sequence) = *slot_of(&old, sequence);
     }
     mem_free(old._ring);
+    journal->memory += (journal->_capacity - old._capacity) * sizeof(struct frame);
 }
 
 /// The block that takes `size` more bytes. Each new one is larger, up to a bound, so that a busy
@@ -232,9 +244,10 @@ static struct block *open_block(struct journal *journal, size_t size)
     capacity = capacity < size ? size : capacity;
     bool is_used = !journal_is_empty(journal) && slot_of(journal, journal->next - 1)->block == open;
     if (!is_used) {
-        block_release(open); // else the last of its frames does that
+        give_back(journal, open); // else the last of its frames does that
     }
     journal->_open = block_new((uint32_t)capacity);
+    journal->memory += block_bytes(journal->_open);
     return journal->_open;
 }
 
@@ -262,6 +275,15 @@ static void drop_first(struct journal *journal)
     struct block *block = slot_of(journal, journal->first++)->block;
     bool is_last = journal_is_empty(journal) || slot_of(journal, journal->first)->block != block;
     if (is_last && block != journal->_open) {
+        give_back(journal, block);
+    }
+}
+
+/// NULL is fine.
+static void give_back(struct journal *journal, struct block *block)
+{
+    if (block != NULL) {
+        journal->memory -= block_bytes(block);
         block_release(block);
     }
 }
@@ -269,9 +291,11 @@ static void drop_first(struct journal *journal)
 /// An empty channel holds nothing.
 static void drop_memory(struct journal *journal)
 {
-    block_release(journal->_open);
+    give_back(journal, journal->_open);
     journal->_open = NULL;
     mem_free(journal->_ring);
+    journal->memory -= journal->_capacity * sizeof(struct frame);
     journal->_ring = NULL;
     journal->_capacity = 0;
+    DCHECK(journal->memory == 0);
 }

@@ -26,10 +26,11 @@ struct journal_bounds {
 
 struct journal {
     struct journal_bounds bounds;
-    uint64_t epoch; // this life of the log: random, never 0
-    uint64_t first; // the oldest frame that is here
-    uint64_t next;  // what the next frame will be; first == next when empty
-    uint64_t end;   // position after the last frame: bytes ever appended
+    uint64_t epoch;  // this life of the log: random, never 0
+    uint64_t first;  // the oldest frame that is here
+    uint64_t next;   // what the next frame will be; first == next when empty
+    uint64_t end;    // position after the last frame: bytes ever appended
+    uint64_t memory; // bytes of the ring, and of the blocks that it has frames in
     struct frame *_ring;
     size_t _capacity;    // of the ring: 0 or a power of two
     struct block *_open; // where the next frame goes; NULL in a copy
@@ -63,6 +64,9 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
 
 /// Lets go the frames before `first`.
 void journal_drop(struct journal *journal, uint64_t first);
+
+/// Lets go the oldest frame, if it is before `keep_from`. Whether it did.
+bool journal_shed(struct journal *journal, uint64_t keep_from);
 
 /// Lets go what is over the bounds, but no frame from `keep_from` on.
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from);

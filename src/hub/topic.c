@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "hub/branch.h"
+#include "hub/group.h"
 
 #include <string.h>
 
@@ -13,11 +14,16 @@ static const struct journal_bounds default_bounds = {
     .age_ms = (uint64_t)300 * 1000,
 };
 
+static void count(struct topic *topic, uint64_t bytes);
+static bool has_room(const struct topic *topic, uint64_t bytes, uint64_t bytes_max);
 static uint64_t least_offered(const struct topic *topic, uint64_t offered);
 
-struct topic *topic_new(struct hub *hub, struct bytes name)
+struct topic *topic_new(struct hub *hub, struct bytes name, struct group *group)
 {
-    struct topic *topic = mem_zero(sizeof(struct topic) + name.len + 1);
+    size_t size = sizeof(struct topic) + name.len + 1;
+    struct topic *topic = mem_zero(size);
+    topic->group = group;
+    topic->base_bytes = size;
     topic->hub = hub;
     memcpy(topic->name, name.at, name.len);
     topic->entry.key = bytes_of(topic->name, name.len);
@@ -25,6 +31,10 @@ struct topic *topic_new(struct hub *hub, struct bytes name)
     list_init(&topic->members);
     map_add(&hub->topics, &topic->entry);
     hub->topic_count++;
+    if (group != NULL) {
+        group->channel_count++;
+    }
+    topic_account(topic);
     return topic;
 }
 
@@ -39,22 +49,50 @@ void topic_free(struct topic *topic)
     mem_free(topic);
 }
 
-void topic_join(struct topic *topic, struct membership *membership)
+void topic_join(struct topic *topic, struct membership *membership, size_t bytes)
 {
+    topic->base_bytes += bytes;
+    topic_account(topic);
     list_init(&membership->due_node);
     list_append(&topic->members, &membership->node);
     membership->offered = topic->journal.next;
 }
 
-bool topic_leave(struct topic *topic, struct membership *membership)
+bool topic_leave(struct topic *topic, struct membership *membership, size_t bytes)
 {
     list_remove(&membership->node);
     list_remove(&membership->due_node);
+    topic->base_bytes -= bytes;
+    topic_account(topic);
     if (!list_is_empty(&topic->members)) {
         return false;
     }
     topic_close(topic);
     topic->hub->topic_count--;
+    count(topic, 0);
+    if (topic->group != NULL) {
+        topic->group->channel_count--;
+    }
+    return true;
+}
+
+void topic_account(struct topic *topic)
+{
+    count(topic, topic->base_bytes + topic->journal.memory);
+}
+
+bool topic_make_room(struct topic *topic, uint64_t bytes, uint64_t bytes_max, uint64_t offered)
+{
+    if (has_room(topic, bytes, bytes_max)) {
+        return true;
+    }
+    uint64_t keep_from = least_offered(topic, offered);
+    while (!has_room(topic, bytes, bytes_max)) {
+        if (!journal_shed(&topic->journal, keep_from)) {
+            return false;
+        }
+        topic_account(topic);
+    }
     return true;
 }
 
@@ -87,11 +125,29 @@ branch_set topic_tell(struct topic *topic, const struct branch *own, bool tells_
 void topic_trim(struct topic *topic, uint64_t now_ms, uint64_t keep_from)
 {
     journal_trim(&topic->journal, now_ms, least_offered(topic, keep_from));
+    topic_account(topic);
 }
 
 uint64_t topic_bytes_behind(const struct topic *topic, uint64_t offered)
 {
     return journal_bytes_from(&topic->journal, least_offered(topic, offered));
+}
+
+static void count(struct topic *topic, uint64_t bytes)
+{
+    uint64_t change = bytes - topic->counted_bytes; // of unsigned numbers: less wraps to less
+    topic->hub->bytes += change;
+    if (topic->group != NULL) {
+        topic->group->bytes += change;
+    }
+    topic->counted_bytes = bytes;
+}
+
+static bool has_room(const struct topic *topic, uint64_t bytes, uint64_t bytes_max)
+{
+    const struct group *group = topic->group;
+    return topic->hub->bytes + bytes <= bytes_max &&
+           (group == NULL || group->bytes + bytes <= group->bytes_max);
 }
 
 /// The least of `offered` and what the members that follow have offered.

@@ -34,7 +34,10 @@ struct topic {
     atomic_size_t reader_count;           // of all workers; read without the lock
     _Atomic uint8_t lag;                  // enum channel_lag; read without the lock
     bool is_closed;
-    char name[]; // never changes, so the lock is not needed
+    struct group *group;    // NULL for none; never changes
+    uint64_t base_bytes;    // without the journal: itself, and its members' channels
+    uint64_t counted_bytes; // that the hub and the group know of
+    char name[];            // never changes, so the lock is not needed
 };
 
 /// What one worker has to do with a topic: a member of its channel.
@@ -46,16 +49,27 @@ struct membership {
     bool follows;          // it has a copy of the journal, because somebody reads here
 };
 
-/// Makes the topic `name` with the default options, which must not be there.
-struct topic *topic_new(struct hub *hub, struct bytes name);
+/// Makes the topic `name` with the default options, which must not be there, in `group`, or in none
+/// (NULL).
+struct topic *topic_new(struct hub *hub, struct bytes name, struct group *group);
 
 /// Frees what `topic_leave` has taken out. Not under the lock.
 void topic_free(struct topic *topic);
 
-void topic_join(struct topic *topic, struct membership *membership);
+/// A member takes `bytes` of memory.
+void topic_join(struct topic *topic, struct membership *membership, size_t bytes);
 
 /// True when that was the last member; the topic is then out of the hub and the caller's to free.
-MUST_USE bool topic_leave(struct topic *topic, struct membership *membership);
+MUST_USE bool topic_leave(struct topic *topic, struct membership *membership, size_t bytes);
+
+/// Tells the hub and the group how much memory the topic has by now. Follows each change of that.
+void topic_account(struct topic *topic);
+
+/// Whether `bytes` more are within `bytes_max` for the whole hub and within the group's ceiling.
+/// Where they are not, the oldest frames of this topic go first, as far as every worker has offered
+/// them; this one offered what is before `offered`.
+MUST_USE bool topic_make_room(struct topic *topic, uint64_t bytes, uint64_t bytes_max,
+                              uint64_t offered);
 
 /// Takes the name away. Idempotent.
 void topic_close(struct topic *topic);

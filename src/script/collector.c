@@ -30,8 +30,14 @@ void collector_wake(struct collector *collector)
 {
     collector->ended_count++;
     size_t garbage_bytes = collector->ended_count * VISIT_BYTES;
-    if (garbage_bytes > SLACK_BYTES + collector->settled_bytes / 2 &&
-        !timer_is_armed(&collector->timer)) {
+    if (garbage_bytes > SLACK_BYTES + collector->settled_bytes / 2) {
+        collector_hurry(collector);
+    }
+}
+
+void collector_hurry(struct collector *collector)
+{
+    if (!timer_is_armed(&collector->timer)) {
         collector->cycles_left = CYCLES;
         timer_arm(&collector->timer, REST_MS);
     }

@@ -24,6 +24,10 @@ void collector_init(struct collector *collector, struct generation *generation);
 /// A visit ended and left garbage: when that is likely to be half of all, see to it soon.
 void collector_wake(struct collector *collector);
 
+/// A channel was refused: handles of others may be garbage that keeps them. Collects soon, in
+/// steps, and not at once: peers can have channels refused as often as they like.
+void collector_hurry(struct collector *collector);
+
 /// A script failed after it was refused memory: what it leaves behind is collected at once. Lua
 /// would do so before it refuses the next one, but not where it builds a long string. *Calls Lua*
 /// (finalizers of scripts).

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "hub/branch.h"
 #include "hub/channel.h"
+#include "hub/group.h"
 #include "script/event.h"
 #include "script/task.h"
 
@@ -14,13 +15,18 @@
 static struct branch *branch_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
+static struct group *check_group(lua_State *L);
 static uint64_t check_count(lua_State *L, const char *name);
 static void check_lag(lua_State *L);
 static void apply_options(lua_State *L, struct channel *channel);
-static void postpone_options(lua_State *L);
+static int l_channel_group(lua_State *L);
+static void check_group_options(lua_State *L, struct group *limits);
+static void apply_group_options(lua_State *L, struct bytes name);
+static void postpone_options(lua_State *L, const char *const *names);
 static int apply_postponed(lua_State *L);
 static bool push_box(lua_State *L, const struct channel *channel);
-static struct channel *push_new_box(lua_State *L, struct bytes name);
+static struct channel *push_new_box(lua_State *L, struct bytes name, int *failure);
+static int push_refusal(lua_State *L, int failure);
 static int push_id(lua_State *L, struct event_id id);
 static int wait_for_room(lua_State *L, struct channel *channel, struct event_id id);
 static void stop_waiting(struct task *task, void *arg);
@@ -32,8 +38,10 @@ static int l_collect(lua_State *L);
 static int p_name(lua_State *L);
 static int p_subscribers(lua_State *L);
 
-static const char *const option_names[] = {"history",     "bytes",        "ttl", "on_lag",
-                                           "reset_event", "lagged_event", NULL};
+static const char *const option_names[] = {"history", "bytes",       "ttl",          "on_lag",
+                                           "group",   "reset_event", "lagged_event", NULL};
+
+static const char *const group_option_names[] = {"channels", "bytes", NULL};
 
 static const luaL_Reg methods[] = {
     {"publish", l_publish}, {"cursor", l_cursor}, {"close", l_close}, {NULL, NULL}};
@@ -43,7 +51,8 @@ static const struct box_property properties[] = {
 
 const struct box_class lib_channel_class = {"Channel", methods, properties, l_collect};
 
-const luaL_Reg lib_channel_functions[] = {{"channel", l_channel}, {NULL, NULL}};
+const luaL_Reg lib_channel_functions[] = {
+    {"channel", l_channel}, {"channel_group", l_channel_group}, {NULL, NULL}};
 
 struct channel *check_channel(lua_State *L, int index)
 {
@@ -83,7 +92,7 @@ enum call_outcome lib_channel_apply_postponed(struct generation *generation)
     return call_main(generation, 0, 0);
 }
 
-/// channel(name, [options]) -> Channel; nil, message, "E2BIG"
+/// channel(name, [options]) -> Channel; nil, message, "E2BIG" or "ENOMEM"
 static int l_channel(lua_State *L)
 {
     struct bytes name = check_name(L);
@@ -94,17 +103,31 @@ static int l_channel(lua_State *L)
     struct channel *channel = branch_find(branch_of(L), name);
     bool is_there = channel != NULL;
     if (channel == NULL || !push_box(L, channel)) {
-        channel = push_new_box(L, name);
-    }
-    if (channel == NULL) {
-        return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
+        int failure;
+        channel = push_new_box(L, name, &failure);
+        if (channel == NULL) {
+            return push_refusal(L, failure);
+        }
     }
     if (is_there && generation_of(L)->is_loading) {
-        postpone_options(L);
+        postpone_options(L, option_names);
     } else {
         apply_options(L, channel);
     }
     return 1;
+}
+
+static int push_refusal(lua_State *L, int failure)
+{
+    collector_hurry(&generation_of(L)->collector);
+    switch (failure) {
+    case -E2BIG:
+        return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
+    case -EDQUOT:
+        return box_push_failure(L, "the group has as many channels as it may", "E2BIG");
+    default:
+        return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
+    }
 }
 
 static struct branch *branch_of(lua_State *L)
@@ -144,11 +167,29 @@ static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
         bounds->age_ms = check_duration_option_ms(L, 2, "ttl");
     }
     check_lag(L);
+    check_group(L);
     opt_field(L, 2, "reset_event");
     check_event_name(L, 2, "reset_event");
     opt_field(L, 2, "lagged_event");
     check_event_name(L, 2, "lagged_event");
     lua_settop(L, top);
+}
+
+/// The group that the options of a channel name, or NULL.
+static struct group *check_group(lua_State *L)
+{
+    int type = opt_field(L, 2, "group");
+    struct group *group = NULL;
+    if (type == LUA_TSTRING) {
+        struct hub *hub = branch_of(L)->hub;
+        hub_lock(hub);
+        group = group_find(hub, bytes_of(lua_tostring(L, -1), lua_rawlen(L, -1)));
+        hub_unlock(hub);
+    }
+    luaL_argcheck(L, type == LUA_TNIL || group != NULL, 2,
+                  "group: a name that was given to lunesse.channel_group expected");
+    lua_pop(L, 1);
+    return group;
 }
 
 static uint64_t check_count(lua_State *L, const char *name)
@@ -167,6 +208,66 @@ static void check_lag(lua_State *L)
     const char *lag = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
     bool is_known = strcmp(lag, "resume") == 0 || strcmp(lag, "skip") == 0;
     luaL_argcheck(L, type == LUA_TNIL || is_known, 2, "on_lag: \"resume\" or \"skip\" expected");
+}
+
+/// channel_group(name, { channels =, bytes = }) -> true
+static int l_channel_group(lua_State *L)
+{
+    struct bytes name = check_bytes(L, 1);
+    struct hub *hub = branch_of(L)->hub;
+    luaL_argcheck(L, name.len > 0, 1, "a group's name is not empty");
+    luaL_checktype(L, 2, LUA_TTABLE);
+    check_options(L, 2, group_option_names);
+    lua_settop(L, 2);
+    struct group limits = {0};
+    check_group_options(L, &limits);
+    hub_lock(hub);
+    struct group *group = group_find(hub, name);
+    bool is_there = group != NULL;
+    group = is_there ? group : group_make(hub, name);
+    hub_unlock(hub);
+    if (group == NULL) {
+        return luaL_error(L, "there are %d groups of channels already", (int)GROUPS_MAX);
+    }
+    if (is_there && generation_of(L)->is_loading) {
+        lua_pushvalue(L, 1);
+        postpone_options(L, group_option_names);
+    } else {
+        apply_group_options(L, name);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// Checks them; what they name goes into `limits`.
+static void check_group_options(lua_State *L, struct group *limits)
+{
+    uint64_t *const members[] = {&limits->channel_count_max, &limits->bytes_max};
+    int top = lua_gettop(L);
+    for (size_t i = 0; group_option_names[i] != NULL; i++) {
+        int type = opt_field(L, 2, group_option_names[i]);
+        if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
+            *members[i] = UINT64_MAX;
+        } else if (type != LUA_TNIL) {
+            *members[i] = check_count(L, group_option_names[i]);
+        }
+    }
+    lua_settop(L, top);
+}
+
+/// What the call does not name stays as it was. The group is there.
+static void apply_group_options(lua_State *L, struct bytes name)
+{
+    struct hub *hub = branch_of(L)->hub;
+    hub_lock(hub);
+    struct group *group = group_find(hub, name);
+    struct group limits = *group;
+    hub_unlock(hub);
+    check_group_options(L, &limits);
+    hub_lock(hub);
+    group->channel_count_max = limits.channel_count_max;
+    group->bytes_max = limits.bytes_max;
+    hub_unlock(hub);
 }
 
 /// What the call does not name stays as it was.
@@ -192,9 +293,9 @@ static void apply_options(lua_State *L, struct channel *channel)
     lua_settop(L, top);
 }
 
-/// [name, options, box]. Others use the channel, and this load may yet fail. The options are
-/// copied, as the script may change its table.
-static void postpone_options(lua_State *L)
+/// [name, options, box], or the name of a group again in the place of the box. Others use it, and
+/// this load may yet fail. The options are copied, as the script may change its table.
+static void postpone_options(lua_State *L, const char *const *names)
 {
     struct generation *generation = generation_of(L);
     if (!lua_istable(L, 2)) {
@@ -205,9 +306,9 @@ static void postpone_options(lua_State *L)
         generation->channel_options_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_newtable(L);
-    for (size_t i = 0; option_names[i] != NULL; i++) {
-        lua_getfield(L, 2, option_names[i]);
-        lua_setfield(L, 4, option_names[i]);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        lua_getfield(L, 2, names[i]);
+        lua_setfield(L, 4, names[i]);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, generation->channel_options_ref);
     lua_Integer count = (lua_Integer)lua_rawlen(L, 5);
@@ -224,8 +325,12 @@ static int apply_postponed(lua_State *L)
     lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
     for (lua_Integer i = 1; i < count; i += 2) {
         lua_rawgeti(L, 1, i + 1);
-        lua_rawgeti(L, 1, i); // [list, options, box]
-        apply_options(L, check_channel(L, 3));
+        lua_rawgeti(L, 1, i); // [list, options, box or name]
+        if (lua_type(L, 3) == LUA_TSTRING) {
+            apply_group_options(L, check_bytes(L, 3));
+        } else {
+            apply_options(L, check_channel(L, 3));
+        }
         lua_settop(L, 1);
     }
     return 0;
@@ -243,14 +348,16 @@ static bool push_box(lua_State *L, const struct channel *channel)
     return is_there;
 }
 
-/// Born empty, so that nothing is lost when memory runs out. NULL when there are too many channels.
-static struct channel *push_new_box(lua_State *L, struct bytes name)
+/// Born empty, so that nothing is lost when memory runs out. NULL when the channel cannot be made,
+/// for a reason of `branch_make`.
+static struct channel *push_new_box(lua_State *L, struct bytes name, int *failure)
 {
+    struct group *group = check_group(L);
     struct channel **box = lua_newuserdatauv(L, sizeof(struct channel *), 0);
     *box = NULL;
     box_set_type(L, BOX_CHANNEL); // [.., box]
     struct channel *channel = branch_find(branch_of(L), name);
-    channel = channel == NULL ? branch_make(branch_of(L), name) : channel;
+    channel = channel == NULL ? branch_make(branch_of(L), name, group, failure) : channel;
     if (channel == NULL) {
         return NULL;
     }
@@ -264,7 +371,7 @@ static struct channel *push_new_box(lua_State *L, struct bytes name)
 }
 
 /// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil, message,
-/// "EMSGSIZE"
+/// "EMSGSIZE" or "ENOMEM"
 static int l_publish(lua_State *L)
 {
     struct channel *channel = check_channel(L, 1);
@@ -275,6 +382,8 @@ static int l_publish(lua_State *L)
         break;
     case -EMSGSIZE:
         return box_push_failure(L, "the event is larger than the channel's bytes", "EMSGSIZE");
+    case -ENOMEM:
+        return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
     default:
         return box_push_closed(L);
     }
