@@ -5,11 +5,9 @@
 #include "base/check.h"
 #include "base/decimal.h"
 #include "base/mem.h"
+#include "base/outlet.h"
 #include "base/utf8.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,7 +42,6 @@ static _Thread_local struct log {
 /// The rest of a record that was half written: whoever writes next writes it first.
 static struct buf rest = {._max = LOG_BYTES_MAX};
 static atomic_bool has_rest; // may be read without the lock
-static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
@@ -139,6 +136,15 @@ void log_complain(const char *format, ...)
         log_flush();
     }
     mem_free(text);
+}
+
+void log_raw(struct bytes text)
+{
+    bool is_full = buf_len(&the_log.gathered) > LOG_BYTES_MAX / 2;
+    if (is_full || !buf_append(&the_log.gathered, text)) {
+        the_log.lost_count++;
+    }
+    log_flush();
 }
 
 void log_flush(void)
@@ -414,7 +420,7 @@ static void append_escaped(uint32_t character)
 
 static void write_out(void)
 {
-    pthread_mutex_lock(&writing);
+    outlet_lock();
     bool is_whole = true;
     write_some(&rest, &is_whole);
     if (buf_is_empty(&rest)) {
@@ -424,30 +430,18 @@ static void write_out(void)
         keep_rest();
     }
     has_rest = !buf_is_empty(&rest);
-    pthread_mutex_unlock(&writing);
+    outlet_unlock();
 }
 
-/// Standard error may be a pipe that nobody reads. The server must not wait for it. `is_whole`
-/// tells whether what was written ends with a record.
+/// `is_whole` tells whether what was written ends with a record.
 static void write_some(struct buf *buf, bool *is_whole)
 {
-    struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
-    while (!buf_is_empty(buf) && poll(&target, 1, 0) > 0) {
-        struct bytes bytes = buf_bytes(buf);
-        size_t size = bytes.len < 4096 ? bytes.len : 4096;
-        ssize_t written = write(STDERR_FILENO, bytes.at, size);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
-            buf_clear(buf);
-            *is_whole = true;
-            return;
-        }
-        if (written > 0) {
-            *is_whole = bytes.at[written - 1] == '\n';
-        }
-        buf_consume(buf, (size_t)written);
+    char last = '\0';
+    if (outlet_write(STDERR_FILENO, buf, &last) != 0) {
+        buf_clear(buf);
+        *is_whole = true;
+    } else if (last != '\0') {
+        *is_whole = last == '\n';
     }
 }
 

@@ -90,6 +90,10 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
 /// line, or as a record where the log is JSON.
 void log_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/// Writes `text` as it is, in its place between the records: what a script writes to standard
+/// error.
+void log_raw(struct bytes text);
+
 /// Writes what was gathered. Never blocks for long: a standard error that cannot take it loses
 /// lines, and says how many when it can.
 void log_flush(void);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_standard.h"
 
+#include "base/check.h"
+#include "base/output.h"
 #include "script/box.h"
 
 #include <lualib.h>
+#include <stdio.h>
 
 enum { ORIGINAL_UPVALUE = 1, MODE_UPVALUE };      // of `l_load`
 enum { SEARCHPATH_UPVALUE = 1, PACKAGE_UPVALUE }; // of `l_search`
@@ -22,6 +25,9 @@ static int l_getmetatable(lua_State *L);
 static int l_getlocal(lua_State *L);
 static int l_getupvalue(lua_State *L);
 static int l_setupvalue(lua_State *L);
+static void replace_streams(lua_State *L);
+static void replace_stream(lua_State *L, const char *name, FILE *stream);
+static int l_print(lua_State *L);
 static int l_exit(lua_State *L);
 static int l_setlocale(lua_State *L);
 
@@ -48,6 +54,7 @@ void lib_standard_open(lua_State *L)
     luaL_setfuncs(L, os_functions, 0);
     lua_pop(L, 2);
     replace_loaders(L);
+    replace_streams(L);
 }
 
 static void remove_fields(lua_State *L, const char *library, const char *const *names)
@@ -226,6 +233,47 @@ static int l_setupvalue(lua_State *L)
     }
     lua_pushstring(L, name);
     return 1;
+}
+
+/// What is printed goes the way of the log: nobody waits for whoever reads it.
+static void replace_streams(lua_State *L)
+{
+    lua_getglobal(L, LUA_IOLIBNAME);
+    replace_stream(L, "stdout", output_stream());
+    replace_stream(L, "stderr", output_error_stream());
+    lua_pop(L, 1);
+    lua_pushcfunction(L, l_print);
+    lua_setglobal(L, "print");
+}
+
+/// The default output, where `io.write` writes, is the same object as `io.stdout`.
+static void replace_stream(lua_State *L, const char *name, FILE *stream)
+{
+    lua_getfield(L, -1, name);
+    luaL_Stream *file = luaL_testudata(L, -1, LUA_FILEHANDLE);
+    CHECK(file != NULL);
+    file->f = stream;
+    lua_pop(L, 1);
+}
+
+/// print(...). A line is written in one piece.
+static int l_print(lua_State *L)
+{
+    int count = lua_gettop(L);
+    luaL_Buffer line;
+    luaL_buffinit(L, &line);
+    for (int i = 1; i <= count; i++) {
+        if (i > 1) {
+            luaL_addchar(&line, '\t');
+        }
+        luaL_tolstring(L, i, NULL);
+        luaL_addvalue(&line);
+    }
+    luaL_addchar(&line, '\n');
+    luaL_pushresult(&line);
+    struct bytes text = check_bytes(L, -1);
+    (void)fwrite(text.at, 1, text.len, output_stream()); // it takes everything
+    return 0;
 }
 
 /// Other threads are at work, and other peers are served.

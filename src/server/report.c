@@ -2,6 +2,7 @@
 #include "server/report.h"
 
 #include "base/log.h"
+#include "base/output.h"
 #include "net/listening.h"
 #include "script/generation.h"
 
@@ -22,9 +23,9 @@ void report_routes(const struct generation *generation, const char *base)
     LIST_EACH (node, after, &generation->route_list) {
         const struct route *route = LIST_ITEM(node, struct route, node);
         const char *method = strcmp(route->method, "*") == 0 ? "any" : route->method;
-        printf("%-7s %s%-*s  %s\n", method, base, widest, route->pattern, route->source);
+        fprintf(output_stream(), "%-7s %s%-*s  %s\n", method, base, widest, route->pattern,
+                route->source);
     }
-    fflush(stdout);
 }
 
 void report_listening(const struct generation *generation, const struct listening *listening)
@@ -34,10 +35,10 @@ void report_listening(const struct generation *generation, const struct listenin
     bool is_unix = socket_address_port(&listening->address) == 0;
     report_routes(generation, is_unix ? "" : base);
     if (!is_unix && has_page(generation)) {
-        printf("open %s/ in a browser\n", base);
+        fprintf(output_stream(), "open %s/ in a browser\n", base);
     }
-    printf("listening on %s\n", base);
-    fflush(stdout);
+    fprintf(output_stream(), "listening on %s\n", base);
+    output_flush();
 }
 
 void report_hidden_routes(const struct generation *generation, const char *ready_path)

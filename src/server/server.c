@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/output.h"
 #include "http/access.h"
 #include "hub/hub.h"
 #include "hub/shared.h"
@@ -154,7 +155,9 @@ static void init_worker(struct server *server, size_t index)
 static int load_and_serve(struct server *server)
 {
     struct worker *first = &server->workers[0];
-    if (!server->config->is_check) {
+    if (server->config->is_check) {
+        output_wait_for_reader();
+    } else {
         signals_note();
     }
     if (worker_load(first) != 0) {

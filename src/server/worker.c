@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/output.h"
 #include "base/small.h"
 #include "net/tcp.h"
 #include "script/visit.h"
@@ -339,6 +340,7 @@ static void on_turn_end(void *arg)
 {
     struct worker *worker = arg;
     generations_sweep(&worker->generations);
+    output_flush();
     log_flush();
 }
 
@@ -364,6 +366,7 @@ bool worker_close(struct worker *worker)
         limits_release(worker->limits);
         loop_deinit(&worker->loop);
     }
+    output_end();
     log_end();
     small_tidy();
     return open_count == 0;
