@@ -36,7 +36,7 @@ struct limits {
     uint64_t channel_total_bytes; // that all of them together may hold
     uint64_t channel_name_bytes;
     uint64_t shared_bytes;     // of all shared stores together
-    uint64_t run_timeout_ms;   // one uninterrupted run of Lua
+    uint64_t run_timeout_ms;   // CPU time of one uninterrupted run of Lua
     uint64_t lua_bytes;        // memory of one worker's Lua state
     uint64_t drain_delay_ms;   // from the signal to the draining: a balancer's time to notice
     uint64_t drain_timeout_ms; // from there to the end: readers come back, handlers finish

@@ -4,19 +4,16 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "script/generation.h"
+#include "script/guard.h"
 #include "script/task.h"
+#include "script/visit.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
 
-enum {
-    GUARD_INSTRUCTIONS = 10000, // between two looks at the clock
-    START_RUNS = 10,            // what the program starts with may load as long as so many runs
-};
+enum { START_RUNS = 10 }; // what the program starts with may load as long as so many runs
 
-static void on_guard(lua_State *L, lua_Debug *record);
-static void begin_run(struct generation *generation, unsigned runs);
-static void push_overrun(lua_State *L);
+static void begin_run(struct generation *generation, lua_State *L, unsigned runs);
+static void tell_of_wait(const struct generation *generation, bool is_told);
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
@@ -33,10 +30,11 @@ enum call_outcome call_task(struct task *task, int argument_count, int *result_c
     DCHECK(outer == NULL);
     generation->running = task;
     generation->was_refused = false;
-    begin_run(generation, 1);
+    begin_run(generation, L, 1);
     int status = lua_resume(L, NULL, argument_count, result_count);
+    enum call_outcome outcome = end_run(generation, L, status);
     generation->running = outer;
-    return end_run(generation, L, status);
+    return outcome;
 }
 
 enum call_outcome call_main(struct generation *generation, int argument_count, int result_count)
@@ -45,7 +43,7 @@ enum call_outcome call_main(struct generation *generation, int argument_count, i
     int base = lua_gettop(L) - argument_count;
     lua_pushcfunction(L, with_traceback);
     lua_insert(L, base);
-    begin_run(generation, generation->is_beside ? 1 : START_RUNS);
+    begin_run(generation, L, generation->is_beside ? 1 : START_RUNS);
     int status = lua_pcall(L, argument_count, result_count, base);
     lua_remove(L, base);
     return end_run(generation, L, status);
@@ -59,7 +57,7 @@ bool call_close(struct generation *generation, lua_State *coroutine)
     if (has_failed) {
         push_error(generation, coroutine); // it has been told
     }
-    begin_run(generation, 1);
+    begin_run(generation, coroutine, 1);
     int status = call_close_inside(coroutine);
     bool is_told = false;
     if (has_failed && status != LUA_OK) { // a coroutine that failed passes its own error on
@@ -77,7 +75,7 @@ bool call_close(struct generation *generation, lua_State *coroutine)
 
 bool call_collect(struct generation *generation, int step_kib)
 {
-    begin_run(generation, 1);
+    begin_run(generation, generation->L, 1);
     bool is_complete = lua_gc(generation->L, LUA_GCSTEP, step_kib) == 1;
     int top = lua_gettop(generation->L);
     (void)end_run(generation, generation->L, LUA_OK); // a finalizer's error is a warning of Lua's
@@ -90,6 +88,7 @@ bool call_collect(struct generation *generation, int step_kib)
 int call_close_inside(lua_State *coroutine)
 {
     struct generation *generation = generation_of(coroutine);
+    lua_State *caller = guard_switch(generation, coroutine);
     generation->closing_count++;
 #if LUA_VERSION_RELEASE_NUM >= 50406
     int status = lua_closethread(coroutine, NULL);
@@ -97,71 +96,47 @@ int call_close_inside(lua_State *coroutine)
     int status = lua_resetthread(coroutine);
 #endif
     generation->closing_count--;
+    IGNORE(guard_switch(generation, caller)); // the coroutine that was closed
     return status;
 }
 
-void call_guard(lua_State *L)
+static void begin_run(struct generation *generation, lua_State *L, unsigned runs)
 {
-    lua_sethook(L, on_guard, LUA_MASKCOUNT, GUARD_INSTRUCTIONS);
-}
-
-/// Parking catches what raising cannot: an `xpcall` whose message handler loops, a looping
-/// `__close`.
-static void on_guard(lua_State *L, lua_Debug *record)
-{
-    struct generation *generation = generation_of(L);
-    uint64_t now_ns = loop_machine_ns();
-    if (!generation->is_struck && now_ns - generation->run_started_ns < generation->run_limit_ns) {
-        return;
-    }
-    if (!generation->is_struck) {
-        lua_getinfo(L, "Sl", record);
-        snprintf(generation->struck_at, sizeof(generation->struck_at), "%s:%d", record->short_src,
-                 record->currentline);
-    }
-    generation->is_struck = true;
-    lua_sethook(L, on_guard, LUA_MASKCOUNT, 1);
-    if (lua_isyieldable(L)) {
-        lua_yield(L, 0);
-        return;
-    }
-    luaL_where(L, 1);
-    push_overrun(L);
-    lua_concat(L, 2);
-    lua_error(L);
-}
-
-static void begin_run(struct generation *generation, unsigned runs)
-{
-    generation->is_struck = false;
     generation->is_capped = true;
     generation->run_started_ns = loop_machine_ns();
-    generation->run_limit_ns = generation->options.limits->run_timeout_ms * 1000000 * runs;
-    generation->run_limit_runs = runs;
-}
-
-static void push_overrun(lua_State *L)
-{
-    const struct generation *generation = generation_of(L);
-    double seconds = (double)generation->run_limit_ns / 1e9 / generation->run_limit_runs;
-    const char *times = generation->run_limit_runs == 1 ? "" : "ten times ";
-    lua_pushfstring(L, "ran for more than %srun_timeout (%f s)", times, seconds);
+    guard_begin(generation, L, runs);
 }
 
 /// The memory cap is for runs of scripts alone: what happens out here, unprotected, must not raise.
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status)
 {
+    bool was_struck = guard_end(generation, L);
     generation->is_capped = false;
-    if (!generation->is_struck) {
+    tell_of_wait(generation, was_struck);
+    if (!was_struck) {
         return outcome_of(generation, L, status);
     }
-    generation->is_struck = false;
-    call_guard(L);
     lua_pushfstring(generation->L, "%s: ", generation->struck_at);
-    push_overrun(generation->L);
+    guard_push_overrun(generation->L);
     lua_concat(generation->L, 2);
     add_traceback(generation, L);
     return CALL_TIMED_OUT;
+}
+
+/// A program that a script has started, or a function of C, held up everybody else, or the machine
+/// did.
+static void tell_of_wait(const struct generation *generation, bool is_told)
+{
+    uint64_t run_ns = loop_machine_ns() - generation->run_started_ns;
+    if (run_ns <= generation->run_limit_ns || is_told) {
+        return;
+    }
+    const struct task *task = generation->running;
+    const char *pattern = task == NULL || task->visit == NULL ? NULL : task->visit->route->pattern;
+    LOG(LOG_WARN, "a run took longer than run_timeout: nobody else was served meanwhile",
+        log_string("route", pattern == NULL ? "-" : pattern),
+        log_int("worker", (int64_t)generation->options.worker),
+        log_duration("ms", (int64_t)(run_ns / 1000)));
 }
 
 static int with_traceback(lua_State *L)
@@ -210,11 +185,10 @@ static void make_text(struct generation *generation)
     }
     lua_pushcfunction(L, l_text);
     lua_insert(L, -2);
-    begin_run(generation, 1);
+    begin_run(generation, L, 1);
     int status = lua_pcall(L, 1, 1, 0);
+    IGNORE(guard_end(generation, L)); // it has no text then
     generation->is_capped = false;
-    generation->is_struck = false;
-    call_guard(L);
     if (status != LUA_OK) {
         lua_pop(L, 1);
         lua_pushliteral(L, "(an error object that has no text)");

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The only door from C into Lua. Every entry is protected, measured against `run_timeout`, and has
-// one of five outcomes; the three bad ones leave a message on the main stack, with traceback unless
-// loading ran out of memory. A run that passes its limit is parked wherever Lua can yield and
-// raised in elsewhere, and stays under guard instruction by instruction until it is out (an error
-// alone could be caught by the script and looped on). The guard is against accidents, not against
-// hostile scripts.
+// The only door from C into Lua. Every entry is protected, measured against `run_timeout` (see
+// guard.h), and has one of five outcomes; the three bad ones leave a message on the main stack,
+// with traceback unless loading ran out of memory. A run that did not compute for so long, but took
+// so long by the clock on the wall, leaves a warning.
 #pragma once
 
 #include <lua.h>
@@ -41,6 +39,3 @@ bool call_collect(struct generation *generation, int step_kib);
 /// Closes a coroutine within a run; nothing can wait meanwhile. Returns as `lua_closethread`.
 /// *Calls Lua.*
 int call_close_inside(lua_State *coroutine);
-
-/// Arms the guard in a new state. Coroutines inherit it.
-void call_guard(lua_State *L);

@@ -205,7 +205,6 @@ static void open_state(struct generation *generation, char **why)
     lib_standard_open(L);
     box_open(L);
     preload(L);
-    call_guard(L);
     lua_pushcfunction(L, push_lunesse);
     IGNORE(finish_call(generation, call_main(generation, 0, 0), why)); // `why` tells
 }

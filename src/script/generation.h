@@ -128,13 +128,16 @@ struct generation {
     int shared_boxes_ref;    // weak table: name -> box
     int channel_options_ref; // what loading asked of channels that others use; LUA_NOREF without
     struct task *running;    // NULL outside Lua
-    uint64_t run_started_ns; // of the run that is going on
-    uint64_t run_limit_ns;
+    uint64_t run_started_ns; // of the run that is going on; by the clock on the wall
+    uint64_t run_limit_ns;   // of CPU time
     unsigned run_limit_runs; // as a multiple of `run_timeout`
     int closing_count; // coroutines that nothing can wait in now: they are being closed, or were
                        // resumed from where Lua cannot yield
     char struck_at[LUA_IDSIZE + 16]; // script and line where the run passed its limit
     bool is_struck;                  // it did
+    volatile bool is_due;            // it has, and is ended at the next instruction. See guard.h
+    volatile uint64_t run_seen_ns;   // when the guard first saw it, in CPU time; 0: not yet
+    lua_State *volatile computing;   // the coroutine that the run is in
     bool is_capped;                  // a script runs, so its memory is held to the limit
     bool was_refused;                // the run that goes on, or was the last: memory
     bool is_cut;                     // it was ended before its time

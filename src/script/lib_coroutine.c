@@ -3,6 +3,7 @@
 
 #include "script/call.h"
 #include "script/generation.h"
+#include "script/guard.h"
 #include "script/task.h"
 
 #include <stdbool.h>
@@ -122,7 +123,9 @@ static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is
     struct generation *generation = generation_of(L);
     int held = lua_isyieldable(L) ? 0 : 1; // a wait in there could not get through here
     generation->closing_count += held;
+    IGNORE(guard_switch(generation, coroutine)); // L
     int status = lua_resume(coroutine, L, argument_count, &result_count);
+    IGNORE(guard_switch(generation, L)); // the coroutine
     generation->closing_count -= held;
     if (status == LUA_YIELD && is_waiting(L)) {
         return lua_yieldk(L, 0, is_wrap, after_wait);

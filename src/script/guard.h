@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// What ends a run that computes for longer than `run_timeout`. The time is the CPU time of the
+// worker's thread: a paused process and a busy machine use none of it up, and nor does waiting in a
+// call of C's.
+//
+// A timer of the system ticks while the thread computes, and is silent otherwise. Its signal comes
+// to the thread itself: a tick that finds a run which has gone on for too long sets Lua's hook,
+// which is made for that, and the hook ends the run at the next instruction. So a run pays nothing
+// for the guard, however long it computes. The system's ticks are coarse: a run ends after
+// `run_timeout` and at most two tenths of it, or two ticks, later. Where there is no such timer,
+// the hook is set all the time, and looks at the clock every ten thousand instructions.
+//
+// A run that passes its limit is parked wherever Lua can yield and raised in elsewhere, and stays
+// under the hook instruction by instruction until it is out: an error alone could be caught by the
+// script and looped on. The guard is against accidents, not against hostile scripts: finalizers and
+// functions in C are not ended.
+#pragma once
+
+#include <lua.h>
+#include <stdbool.h>
+
+struct generation;
+
+/// A run begins in `L`, which may last `runs` times as long as `run_timeout`.
+void guard_begin(struct generation *generation, lua_State *L, unsigned runs);
+
+/// The run that began in `L` has ended. Whether it was one that passed its limit.
+bool guard_end(struct generation *generation, lua_State *L);
+
+/// Within a run, `L` computes from now on: a coroutine is resumed, or it has come back. Returns the
+/// one that has computed until now.
+lua_State *guard_switch(struct generation *generation, lua_State *L);
+
+/// Pushes what a run that passed its limit is told: "ran for more than run_timeout (1 s)".
+void guard_push_overrun(lua_State *L);
