@@ -172,6 +172,25 @@ any     /any/*rest  DIR/a.lua:4
 ]], without(out, folder))
   end)
 
+  it("warns of scripts without a route, as the server does when it starts and reloads", function()
+    local warning = "warn the scripts declare no route: every request is answered with 404"
+    local folder = write { ["a.lua"] = 'require "lunesse".server()' }
+    local code, out, err = run("--check", folder)
+    assert.same({ 0, "" }, { code, out })
+    assert.truthy(err:find(warning .. " scripts=" .. folder .. "\n", 1, true), err)
+    local server = Server.start({ ["a.lua"] = "" }, { path = folder })
+    eventually(function()
+      return #server:log_lines(warning) == 1
+    end)
+    server.process:signal("HUP")
+    eventually(function()
+      return #server:log_lines(warning) == 2
+    end)
+    local answered = write { ["a.lua"] = 'require "lunesse".server():not_found(function() end)' }
+    code, out, err = run("--check", answered)
+    assert.same({ 0, "", "" }, { code, out, err })
+  end)
+
   it("ends with 1 for what would not load", function()
     assert.equal(1, (run("--check", write { ["a.lua"] = "x x" })))
   end)

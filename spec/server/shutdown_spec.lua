@@ -348,6 +348,29 @@ end)
     server:kill()
   end)
 
+  it("the log says what is waited for, for how long at most, and how to end it at once", function()
+    for signal, again in pairs { INT = "Ctrl-C again ends it", TERM = "a second signal ends it" } do
+      local server = start(ROUTES, {
+        args = { "--limit", "drain_delay=0.5", "--limit", "drain_timeout=90" },
+      })
+      local client = server:connect()
+      client:send(wire.request { target = "/forever" })
+      support.await_marks(server, { "forever" })
+      server.process:signal(signal)
+      eventually(function()
+        return #server:log_lines("info waiting for what is under way; " .. again ..
+          " at once connections=1 seconds_at_most=91") == 1
+      end)
+      server.process:signal(signal)
+      assert.equal(0, server.process:wait(0.5))
+      server:kill()
+      client:close()
+    end
+    local idle = start(ROUTES)
+    idle:stop { signal = "INT" }
+    assert.equal(0, #idle:log_lines("waiting"))
+  end)
+
   it("an idle server ends at once, with open connections too", function()
     local server = start(ROUTES, { args = { "--ready-path", "/ready" } })
     local clients = { server:connect(), server:connect(), server:connect() }

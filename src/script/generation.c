@@ -118,6 +118,11 @@ int generation_complete(struct generation *generation, char **why)
     return result;
 }
 
+bool generation_has_answers(const struct generation *generation)
+{
+    return !list_is_empty(&generation->route_list) || generation->fallback.handler_ref != LUA_NOREF;
+}
+
 void generation_take_over(struct generation *generation)
 {
     char *why = NULL;

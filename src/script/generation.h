@@ -170,6 +170,9 @@ MUST_USE int generation_load(struct generation *generation, const char *path, ch
 /// `generation_load`.
 MUST_USE int generation_complete(struct generation *generation, char **why);
 
+/// Whether the scripts have declared what answers a request: a route, or what no route takes.
+bool generation_has_answers(const struct generation *generation);
+
 /// The generation takes over: its timers begin, and what its scripts asked of channels that others
 /// used is done. *Calls Lua.*
 void generation_take_over(struct generation *generation);

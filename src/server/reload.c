@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "server/config.h"
 #include "server/notify.h"
+#include "server/report.h"
 #include "server/scripts.h"
 
 #include <string.h>
@@ -148,7 +149,9 @@ static void take_why(struct reload *reload)
 static void finish(struct reload *reload)
 {
     if (reload->state == RELOAD_SWAPPING) {
+        const struct worker *first = &reload->workers[0];
         report(reload);
+        report_missing_routes(first->generations.current, first->options.config->script);
     } else {
         LOG(LOG_ERROR, "not reloaded: the scripts that ran go on",
             log_lines("why", bytes_from_string(reload->why)));

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "server/report.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/output.h"
 #include "net/listening.h"
 #include "script/generation.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +52,24 @@ void report_hidden_routes(const struct generation *generation, const char *ready
                 log_string("route", route->source));
         }
     }
+}
+
+void report_missing_routes(const struct generation *generation, const char *script)
+{
+    if (!generation_has_answers(generation)) {
+        LOG(LOG_WARN, "the scripts declare no route: every request is answered with 404",
+            log_string("scripts", script));
+    }
+}
+
+void report_waiting(size_t conn_count, const struct limits *limits, int number)
+{
+    uint64_t wait_ms = limits->drain_delay_ms + limits->drain_timeout_ms;
+    LOG(LOG_INFO,
+        number == SIGINT ? "waiting for what is under way; Ctrl-C again ends it at once"
+                         : "waiting for what is under way; a second signal ends it at once",
+        log_int("connections", (int64_t)conn_count),
+        log_int("seconds_at_most", (int64_t)((wait_ms + 999) / 1000)));
 }
 
 void report_worker_failure(unsigned number, size_t count, int failure)

@@ -8,6 +8,7 @@
 
 struct address;
 struct generation;
+struct limits;
 struct listening;
 
 /// One line a route: method, URL (`base` and pattern), source.
@@ -19,6 +20,13 @@ void report_listening(const struct generation *generation, const struct listenin
 
 /// Warns of each route that nobody reaches because `ready_path` is its path.
 void report_hidden_routes(const struct generation *generation, const char *ready_path);
+
+/// Warns if the scripts at the path `script` have nothing to answer with.
+void report_missing_routes(const struct generation *generation, const char *script);
+
+/// Says after signal `number` that so many connections are waited for, how long at most, and what
+/// ends the waiting.
+void report_waiting(size_t conn_count, const struct limits *limits, int number);
 
 /// One line that says why worker `number` of `count` cannot be, and what to do.
 void report_worker_failure(unsigned number, size_t count, int failure);

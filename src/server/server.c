@@ -165,6 +165,7 @@ static int load_and_serve(struct server *server)
     }
     srandom(first->service.seed); // servers that are restarted together must not jitter alike
     if (server->config->is_check) {
+        report_missing_routes(first->generations.current, server->config->script);
         report_routes(first->generations.current, "");
         return 0;
     }
@@ -357,6 +358,7 @@ static void serve(struct server *server)
     if (server->config->is_watching) {
         reload_watch(&server->reload);
     }
+    report_missing_routes(generation, server->config->script);
     if (server->config->ready_path != NULL) {
         report_hidden_routes(generation, server->config->ready_path);
     }
@@ -404,6 +406,9 @@ static void on_signal(void *user, int number)
     } else {
         LOG(LOG_INFO, "stopping", log_int("signal", number),
             log_int("connections", (int64_t)server->conn_total));
+        if (server->is_serving && server->conn_total > 0) {
+            report_waiting(server->conn_total, server->workers[0].limits, number);
+        }
         leave(server);
     }
 }
