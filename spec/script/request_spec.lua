@@ -145,6 +145,24 @@ end)
     client:close()
   end)
 
+  it("has a table for what middlewares say of it, its own", function()
+    local other = support.start [[
+server:use(function(request, _, next)
+  request.state.count = (request.state.count or 0) + 1
+  next()
+end)
+server:get("/", function(request, response)
+  local ok, why = pcall(function() request.state = {} end)
+  lunesse.after(0, function()
+    response:send(("%d %s %s"):format(request.state.count, ok, why:match("Request.*")))
+  end)
+end)
+]]
+    for _ = 1, 2 do
+      assert.equal("1 false Request has no settable field 'state'", support.get(other, "/"))
+    end
+  end)
+
   it("has the body as JSON, or nil, a message and EJSON", function()
     local function json(body)
       return ask(server, { method = "POST", target = "/json", body = body })

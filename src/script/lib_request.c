@@ -31,6 +31,7 @@ static void make_headers(lua_State *L, const struct request *request);
 static void make_cookies(lua_State *L, const struct request *request);
 static void add_cookies(lua_State *L, struct bytes rest);
 static void make_params(lua_State *L, const struct request *request);
+static void make_state(lua_State *L, const struct request *request);
 static void make_last_event_id(lua_State *L, const struct request *request);
 static void make_ip(lua_State *L, const struct request *request);
 static void set_header(lua_State *L, struct bytes name, struct bytes value);
@@ -50,6 +51,7 @@ static int p_ip(lua_State *L);
 static int p_id(lua_State *L);
 static int p_http_version(lua_State *L);
 static int p_last_event_id(lua_State *L);
+static int p_state(lua_State *L);
 
 static const luaL_Reg methods[] = {
     {"text", l_text},       {"json", l_json}, {"query_values", l_query_values},
@@ -68,6 +70,7 @@ static const struct box_property properties[] = {
     {"id", p_id},
     {"http_version", p_http_version},
     {"last_event_id", p_last_event_id},
+    {"state", p_state},
     {NULL, NULL},
 };
 
@@ -186,6 +189,13 @@ static void push_params(lua_State *L, const struct route_match *match, bool is_r
 }
 
 static void make_params(lua_State *L, const struct request *request)
+{
+    (void)request;
+    lua_newtable(L);
+}
+
+/// For what scripts want to say of the request.
+static void make_state(lua_State *L, const struct request *request)
 {
     (void)request;
     lua_newtable(L);
@@ -452,4 +462,9 @@ static int p_last_event_id(lua_State *L)
         lua_pushnil(L);
     }
     return 1;
+}
+
+static int p_state(lua_State *L)
+{
+    return push_made(L, "state", make_state);
 }
