@@ -299,9 +299,11 @@ local function is_under(prefix, path)
   end)) == "always"
 end
 
--- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter.
+-- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter. The last
+-- one is the handler: if it fails, what was set before it is still said.
 local function run(list, i, request, response)
   if i == #list then
+    core.keep_headers(response)
     return list[i](request, response)
   end
   return list[i](request, response, function()
@@ -311,11 +313,11 @@ end
 
 local function join(list)
   if #list == 1 then
-    return list[1]
+    return list[1], false
   end
   return function(request, response)
     return run(list, 1, request, response)
-  end
+  end, true
 end
 
 -- The functions of `list` whose prefix the request's path is under, and what comes after them.
@@ -329,8 +331,9 @@ local function applying(list, request)
   return applies
 end
 
--- Most prefixes are decided here, once. A route such as `/*rest` may or may not lead under a
--- prefix, so it asks again for each request.
+-- The function of a route, and whether there are middlewares in it. Most prefixes are decided here,
+-- once. A route such as `/*rest` may or may not lead under a prefix, so it asks again for each
+-- request.
 local function join_route(route)
   local list, is_open = {}, false
   for _, middleware in ipairs(middlewares) do
@@ -346,7 +349,7 @@ local function join_route(route)
       local chain = applying(list, request)
       table.move(handlers, 1, #handlers, #chain + 1, chain)
       return run(chain, 1, request, response)
-    end
+    end, true
   end
   local chain = {}
   for i, middleware in ipairs(list) do
@@ -392,7 +395,9 @@ end
 function server.complete()
   for _, route in ipairs(routes) do
     local options = route.options
-    core.route(route.method, route.pattern, join_route(route), route.source, {
+    local fn, has_middlewares = join_route(route)
+    core.route(route.method, route.pattern, fn, route.source, {
+      has_middlewares = has_middlewares,
       detached = options.on_leave == "detach",
       body_bytes = options.body_bytes,
       raw_path = options.raw_path,

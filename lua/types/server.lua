@@ -149,7 +149,8 @@ local Server = {}
 
 ---Answers in the place of a handler that raised before its head was out. Without it, or when it
 ---raises too, the answer is a plain 500. `message` is what was raised, without traceback; the log
----has all of it either way.
+---has all of it either way. The response has status 500 and the headers that middlewares set before
+---the handler began; those that the handler set are gone.
 ---
 ---```lua
 ---server:on_error(function(message, request, response)

@@ -11,6 +11,16 @@
 
 enum { FIELDS_BYTES_MAX = 64 * 1024 };
 
+/// The fields, "Name: value\r\n" each. Those that belong to any answer stand at the front; when one
+/// of them is removed, all of them as they were are set aside first.
+struct response_fields {
+    struct buf lines;
+    size_t kept_len; // of them, when nothing is set aside
+    struct buf kept; // what was set aside
+};
+
+static void set_kept_aside(struct response_fields *fields);
+static void cut_to_kept(struct response_fields *fields);
 static void remove_stream_fields(struct response *response);
 static struct bytes fields_of(const struct response *response);
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
@@ -33,7 +43,8 @@ void response_init(struct response *response)
 void response_deinit(struct response *response)
 {
     if (response->_fields != NULL) {
-        buf_reset(response->_fields);
+        buf_reset(&response->_fields->lines);
+        buf_reset(&response->_fields->kept);
         mem_free(response->_fields);
         response->_fields = NULL;
     }
@@ -75,17 +86,51 @@ void response_remove_field(struct response *response, struct bytes name)
     if (!response_field(response, name, &unused)) {
         return;
     }
-    struct buf kept;
-    buf_init(&kept, FIELDS_BYTES_MAX);
+    struct buf others;
+    buf_init(&others, FIELDS_BYTES_MAX);
+    set_kept_aside(response->_fields);
     struct bytes rest = fields_of(response);
     struct bytes line;
     while (next_line(&rest, &line)) {
         if (!line_is_named(line, name)) {
-            append(&kept, line);
+            append(&others, line);
         }
     }
-    buf_reset(response->_fields);
-    buf_move(response->_fields, &kept);
+    buf_reset(&response->_fields->lines);
+    buf_move(&response->_fields->lines, &others);
+}
+
+void response_keep_fields(struct response *response)
+{
+    response->is_marked = true;
+    if (response->_fields != NULL) {
+        response->_fields->kept_len = buf_len(&response->_fields->lines);
+        buf_reset(&response->_fields->kept);
+    }
+}
+
+void response_start_over(struct response *response)
+{
+    DCHECK(response->state == RESPONSE_FRESH);
+    struct response_fields *fields = response->_fields;
+    if (!response->is_marked) {
+        response_keep_fields(response);
+    } else if (fields != NULL) {
+        cut_to_kept(fields);
+    }
+    *response = (struct response){.status = 500, .is_marked = true, ._fields = fields};
+}
+
+void response_forget_content(struct response *response)
+{
+    static const struct bytes names[] = {
+        {"Content-Type", 12},        {"Content-Encoding", 16}, {"Content-Language", 16},
+        {"Content-Disposition", 19}, {"Cache-Control", 13},    {"ETag", 4},
+        {"Last-Modified", 13},       {"Expires", 7},
+    };
+    for (size_t i = 0; response->_fields != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+        response_remove_field(response, names[i]);
+    }
 }
 
 /// An event stream's own fields come first and replace what the script set under their names
@@ -115,6 +160,22 @@ void response_write_head(struct response *response, const struct response_head *
     append(out, BYTES("\r\n"));
 }
 
+static void set_kept_aside(struct response_fields *fields)
+{
+    if (fields->kept_len > 0) {
+        append(&fields->kept, bytes_of(buf_start(&fields->lines), fields->kept_len));
+        fields->kept_len = 0;
+    }
+}
+
+static void cut_to_kept(struct response_fields *fields)
+{
+    set_kept_aside(fields);
+    buf_reset(&fields->lines);
+    buf_move(&fields->lines, &fields->kept);
+    fields->kept_len = buf_len(&fields->lines);
+}
+
 static void remove_stream_fields(struct response *response)
 {
     if (response->_fields != NULL) {
@@ -127,23 +188,25 @@ static void remove_stream_fields(struct response *response)
 
 static struct bytes fields_of(const struct response *response)
 {
-    return response->_fields == NULL ? BYTES("") : buf_bytes(response->_fields);
+    return response->_fields == NULL ? BYTES("") : buf_bytes(&response->_fields->lines);
 }
 
 static int append_field(struct response *response, struct bytes name, struct bytes value)
 {
     size_t size = name.len + value.len + 4;
     if (response->_fields == NULL) {
-        response->_fields = mem_new(struct buf);
-        buf_init(response->_fields, FIELDS_BYTES_MAX);
+        response->_fields = mem_new(struct response_fields);
+        buf_init(&response->_fields->lines, FIELDS_BYTES_MAX);
+        buf_init(&response->_fields->kept, FIELDS_BYTES_MAX);
     }
-    if (buf_reserve(response->_fields, size) == NULL) {
+    struct buf *lines = &response->_fields->lines;
+    if (buf_reserve(lines, size) == NULL) {
         return RESPONSE_TOO_LARGE;
     }
-    append(response->_fields, name);
-    append(response->_fields, BYTES(": "));
-    append(response->_fields, value);
-    append(response->_fields, BYTES("\r\n"));
+    append(lines, name);
+    append(lines, BYTES(": "));
+    append(lines, value);
+    append(lines, BYTES("\r\n"));
     return 0;
 }
 

@@ -27,13 +27,14 @@ enum response_framing {
 };
 
 struct response {
-    uint16_t status;        // 200 until said otherwise
-    uint8_t state;          // enum response_state
-    uint8_t framing;        // enum response_framing
-    bool is_stream;         // an event stream
-    bool is_text;           // plain text in UTF-8, where no field says another type
-    uint64_t content_bytes; // sent so far, without framing
-    struct buf *_fields;    // "Name: value\r\n" each; NULL while there are none
+    uint16_t status;                 // 200 until said otherwise
+    uint8_t state;                   // enum response_state
+    uint8_t framing;                 // enum response_framing
+    bool is_stream;                  // an event stream
+    bool is_text;                    // plain text in UTF-8, where no field says another type
+    bool is_marked;                  // the fields of any answer are known: see response_keep_fields
+    uint64_t content_bytes;          // sent so far, without framing
+    struct response_fields *_fields; // NULL while there are none
 };
 
 enum response_refusal {
@@ -59,6 +60,19 @@ bool response_field(const struct response *response, struct bytes name, struct b
 
 /// Removes the fields `name`, if there are any.
 void response_remove_field(struct response *response, struct bytes name);
+
+/// The fields that are set now belong to any answer that the request gets: middlewares have set
+/// them, and the handler begins.
+void response_keep_fields(struct response *response);
+
+/// Another answer, with status 500, takes the place of the one that was prepared, of which the
+/// fields stay that belong to any answer: all of them, unless `response_keep_fields` was called
+/// before. The head must not be out.
+void response_start_over(struct response *response);
+
+/// Removes the fields that describe some other content than what is now sent: its type, its
+/// encoding, how long it may be kept.
+void response_forget_content(struct response *response);
 
 /// What the head says of the message around it.
 struct response_head {

@@ -15,7 +15,7 @@ static void report(const struct visit *visit, struct bytes message);
 static void answer(struct visit *visit, struct bytes message, lua_State *failed);
 static void start_error_handler(struct visit *visit, struct bytes message);
 static void send_plain(struct visit *visit, struct bytes message, const struct place *place);
-static void start_over(struct response *response);
+static void start_over(const struct visit *visit);
 static struct bytes without_traceback(struct bytes message);
 
 void failure_handle(struct task *task, struct bytes message)
@@ -33,7 +33,9 @@ void failure_handle(struct task *task, struct bytes message)
 
 void failure_unanswered(struct visit *visit)
 {
-    struct bytes message = BYTES("the handler returned without an answer");
+    struct bytes message = BYTES("the handler returned without an answer, and nothing of the "
+                                 "request waits that could give one: no task, no timer, no "
+                                 "listener of the response");
     struct place place = place_of_route(visit->route->source);
     report(visit, message);
     send_plain(visit, message, &place);
@@ -42,7 +44,8 @@ void failure_unanswered(struct visit *visit)
 void failure_replaced(struct visit *visit)
 {
     struct exchange *exchange = visit->exchange;
-    start_over(&exchange->response);
+    start_over(visit);
+    response_forget_content(&exchange->response);
     exchange->response.status = 503;
     exchange->response.is_text = true;
     CHECK(response_set_field(&exchange->response, BYTES("Retry-After"), BYTES("1")) == 0);
@@ -67,7 +70,7 @@ static void answer(struct visit *visit, struct bytes message, lua_State *failed)
 {
     struct exchange *exchange = visit->exchange;
     if (exchange->response.state == RESPONSE_FRESH) {
-        start_over(&exchange->response);
+        start_over(visit);
         if (visit->generation->on_error_ref != LUA_NOREF && !visit->is_failing) {
             start_error_handler(visit, message);
         } else {
@@ -102,7 +105,8 @@ static void send_plain(struct visit *visit, struct bytes message, const struct p
     struct exchange *exchange = visit->exchange;
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
     bool is_dev = visit->generation->options.is_dev;
-    start_over(&exchange->response);
+    start_over(visit);
+    response_forget_content(&exchange->response);
     if (is_dev && dev_page_is_wanted(exchange)) {
         dev_page_send(exchange, visit->generation, message, place);
         return;
@@ -111,12 +115,14 @@ static void send_plain(struct visit *visit, struct bytes message, const struct p
     IGNORE(exchange_send(exchange, is_dev ? message : text)); // or gone
 }
 
-/// Whatever the handler prepared belonged to another answer.
-static void start_over(struct response *response)
+/// Whatever the handler prepared belonged to another answer; what middlewares set belongs to any.
+static void start_over(const struct visit *visit)
 {
-    response_deinit(response);
-    response_init(response);
-    response->status = 500;
+    struct response *response = &visit->exchange->response;
+    if (!visit->route->has_middlewares && !response->is_marked) {
+        response_deinit(response);
+    }
+    response_start_over(response);
 }
 
 static struct bytes without_traceback(struct bytes message)

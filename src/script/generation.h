@@ -57,6 +57,7 @@ struct route {
     bool takes_raw_path;
     bool has_body_bytes;
     bool has_heartbeat;
+    bool has_middlewares; // the handler's function begins with them
     uint64_t body_bytes_max;
     uint64_t heartbeat_ms;
     char *method;

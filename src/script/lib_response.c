@@ -20,6 +20,7 @@ static void set_headers(lua_State *L, struct visit *visit, int index);
 static struct bytes opt_content(lua_State *L, int index);
 static int push_result(lua_State *L, int failure);
 static int write_piece(lua_State *L, struct visit *visit, struct bytes piece);
+static int l_keep_headers(lua_State *L);
 static int l_status(lua_State *L);
 static int l_header(lua_State *L);
 static int l_add_header(lua_State *L);
@@ -47,6 +48,8 @@ static const struct box_property properties[] = {
     {"sse", lib_sse_push_of_response},
     {NULL, NULL},
 };
+
+const luaL_Reg lib_response_functions[] = {{"keep_headers", l_keep_headers}, {NULL, NULL}};
 
 const struct box_class lib_response_class = {"Response", methods, properties, NULL};
 
@@ -93,6 +96,16 @@ static void check_fresh(lua_State *L, const struct visit *visit)
     if (visit->exchange->response.state != RESPONSE_FRESH) {
         luaL_error(L, "the head is already sent");
     }
+}
+
+/// keep_headers(response): the middlewares are through, and the handler begins.
+static int l_keep_headers(lua_State *L)
+{
+    const struct visit *visit = check_visit(L);
+    if (!is_closed(visit) && visit->exchange->response.state == RESPONSE_FRESH) {
+        response_keep_fields(&visit->exchange->response);
+    }
+    return 0;
 }
 
 /// response:status(code) -> response; response:status() -> code

@@ -8,3 +8,6 @@
 #include "script/box.h"
 
 extern const struct box_class lib_response_class;
+
+/// keep_headers.
+extern const luaL_Reg lib_response_functions[];

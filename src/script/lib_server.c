@@ -104,6 +104,8 @@ static char *copy(struct bytes text)
 static void read_options(lua_State *L, struct route *route)
 {
     route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->has_middlewares =
+        opt_field(L, 5, "has_middlewares") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->takes_raw_path = opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
         route->has_body_bytes = true;
@@ -150,6 +152,7 @@ static int l_fallback(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     generation->fallback.handler_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    generation->fallback.has_middlewares = true;
     return 0;
 }
 

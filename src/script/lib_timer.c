@@ -36,6 +36,8 @@ static int l_after(lua_State *L);
 static int l_every(lua_State *L);
 static int l_sleep(lua_State *L);
 static int l_stop(lua_State *L);
+static void ask_for_answer(lua_State *L, struct visit *visit);
+static int l_nothing(lua_State *L);
 static int p_active(lua_State *L);
 
 static const luaL_Reg methods[] = {{"stop", l_stop}, {NULL, NULL}};
@@ -252,10 +254,27 @@ static int l_stop(lua_State *L)
         stop(box);
     }
     if (visit != NULL) {
+        ask_for_answer(L, visit);
         visit_settle(visit);
     }
     lua_pushboolean(L, was_active);
     return 1;
+}
+
+/// A timer that might have answered is gone. Whoever stopped it may answer yet, in this turn; then
+/// a task that does nothing ends, and with it the wait, as with any last task.
+static void ask_for_answer(lua_State *L, struct visit *visit)
+{
+    if (visit_is_dormant(visit) && !visit->generation->is_ended) {
+        lua_pushcfunction(L, l_nothing);
+        IGNORE(task_new(L, 0, visit)); // it is ready
+    }
+}
+
+static int l_nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
 }
 
 static int p_active(lua_State *L)

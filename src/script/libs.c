@@ -39,6 +39,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_event_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);
+    luaL_setfuncs(L, lib_response_functions, 0);
     luaL_setfuncs(L, lib_util_functions, 0);
     luaL_setfuncs(L, lib_coroutine_functions, 0);
     if (generation_of(L)->options.has_test_clock) {

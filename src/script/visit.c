@@ -27,7 +27,6 @@ static void end(struct visit *visit, enum exchange_reason reason);
 static void cut(struct visit *visit);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
-static bool is_dormant(const struct visit *visit);
 static bool is_needed(const struct visit *visit);
 static void drop_request(struct visit *visit);
 static void unanchor(struct visit *visit);
@@ -127,12 +126,19 @@ void visit_adopt(struct visit *visit, struct task *task)
 
 void visit_task_ended(struct visit *visit)
 {
-    if (visit->exchange != NULL && is_dormant(visit) && visit->has_peer_ended) {
+    if (visit_is_dormant(visit) && visit->has_peer_ended) {
         exchange_abort(visit->exchange, EXCHANGE_LEFT);
-    } else if (visit->exchange != NULL && is_dormant(visit) && !visit->has_listeners) {
+    } else if (visit_is_dormant(visit) && !visit->has_listeners) {
         failure_unanswered(visit); // whoever answers later wants to know when the peer leaves
     }
     visit_settle(visit);
+}
+
+bool visit_is_dormant(const struct visit *visit)
+{
+    return visit->exchange != NULL && visit->exchange->response.state == RESPONSE_FRESH &&
+           !visit->exchange->is_doomed && list_is_empty(&visit->tasks) &&
+           list_is_empty(&visit->timers);
 }
 
 int visit_open_stream(struct visit *visit, const struct stream_options *options)
@@ -174,7 +180,7 @@ void visits_end(struct generation *generation)
 {
     LIST_EACH (node, after, &generation->visits) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
-        if (visit->stream == NULL && is_dormant(visit)) {
+        if (visit->stream == NULL && visit_is_dormant(visit)) {
             exchange_abort(visit->exchange, EXCHANGE_SHUTDOWN);
         }
     }
@@ -208,7 +214,7 @@ static void on_peer_ended(struct exchange *exchange)
 {
     struct visit *visit = exchange->holder;
     visit->has_peer_ended = true;
-    if (is_dormant(visit)) {
+    if (visit_is_dormant(visit)) {
         exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
     }
 }
@@ -308,14 +314,6 @@ static void stop_waiting(struct task *task, void *arg)
 {
     (void)arg;
     list_remove(&task->wait_node);
-}
-
-/// Whether no task and no timer of its own will answer: only another request's handler could, which
-/// may have kept the response.
-static bool is_dormant(const struct visit *visit)
-{
-    return visit->exchange->response.state == RESPONSE_FRESH && !visit->exchange->is_doomed &&
-           list_is_empty(&visit->tasks) && list_is_empty(&visit->timers);
 }
 
 /// Whether a task, timer or listener has to do with the visit, or an answer is still owed.

@@ -90,6 +90,10 @@ void visit_adopt(struct visit *visit, struct task *task);
 /// 500 is sent.
 void visit_task_ended(struct visit *visit);
 
+/// Whether no task and no timer of its own will answer the request: only another request's handler
+/// could, which may have kept the response.
+bool visit_is_dormant(const struct visit *visit);
+
 /// Opens the event stream. Returns as `stream_open`.
 MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options *options);
 
