@@ -1,7 +1,8 @@
 ---@meta
 
 ---JSON, as RFC 8259 has it. What was decoded and is encoded again is the same value: an array stays
----an array, an integer stays whole, a number has the fewest digits that read back as itself. The same value is always the same text, as keys come in the order of their bytes.
+---an array, an integer stays whole, a number has the fewest digits that read back as itself. The
+---same value is always the same text, as keys come in the order of their bytes.
 ---
 ---A long text is read and written in slices, between which other tasks run. Where nothing can wait
 ---(while the scripts load, in a metamethod, a comparator, a closing variable) it runs through.
@@ -30,8 +31,9 @@ function json.encode(value) end
 ---digits. Of a key that comes twice the last value counts. The message names the place: "expected a
 ---value at line 1, column 6".
 ---
----Besides what is no JSON, a text is refused that could not be given back: with a number like 1e400,
----with a string that is not UTF-8 or holds half of a surrogate pair, or with more than 128 levels.
+---Besides what is no JSON, a text is refused that could not be given back: with a number like
+---1e400, with a string that is not UTF-8 or holds half of a surrogate pair, or with more than 128
+---levels.
 ---
 ---```lua
 ---local value, why = lunesse.json.decode('{"a": [1, 2]}')

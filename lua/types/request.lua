@@ -13,7 +13,7 @@
 ---@field ip string?                      the peer's address, or "unix"; nil when asked too late
 ---@field id string                       names this request in the log
 ---@field http_version "1.0" | "1.1"
----@field state table                    empty at first: what middlewares say to what comes after them
+---@field state table                    empty at first: for middlewares to say what they found
 ---@field last_event_id string?           header Last-Event-ID, or the query's `last_event_id`
 local Request = {}
 

@@ -63,7 +63,7 @@ function Shared:set(key, value, options) end
 ---@return "EEXIST" | "ENOMEM" | nil code
 function Shared:add(key, value, options) end
 
----Puts a new value in the place of the old one, if that is still there: what nobody else has changed
+---Puts a new value in the place of the old one, if that is still there: if nobody has changed it
 ---since it was got. `nil` as the old value stands for no value, as the new one for taking it away.
 ---Equal is what Lua's `==` says. The old value's `ttl` is gone too.
 ---

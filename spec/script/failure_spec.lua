@@ -151,7 +151,8 @@ server:use(function(request, response, next)
 end)
 server:use("/refused", function(_, response) response:header("X-Second", "2") error("no") end)
 local function handler(_, response)
-  response:status(201):header("X-Handler", "1"):header("Vary", "Accept"):add_header("Vary", "Cookie")
+  response:status(201):header("X-Handler", "1")
+  response:header("Vary", "Accept"):add_header("Vary", "Cookie")
   error("handler")
 end
 server:get("/", handler)
@@ -227,7 +228,7 @@ server:get("/head", function(_, response) response:status(201):header("X", "1") 
     assert.equal(3, #server:log_lines("the handler returned without an answer"))
   end)
 
-  it("is told what was missing, also when the last timer that might have answered is gone", function()
+  it("is told what was missing, also when its last timer is gone", function()
     local server = start([[
 local timer
 server:get("/fires", function() lunesse.after(0, function() end) end)

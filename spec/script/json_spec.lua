@@ -16,15 +16,17 @@ local CORPUS = lfs.currentdir() .. "/spec/fuzz/corpus/json"
 -- Texts that JavaScript takes and we do not, because they would come back as another value or are
 -- nested too deep. It is given bytes that are not UTF-8 as U+FFFD.
 local STRICTER = {
-  n_too_large = true, n_too_large_minus = true, n_too_large_exponent = true, n_lone_high = true, n_lone_low = true, n_high_then_text = true,
-  n_high_high = true, n_depth_129 = true, n_raw_high = true, n_raw_cut = true,
-  n_raw_overlong = true, n_raw_surrogate = true, n_raw_beyond = true, n_raw_in_key = true,
+  n_too_large = true, n_too_large_minus = true, n_too_large_exponent = true, n_lone_high = true,
+  n_lone_low = true, n_high_then_text = true, n_high_high = true, n_depth_129 = true,
+  n_raw_high = true, n_raw_cut = true, n_raw_overlong = true, n_raw_surrogate = true,
+  n_raw_beyond = true, n_raw_in_key = true,
 }
 
 ---What `script` prints while it loads.
 local function load(script, options)
   local folder = Server.write { ["a.lua"] = 'local json = require("lunesse").json ' .. script }
-  local code, out, err = Server.run({ "--check", folder .. "/a.lua" }, options)
+  local code, out, err = Server.run({ "--check", "--limit", "run_timeout=60", folder .. "/a.lua" },
+    options)
   assert.equal(0, code, err)
   return out
 end
@@ -138,7 +140,9 @@ describe("lunesse.json", function()
     assert.equal("ok\n", load [==[
       math.randomseed(20, 33)
       local r = math.random
-      local letters = { "a", "\0", "\n", '"', "\\", "/", "é", "€", "😀", "\u{10ffff}", "\127", " x" }
+      local letters = {
+        "a", "\0", "\n", '"', "\\", "/", "é", "€", "😀", "\u{10ffff}", "\127", " x",
+      }
       local function text()
         local parts = {}
         for i = 1, r(0, 12) do parts[i] = letters[r(#letters)] end
