@@ -10,17 +10,29 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/time.h>
 
 static const int heard[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-enum { HEARD_COUNT = sizeof(heard) / sizeof(heard[0]) };
+enum {
+    HEARD_COUNT = sizeof(heard) / sizeof(heard[0]),
+    PATIENCE_MS = 500, // with an orderly end, after the second signal
+};
 
 static volatile sig_atomic_t noted[NSIG];
 static atomic_uint due[NSIG]; // that came and were not told yet
 static _Atomic(struct signals *) open_signals;
 static atomic_uint handling_count; // handlers that run, in any thread
+static atomic_uint ending_count;   // SIGINTs and SIGTERMs that came
+
+void signals_end_soon(void)
+{
+    struct itimerval patience = {.it_value.tv_usec = PATIENCE_MS * 1000};
+    (void)setitimer(ITIMER_REAL, &patience, NULL); // fails only for a value that is none
+}
 
 static void act(int number, void (*handler)(int number), int flags);
 static void note(int number);
+static void on_alarm(int number);
 static void on_signal(int number);
 static void on_wake(uv_async_t *handle);
 
@@ -50,6 +62,7 @@ int signals_open(struct signals *signals, struct loop *loop,
     signals->_wake.data = signals;
     CHECK(atomic_exchange(&open_signals, signals) == NULL);
     act(SIGPIPE, SIG_IGN, 0);
+    act(SIGALRM, on_alarm, 0);
     for (size_t i = 0; i < HEARD_COUNT; i++) {
         act(heard[i], on_signal, SA_RESTART);
     }
@@ -59,7 +72,8 @@ int signals_open(struct signals *signals, struct loop *loop,
 void signals_close(struct signals *signals)
 {
     for (size_t i = 0; i < HEARD_COUNT; i++) {
-        act(heard[i], SIG_IGN, 0);
+        bool is_ending = heard[i] == SIGINT || heard[i] == SIGTERM;
+        act(heard[i], is_ending ? on_signal : SIG_IGN, SA_RESTART);
     }
     CHECK(atomic_exchange(&open_signals, NULL) == signals);
     while (handling_count > 0) { // another thread may be about to wake this loop
@@ -76,7 +90,20 @@ static void act(int number, void (*handler)(int number), int flags)
 
 static void note(int number)
 {
+    bool is_ending = number == SIGINT || number == SIGTERM;
     noted[number] = 1;
+    if (is_ending && ending_count++ > 0) {
+        signals_end_soon();
+    }
+}
+
+/// A loop that does not turn, or a worker that does not end, is in the middle of something that
+/// nobody can stop. A signal's default action needs neither.
+static void on_alarm(int number)
+{
+    (void)number;
+    act(SIGTERM, SIG_DFL, 0);
+    (void)raise(SIGTERM); // ends the program, at the latest when this handler returns
 }
 
 /// Runs in whichever thread the kernel chose.

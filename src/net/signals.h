@@ -31,5 +31,10 @@ bool signals_have_noted(int number);
 MUST_USE int signals_open(struct signals *signals, struct loop *loop,
                           void (*on_signal)(void *user, int number), void *user);
 
-/// The signals are ignored from here on.
+/// Nobody is told of signals from here on.
 void signals_close(struct signals *signals);
+
+/// A second SIGINT or SIGTERM ends the program at once, whatever its threads do: what has not ended
+/// in order half a second later is ended by SIGTERM's default action. This does the same where
+/// something else was the first signal. May be called in a signal handler.
+void signals_end_soon(void);

@@ -402,6 +402,7 @@ static void on_signal(void *user, int number)
         want_reload(server);
     } else if (server->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
+        signals_end_soon();
         halt(server);
     } else {
         LOG(LOG_INFO, "stopping", log_int("signal", number),
