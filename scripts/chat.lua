@@ -8,16 +8,25 @@
 -- A room's stream has the events `said` {"name", "text", "at"}, `presence` (how many readers there
 -- are; every fifteen seconds at least) and the engine's `reset`: what follows it is all there is.
 -- Rooms are kept in memory, and anybody may take any name: whoever wants more puts a middleware
--- before /chat.
+-- before /chat. Pages of other origins are refused. What peers can use up is bounded: all rooms
+-- together, and the rooms that one address opens in an hour. Behind a proxy all have the proxy's
+-- address: there `address_of` has to read what the proxy says (X-Forwarded-For).
 local lunesse = require "lunesse"
 local server = lunesse.server()
 
 -- What a room remembers: so many messages, bytes and seconds.
-local ROOM = { history = 500, bytes = 256 * 1024, ttl = 24 * 3600 }
+local ROOM = { history = 500, bytes = 256 * 1024, ttl = 24 * 3600, group = "chat" }
 
 -- Presence has a channel of its own, so that coming and going takes no place in a room's history.
 -- Whoever comes is told the number anyway, so what was missed of it has another name than `reset`.
-local PRESENCE = { history = 100, reset_event = "recounted" }
+local PRESENCE = { history = 100, reset_event = "recounted", group = "chat" }
+
+-- The names of rooms come from peers. What all rooms may hold together, with two channels each, is
+-- a group's; what other scripts need is not touched. And how many rooms that nobody else has opened
+-- one address may open in so many seconds.
+lunesse.channel_group("chat", { channels = 10000, bytes = 64 * 1024 * 1024 })
+local OPENED_MAX, OPENED_SECONDS = 100, 3600
+local opened = lunesse.shared("chat/opened")
 
 local ROOM_MAX, NAME_MAX, TEXT_MAX, KEY_MAX = 32, 32, 2000, 64 -- characters
 
@@ -43,28 +52,82 @@ local POLICY = table.concat({
   "require-trusted-types-for 'script'", "trusted-types 'none'",
 }, "; ")
 
-local function refuse(response, why)
-  return response:status(400):json { error = why }
+local function refuse(response, why, status)
+  return response:status(status or 400):json { error = why }
 end
 
--- The channels of a request's room: what is said in it, and who is there. nil when there can be no
--- such room; the request is answered then.
-local function room_of(request, response)
+-- Lets those pass that a page of this server sent, or no page at all, such as curl. A browser says
+-- where a request comes from: in `Sec-Fetch-Site`, over HTTPS and to localhost, and in `Origin`. A
+-- page of another origin could otherwise speak from the address of whoever has it open.
+local function with_own_origin(request, response, next)
+  local site, origin = request.headers["sec-fetch-site"], request.headers["origin"]
+  local is_own = site == "same-origin" or site == "none"
+  if not site then
+    local host = (request.headers["host"] or ""):lower()
+    is_own = not origin or origin:lower():match("^https?://(.*)$") == host
+  end
+  if not is_own then
+    return refuse(response, "this is for pages of this server", 403)
+  end
+  return next()
+end
+
+-- What is counted as one peer: an address, or the half of an IPv6 address that a provider gives to
+-- one customer.
+local function address_of(request)
+  local ip = request.ip
+  if not ip:find(":") or ip:find(".", 1, true) then
+    return ip
+  end
+  local parts = {}
+  for part in (ip:match("^(.-)::") or ip):gmatch("%x+") do
+    parts[#parts + 1] = #parts < 4 and part or nil
+  end
+  return table.concat(parts, ":")
+end
+
+-- Whether the peer may use the room: one that somebody reads, or has said something in, or one more
+-- of its own. Those it has opened count for an hour.
+local function may_open(request, room)
+  if room.subscribers > 0 or not room:cursor():match("%-0$") then
+    return true
+  end
+  local address = address_of(request)
+  local key = address .. " " .. room.name
+  if opened:get(key) then
+    return true
+  elseif (opened:get(address) or 0) >= OPENED_MAX then
+    return false
+  end
+  opened:set(key, true, { ttl = OPENED_SECONDS })
+  opened:incr(address, 1, { ttl = OPENED_SECONDS })
+  return true
+end
+
+local function is_room(request, response)
   local name = request.params.room
   if #name > ROOM_MAX or not name:match("^[a-z0-9-]+$") then
     refuse(response, ("a room's name is 1 to %d of a-z, 0-9 and -"):format(ROOM_MAX))
+    return false
+  end
+  return true
+end
+
+-- The channel of what is said in a request's room; nil when there can be no such room, or no more
+-- of them, and the request is answered.
+local function room_of(request, response)
+  if not is_room(request, response) then
     return nil
   end
-  local room, why = lunesse.channel("chat/" .. name, ROOM)
-  local presence
-  if room then
-    presence, why = lunesse.channel("chat/" .. name .. "/presence", PRESENCE)
-  end
-  if not presence then
-    response:status(503):json { error = why }
+  local room, why = lunesse.channel("chat/" .. request.params.room, ROOM)
+  if not room then
+    refuse(response, why, 503)
+    return nil
+  elseif not may_open(request, room) then
+    refuse(response, ("your address has opened %d rooms in an hour"):format(OPENED_MAX), 429)
     return nil
   end
-  return room, presence
+  return room
 end
 
 local due = {} -- by room: when its presence is told next, and the timer for it
@@ -167,19 +230,23 @@ end)
 
 -- What a person types who has seen the address of a room's stream.
 server:get("/chat/:room", function(request, response)
-  if room_of(request, response) then
+  if is_room(request, response) then
     response:redirect("/chat?room=" .. request.params.room)
   end
 end)
 
-server:get("/chat/:room/events", function(request, response)
-  local room, presence = room_of(request, response)
-  if not room then
-    return
-  end
+server:get("/chat/:room/events", with_own_origin, function(request, response)
   local sse = response.sse
   if not sse then
     return refuse(response, "this route speaks text/event-stream")
+  end
+  local room = room_of(request, response)
+  if not room then
+    return
+  end
+  local presence, why = lunesse.channel(room.name .. "/presence", PRESENCE)
+  if not presence then
+    return refuse(response, why, 503)
   end
 
   sse:open { retry = 1 }
@@ -199,9 +266,8 @@ end)
 
 -- A body may also have a `key`: the page makes one for each message, and knows by it which messages
 -- are its own, and which it has seen when it had to send one again.
-server:post("/chat/:room", { body_bytes = 32 * 1024 }, function(request, response)
-  local room = room_of(request, response)
-  if not room then
+local function say(request, response)
+  if not is_room(request, response) then
     return
   end
   local value, why = request:json()
@@ -213,10 +279,16 @@ server:post("/chat/:room", { body_bytes = 32 * 1024 }, function(request, respons
   if not message then
     return refuse(response, why)
   end
+  local room = room_of(request, response)
+  if not room then
+    return
+  end
   local id
   id, why = room:publish("said", message)
   if not id then
     return response:status(503):json { error = why }
   end
   response:status(201):json { id = id }
-end)
+end
+
+server:post("/chat/:room", { body_bytes = 32 * 1024 }, with_own_origin, say)

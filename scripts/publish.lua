@@ -15,13 +15,17 @@
 -- one it is a `message`.
 --
 -- Publishing takes the token, a secret such as `openssl rand -hex 32` makes. Reading takes nothing:
--- put a middleware before /channels where not everybody may.
+-- put a middleware before /channels where not everybody may. Pages of other origins are refused.
+-- What the channels that were made here may hold together is bounded, so that a program which
+-- publishes to ever new names, or peers who read them, leave other scripts theirs.
 local lunesse = require "lunesse"
 local server = lunesse.server()
 
 local TOKEN = os.getenv("LUNESSE_PUBLISH_TOKEN")
 local NAME_MAX, EVENT_MAX = 64, 64 -- characters
 local BODY_MAX = 64 * 1024 -- bytes
+
+lunesse.channel_group("published", { channels = 10000, bytes = 64 * 1024 * 1024 })
 
 -- Whether the token is the one that was `given`, in a time that depends on the length of `given`
 -- alone: not on where the two differ, nor on how long the token is. This hides what one comparison
@@ -37,6 +41,22 @@ end
 
 local function refuse(response, status, why)
   response:status(status):json { error = why }
+end
+
+-- Lets those pass that a page of this server sent, or no page at all, such as curl. A browser says
+-- where a request comes from: in `Sec-Fetch-Site`, over HTTPS and to localhost, and in `Origin`. A
+-- page of another origin could otherwise read or publish from the address of whoever has it open.
+local function with_own_origin(request, response, next)
+  local site, origin = request.headers["sec-fetch-site"], request.headers["origin"]
+  local is_own = site == "same-origin" or site == "none"
+  if not site then
+    local host = (request.headers["host"] or ""):lower()
+    is_own = not origin or origin:lower():match("^https?://(.*)$") == host
+  end
+  if not is_own then
+    return refuse(response, 403, "this is for pages of this server")
+  end
+  return next()
 end
 
 -- Lets those pass that have the token. The others are answered.
@@ -57,14 +77,14 @@ local function with_token(request, response, next)
 end
 
 -- The channel of a request, by its name; nil when there can be no such channel, and it is answered.
--- It has the options that another script gave it, or the usual ones.
+-- It has the options that another script gave it, or the usual ones and a place in our group.
 local function channel_of(request, response)
   local name = request.params.name
   if #name > NAME_MAX or not name:match("^[a-z0-9-]+$") then
     refuse(response, 400, ("a channel's name is 1 to %d of a-z, 0-9 and -"):format(NAME_MAX))
     return nil
   end
-  local channel, why = lunesse.channel(name)
+  local channel, why = lunesse.channel(name, { group = "published" })
   if not channel then
     refuse(response, 503, why)
   end
@@ -101,14 +121,14 @@ local function event_of(request)
   return lunesse.event { event = event, data = data }
 end
 
-server:post("/channels/:name", { body_bytes = BODY_MAX }, with_token, function(request, response)
-  local channel = channel_of(request, response)
-  if not channel then
-    return
-  end
+local function publish(request, response)
   local event, status, why = event_of(request)
   if not event then
     return refuse(response, status, why)
+  end
+  local channel = channel_of(request, response)
+  if not channel then
+    return
   end
   local id
   id, why = channel:publish(event)
@@ -116,16 +136,18 @@ server:post("/channels/:name", { body_bytes = BODY_MAX }, with_token, function(r
     return refuse(response, 503, why)
   end
   response:status(201):json { id = id }
-end)
+end
 
-server:get("/channels/:name", function(request, response)
-  local channel = channel_of(request, response)
-  if not channel then
-    return
-  end
+server:post("/channels/:name", { body_bytes = BODY_MAX }, with_own_origin, with_token, publish)
+
+server:get("/channels/:name", with_own_origin, function(request, response)
   local sse = response.sse
   if not sse then
     return refuse(response, 400, "this route speaks text/event-stream")
+  end
+  local channel = channel_of(request, response)
+  if not channel then
+    return
   end
   sse:open()
   sse:subscribe(channel) -- from here on, or from where the reader was (Last-Event-ID)
