@@ -299,8 +299,8 @@ local function is_under(prefix, path)
   end)) == "always"
 end
 
--- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter. The last
--- one is the handler: if it fails, what was set before it is still said.
+-- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter. The
+-- last one is the handler: when it fails, the headers that were set before it stay.
 local function run(list, i, request, response)
   if i == #list then
     core.keep_headers(response)

@@ -46,7 +46,8 @@ function Sse:open(options) end
 ---Sends one event: `send(data)`, `send(event, data)`, `send(id, event, data)`, or one object that
 ---`lunesse.event` made. The number of arguments decides, so "", 0 and false are data. Line breaks
 ---in data are kept. A table is always data, sent as JSON, whatever fields it has. Data that ends
----within a UTF-8 character raises (see `lunesse.whole`). Waits while the peer is slow.
+---within a UTF-8 character raises (see `lunesse.whole`). Waits while the peer is slow. Other
+---tasks run while a large table is encoded.
 ---
 ---```lua
 ---sse:send("hello")

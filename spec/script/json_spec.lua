@@ -372,6 +372,26 @@ end)
     await_marks(server, { "true true 60001 true" })
   end)
 
+  it("lets others run while it is sent and published, and is refused as any large event", function()
+    local server = start(LONG .. [[
+local room = lunesse.channel("room", { bytes = 100000000 })
+server:get("/", function(_, response)
+  local turns, value = 0, json.decode(text)
+  lunesse.every(0.0001, function() turns = turns + 1 end)
+  local before = turns
+  local id = room:publish("rows", value)
+  local published, now = turns - before, turns
+  local ok, why, code = response.sse:send(value)
+  mark(tostring(published >= 3), tostring(turns - now >= 3), type(id), tostring(ok), code)
+  response.sse:send("rows", { 1, {} })
+end)
+]], { workers = 1, args = { "--limit", "channel_total_bytes=100000000" } })
+    local stream = server:stream("/")
+    support.await_marks(server, { "true true string nil EMSGSIZE" }, 20)
+    assert.equal("[1,{}]", stream:event().data)
+    stream:close()
+  end)
+
   it("waits for its turn, and a short one does not", function()
     local server = start(LONG .. [[
 local order = {}

@@ -3,9 +3,11 @@
 
 #include "base/utf8.h"
 #include "script/box.h"
+#include "script/json_encode.h"
 #include "script/lib_event.h"
 #include "script/lib_json.h"
 
+static int put_text(lua_State *L);
 static struct bytes check_value(lua_State *L, int index);
 static struct sse_event check_arguments(lua_State *L, bool has_ids);
 static void check_names(lua_State *L, const struct sse_event *event, int count);
@@ -30,6 +32,26 @@ struct bytes check_data(lua_State *L, int index, int argument)
     struct bytes data = check_value(L, index);
     luaL_argcheck(L, utf8_partial_len(data) == 0, argument, EVENT_HALF_DATA);
     return data;
+}
+
+bool event_is_table(lua_State *L)
+{
+    return lua_gettop(L) > 1 && lua_istable(L, -1);
+}
+
+int event_encode(lua_State *L, lua_CFunction then)
+{
+    lua_pushcfunction(L, then);
+    return json_encode(L, lua_gettop(L) - 1, put_text);
+}
+
+/// [.., table, then, text] -> [.., text]
+static int put_text(lua_State *L)
+{
+    lua_CFunction then = lua_tocfunction(L, -2);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return then(L);
 }
 
 void check_event_name(lua_State *L, int argument, const char *name)

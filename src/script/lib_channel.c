@@ -375,6 +375,9 @@ static struct channel *push_new_box(lua_State *L, struct bytes name, int *failur
 static int l_publish(lua_State *L)
 {
     struct channel *channel = check_channel(L, 1);
+    if (event_is_table(L)) {
+        return event_encode(L, l_publish);
+    }
     struct sse_event event = check_event(L, false);
     struct event_id id;
     switch (channel_publish(channel, &event, &id)) {

@@ -140,6 +140,9 @@ static void read_options(lua_State *L, struct stream_options *options)
 static int l_send(lua_State *L)
 {
     struct visit *visit = check_visit(L);
+    if (event_is_table(L)) {
+        return event_encode(L, l_send);
+    }
     struct sse_event event = check_own_event(L, visit);
     return ensure_open(L, visit) ? push_result(L, visit, stream_send(visit->stream, &event))
                                  : box_push_closed(L);
