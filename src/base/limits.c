@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "base/limits.h"
 
+#include "base/counters.h"
+#include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 enum unit { UNIT_BYTES, UNIT_COUNT, UNIT_SECONDS };
 
@@ -50,7 +54,14 @@ enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
 static const double seconds_max = 1e9;
 static const double value_max = 1e15;
 
+/// What is met, but not set.
+static const char *const others[] = {"descriptors", "metric_series"};
+enum { OTHER_COUNT = sizeof(others) / sizeof(others[0]), WARNING_PAUSE_S = 60 };
+
+static_assert(LIMIT_COUNT + OTHER_COUNT <= COUNTERS_LIMITS_MAX, "each limit has a counter");
+
 static const struct limit *find(const char *name);
+static bool is_to_be_said(size_t index);
 
 struct limits limits_default(void)
 {
@@ -135,6 +146,37 @@ const char *limits_unit(const char *name)
 const char *limits_name(size_t index)
 {
     return index < LIMIT_COUNT ? table[index].name : NULL;
+}
+
+void limit_met(const char *name, uint64_t number)
+{
+    size_t index = 0;
+    while (strcmp(limit_met_name(index), name) != 0) {
+        index++;
+    }
+    counters_add(&counters_here->limits[index], 1);
+    if (is_to_be_said(index)) {
+        LOG(LOG_WARN, "a limit is met", log_string("limit", name), log_int("at", (int64_t)number));
+    }
+}
+
+const char *limit_met_name(size_t index)
+{
+    if (index < LIMIT_COUNT) {
+        return table[index].name;
+    }
+    return index < LIMIT_COUNT + OTHER_COUNT ? others[index - LIMIT_COUNT] : NULL;
+}
+
+/// Of all workers one says it.
+static bool is_to_be_said(size_t index)
+{
+    static atomic_int_fast64_t next_s[COUNTERS_LIMITS_MAX];
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    int_fast64_t due_s = next_s[index];
+    return now.tv_sec >= due_s &&
+           atomic_compare_exchange_strong(&next_s[index], &due_s, now.tv_sec + WARNING_PAUSE_S);
 }
 
 static const struct limit *find(const char *name)

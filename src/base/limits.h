@@ -70,5 +70,13 @@ MUST_USE int limits_set(struct limits *limits, const char *name, double value);
 /// The unit that `name` is given in ("seconds", "bytes", "count"), or NULL for an unknown name.
 const char *limits_unit(const char *name);
 
+/// A limit has refused something: a peer, or a script. It is counted, and said in a warning at most
+/// once a minute, with `number`, what the limit is set to. `name` is one of the names here, or
+/// "descriptors", of which the system has no more, or "metric_series".
+void limit_met(const char *name, uint64_t number);
+
+/// The name of what `limit_met` counts as number `index`, NULL after the last.
+const char *limit_met_name(size_t index);
+
 /// The name of limit number `index`, NULL after the last: for lists in messages.
 const char *limits_name(size_t index);

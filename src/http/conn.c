@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "http/conn.h"
 
+#include "base/counters.h"
 #include "base/small.h"
 #include "http/access.h"
 #include "http/conn_parts.h"
@@ -23,6 +24,7 @@ static void on_failed(void *user, int failure);
 static void on_closed(void *user);
 static void on_turn_end(struct loop_job *job);
 static void on_deadline(struct timer *timer);
+static void note_pending(struct conn_work *work, size_t pending_bytes);
 static void rest(struct conn *conn);
 static bool settle_output(struct conn *conn);
 static bool write_output(struct conn *conn);
@@ -54,6 +56,7 @@ void conn_open(struct service *service, struct transport *transport,
     conn->is_first = true;
     list_append(&service->conns, &conn->node);
     service->conn_count++;
+    count_up(COUNT_CONNECTIONS, 1);
     (*service->total)++;
     transport_bind(transport, &events, conn);
     timer_arm(&conn_work(conn)->timer, service->limits->head_timeout_ms);
@@ -295,6 +298,7 @@ static void on_closed(void *user)
     conn_set_probe(conn, false);
     list_remove(&conn->node);
     peer_free(conn->peer);
+    count_up(COUNT_CONNECTIONS, (uint64_t)-1);
     small_free(conn);
     service_forget(service);
 }
@@ -304,11 +308,20 @@ static void on_turn_end(struct loop_job *job)
 {
     struct conn *conn = CONTAINER_OF(job, struct conn_work, job)->conn;
     bool is_out = !conn->is_blocked && settle_output(conn);
+    note_pending(conn->_work, conn_pending_bytes(conn));
     struct exchange *exchange = conn->exchange;
     if (exchange != NULL && exchange->is_doomed) {
         conn_close(conn, (enum exchange_reason)exchange->doom_reason);
     } else if (is_out && exchange != NULL && conn->state == CONN_ANSWER) {
         settle_exchange(conn);
+    }
+}
+
+static void note_pending(struct conn_work *work, size_t pending_bytes)
+{
+    if (work->counted_bytes != pending_bytes) {
+        count_up(COUNT_PENDING_BYTES, pending_bytes - work->counted_bytes);
+        work->counted_bytes = pending_bytes;
     }
 }
 
@@ -319,6 +332,7 @@ static void rest(struct conn *conn)
     if (work == NULL) {
         return;
     }
+    note_pending(work, 0);
     intake_give_reader_back(conn);
     timer_deinit(&work->timer);
     loop_job_cancel(&work->job);
@@ -397,7 +411,14 @@ static void end_exchange(struct conn *conn, enum exchange_reason reason)
         return;
     }
     conn->exchange = NULL;
-    access_log(exchange, reason, loop_clock_ns());
+    const struct service *service = conn->service;
+    uint64_t now_ns = loop_clock_ns();
+    access_log(exchange, reason, now_ns);
+    if (!exchange->response.is_stream && service->events->on_answered != NULL) {
+        uint64_t started_ns = exchange->request->started_ns;
+        service->events->on_answered(service->user, exchange,
+                                     started_ns == 0 ? 0 : now_ns - started_ns);
+    }
     if (exchange->events != NULL) {
         exchange->events->on_done(exchange, reason);
     }

@@ -34,6 +34,7 @@ struct conn_work {
     struct timer timer;
     uint64_t head_started_ns; // first byte of the head being read; 0 before it
     size_t stalled_bytes;     // what was pending when the stall timer was last set
+    size_t counted_bytes;     // of the output, in COUNT_PENDING_BYTES
     size_t waiting_count;     // heads in `input` behind an answer, guessed by their empty lines
     uint8_t line_end_len;     // how much of CRLFCRLF the input ends with
     uint8_t looks_left;    // LINGER: whether the peer has everything and may be reset; 0: no reset

@@ -29,7 +29,7 @@ const char *exchange_reason_text(enum exchange_reason reason)
 {
     static const char *const texts[] = {"finished", "left",     "slow",    "failed",
                                         "timeout",  "shutdown", "refused", "reload"};
-    return texts[reason];
+    return (size_t)reason < sizeof(texts) / sizeof(texts[0]) ? texts[reason] : NULL;
 }
 
 /// Where the network said why nothing comes through, the kernel tells that when it gives up.

@@ -69,7 +69,7 @@ struct exchange {
 static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
 
 /// The word for `reason`: "finished", "left", "slow", "failed", "timeout", "shutdown", "refused",
-/// "reload".
+/// "reload". NULL for a number that is no reason.
 const char *exchange_reason_text(enum exchange_reason reason);
 
 /// What a connection's failure (a negative errno) means: EXCHANGE_TIMEOUT when the kernel has

@@ -38,12 +38,13 @@ struct request {
     uint64_t number;         // of this server's requests
     uint64_t started_ns;     // loop_clock_ns at the first byte of the head
     void *route;             // what dispatch found, opaque here
+    void *counts;            // where dispatch counts the answer, opaque here
     uint64_t body_bytes_max; // 413 beyond; dispatch may change it in `on_head`
-    bool is_refused_early;   // dispatch knows the answer and wants no body: 404 with Expect
     size_t _block_size;
     uint8_t minor_version; // 0 or 1, of HTTP/1
     bool _is_moved;        // the block belongs to somebody else: see `request_move`
     bool is_chunked;
+    bool is_refused_early; // dispatch knows the answer and wants no body: 404 with Expect
     bool wants_close;      // the connection must not be kept after the answer
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };

@@ -27,6 +27,8 @@ struct service_events {
     void (*on_head)(void *user, struct exchange *exchange);
     /// The message is complete and waits for its answer. *May call Lua.*
     void (*on_request)(void *user, struct exchange *exchange);
+    /// A response that is no event stream has ended after `ns`. For counting; may be NULL.
+    void (*on_answered)(void *user, const struct exchange *exchange, uint64_t ns);
 };
 
 struct service {

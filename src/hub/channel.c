@@ -2,6 +2,7 @@
 #include "hub/channel.h"
 
 #include "base/buf.h"
+#include "base/counters.h"
 #include "base/mem.h"
 #include "hub/branch.h"
 #include "wire/sse.h"
@@ -95,6 +96,7 @@ int channel_publish(struct channel *channel, const struct sse_event *event, stru
     int failure = append(channel, &woken, id);
     hub_unlock(branch->hub);
     hub_wake(branch->hub, woken);
+    count_up(COUNT_PUBLISHED, failure == 0);
     if (failure == 0 || failure == -ENOMEM) { // its history may have gone
         loop_at_turn_end(branch->loop, LOOP_WRITE, &channel->job);
     }

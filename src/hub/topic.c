@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "hub/topic.h"
 
+#include "base/counters.h"
 #include "base/mem.h"
 #include "hub/branch.h"
 #include "hub/group.h"
@@ -35,6 +36,7 @@ struct topic *topic_new(struct hub *hub, struct bytes name, struct group *group)
         group->channel_count++;
     }
     topic_account(topic);
+    count_up(COUNT_CHANNELS, 1);
     return topic;
 }
 
@@ -69,6 +71,7 @@ bool topic_leave(struct topic *topic, struct membership *membership, size_t byte
     }
     topic_close(topic);
     topic->hub->topic_count--;
+    count_up(COUNT_CHANNELS, (uint64_t)-1);
     count(topic, 0);
     if (topic->group != NULL) {
         topic->group->channel_count--;

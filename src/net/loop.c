@@ -2,13 +2,17 @@
 #include "net/loop.h"
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/mem.h"
 #include "net/timer.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { GAP_MS = 10 }; // by so much timers are late only when the loop did not run
+enum {
+    GAP_MS = 10, // by so much timers are late only when the loop did not run
+    NS_PER_MS = 1000 * 1000,
+};
 
 /// What `loop_advance` added to the clock, of all loops.
 static atomic_uint_fast64_t advanced_ms;
@@ -16,6 +20,7 @@ static atomic_uint_fast64_t advanced_ms;
 static void on_timer(uv_timer_t *handle);
 static void on_prepare(uv_prepare_t *handle);
 static void on_check(uv_check_t *handle);
+static void count_lag(uint64_t began_ms, uint64_t ended_ms);
 static void on_idle(uv_idle_t *handle);
 static void on_patience_end(uv_timer_t *handle);
 static void on_open_handle(uv_handle_t *handle, void *count);
@@ -136,18 +141,39 @@ static void on_timer(uv_timer_t *handle)
     if (due_ms < now_ms && now_ms - due_ms > GAP_MS) {
         poller_catch_up(&loop->poller);
     }
+    loop->_has_fired = true;
     timers_fire(loop);
 }
 
 /// libuv runs its timers before it polls, and the check handles after: a turn ends at both places.
 static void on_prepare(uv_prepare_t *handle)
 {
-    end_turn(CONTAINER_OF(handle, struct loop, _prepare));
+    struct loop *loop = CONTAINER_OF(handle, struct loop, _prepare);
+    uint64_t now_ms = uv_now(&loop->uv); // read after the last turn
+    if (loop->_polled_ms != 0) {
+        count_lag(loop->_polled_ms, now_ms);
+    }
+    end_turn(loop);
+    if (loop->_has_fired) {
+        loop->_has_fired = false;
+        count_lag(now_ms, uv_hrtime() / NS_PER_MS);
+    }
 }
 
 static void on_check(uv_check_t *handle)
 {
-    end_turn(CONTAINER_OF(handle, struct loop, _check));
+    struct loop *loop = CONTAINER_OF(handle, struct loop, _check);
+    loop->_polled_ms = uv_now(&loop->uv); // read when it had waited
+    end_turn(loop);
+}
+
+/// Counts the time since `began_ms`. Both are whole milliseconds of a clock that libuv reads
+/// anyway; their difference is up to one millisecond off, to either side, so the sum of many is
+/// right.
+static void count_lag(uint64_t began_ms, uint64_t ended_ms)
+{
+    uint64_t lag_ms = ended_ms > began_ms ? ended_ms - began_ms : 0;
+    durations_add(&counters_here->lag, lag_ms * NS_PER_MS);
 }
 
 /// An active idle handle is what keeps libuv from waiting; there is nothing to do in it.

@@ -43,6 +43,8 @@ struct loop {
     uv_prepare_t _prepare;
     uv_idle_t _idle;
     uv_timer_t _timer;
+    bool _has_fired;     // timers, in this turn
+    uint64_t _polled_ms; // when the last turn began, on libuv's clock; 0 before the first
     struct list _jobs[LOOP_PHASE_COUNT];
     struct loop_timer_slot *_slots; // binary heap by due_ms
     size_t _slot_count;

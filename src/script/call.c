@@ -2,6 +2,7 @@
 #include "script/call.h"
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "script/generation.h"
 #include "script/guard.h"
@@ -13,7 +14,7 @@
 enum { START_RUNS = 10 }; // what the program starts with may load as long as so many runs
 
 static void begin_run(struct generation *generation, lua_State *L, unsigned runs);
-static void tell_of_wait(const struct generation *generation, bool is_told);
+static void note_duration(const struct generation *generation, bool is_told);
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
@@ -112,7 +113,7 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
 {
     bool was_struck = guard_end(generation, L);
     generation->is_capped = false;
-    tell_of_wait(generation, was_struck);
+    note_duration(generation, was_struck);
     if (!was_struck) {
         return outcome_of(generation, L, status);
     }
@@ -125,9 +126,10 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
 
 /// A program that a script has started, or a function of C, held up everybody else, or the machine
 /// did.
-static void tell_of_wait(const struct generation *generation, bool is_told)
+static void note_duration(const struct generation *generation, bool is_told)
 {
     uint64_t run_ns = loop_machine_ns() - generation->run_started_ns;
+    durations_add(&counters_here->run, run_ns);
     if (run_ns <= generation->run_limit_ns || is_told) {
         return;
     }

@@ -63,6 +63,7 @@ struct route {
     char *method;
     char *pattern;
     char *source;    // "scripts/clock.lua:5"
+    void *counts;    // where dispatch counts answers; NULL until there is one
     uint64_t digest; // of what it runs: equal for equal code
 };
 

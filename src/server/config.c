@@ -26,6 +26,7 @@ enum option_id {
     OPTION_LIMIT,
     OPTION_WORKERS,
     OPTION_READY_PATH,
+    OPTION_METRICS,
     OPTION_CHECK,
     OPTION_TEST_CLOCK,
     OPTION_VERSION,
@@ -45,6 +46,7 @@ static const struct option options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"workers", required_argument, NULL, OPTION_WORKERS},
     {"ready-path", required_argument, NULL, OPTION_READY_PATH},
+    {"metrics", required_argument, NULL, OPTION_METRICS},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"test-clock", no_argument, NULL, OPTION_TEST_CLOCK},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -65,6 +67,7 @@ static const char help[] =
     "  --workers N          threads, each with a Lua state of its own (1); auto: one a processor\n"
     "  --limit NAME=VALUE   set a limit; durations in seconds\n"
     "  --ready-path PATH    answer 200 on this path, and 503 once the server is stopping\n"
+    "  --metrics PATH       answer with the server's metrics on this path, for Prometheus\n"
     "  --dev                development: --watch, tracebacks in error answers, debug log\n"
     "  --watch              load the scripts anew when they change; so does SIGHUP\n"
     "  --check              load the scripts, print the routes, exit\n"
@@ -84,7 +87,7 @@ static int apply_unix_mode(struct config *config, const char *value);
 static int apply_workers(struct config *config, const char *value);
 static bool parse_number(const char *text, unsigned max, unsigned *number);
 static int apply_log_format(struct config *config, const char *value);
-static int apply_ready_path(struct config *config, const char *value);
+static int check_path(const char *option, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
 static int complain(const char *option, const char *value, const char *wanted);
@@ -187,7 +190,11 @@ static int apply(struct config *config, int option, const char *value)
     case OPTION_WORKERS:
         return apply_workers(config, value);
     case OPTION_READY_PATH:
-        return apply_ready_path(config, value);
+        config->ready_path = value;
+        return check_path("--ready-path", value);
+    case OPTION_METRICS:
+        config->metrics_path = value;
+        return check_path("--metrics", value);
     case OPTION_CHECK:
         config->is_check = true;
         return 0;
@@ -260,15 +267,14 @@ static int apply_log_format(struct config *config, const char *value)
     return 0;
 }
 
-static int apply_ready_path(struct config *config, const char *value)
+static int check_path(const char *option, const char *value)
 {
-    config->ready_path = value;
     for (const char *at = value; *at != '\0'; at++) {
         if (*at <= ' ' || *at > '~' || *at == '?' || *at == '#') {
-            return complain("--ready-path", value, "a path without query and blanks");
+            return complain(option, value, "a path without query and blanks");
         }
     }
-    return *value == '/' ? 0 : complain("--ready-path", value, "a path that begins with a slash");
+    return *value == '/' ? 0 : complain(option, value, "a path that begins with a slash");
 }
 
 static int apply_limit(struct config *config, const char *value)

@@ -19,10 +19,11 @@ struct config_limit {
 };
 
 struct config {
-    const char *script;     // file or folder
-    const char *host;       // NULL: as the scripts say, or 127.0.0.1
-    const char *unix_path;  // NULL: no Unix socket
-    const char *ready_path; // where the server says whether it is ready; NULL for nowhere
+    const char *script;       // file or folder
+    const char *host;         // NULL: as the scripts say, or 127.0.0.1
+    const char *unix_path;    // NULL: no Unix socket
+    const char *ready_path;   // where the server says whether it is ready; NULL for nowhere
+    const char *metrics_path; // where it tells what it has counted; NULL for nowhere
     unsigned worker_count;
     uint16_t port;
     uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves

@@ -22,8 +22,10 @@ enum {
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchange);
+static void on_answered(void *user, const struct exchange *exchange, uint64_t ns);
+static bool asks(struct bytes path, const struct exchange *exchange);
+static void count_route(struct dispatch *dispatch, struct request *request);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
-static bool asks_ready(const struct dispatch *dispatch, const struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
 static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange);
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange);
@@ -33,12 +35,13 @@ static void answer_surplus(struct exchange *exchange);
 static void send_text(struct exchange *exchange, int status, const char *text);
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value);
 
-const struct service_events dispatch_events = {.on_head = on_head, .on_request = on_request};
+const struct service_events dispatch_events = {
+    .on_head = on_head, .on_request = on_request, .on_answered = on_answered};
 
 static void on_head(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
-    if (asks_ready(dispatch, exchange)) {
+    if (asks(dispatch->ready_path, exchange) || asks(dispatch->metrics_path, exchange)) {
         exchange->request->is_refused_early = true; // its body is of no use
         return;
     }
@@ -55,10 +58,19 @@ static void on_head(void *user, struct exchange *exchange)
 static void on_request(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
-    bool is_probe = asks_ready(dispatch, exchange);
-    conn_set_probe(exchange->conn, is_probe);
-    if (is_probe) {
+    bool asks_ready = asks(dispatch->ready_path, exchange);
+    bool asks_metrics = !asks_ready && asks(dispatch->metrics_path, exchange);
+    conn_set_probe(exchange->conn, asks_ready || asks_metrics);
+    if (asks_ready || asks_metrics) {
+        struct bytes path = asks_ready ? dispatch->ready_path : dispatch->metrics_path;
+        exchange->request->counts = requests_of(&dispatch->requests, path.at);
+    }
+    if (asks_ready) {
         answer_ready(dispatch, exchange);
+        return;
+    }
+    if (asks_metrics) {
+        metrics_answer(&dispatch->scrapes, exchange);
         return;
     }
     if (dispatch->match_number != exchange->request->number) {
@@ -95,20 +107,35 @@ static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchang
     return false;
 }
 
+static void on_answered(void *user, const struct exchange *exchange, uint64_t ns)
+{
+    struct dispatch *dispatch = user;
+    requests_count(&dispatch->requests, exchange, ns);
+}
+
 static void find(struct dispatch *dispatch, struct exchange *exchange)
 {
-    const struct request *request = exchange->request;
+    struct request *request = exchange->request;
     route_find(dispatch->generations->current->routes, request->method, request->target.path,
                &dispatch->match);
     dispatch->match_number = exchange->request->number;
-    exchange->request->route =
-        dispatch->match.outcome == ROUTE_FOUND ? dispatch->match.target : NULL;
+    request->route = dispatch->match.outcome == ROUTE_FOUND ? dispatch->match.target : NULL;
+    count_route(dispatch, request);
 }
 
-static bool asks_ready(const struct dispatch *dispatch, const struct exchange *exchange)
+/// The route is its generation's, and may go before the answer; its counts stay.
+static void count_route(struct dispatch *dispatch, struct request *request)
 {
-    return dispatch->ready_path.len > 0 &&
-           bytes_equal(exchange->request->target.path, dispatch->ready_path);
+    struct route *route = request->route;
+    if (route != NULL && route->counts == NULL) {
+        route->counts = requests_of(&dispatch->requests, route->pattern);
+    }
+    request->counts = route == NULL ? NULL : route->counts;
+}
+
+static bool asks(struct bytes path, const struct exchange *exchange)
+{
+    return path.len > 0 && bytes_equal(exchange->request->target.path, path);
 }
 
 /// A full server is ready: it says by itself what it cannot take, and to be taken for dead would

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/reload.h"
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/config.h"
@@ -148,7 +149,9 @@ static void take_why(struct reload *reload)
 
 static void finish(struct reload *reload)
 {
-    if (reload->state == RELOAD_SWAPPING) {
+    bool is_done = reload->state == RELOAD_SWAPPING;
+    count_up(is_done ? COUNT_RELOADED : COUNT_NOT_RELOADED, 1);
+    if (is_done) {
         const struct worker *first = &reload->workers[0];
         report(reload);
         report_missing_routes(first->generations.current, first->options.config->script);

@@ -43,13 +43,13 @@ void report_listening(const struct generation *generation, const struct listenin
     output_flush();
 }
 
-void report_hidden_routes(const struct generation *generation, const char *ready_path)
+void report_hidden_routes(const struct generation *generation, const char *option, const char *path)
 {
     LIST_EACH (node, after, &generation->route_list) {
         const struct route *route = LIST_ITEM(node, struct route, node);
-        if (strcmp(route->pattern, ready_path) == 0) {
-            LOG(LOG_WARN, "--ready-path hides a route", log_string("path", ready_path),
-                log_string("route", route->source));
+        if (path != NULL && strcmp(route->pattern, path) == 0) {
+            LOG(LOG_WARN, "a path of the server hides a route", log_string("option", option),
+                log_string("path", path), log_string("route", route->source));
         }
     }
 }

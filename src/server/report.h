@@ -19,7 +19,8 @@ void report_routes(const struct generation *generation, const char *base);
 void report_listening(const struct generation *generation, const struct listening *listening);
 
 /// Warns of each route that nobody reaches because `ready_path` is its path.
-void report_hidden_routes(const struct generation *generation, const char *ready_path);
+void report_hidden_routes(const struct generation *generation, const char *option,
+                          const char *path);
 
 /// Warns if the scripts at the path `script` have nothing to answer with.
 void report_missing_routes(const struct generation *generation, const char *script);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/server.h"
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/output.h"
@@ -12,6 +13,7 @@
 #include "server/config.h"
 #include "server/descriptors.h"
 #include "server/inherited.h"
+#include "server/metrics.h"
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/report.h"
@@ -117,6 +119,7 @@ static int check_inherited(int count, const struct config *config)
 /// Returns 0, or 1 when it has printed why there is no first worker.
 static int init(struct server *server)
 {
+    metrics_set_names();
     access_show_query(server->config->logs_query);
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     CHECK(pthread_mutex_init(&server->gate, NULL) == 0);
@@ -359,9 +362,8 @@ static void serve(struct server *server)
         reload_watch(&server->reload);
     }
     report_missing_routes(generation, server->config->script);
-    if (server->config->ready_path != NULL) {
-        report_hidden_routes(generation, server->config->ready_path);
-    }
+    report_hidden_routes(generation, "--ready-path", server->config->ready_path);
+    report_hidden_routes(generation, "--metrics", server->config->metrics_path);
     log_flush(); // what the scripts logged while they loaded comes before the addresses
     for (size_t i = 0; i < first->socket_count; i++) {
         report_listening(generation, &first->sockets[i]);
@@ -494,6 +496,7 @@ static bool end(struct server *server)
     }
     pthread_mutex_destroy(&server->gate);
     hub_deinit(&server->hub);
+    counters_free();
     shared_free(server->shared);
     mem_free(server->workers);
     mem_free(server);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/worker.h"
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/output.h"
@@ -54,6 +55,7 @@ static void on_turn_end(void *arg);
 int worker_init(struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
+    counters_open(worker->number);
     int failure = loop_init(&worker->loop);
     if (failure != 0) {
         report_worker_failure(worker->number, options->worker_count, failure);
@@ -70,6 +72,11 @@ int worker_init(struct worker *worker)
     timer_init(&worker->deadline, &worker->loop, on_deadline);
     init_messages(worker);
     init_generations(worker, limits);
+    requests_init(&worker->dispatch.requests);
+    worker->dispatch.scrapes.loop = &worker->loop;
+    if (options->config->metrics_path != NULL) {
+        worker->dispatch.metrics_path = bytes_from_string(options->config->metrics_path);
+    }
     if (options->config->ready_path != NULL) {
         worker->dispatch.ready_path = bytes_from_string(options->config->ready_path);
     }
@@ -340,6 +347,9 @@ static void on_turn_end(void *arg)
 {
     struct worker *worker = arg;
     generations_sweep(&worker->generations);
+    if (worker->generations.current != NULL) {
+        count_set(COUNT_LUA_BYTES, worker->generations.current->lua_bytes);
+    }
     output_flush();
     log_flush();
 }
@@ -360,6 +370,7 @@ bool worker_close(struct worker *worker)
     generations_deinit(&worker->generations);
     heartbeats_deinit(&worker->heartbeats);
     branch_deinit(&worker->branch);
+    requests_deinit(&worker->dispatch.requests);
     int open_count = loop_close(&worker->loop, CLOSE_PATIENCE_MS);
     if (open_count == 0) {
         service_deinit(&worker->service);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A stream's places in its channels: where a subscription begins, and what the stream's ids say.
+#include "base/counters.h"
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
@@ -161,6 +162,7 @@ static enum reader_progress on_advance(struct reader *reader)
         return stream->_cursors == NULL ? READER_DONE : progress; // ended, this reader is gone
     }
     if (cursor_is_lagging(cursor) && channel_lag(reader->channel) == CHANNEL_RESUME) {
+        count_up(COUNT_LAGGED, !stream->exchange->is_doomed);
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
     }
     return READER_DONE;
@@ -231,6 +233,7 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
     cursor->reader.next = newcomers_next(cursor, place);
     if (place->last.len > 0) {
         last = resume(cursor, place->last);
+        counters_add(&counters_here->resumed[last.reason], 1);
     }
     bool is_placed = place->last.len > 0 && last.reason == NOTICE_NONE;
     if (!is_placed && place->since.len > 0) {

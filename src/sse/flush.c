@@ -6,6 +6,7 @@
 // channel, whose frames are merged in by the order of publishing and get ids that name both places;
 // a reader without chunks. A plan lists the pieces in order; what the kernel took of them is then
 // booked.
+#include "base/counters.h"
 #include "hub/branch.h"
 #include "net/transport.h"
 #include "sse/stream_parts.h"
@@ -95,7 +96,12 @@ static size_t carry_out(struct plan *plan)
     if (plan->size > 0 || exchange_pending_bytes(exchange) > 0) {
         taken = exchange_deliver(exchange, plan->pieces, plan->piece_count);
         heartbeat_note(&plan->stream->_heartbeat);
-        book(plan, taken);
+        if (plan->step_count == 1 && plan->steps[0].kind == STEP_RUN && taken == plan->size) {
+            count_up(COUNT_EVENT_BYTES, taken);
+            book_whole(plan->stream, &plan->steps[0]); // nearly always
+        } else {
+            book(plan, taken);
+        }
     }
     return taken;
 }
@@ -260,12 +266,16 @@ static void add_piece(struct plan *plan, struct bytes piece)
 }
 
 /// The kernel took `taken` bytes of the plan. Cursors stand where the plan ends; what was not begun
-/// puts them back.
+/// puts them back. Events of the stream's own were counted when they were made.
 static void book(const struct plan *plan, size_t taken)
 {
     int begun_count = 0;
+    count_up(COUNT_EVENT_BYTES, taken);
     while (begun_count < plan->step_count && taken > 0) {
         const struct step *step = &plan->steps[begun_count++];
+        if (step->kind == STEP_OWN) {
+            count_up(COUNT_EVENT_BYTES, 0 - (taken < step->size ? taken : step->size));
+        }
         if (taken < step->size) {
             book_part(plan->stream, step, taken);
             break;
@@ -277,6 +287,9 @@ static void book(const struct plan *plan, size_t taken)
         if (plan->steps[i].kind == STEP_FRAME) {
             plan->steps[i].cursor->reader.next = plan->steps[i].until - 1;
         }
+    }
+    if (plan->stream->_backlog != NULL) {
+        stream_note_pending(plan->stream->_backlog);
     }
 }
 
@@ -290,9 +303,11 @@ static void book_whole(struct stream *stream, const struct step *step)
         consume_own(stream, step->size);
         return;
     case STEP_RUN:
+        count_up(COUNT_EVENTS_SENT, step->until - step->cursor->reader.next);
         step->cursor->reader.next = step->until;
         return;
     case STEP_FRAME:
+        count_up(COUNT_EVENTS_SENT, 1);
         return; // it stands there
     }
 }
@@ -312,6 +327,7 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
         consume_own(stream, step->size);
         return;
     case STEP_RUN: {
+        uint64_t first = cursor->reader.next;
         const struct frame *frame =
             journal_frame(&cursor->reader.channel->journal, cursor->reader.next++);
         while (taken >= frame->size) {
@@ -323,6 +339,7 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
         } else {
             keep_rest(stream, frame->block, bytes_skip(frame_chunk(frame), taken));
         }
+        count_up(COUNT_EVENTS_SENT, cursor->reader.next - first);
         return;
     }
     case STEP_FRAME: {
@@ -333,6 +350,7 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
             taken = step->prefix.len;
         }
         keep_rest(stream, frame->block, bytes_skip(step->slice, taken - step->prefix.len));
+        count_up(COUNT_EVENTS_SENT, 1);
         return;
     }
     }

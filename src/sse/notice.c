@@ -6,6 +6,7 @@
 // dispatches nothing (WHATWG HTML, section 9.2.6), and what is published before the first event
 // comes is not lost with the connection. Readers that ignore an id without data are greeted, if the
 // script says so: an event of its own name has the id as data too.
+#include "base/counters.h"
 #include "base/decimal.h"
 #include "base/small.h"
 #include "hub/branch.h"
@@ -22,6 +23,9 @@ static void put_data(const struct cursor *cursor, const char *reason, uint64_t f
 static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *out);
 static void put_string(struct bytes text, struct buf *out);
 static void put(struct buf *out, struct bytes bytes);
+
+/// By enum notice_reason.
+static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "expired"};
 
 static const uint64_t unknown = UINT64_MAX; // the reader does not come from a place of this journal
 
@@ -45,14 +49,19 @@ void notice_free(struct notice *notice)
     }
 }
 
+const char *stream_outcome_text(int index)
+{
+    return index == NOTICE_NONE ? "resumed" : index <= NOTICE_EXPIRED ? reasons[index] : NULL;
+}
+
 static bool settle(struct cursor *cursor)
 {
-    static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "expired"};
     const struct channel *channel = cursor->reader.channel;
     const struct journal *journal = &channel->journal;
     bool is_lagging = cursor_is_lagging(cursor);
     struct notice notice = take_notice(cursor);
     bool is_reset = notice.reason > NOTICE_PLACE;
+    count_up(COUNT_LAGGED, is_lagging);
     if (is_lagging && !is_reset && channel_lag(channel) == CHANNEL_RESUME) {
         small_free_text(notice.greet, notice.greet_len);
         return false;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/counters.h"
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
@@ -17,6 +18,7 @@ enum { PROBE_PAUSE_COUNT = sizeof(probe_pauses_ms) / sizeof(probe_pauses_ms[0]) 
 struct sending {
     struct buf *out;
     size_t len_before;
+    size_t size; // by `commit`
 };
 
 static bool on_flush(struct exchange *exchange);
@@ -25,7 +27,7 @@ static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static size_t event_size(const struct sse_event *event);
 static int begin(struct stream *stream, size_t size, struct sending *sending);
-static int commit(struct stream *stream, const struct sending *sending, int refusal);
+static int commit(struct stream *stream, struct sending *sending, int refusal);
 static void mark(struct stream *stream, size_t size);
 static void look_for_frames(const struct stream *stream);
 static bool has_backlog(const struct stream *stream);
@@ -61,6 +63,7 @@ struct stream *stream_open(struct exchange *exchange, const struct stream_option
     IGNORE(exchange_begin(exchange)); // it is fresh
     stream->exchange = exchange;
     stream->is_open = true;
+    count_up(COUNT_STREAMS_OPENED, 1);
     exchange->events = &events;
     exchange->holder = stream;
     if (options->heartbeat_ms > 0) {
@@ -91,7 +94,12 @@ int stream_send(struct stream *stream, const struct sse_event *event)
         return failure;
     }
     bool is_chunked = exchange_is_chunked(stream->exchange);
-    return commit(stream, &sending, sse_encode_event(sending.out, event, is_chunked));
+    failure = commit(stream, &sending, sse_encode_event(sending.out, event, is_chunked));
+    if (failure == 0) {
+        count_up(COUNT_EVENTS_SENT, 1);
+        count_up(COUNT_EVENT_BYTES, sending.size);
+    }
+    return failure;
 }
 
 int stream_try_send(struct stream *stream, const struct sse_event *event)
@@ -217,9 +225,19 @@ struct stream_backlog *stream_backlog(struct stream *stream)
     return stream->_backlog;
 }
 
+void stream_note_pending(struct stream_backlog *backlog)
+{
+    size_t bytes = backlog->rest.len + buf_len(&backlog->own);
+    count_up(COUNT_PENDING_BYTES, bytes - backlog->counted_bytes);
+    backlog->counted_bytes = bytes;
+}
+
 void stream_drop_backlog(struct stream *stream)
 {
     struct stream_backlog *backlog = stream->_backlog;
+    if (backlog != NULL) {
+        stream_note_pending(backlog);
+    }
     if (backlog != NULL && backlog->rest.len == 0 && buf_is_empty(&backlog->own) &&
         !stream->_is_ending) {
         block_release(backlog->rest_block);
@@ -286,6 +304,7 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason)
         stream_drop_backlog(stream);
     }
     small_free(stream);
+    counters_add(&counters_here->closed[reason], 1);
     if (holder != NULL) {
         holder->events->on_done(holder, reason);
     }
@@ -318,9 +337,10 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
     return 0;
 }
 
-static int commit(struct stream *stream, const struct sending *sending, int refusal)
+static int commit(struct stream *stream, struct sending *sending, int refusal)
 {
     size_t size = buf_len(sending->out) - sending->len_before;
+    sending->size = size;
     if (refusal != 0) {
         stream_drop_backlog(stream);
     } else if (has_backlog(stream)) {
@@ -338,6 +358,7 @@ static void mark(struct stream *stream, size_t size)
     struct stream_mark mark = {.stamp = newest_stamp(stream), .size = size};
     struct bytes bytes = bytes_of((const char *)&mark, sizeof(mark));
     CHECK(buf_append(&backlog->marks, bytes));
+    stream_note_pending(backlog);
     exchange_wants_flush(stream->exchange);
 }
 

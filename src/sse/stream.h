@@ -145,6 +145,10 @@ bool stream_may_complete(const struct stream *stream, uint64_t until_ms);
 /// the holder, who should let go. *May call Lua.*
 void stream_dismiss(struct stream *stream, uint64_t retry_ms);
 
+/// What may become of an id that a reader comes back with: "resumed", or why not, by number; empty
+/// for a number that stands for nothing, NULL after the last.
+const char *stream_outcome_text(int index);
+
 /// How many streams of the service are open.
 size_t streams_count(const struct service *service);
 

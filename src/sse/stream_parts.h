@@ -56,6 +56,7 @@ struct stream_backlog {
     struct bytes rest;        // of the frame that the kernel took a part of
     struct buf own;           // events of its own that come behind frames ...
     struct buf marks;         // ... and where: `struct stream_mark`s
+    size_t counted_bytes;     // of all that, in COUNT_PENDING_BYTES
     uint64_t end_stamp;       // of the last frame before the end, when the stream is ending
 };
 
@@ -76,6 +77,9 @@ struct stream_probe {
 
 /// The backlog, made when there is none.
 struct stream_backlog *stream_backlog(struct stream *stream);
+
+/// Counts what the backlog holds.
+void stream_note_pending(struct stream_backlog *backlog);
 
 /// Frees the backlog if nothing is in it any more.
 void stream_drop_backlog(struct stream *stream);

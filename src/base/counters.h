@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// What happens, counted: one block of numbers for each worker thread, which only that thread writes
+// and any thread reads. A count is a plain addition: the relaxed atomics are for the readers, who
+// see each number whole, and not all numbers of one moment. The blocks stand in lines of the
+// processor's cache of their own. A thread that has no block (a unit test, a load generator) counts
+// into one that nobody reads. Blocks live until `counters_free`, so a worker that has ended is
+// still counted. Beside the numbers a block has the worker's metrics with labels (metric.h).
+#pragma once
+
+#include "base/metric.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    COUNTERS_WORKERS_MAX = 64,
+    COUNTERS_REASONS_MAX = 16, // enum exchange_reason
+    COUNTERS_OUTCOMES_MAX = 8, // enum notice_reason
+    COUNTERS_LIMITS_MAX = 64,  // see `limit_met`
+    DURATION_BOUND_COUNT = 12,
+};
+
+enum counter {
+    COUNT_CONNECTIONS, // open
+    COUNT_STREAMS_OPENED,
+    COUNT_EVENTS_SENT,
+    COUNT_EVENT_BYTES,
+    COUNT_PUBLISHED,
+    COUNT_LAGGED,
+    COUNT_CHANNELS,      // open; made in one thread and ended in another, so of all together
+    COUNT_PENDING_BYTES, // that readers have not taken
+    COUNT_LUA_BYTES,     // in use now
+    COUNT_RELOADED,
+    COUNT_NOT_RELOADED,
+    COUNTER_COUNT,
+};
+
+/// Durations, by the bounds of `duration_bounds`; the last one counts what is longer than all.
+struct durations {
+    atomic_uint_fast64_t counts[DURATION_BOUND_COUNT + 1];
+    atomic_uint_fast64_t sum_ns;
+};
+
+struct counters {
+    atomic_uint_fast64_t values[COUNTER_COUNT];
+    atomic_uint_fast64_t closed[COUNTERS_REASONS_MAX];   // streams, by reason
+    atomic_uint_fast64_t resumed[COUNTERS_OUTCOMES_MAX]; // readers that came back, by outcome
+    atomic_uint_fast64_t limits[COUNTERS_LIMITS_MAX];    // how often each was met
+    struct durations lag;                                // turns of the loop
+    struct durations run;                                // runs of Lua
+    struct metrics metrics;
+};
+
+/// Upper bounds in seconds, each of which a duration may reach.
+extern const double duration_bounds[DURATION_BOUND_COUNT];
+
+extern _Thread_local struct counters *counters_here;
+
+/// Gives the calling thread a block of its own, that of worker `number`, from 1.
+void counters_open(unsigned number);
+
+/// The block of worker `number`, or NULL.
+const struct counters *counters_of(unsigned number);
+
+/// Frees all blocks. No thread that has one counts any more.
+void counters_free(void);
+
+/// Adds `difference`, which may be negative as a two's complement.
+static inline void counters_add(atomic_uint_fast64_t *value, uint64_t difference)
+{
+    uint64_t sum = atomic_load_explicit(value, memory_order_relaxed) + difference;
+    atomic_store_explicit(value, sum, memory_order_relaxed);
+}
+
+static inline void count_up(enum counter counter, uint64_t difference)
+{
+    counters_add(&counters_here->values[counter], difference);
+}
+
+/// For a number that is known as a whole.
+static inline void count_set(enum counter counter, uint64_t value)
+{
+    atomic_store_explicit(&counters_here->values[counter], value, memory_order_relaxed);
+}
+
+void durations_add(struct durations *durations, uint64_t ns);

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: MIT
+#include "base/snapshot.h"
+
+#include "base/counters.h"
+#include "base/decimal.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LUA_LABEL_MAX = 24 };
+
+struct known {
+    enum counter counter;
+    enum metric_type type;
+    const char *name;
+    const char *help;
+};
+
+static const struct known known[] = {
+    {COUNT_CONNECTIONS, METRIC_GAUGE, "lunesse_connections", "Open connections."},
+    {COUNT_STREAMS_OPENED, METRIC_COUNTER, "lunesse_streams_opened_total",
+     "Event streams that were opened."},
+    {COUNT_EVENTS_SENT, METRIC_COUNTER, "lunesse_events_sent_total",
+     "Events handed over to be sent, one for each reader."},
+    {COUNT_EVENT_BYTES, METRIC_COUNTER, "lunesse_event_bytes_total",
+     "Bytes of these events, framing included."},
+    {COUNT_PUBLISHED, METRIC_COUNTER, "lunesse_publish_total", "Events published on channels."},
+    {COUNT_LAGGED, METRIC_COUNTER, "lunesse_lagged_total",
+     "Times that a reader fell behind what its channel keeps."},
+    {COUNT_CHANNELS, METRIC_GAUGE, "lunesse_channels", "Channels that exist."},
+    {COUNT_PENDING_BYTES, METRIC_GAUGE, "lunesse_pending_bytes",
+     "Bytes that wait in the server for readers to take them."},
+};
+
+static struct snapshot_names texts;
+
+static double sum_of(enum counter counter);
+static struct metric *define(struct metrics *snapshot, enum metric_type type, const char *name,
+                             const char *help, const char *label);
+static void put(struct metrics *snapshot, enum metric_type type, const char *name, const char *help,
+                double value);
+static void put_labelled(struct metric *metric, const char *label, double value);
+static void put_known(struct metrics *snapshot);
+static void put_streams(struct metrics *snapshot);
+static void put_resumed(struct metrics *snapshot);
+static void put_limits(struct metrics *snapshot);
+static void put_workers(struct metrics *snapshot);
+static void put_durations(struct metrics *snapshot);
+static void add_durations(const struct metric *metric, struct series *series,
+                          const struct durations *durations);
+static void put_build(struct metrics *snapshot);
+static void put_process(struct metrics *snapshot);
+static void put_memory(struct metrics *snapshot);
+static double open_descriptors(void);
+static double started_seconds(void);
+static int by_name(const void *a, const void *b);
+static void write_metric(const struct metric *metric, struct buf *out);
+static void write_histogram(const struct metric *metric, const struct series *series,
+                            struct buf *out);
+static void write_sample(const struct metric *metric, const struct series *series,
+                         const char *suffix, const char *le, double value, struct buf *out);
+static void write_labels(const struct metric *metric, const struct series *series, const char *le,
+                         struct buf *out);
+static void write_value(double value, struct buf *out);
+static void number_text(double value, char text[32]);
+static void write_escaped(struct bytes text, bool is_label, struct buf *out);
+static void write_text(const char *text, struct buf *out);
+
+void snapshot_set_names(const struct snapshot_names *names)
+{
+    texts = *names;
+}
+
+void snapshot_take(struct metrics *snapshot)
+{
+    put_known(snapshot);
+    put_streams(snapshot);
+    put_resumed(snapshot);
+    put_limits(snapshot);
+    put_workers(snapshot);
+    put_durations(snapshot);
+    put_build(snapshot);
+    put_process(snapshot);
+    for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+        const struct counters *counters = counters_of(number);
+        if (counters != NULL) {
+            metrics_merge(snapshot, &counters->metrics);
+        }
+    }
+}
+
+void snapshot_write(const struct metrics *snapshot, struct buf *out)
+{
+    size_t count = 0;
+    const struct metric **list = mem_alloc((snapshot->map.count + 1) * sizeof(*list));
+    for (const struct metric *metric = snapshot->first; metric != NULL; metric = metric->next) {
+        list[count++] = metric;
+    }
+    qsort(list, count, sizeof(*list), by_name);
+    for (size_t i = 0; i < count; i++) {
+        write_metric(list[i], out);
+    }
+    mem_free(list);
+}
+
+void snapshot_render(struct buf *out)
+{
+    struct metrics snapshot;
+    metrics_init(&snapshot);
+    snapshot_take(&snapshot);
+    snapshot_write(&snapshot, out);
+    metrics_deinit(&snapshot);
+}
+
+/// Of all workers. What one has opened another may have ended: only the sum is a number of its own.
+static double sum_of(enum counter counter)
+{
+    uint64_t sum = 0;
+    for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+        const struct counters *counters = counters_of(number);
+        if (counters != NULL) {
+            sum += atomic_load_explicit(&counters->values[counter], memory_order_relaxed);
+        }
+    }
+    return (int64_t)sum < 0 ? 0 : (double)sum; // seen in the middle of a change
+}
+
+static struct metric *define(struct metrics *snapshot, enum metric_type type, const char *name,
+                             const char *help, const char *label)
+{
+    struct metric_spec spec = {
+        .type = type, .name = name, .help = help, .labels = {label}, .label_count = label != NULL};
+    if (type == METRIC_HISTOGRAM) {
+        spec.bounds = duration_bounds;
+        spec.bound_count = DURATION_BOUND_COUNT;
+    }
+    struct metric *metric = metrics_define(snapshot, &spec);
+    CHECK(metric != NULL);
+    return metric;
+}
+
+static void put(struct metrics *snapshot, enum metric_type type, const char *name, const char *help,
+                double value)
+{
+    struct metric *metric = define(snapshot, type, name, help, NULL);
+    series_set(metric_series(metric, NULL, NULL), value);
+}
+
+static void put_labelled(struct metric *metric, const char *label, double value)
+{
+    struct bytes values[] = {bytes_from_string(label)};
+    series_add(metric_series(metric, values, NULL), value);
+}
+
+static void put_known(struct metrics *snapshot)
+{
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        put(snapshot, known[i].type, known[i].name, known[i].help, sum_of(known[i].counter));
+    }
+    struct metric *reloads = define(snapshot, METRIC_COUNTER, "lunesse_reloads_total",
+                                    "Reloads of the scripts, and whether they worked.", "ok");
+    put_labelled(reloads, "true", sum_of(COUNT_RELOADED));
+    put_labelled(reloads, "false", sum_of(COUNT_NOT_RELOADED));
+}
+
+static void put_streams(struct metrics *snapshot)
+{
+    struct metric *closed = define(snapshot, METRIC_COUNTER, "lunesse_streams_closed_total",
+                                   "Event streams that ended, by reason.", "reason");
+    double open = sum_of(COUNT_STREAMS_OPENED);
+    for (int i = 0; i < COUNTERS_REASONS_MAX && texts.reason(i) != NULL; i++) {
+        put_labelled(closed, texts.reason(i), 0);
+        for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+            const struct counters *counters = counters_of(number);
+            double count = counters == NULL ? 0 : (double)counters->closed[i];
+            put_labelled(closed, texts.reason(i), count);
+            open -= count;
+        }
+    }
+    put(snapshot, METRIC_GAUGE, "lunesse_streams", "Open event streams.", open < 0 ? 0 : open);
+}
+
+static void put_resumed(struct metrics *snapshot)
+{
+    struct metric *resumed =
+        define(snapshot, METRIC_COUNTER, "lunesse_resume_total",
+               "Readers that came back with an id, by what became of it.", "outcome");
+    for (int i = 0; i < COUNTERS_OUTCOMES_MAX && texts.outcome(i) != NULL; i++) {
+        for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+            const struct counters *counters = counters_of(number);
+            if (counters != NULL && texts.outcome(i)[0] != '\0') {
+                put_labelled(resumed, texts.outcome(i), (double)counters->resumed[i]);
+            }
+        }
+    }
+}
+
+static void put_limits(struct metrics *snapshot)
+{
+    struct metric *limits = define(snapshot, METRIC_COUNTER, "lunesse_limit_total",
+                                   "Times that a limit refused something.", "limit");
+    for (size_t i = 0; limit_met_name(i) != NULL; i++) {
+        for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+            const struct counters *counters = counters_of(number);
+            if (counters != NULL) {
+                put_labelled(limits, limit_met_name(i), (double)counters->limits[i]);
+            }
+        }
+    }
+}
+
+static void put_workers(struct metrics *snapshot)
+{
+    struct metric *memory = define(snapshot, METRIC_GAUGE, "lunesse_lua_bytes",
+                                   "Memory that a worker's Lua state uses.", "worker");
+    for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+        const struct counters *counters = counters_of(number);
+        char label[LUA_LABEL_MAX];
+        if (counters != NULL) {
+            snprintf(label, sizeof(label), "%u", number);
+            put_labelled(memory, label, (double)counters->values[COUNT_LUA_BYTES]);
+        }
+    }
+}
+
+static void put_durations(struct metrics *snapshot)
+{
+    const struct metric *lag =
+        define(snapshot, METRIC_HISTOGRAM, "lunesse_loop_lag_seconds",
+               "Time that a turn of a worker's loop kept everything else waiting.", NULL);
+    const struct metric *run = define(snapshot, METRIC_HISTOGRAM, "lunesse_run_seconds",
+                                      "Uninterrupted runs of Lua.", NULL);
+    struct series *lags = metric_series((struct metric *)lag, NULL, NULL);
+    struct series *runs = metric_series((struct metric *)run, NULL, NULL);
+    for (unsigned number = 1; number <= COUNTERS_WORKERS_MAX; number++) {
+        const struct counters *counters = counters_of(number);
+        if (counters != NULL) {
+            add_durations(lag, lags, &counters->lag);
+            add_durations(run, runs, &counters->run);
+        }
+    }
+}
+
+static void add_durations(const struct metric *metric, struct series *series,
+                          const struct durations *durations)
+{
+    for (size_t i = 0; i <= metric->bound_count; i++) {
+        series->counts[i] += atomic_load_explicit(&durations->counts[i], memory_order_relaxed);
+    }
+    series_add(series, (double)durations->sum_ns / 1e9);
+}
+
+static void put_build(struct metrics *snapshot)
+{
+    struct metric_spec spec = {.type = METRIC_GAUGE,
+                               .name = "lunesse_build_info",
+                               .help = "1, and what the program was built from.",
+                               .labels = {"version", "lua", "libuv"},
+                               .label_count = 3};
+    struct metric *metric = metrics_define(snapshot, &spec);
+    CHECK(metric != NULL);
+    struct bytes values[] = {bytes_from_string(texts.versions[0]),
+                             bytes_from_string(texts.versions[1]),
+                             bytes_from_string(texts.versions[2])};
+    series_set(metric_series(metric, values, NULL), 1);
+}
+
+static void put_process(struct metrics *snapshot)
+{
+    struct rusage usage = {0};
+    struct rlimit files = {0};
+    (void)getrusage(RUSAGE_SELF, &usage); // cannot fail for oneself
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    double seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                     (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    put(snapshot, METRIC_COUNTER, "process_cpu_seconds_total",
+        "User and system CPU time spent, in seconds.", seconds);
+    put(snapshot, METRIC_GAUGE, "process_open_fds", "Open file descriptors.", open_descriptors());
+    put(snapshot, METRIC_GAUGE, "process_max_fds", "File descriptors that may be open.",
+        (double)files.rlim_cur);
+    put(snapshot, METRIC_GAUGE, "process_start_time_seconds",
+        "Start of the process, in seconds since 1970.", started_seconds());
+    put_memory(snapshot);
+}
+
+static void put_memory(struct metrics *snapshot)
+{
+    unsigned long pages = 0;
+    unsigned long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%lu %lu", &pages, &resident) != 2) {
+            pages = 0;
+        }
+        fclose(file);
+    }
+    double page_bytes = (double)sysconf(_SC_PAGESIZE);
+    put(snapshot, METRIC_GAUGE, "process_virtual_memory_bytes", "Virtual memory, in bytes.",
+        (double)pages * page_bytes);
+    put(snapshot, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory, in bytes.",
+        (double)resident * page_bytes);
+}
+
+/// Newer kernels tell the number as the folder's size; elsewhere its entries are counted.
+static double open_descriptors(void)
+{
+    struct stat status;
+    if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0) {
+        return (double)status.st_size;
+    }
+    DIR *folder = opendir("/proc/self/fd");
+    double count = 0;
+    while (folder != NULL && readdir(folder) != NULL) {
+        count++;
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return count < 3 ? 0 : count - 3; // ".", ".." and the folder's own
+}
+
+/// The process's folder in /proc is as old as the process.
+static double started_seconds(void)
+{
+    unsigned long long ticks = 0;
+    double boot = 0;
+    struct timespec now;
+    struct timespec up;
+    FILE *file = fopen("/proc/self/stat", "re");
+    if (file != NULL) {
+        // Field 22; the second, a name in parentheses, has no blank in it here.
+        if (fscanf(file,
+                   "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                   "%*d %*d %*d %llu",
+                   &ticks) != 1) {
+            ticks = 0;
+        }
+        fclose(file);
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    boot = (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9;
+    return floor((boot + (double)ticks / (double)sysconf(_SC_CLK_TCK)) * 100) / 100;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct metric *const *one = a;
+    const struct metric *const *other = b;
+    return strcmp((*one)->name, (*other)->name);
+}
+
+static void write_metric(const struct metric *metric, struct buf *out)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+    write_text("# HELP ", out);
+    write_text(metric->name, out);
+    write_text(" ", out);
+    write_escaped(bytes_from_string(metric->help), false, out);
+    write_text("\n# TYPE ", out);
+    write_text(metric->name, out);
+    write_text(" ", out);
+    write_text(types[metric->type], out);
+    write_text("\n", out);
+    for (const struct series *series = metric->first; series != NULL; series = series->next) {
+        if (metric->type == METRIC_HISTOGRAM) {
+            write_histogram(metric, series, out);
+        } else {
+            write_sample(metric, series, "", NULL, series_value(series), out);
+        }
+    }
+}
+
+static void write_histogram(const struct metric *metric, const struct series *series,
+                            struct buf *out)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i <= metric->bound_count; i++) {
+        char le[32] = "+Inf";
+        if (i < metric->bound_count) {
+            number_text(metric->bounds[i], le);
+        }
+        count += series->counts[i];
+        write_sample(metric, series, "_bucket", le, (double)count, out);
+    }
+    write_sample(metric, series, "_sum", NULL, series_value(series), out);
+    write_sample(metric, series, "_count", NULL, (double)count, out);
+}
+
+static void write_sample(const struct metric *metric, const struct series *series,
+                         const char *suffix, const char *le, double value, struct buf *out)
+{
+    write_text(metric->name, out);
+    write_text(suffix, out);
+    write_labels(metric, series, le, out);
+    write_text(" ", out);
+    write_value(value, out);
+    write_text("\n", out);
+}
+
+static void write_labels(const struct metric *metric, const struct series *series, const char *le,
+                         struct buf *out)
+{
+    for (size_t i = 0; i < metric->label_count; i++) {
+        write_text(i == 0 ? "{" : ",", out);
+        write_text(metric->labels[i], out);
+        write_text("=\"", out);
+        write_escaped(series_label(series, i), true, out);
+        write_text("\"", out);
+    }
+    if (le != NULL) {
+        write_text(metric->label_count == 0 ? "{le=\"" : ",le=\"", out);
+        write_text(le, out);
+        write_text("\"", out);
+    }
+    if (metric->label_count > 0 || le != NULL) {
+        write_text("}", out);
+    }
+}
+
+static void write_value(double value, struct buf *out)
+{
+    char text[32];
+    number_text(value, text);
+    write_text(text, out);
+}
+
+/// The shortest of three that reads back as the same number.
+static void number_text(double value, char text[32])
+{
+    if (isnan(value) || isinf(value)) {
+        snprintf(text, 32, "%s", isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+    } else if (value >= 0 && value < 1e15 && value == floor(value)) {
+        text[decimal_write((uint64_t)value, text)] = '\0';
+    } else {
+        snprintf(text, 32, "%.15g", value);
+        if (strtod(text, NULL) != value) {
+            snprintf(text, 32, "%.17g", value);
+        }
+    }
+}
+
+static void write_escaped(struct bytes text, bool is_label, struct buf *out)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.at[i];
+        struct bytes escaped = bytes_of(&byte, 1);
+        escaped = byte == '\n' ? BYTES("\\n") : byte == '\\' ? BYTES("\\\\") : escaped;
+        escaped = byte == '"' && is_label ? BYTES("\\\"") : escaped;
+        CHECK(buf_append(out, escaped)); // it has no ceiling
+    }
+}
+
+static void write_text(const char *text, struct buf *out)
+{
+    CHECK(buf_append(out, bytes_from_string(text))); // it has no ceiling
+}

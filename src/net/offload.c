@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#include "net/offload.h"
+
+#include "base/check.h"
+#include "net/loop.h"
+
+static void on_run(uv_work_t *work);
+static void on_done(uv_work_t *work, int status);
+
+void offload_start(struct offload *offload, struct loop *loop)
+{
+    CHECK(uv_queue_work(&loop->uv, &offload->_work, on_run, on_done) == 0); // there is a callback
+}
+
+static void on_run(uv_work_t *work)
+{
+    struct offload *offload = CONTAINER_OF(work, struct offload, _work);
+    offload->run(offload);
+}
+
+static void on_done(uv_work_t *work, int status)
+{
+    (void)status; // nobody cancels it
+    struct offload *offload = CONTAINER_OF(work, struct offload, _work);
+    offload->done(offload);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#include "server/metrics.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/snapshot.h"
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "net/offload.h"
+#include "script/generation.h"
+#include "sse/stream.h"
+
+enum { SCRAPES_MAX = 4, PIECE_BYTES = 64 * 1024 };
+
+struct scrape {
+    struct offload offload;
+    struct metrics_scrapes *scrapes;
+    struct exchange *exchange; // NULL once it has ended
+    struct buf text;
+    bool is_rendered;
+};
+
+static void refuse(struct exchange *exchange, uint16_t status, struct bytes field,
+                   struct bytes value, struct bytes text);
+static void render(struct offload *offload);
+static void on_rendered(struct offload *offload);
+static void send_next(struct scrape *scrape);
+static void on_drained(struct exchange *exchange);
+static void on_peer_ended(struct exchange *exchange);
+static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static void drop(struct scrape *scrape);
+static const char *reason_text(int index);
+
+static const struct exchange_events events = {
+    .on_drained = on_drained, .on_peer_ended = on_peer_ended, .on_done = on_done};
+
+void metrics_answer(struct metrics_scrapes *scrapes, struct exchange *exchange)
+{
+    bool is_asked = bytes_equal(exchange->request->method, BYTES("GET")) || exchange->is_head;
+    if (!is_asked) {
+        refuse(exchange, 405, BYTES("Allow"), BYTES("GET, HEAD"),
+               BYTES("405: this path takes GET and HEAD\n"));
+        return;
+    }
+    if (scrapes->count >= SCRAPES_MAX) {
+        refuse(exchange, 503, BYTES("Retry-After"), BYTES("1"),
+               BYTES("503: others are being told the metrics; try again later\n"));
+        return;
+    }
+    struct scrape *scrape = mem_new(struct scrape);
+    scrape->scrapes = scrapes;
+    scrape->exchange = exchange;
+    scrape->offload.run = render;
+    scrape->offload.done = on_rendered;
+    buf_init(&scrape->text, SIZE_MAX); // as long as there are numbers, which are bounded
+    exchange->events = &events;
+    exchange->holder = scrape;
+    scrapes->count++;
+    offload_start(&scrape->offload, scrapes->loop);
+}
+
+void metrics_set_names(void)
+{
+    snapshot_set_names(&(struct snapshot_names){
+        .reason = reason_text,
+        .outcome = stream_outcome_text,
+        .versions = {LUNESSE_VERSION, LUA_RELEASE, uv_version_string()},
+    });
+}
+
+static void refuse(struct exchange *exchange, uint16_t status, struct bytes field,
+                   struct bytes value, struct bytes text)
+{
+    exchange->response.status = status;
+    exchange->response.is_text = true;
+    CHECK(response_set_field(&exchange->response, field, value) == 0);
+    IGNORE(exchange_send(exchange, text)); // it is fresh
+}
+
+static void render(struct offload *offload)
+{
+    snapshot_render(&CONTAINER_OF(offload, struct scrape, offload)->text);
+}
+
+static void on_rendered(struct offload *offload)
+{
+    struct scrape *scrape = CONTAINER_OF(offload, struct scrape, offload);
+    struct exchange *exchange = scrape->exchange;
+    scrape->is_rendered = true;
+    if (exchange == NULL) {
+        drop(scrape);
+        return;
+    }
+    CHECK(response_set_field(&exchange->response, BYTES("Content-Type"),
+                             BYTES("text/plain; version=0.0.4; charset=utf-8")) == 0);
+    CHECK(response_set_field(&exchange->response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
+    exchange->response.status = 200;
+    if (exchange_begin(exchange) == 0) { // or it is doomed, and will end
+        send_next(scrape);
+    }
+}
+
+/// A piece at a time, so that neither the loop nor the peer's buffer is held by all of it.
+static void send_next(struct scrape *scrape)
+{
+    struct exchange *exchange = scrape->exchange;
+    struct bytes piece = buf_bytes(&scrape->text);
+    uint64_t bytes_max = conn_limits(exchange->conn)->stream_max_bytes;
+    piece.len = piece.len < PIECE_BYTES ? piece.len : PIECE_BYTES;
+    piece.len = piece.len < bytes_max ? piece.len : bytes_max;
+    if (piece.len == 0 || exchange_write(exchange, piece) != 0) {
+        IGNORE(exchange_finish(exchange)); // or it has ended already: HEAD, or a peer that left
+        return;
+    }
+    buf_consume(&scrape->text, piece.len);
+    exchange_await_drain(exchange);
+}
+
+static void on_drained(struct exchange *exchange)
+{
+    send_next(exchange->holder);
+}
+
+/// It may read on.
+static void on_peer_ended(struct exchange *exchange)
+{
+    (void)exchange;
+}
+
+static void on_done(struct exchange *exchange, enum exchange_reason reason)
+{
+    struct scrape *scrape = exchange->holder;
+    (void)reason;
+    exchange->events = NULL;
+    exchange->holder = NULL;
+    scrape->exchange = NULL;
+    if (scrape->is_rendered) {
+        drop(scrape);
+    }
+}
+
+static void drop(struct scrape *scrape)
+{
+    scrape->scrapes->count--;
+    buf_reset(&scrape->text);
+    mem_free(scrape);
+}
+
+static const char *reason_text(int index)
+{
+    return exchange_reason_text((enum exchange_reason)index);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// How long answers took, by method, route and status: http_server_request_duration_seconds of one
+// worker. Nothing of it is a peer's to choose: a method that is not one of HTTP's is "_OTHER", a
+// path that no route takes "_NONE". A route is counted under its pattern, so what it has counted
+// outlives a reload. Owned by its worker, used on its thread; the numbers are in its counters.
+#pragma once
+
+#include "base/map.h"
+
+#include <stdint.h>
+
+struct exchange;
+struct metric;
+struct request_counts;
+
+struct requests {
+    struct map _patterns;
+    struct request_counts *_none; // no route
+    struct metric *_metric;
+};
+
+/// After `counters_open`.
+void requests_init(struct requests *requests);
+void requests_deinit(struct requests *requests);
+
+/// Where answers of the route `pattern` are counted; lives as long as `requests`.
+struct request_counts *requests_of(struct requests *requests, const char *pattern);
+
+/// Counts an answer that took `ns`.
+void requests_count(struct requests *requests, const struct exchange *exchange, uint64_t ns);
