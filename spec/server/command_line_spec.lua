@@ -320,7 +320,8 @@ end)
   it("has the mode that --unix-mode or the script says, whatever the umask is", function()
     local path = write {} .. "/s.sock"
     local function permissions(umask, mode, args)
-      local listen = mode and ("lunesse.server():listen { unix = %q, mode = %s }"):format(path, mode)
+      local where = "lunesse.server():listen { unix = %q, mode = %s }"
+      local listen = mode and where:format(path, mode)
       local folder = write { ["a.lua"] = HELLO .. (listen or "") }
       local words = { "sh", "-c", 'umask "$0"; exec "$@"', umask, BINARY }
       table.move(args or {}, 1, #(args or {}), #words + 1, words)

@@ -62,13 +62,14 @@ local function affordable(count)
   return math.min(count, math.floor(files * 0.8))
 end
 
----Opens `count` streams of `target`, as plain clients that read nothing yet but their heads.
+---Opens `count` streams of `target`, as plain clients that read nothing yet but their heads. The
+---log knows them by their number, from 1.
 local function open_many(server, target, count)
-  local request = wire.request { target = target, headers = STREAM }
   local clients = {}
   for i = 1, count do
     clients[i] = server:connect()
-    clients[i]:send(request)
+    clients[i].number = i
+    clients[i]:send(wire.request { target = ("%s?n=%d"):format(target, i), headers = STREAM })
   end
   for _, client in ipairs(clients) do
     client:head()
@@ -76,34 +77,55 @@ local function open_many(server, target, count)
   return clients
 end
 
----Reads all of `clients` until they end: for each `{ ended, retry }`, in seconds from `began`. An
----end was somewhere between two looks at the client, so the middle is taken.
-local function await_ends(clients, began, seconds)
+---Reads all of `clients` until they end: by number, the seconds of the `retry:` that each was told.
+local function read_to_end(clients, seconds)
   local deadline = clock.deadline(seconds)
-  local open, ends = clients, {}
+  local open, retries = clients, {}
   while #open > 0 do
     assert(clock.now() < deadline, #open .. " streams did not end")
     local still = {}
     for _, client in ipairs(open) do
       local bytes, why = posix.receive(client.socket:getfd(), 65536, 0)
       client.buffer = client.buffer .. (bytes or "")
-      local retry_ms = client.buffer:match("\nretry: (%d+)\n\n\r\n$")
-      if retry_ms and not client.told then
-        local ended = ((client.looked_at or began) + clock.now()) / 2 - began
-        client.told = { ended = ended, retry = tonumber(retry_ms) / 1000 }
-      end
       if why == "closed" then
-        ends[#ends + 1] = assert(retry_ms and client.told) -- and no last chunk
+        local retry_ms = client.buffer:match("\nretry: (%d+)\n\n\r\n$") -- and no last chunk
+        retries[client.number] = tonumber(assert(retry_ms)) / 1000
         client:close()
       else
         assert(bytes or why == "timeout", why)
-        client.looked_at = clock.now()
         still[#still + 1] = client
       end
     end
     open = still
     clock.pause()
   end
+  return retries
+end
+
+---The second of the day at which a line of the log was written.
+local function second_of(line)
+  local hour, minute, second = line:match("^%d+%-%d+%-%d+T(%d+):(%d+):([%d.]+)Z ")
+  return hour * 3600 + minute * 60 + tonumber(second)
+end
+
+---Tells the server, which was started with LOG, to end, and waits until `clients` and then it have
+---done so: for each client `{ ended, retry }`. When a stream ended, in seconds from the signal on,
+---is taken from the log: these clients may be late to see it.
+local function end_all(server, clients, seconds)
+  server.process:signal("TERM")
+  local retries = read_to_end(clients, seconds)
+  assert.equal(0, server.process:wait(1))
+  local log, ends, began = server:log(), {}, nil
+  for line in log:gmatch("[^\n]+") do
+    local number = tonumber(line:match(' info stream .*target="/%l+%?n=(%d+)" '))
+    began = began or line:find(" info stopping ", 1, true) and second_of(line)
+    if number then
+      local ended = (second_of(line) - began) % 86400
+      ends[#ends + 1] = { ended = ended, retry = retries[number] }
+    end
+  end
+  server:kill()
+  assert.equal(#clients, #ends)
   return ends
 end
 
@@ -135,85 +157,63 @@ describe("at SIGTERM", function()
     local count = affordable(10000 // clock.slow)
     local ending = math.min(window / 2, count / 1000) -- a thousand a second at least
     local server = start(ROUTES, {
-      args = { "--limit", "drain_timeout=" .. window, "--log-level", "warn" },
+      args = { "--limit", "drain_timeout=" .. window, "--log-query" },
     })
-    local clients = open_many(server, "/room", count)
-    local began = clock.now()
-    server.process:signal("TERM")
-    local ends = await_ends(clients, began, window)
-    assert.equal(0, server.process:wait(1))
-    assert.is_true(clock.now() - began < window)
-    assert.equal(count, #ends)
+    local ends = end_all(server, open_many(server, "/room", count), window)
     assert_even(ends, window)
     local early = 0
     for _, one in ipairs(ends) do
+      assert.is_true(one.ended < window)
       early = early + (one.ended < ending / 2 and 1 or 0)
     end
     assert.is_true(early > count * 0.3 and early < count * 0.6, early .. " had ended halfway")
-    server:kill()
   end)
 
   it("few streams end at once, and come back spread all the same", function()
-    local server = start(ROUTES, { workers = 1 })
-    local clients = open_many(server, "/held", 100)
-    local began = clock.now()
-    server.process:signal("TERM")
-    local ends = await_ends(clients, began, 1)
-    assert.equal(0, server.process:wait(0.5))
-    assert_even(ends, 10)
-    server:kill()
+    local server = start(ROUTES, { workers = 1, args = { "--log-query" } })
+    assert_even(end_all(server, open_many(server, "/held", 100), 1), 10)
   end)
 
   it("a handful of readers need not wait for each other", function()
-    local server = start(ROUTES, { workers = 1 })
-    local clients = open_many(server, "/held", 20)
-    server.process:signal("TERM")
-    for _, one in ipairs(await_ends(clients, clock.now(), 1)) do
+    local server = start(ROUTES, { workers = 1, args = { "--log-query" } })
+    for _, one in ipairs(end_all(server, open_many(server, "/held", 20), 1)) do
       assert.is_true(one.retry >= 0.2 and one.retry <= 2, one.retry .. " s") -- a tenth for each
     end
-    assert.equal(0, server.process:wait(0.5))
-    server:kill()
   end)
 
   it("streams end a thousand a second also where one of several workers has them all", function()
     local count = 120
     local server = start([[
-server:get("/", function(_, response)
+server:get("/any", function(_, response)
   if lunesse.worker ~= 1 then
     return response:status(404):send("")
   end
   response.sse:open()
   hold()
 end)
-]], { workers = 8 })
+]], { workers = 8, args = { "--log-query" } })
     local clients = {}
     while #clients < count do
       local client = server:connect()
-      client:send(wire.request { headers = STREAM })
+      client.number = #clients + 1
+      client:send(wire.request { target = "/any?n=" .. client.number, headers = STREAM })
       if client:head().status == 200 then
         clients[#clients + 1] = client
       else
         client:close()
       end
     end
-    server.process:signal("TERM")
-    local ends = await_ends(clients, clock.now(), 2)
+    local ends = end_all(server, clients, 2)
     local seconds = ends[count].ended - ends[1].ended
     assert.is_true(seconds < 0.5 * clock.slow, seconds .. " s") -- 1 s if all eight had as many
-    assert.equal(0, server.process:wait(0.5))
-    server:kill()
   end)
 
   it("two servers ask for other moments than each other", function()
     local retries = {}
     for i = 1, 2 do
-      local server = start(ROUTES)
-      local clients = open_many(server, "/room", 3)
-      server.process:signal("TERM")
-      local ends = await_ends(clients, clock.now(), 1)
+      local server = start(ROUTES, { args = { "--log-query" } })
+      local ends = end_all(server, open_many(server, "/room", 3), 1)
       retries[i] = ("%g %g %g"):format(ends[1].retry, ends[2].retry, ends[3].retry)
-      assert.equal(0, server.process:wait(0.5))
-      server:kill()
     end
     assert.not_equal(retries[1], retries[2])
   end)
@@ -221,32 +221,29 @@ end)
   it("readers come back over a second where drain_timeout is shorter", function()
     for _, timeout in ipairs { "0.2", "0" } do
       local server = start(ROUTES, {
-        workers = 1, args = { "--limit", "drain_timeout=" .. timeout },
+        workers = 1, args = { "--limit", "drain_timeout=" .. timeout, "--log-query" },
       })
       local clients = open_many(server, "/room", 3)
-      server.process:signal("TERM")
-      if timeout ~= "0" then
+      if timeout == "0" then
+        server:stop()
+      else
         local last = 0
-        for _, one in ipairs(await_ends(clients, clock.now(), 1)) do
+        for _, one in ipairs(end_all(server, clients, 1)) do
           assert.is_true(one.retry >= 0.02 and one.retry <= 1)
           last = math.max(last, one.retry)
         end
         assert.is_true(last > 0.6)
       end
-      assert.equal(0, server.process:wait(0.5))
-      server:kill()
     end
   end)
 
   it("readers come back soon also where drain_timeout is long", function()
-    local server = start(ROUTES, { workers = 1, args = { "--limit", "drain_timeout=120" } })
-    local clients = open_many(server, "/room", 3)
-    server.process:signal("TERM")
-    for _, one in ipairs(await_ends(clients, clock.now(), 1)) do
+    local server = start(ROUTES, {
+      workers = 1, args = { "--limit", "drain_timeout=120", "--log-query" },
+    })
+    for _, one in ipairs(end_all(server, open_many(server, "/room", 3), 1)) do
       assert.is_true(one.retry >= 0.5 and one.retry <= 1, one.retry .. " s")
     end
-    assert.equal(0, server.process:wait(0.5))
-    server:kill()
   end)
 
   it("a stream that its handler is writing is let run to its end, beside others", function()
@@ -271,10 +268,12 @@ end)
     local server = start(ROUTES, { args = { "--limit", "drain_timeout=1" } })
     local stream = server:stream("/endless")
     stream:event()
-    local began = clock.now()
     server.process:signal("TERM")
     assert.equal("closed", stream:finish(3))
-    local seconds = clock.now() - began
+    local ended = eventually(function()
+      return server:log_lines("target=/endless ")[1]
+    end)
+    local seconds = (second_of(ended) - second_of(server:log_lines(" stopping ")[1])) % 86400
     assert.is_true(seconds > 0.7 and seconds < 1.5 * clock.slow, seconds .. " s")
     assert.is_true(stream.parser.retry_ms > 0 and stream.parser.retry_ms <= 1000)
     assert.is_true(#stream.parser.events > 10)
@@ -288,9 +287,8 @@ end)
   it("streams whose turn has not come go on: they get what is sent", function()
     local server = start(ROUTES, { workers = 1, args = { "--limit", "drain_timeout=2" } })
     local clients = open_many(server, "/news", 400)
-    local began = clock.now()
     server.process:signal("TERM")
-    await_ends(clients, began, 2)
+    read_to_end(clients, 2)
     local last = select(2, clients[#clients].buffer:gsub("data: news", ""))
     local first = select(2, clients[1].buffer:gsub("data: news", ""))
     assert.is_true(last >= first + 5, ("%d and %d events"):format(first, last))

@@ -268,10 +268,10 @@ describe("a channel", function()
       local busy, client = connect_to(server, 2), connect_to(server, 1)
       busy:send(wire.request { target = "/busy?seconds=0.5" })
       eventually(function() return #server:log_lines("warn busy") > 0 end)
-      local began = clock.now()
+      local began = clock.wall()
       -- Three times what the channel keeps.
       publish(client, "room", ("x"):rep(1000), 3000)
-      assert.is_true(clock.now() - began > 0.3)
+      assert.is_true(clock.wall() - began > 0.3)
       for n = 1, 3000 do
         assert.equal(("x"):rep(1000) .. n, stream:event(5).data)
       end

@@ -328,15 +328,15 @@ end)
 
 describe("each event", function()
   it("is one chunk of its own, complete when it leaves", function()
-    local server = start [[
+    local server = start([[
 server:get("/", function(_, response)
   for n = 1, 5 do
     response.sse:send(n, "tick", "line\nline")
-    lunesse.sleep(0.005)
+    lunesse.sleep(1)
   end
   hold()
 end)
-]]
+]], { clock = true }) -- so that the next event waits until this one has been read
     local client = server:connect()
     client:send(wire.request { headers = { Accept = "text/event-stream" } })
     client:head()
@@ -346,6 +346,7 @@ end)
       local expected = support.chunk(("id: %d\nevent: tick\ndata: line\ndata: line\n\n"):format(n))
       assert.equal(expected, (client:receive(#expected)))
       assert.equal("", client.buffer)
+      server:advance(1)
     end
     client:close()
   end)

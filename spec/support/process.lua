@@ -74,6 +74,7 @@ function Process.start(argv, options)
     sockets = options.sockets,
   })
   running[self] = true
+  clock.watch(self.pid)
   return self
 end
 
@@ -109,6 +110,7 @@ function Process:has_ended()
   self.code = how == "exit" and number or nil
   self.why = ("%s %s"):format(how or "wait:", number)
   running[self] = nil
+  clock.unwatch(self.pid)
   return true
 end
 

@@ -145,8 +145,12 @@ function Client:_fill(deadline, size)
   if self.ended then
     return nil, self.ended
   end
-  local wait_ms = math.ceil(math.max(0, deadline - clock.now()) * 1000)
-  local bytes, why = posix.receive(self.socket:getfd(), size or READ_SIZE, wait_ms)
+  local bytes, why
+  repeat
+    local left = deadline - clock.now()
+    bytes, why = posix.receive(self.socket:getfd(), size or READ_SIZE,
+      math.ceil(math.max(0, left) * 1000))
+  until bytes or why ~= "timeout" or left <= 0
   if not bytes then
     self.ended = why ~= "timeout" and why or nil
     return nil, why
