@@ -26,7 +26,7 @@ local PRESENCE = { history = 100, reset_event = "recounted", group = "chat" }
 -- one address may open in so many seconds.
 lunesse.channel_group("chat", { channels = 10000, bytes = 64 * 1024 * 1024 })
 local OPENED_MAX, OPENED_SECONDS = 100, 3600
-local opened = lunesse.shared("chat/opened")
+local opened = lunesse.shared("chat/opened", { bytes = 8 * 1024 * 1024 })
 
 local ROOM_MAX, NAME_MAX, TEXT_MAX, KEY_MAX = 32, 32, 2000, 64 -- characters
 
@@ -87,7 +87,8 @@ local function address_of(request)
 end
 
 -- Whether the peer may use the room: one that somebody reads, or has said something in, or one more
--- of its own. Those it has opened count for an hour.
+-- of its own. Those it has opened count for an hour. Where the store is full of others, it is the
+-- group's ceiling that counts.
 local function may_open(request, room)
   if room.subscribers > 0 or not room:cursor():match("%-0$") then
     return true

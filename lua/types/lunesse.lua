@@ -129,6 +129,12 @@ function lunesse.event(fields) end
 ---@return string rest   its bytes, at most three; "" when there is none
 function lunesse.whole(text) end
 
+---What `lunesse.shared` takes.
+---@class (exact) lunesse.SharedStoreOptions
+---Bytes that the store may hold, about 150 for each value included, or no ceiling of its own beside
+---`shared_bytes`. For keys that peers choose. A call without it leaves it as it is. Default false.
+---@field bytes? integer | false
+
 ---The store of this name, whose values survive a reload and are seen by every worker: the same
 ---object each time. It goes when it is empty and no variable holds it.
 ---
@@ -140,8 +146,9 @@ function lunesse.whole(text) end
 ---end)
 ---```
 ---@param name string  1 to 255 bytes
+---@param options? lunesse.SharedStoreOptions
 ---@return lunesse.Shared
-function lunesse.shared(name) end
+function lunesse.shared(name, options) end
 
 ---What timers take.
 ---@class (exact) lunesse.TimerOptions

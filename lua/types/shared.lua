@@ -15,7 +15,8 @@
 
 ---Values under keys that do not belong to the scripts: they survive a reload, and every worker sees
 ---them. Made by `lunesse.shared`. They are in memory, and end with the program. All stores together
----hold at most `shared_bytes`; what does not fit is refused, and nothing is thrown away for it.
+---hold at most `shared_bytes`, and one with a ceiling (`lunesse.shared(name, { bytes = n })`) at
+---most that; what does not fit is refused with ENOMEM, and nothing is thrown away for it.
 ---
 ---A key is a string of 1 to 1024 bytes. A value is a string of any bytes, an integer, a float or a
 ---boolean. A table, `nil` or anything else raises: `lunesse.json.encode` makes a string of a table.

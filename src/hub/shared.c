@@ -28,6 +28,8 @@ struct shared_store {
     struct map items;
     struct list places; // of the items, oldest first, and of whoever walks along them
     size_t hold_count;
+    uint64_t bytes; // of the shared ones
+    uint64_t bytes_max;
     char name[];
 };
 
@@ -70,6 +72,7 @@ static struct shared_store *make_store(struct shared *shared, struct bytes name)
 static void free_store_if_idle(struct shared_store *store);
 static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped);
 static bool leave(struct shared *shared, struct list *dropped);
+static bool is_full(int result);
 static void drop(struct item *item, struct list *dropped);
 static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped);
 static int write_value(struct shared_store *store, const struct shared_write *write,
@@ -145,6 +148,13 @@ void shared_release(struct shared_store *store)
     pthread_mutex_unlock(&shared->lock);
 }
 
+void shared_limit(struct shared_store *store, uint64_t bytes_max)
+{
+    pthread_mutex_lock(&store->shared->lock);
+    store->bytes_max = bytes_max;
+    pthread_mutex_unlock(&store->shared->lock);
+}
+
 bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
                 struct shared_value *value)
 {
@@ -191,7 +201,7 @@ int shared_replace(struct shared_store *store, const struct shared_write *write,
         if (result == -EAGAIN && !bytes_equal(shared_text_bytes(replacing.seen), old->string)) {
             result = -ESTALE;
         }
-    } while (result == -EAGAIN || (result == -ENOMEM && !replacing.is_swept));
+    } while (result == -EAGAIN || (is_full(result) && !replacing.is_swept));
     shared_text_release(replacing.seen);
     kept_release(&replacing.kept);
     return result;
@@ -208,7 +218,7 @@ int shared_incr(struct shared_store *store, const struct shared_write *write,
         enter(store->shared, write->now_ms, &dropped);
         result = add_step(store, write, step, &value, &dropped);
         is_swept = leave(store->shared, &dropped);
-    } while (result == -ENOMEM && !is_swept);
+    } while (is_full(result) && !is_swept);
     if (result == 0) {
         *sum = kept_show(&value);
     }
@@ -298,6 +308,7 @@ static struct shared_store *make_store(struct shared *shared, struct bytes name)
     memcpy(store->name, name.at, name.len);
     store->entry.key = bytes_of(store->name, name.len);
     store->shared = shared;
+    store->bytes_max = UINT64_MAX;
     map_init(&store->items);
     list_init(&store->places);
     list_init(&store->node);
@@ -311,6 +322,7 @@ static void free_store_if_idle(struct shared_store *store)
     if (store->hold_count > 0 || store->items.count > 0) {
         return;
     }
+    DCHECK(store->bytes == 0);
     list_remove(&store->node);
     map_remove(&store->shared->stores, &store->entry);
     map_deinit(&store->items);
@@ -347,6 +359,12 @@ static bool leave(struct shared *shared, struct list *dropped)
     return is_swept;
 }
 
+/// What has expired may make room.
+static bool is_full(int result)
+{
+    return result == -ENOMEM || result == -EDQUOT;
+}
+
 /// Takes `item` out of everything. The store goes too when that was its last and nobody holds it.
 static void drop(struct item *item, struct list *dropped)
 {
@@ -356,7 +374,9 @@ static void drop(struct item *item, struct list *dropped)
     expiry_disarm(&shared->expiries, &item->expiry);
     list_remove(&item->place.node);
     list_append(dropped, &item->place.node);
-    shared->bytes -= item_bytes(store, item->entry.key.len) + text_bytes(&item->value);
+    uint64_t bytes = item_bytes(store, item->entry.key.len) + text_bytes(&item->value);
+    shared->bytes -= bytes;
+    store->bytes -= bytes;
     free_store_if_idle(store);
 }
 
@@ -393,7 +413,7 @@ static int write_value(struct shared_store *store, const struct shared_write *wr
             set_ttl(item, write->ttl_ms);
         }
         is_swept = leave(store->shared, &dropped);
-    } while (result == -ENOMEM && !is_swept);
+    } while (is_full(result) && !is_swept);
     kept_release(&kept);
     return result;
 }
@@ -459,10 +479,14 @@ static int place_value(struct shared_store *store, const struct shared_write *wr
     if (added > removed && shared->bytes - removed + added > write->bytes_max) {
         return -ENOMEM;
     }
+    if (added > removed && store->bytes - removed + added > store->bytes_max) {
+        return -EDQUOT;
+    }
     if (*item == NULL) {
         *item = make_item(store, write->key);
     }
     shared->bytes = shared->bytes - removed + added;
+    store->bytes = store->bytes - removed + added;
     struct kept old = (*item)->value;
     (*item)->value = *value;
     *value = old;

@@ -67,12 +67,16 @@ uint64_t shared_bytes(struct shared *shared);
 struct shared_store *shared_hold(struct shared *shared, struct bytes name);
 void shared_release(struct shared_store *store);
 
+/// What the store may hold of what all may hold, from now on: nothing of what is there goes. A new
+/// store may hold all of it. Beyond it, what writes returns -EDQUOT.
+void shared_limit(struct shared_store *store, uint64_t bytes_max);
+
 /// Whether there is a value under `key`, and which. The bytes of a string stay valid, whatever
 /// becomes of the store, until `shared_text_release(value->text)`.
 MUST_USE bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
                          struct shared_value *value);
 
-/// Puts `value` in the place of what was there, its ttl included. Returns 0 or -ENOMEM.
+/// Puts `value` in the place of what was there, its ttl included. Returns 0, -ENOMEM or -EDQUOT.
 MUST_USE int shared_set(struct shared_store *store, const struct shared_write *write,
                         const struct shared_value *value);
 

@@ -28,6 +28,8 @@ static uint64_t now_ms(lua_State *L);
 static void push_value(lua_State *L, const struct shared_value *value);
 static void push_text(lua_State *L, struct shared_box *box, struct shared_text *text);
 static int push_outcome(lua_State *L, int result);
+static bool check_bytes_option(lua_State *L, uint64_t *bytes_max);
+static void set_limit(lua_State *L, bool has_limit, uint64_t bytes_max);
 static int l_shared(lua_State *L);
 static int l_get(lua_State *L);
 static int l_set(lua_State *L);
@@ -40,7 +42,7 @@ static int l_collect(lua_State *L);
 static int p_name(lua_State *L);
 static int p_count(lua_State *L);
 
-static const char *const no_options[] = {NULL};
+static const char *const store_options[] = {"bytes", NULL};
 static const char *const write_options[] = {"ttl", NULL};
 static const char *const incr_options[] = {"init", "ttl", NULL};
 
@@ -55,18 +57,21 @@ const struct box_class lib_shared_class = {"Shared", methods, properties, l_coll
 
 const luaL_Reg lib_shared_functions[] = {{"shared", l_shared}, {NULL, NULL}};
 
-/// shared(name) -> Shared. Born empty, so that nothing is lost when memory runs out.
+/// shared(name, [options]) -> Shared. Born empty, so that nothing is lost when memory runs out.
 static int l_shared(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
     struct bytes name = check_bytes(L, 1);
     luaL_argcheck(L, name.len > 0, 1, "a store's name is not empty");
     luaL_argcheck(L, name.len <= SHARED_NAME_BYTES_MAX, 1, "a store's name has at most 255 bytes");
-    check_options(L, 2, no_options);
+    check_options(L, 2, store_options);
+    uint64_t bytes_max = 0;
+    bool has_limit = check_bytes_option(L, &bytes_max);
     lua_settop(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->shared_boxes_ref); // [name, boxes]
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) == LUA_TUSERDATA) {
+        set_limit(L, has_limit, bytes_max);
         return 1;
     }
     struct shared_box *box = lua_newuserdatauv(L, sizeof(struct shared_box), SLOT_COUNT);
@@ -78,7 +83,30 @@ static int l_shared(lua_State *L)
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 4);
     lua_rawset(L, 2);
+    set_limit(L, has_limit, bytes_max);
     return 1;
+}
+
+/// The option `bytes`: a number, or false for no ceiling. Whether it is there.
+static bool check_bytes_option(lua_State *L, uint64_t *bytes_max)
+{
+    int type = opt_field(L, 2, "bytes");
+    int is_whole = 0;
+    lua_Integer bytes = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &is_whole) : 0;
+    bool is_none = type == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+    luaL_argcheck(L, type == LUA_TNIL || is_none || (is_whole && bytes >= 0), 2,
+                  "bytes: a whole number, 0 or more, or false expected");
+    *bytes_max = is_none ? UINT64_MAX : (uint64_t)bytes;
+    return type != LUA_TNIL;
+}
+
+/// The box is on top of the stack.
+static void set_limit(lua_State *L, bool has_limit, uint64_t bytes_max)
+{
+    const struct shared_box *box = lua_touserdata(L, -1);
+    if (has_limit && box->store != NULL) {
+        shared_limit(box->store, bytes_max);
+    }
 }
 
 /// shared:get(key) -> value; nil
@@ -337,6 +365,8 @@ static int push_outcome(lua_State *L, int result)
         return box_push_failure(L, "the value is not a number", "EINVAL");
     case -ERANGE:
         return box_push_failure(L, "the sum is beyond the numbers", "ERANGE");
+    case -EDQUOT:
+        return box_push_failure(L, "the store has as many bytes as it may", "ENOMEM");
     default:
         return box_push_failure(L, "the shared stores have as many bytes as the limit allows",
                                 "ENOMEM");
