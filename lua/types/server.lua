@@ -148,16 +148,17 @@ function Group:route(prefix) end
 local Server = {}
 
 ---Answers in the place of a handler that raised before its head was out. Without it, or when it
----raises too, the answer is a plain 500. `message` is what was raised, without traceback; the log
----has all of it either way. The response has status 500 and the headers that middlewares set before
----the handler began; those that the handler set are gone.
+---raises too, the answer is a plain 500. `raised` is what was raised, a table as it is and a text
+---without traceback; the log has all of it either way, and shows a table as JSON. The response has status 500
+---and the headers that middlewares set before the handler began; those that the handler set are gone.
 ---
 ---```lua
----server:on_error(function(message, request, response)
----  response:status(500):json { error = "sorry", id = request.id }
+---server:on_error(function(raised, request, response)
+---  local status = type(raised) == "table" and raised.status or 500
+---  response:status(status):json { error = "sorry", id = request.id }
 ---end)
 ---```
----@param fn fun(message: string, request: lunesse.Request, response: lunesse.Response)
+---@param fn fun(raised: any, request: lunesse.Request, response: lunesse.Response)
 ---@return lunesse.Server self
 function Server:on_error(fn) end
 

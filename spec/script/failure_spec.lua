@@ -532,3 +532,121 @@ server:get("/free", function(_, response) kept = {} collectgarbage() response:se
     assert.equal("kept", get(server, "/keep"))
   end)
 end)
+
+describe("an error that is a table", function()
+  local FAILS = [[
+server:get("/plain", function() error { status = 404, why = { "no", "such" } } end)
+server:get("/named", function()
+  error(setmetatable({}, { __tostring = function() return "its own name" end }))
+end)
+server:get("/circle", function()
+  local circle = {}
+  circle.circle = circle
+  error(circle)
+end)
+server:get("/false", function() error(false) end)
+server:get("/text", function() error("text", 0) end)
+]]
+
+  it("reaches on_error as it is", function()
+    local server = start(FAILS .. [[
+server:on_error(function(raised, _, response)
+  local status = type(raised) == "table" and raised.status or 500
+  response:status(status):send(type(raised) .. " " .. tostring(status))
+end)
+]])
+    local response = server:request { target = "/plain" }
+    assert.same({ 404, "table 404" }, { response.status, response.body })
+    assert.equal("table 500", get(server, "/named"))
+    assert.equal("boolean 500", get(server, "/false"))
+    assert.equal("string 500", get(server, "/text"))
+  end)
+
+  it("is JSON in the log, unless it says its own text, or cannot be JSON", function()
+    local server = start(FAILS)
+    for _, path in ipairs { "/plain", "/named", "/circle", "/false" } do
+      assert.equal(500, server:request { target = path }.status)
+    end
+    local lines = server:log_lines("script error")
+    assert.matches('error="{\\"status\\":404,\\"why\\":[\\"no\\",\\"such\\"]}\\nstack', lines[1], 1,
+      true)
+    assert.matches('error="its own name\\nstack', lines[2], 1, true)
+    assert.matches('error="table: 0x', lines[3], 1, true)
+    assert.matches('error="false\\nstack', lines[4], 1, true)
+  end)
+end)
+
+describe("a call that would wait where nothing can wait", function()
+  it("says where it stands: in what function of C, and where that was called", function()
+    local server = start [[
+server:get("/sort", function()
+  table.sort({ 1, 2 }, function()
+    lunesse.sleep(0)
+  end)
+end)
+server:get("/gsub", function()
+  local _ = ("1"):gsub("1", lunesse.sleep)
+end)
+server:get("/yield", function()
+  coroutine.wrap(function()
+    table.sort({ 1, 2 }, function()
+      coroutine.yield()
+    end)
+  end)()
+end)
+]]
+    for _, path in ipairs { "/sort", "/gsub", "/yield" } do
+      assert.equal(500, server:request { target = path }.status)
+    end
+    local lines = server:log_lines("script error")
+    local sleep = "sleep can only wait inside a handler, timer or callback; not inside the C function "
+    assert.matches("script.lua:3: " .. sleep .. "'sort', called at [^ ]+script.lua:2\\n", lines[1])
+    assert.matches("script.lua:7: " .. sleep .. "'gsub', called at [^ ]+script.lua:7\\n",
+      lines[2])
+    assert.matches("script.lua:12: yield can only wait inside a coroutine; " ..
+      "not inside the C function 'sort', called at [^ ]+script.lua:11\\n", lines[3])
+  end)
+
+  it("says so of a closing variable, of a load and of a finalizer", function()
+    local server = start [[
+local _, why = pcall(lunesse.sleep, 0)
+mark(why)
+server:get("/", function(_, response)
+  local closed = coroutine.create(function()
+    local _ <close> = setmetatable({}, { __close = function() lunesse.sleep(0) end })
+    coroutine.yield()
+  end)
+  coroutine.resume(closed)
+  mark(select(2, coroutine.close(closed)))
+  setmetatable({}, { __gc = function() lunesse.sleep(0) end })
+  collectgarbage()
+  response:send("sent")
+end)
+]]
+    assert.equal("sent", get(server, "/"))
+    local marks = support.marks(server)
+    assert.matches("^/.*script.lua:1: .* callback; not while the scripts load$", marks[1])
+    assert.matches("script.lua:5: .* callback; not in a coroutine that is being ended", marks[2])
+    local lines = server:log_lines(" warn a warning of Lua's")
+    assert.equal(1, #lines)
+    assert.matches("error in __gc .*script.lua:10: sleep can .*; not in a finalizer", lines[1])
+  end)
+end)
+
+describe("warn", function()
+  it("writes into the log, its pieces as one, cut where they are too long", function()
+    local server = start [[
+server:get("/", function(_, response)
+  warn("@on")
+  warn("one", " and ", "another")
+  warn("first", ("x"):rep(5000))
+  response:send("sent")
+end)
+]]
+    assert.equal("sent", get(server, "/"))
+    local lines = server:log_lines(" warn a warning of Lua's")
+    assert.matches('warning="one and another"', lines[1], 1, true)
+    assert.matches("warning=first$", lines[2])
+    assert.equal(2, #lines)
+  end)
+end)

@@ -262,7 +262,11 @@ end)
     get(server, "/")
     local message = "sleep can only wait inside a handler, timer or callback"
     local place = server.folder .. "/script.lua:5: "
-    await_marks(server, { message, place .. message, "waited", "false" })
+    await_marks(server, {
+      server.folder .. "/script.lua:1: " .. message .. "; not while the scripts load",
+      place .. message .. "; not inside the C function '?', called at " .. place:sub(1, -3),
+      "waited", "false",
+    })
   end)
 
   it("may be called in pcall, in iterators and in coroutines of the script", function()

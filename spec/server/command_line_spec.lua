@@ -143,7 +143,7 @@ describe("a script that cannot be served", function()
     assert.matches("^lunesse: DIR/a.lua:2: attempt to index a nil value", err)
     assert.matches("^lunesse: DIR/a.lua:1: module 'nothing' not found",
       refused { ["a.lua"] = "require 'nothing'\n" })
-    assert.matches("^lunesse: .*table", refused { ["a.lua"] = "error({})\n" })
+    assert.equal('lunesse: {"code":7}\n', refused { ["a.lua"] = "error { code = 7 }\n" })
   end)
 
   it("ends with 1 for bytecode", function()

@@ -18,7 +18,6 @@ static void note_duration(const struct generation *generation, bool is_told);
 static enum call_outcome end_run(struct generation *generation, lua_State *L, int status);
 static int with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct generation *generation, lua_State *L, int status);
-static void push_error(struct generation *generation, lua_State *coroutine);
 static void make_text(struct generation *generation);
 static void add_traceback(struct generation *generation, lua_State *coroutine);
 static int l_text(lua_State *L);
@@ -56,13 +55,13 @@ bool call_close(struct generation *generation, lua_State *coroutine)
     int top = lua_gettop(L);
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
     if (has_failed) {
-        push_error(generation, coroutine); // it has been told
+        call_push_error(generation, coroutine); // it has been told
     }
     begin_run(generation, coroutine, 1);
     int status = call_close_inside(coroutine);
     bool is_told = false;
     if (has_failed && status != LUA_OK) { // a coroutine that failed passes its own error on
-        push_error(generation, coroutine);
+        call_push_error(generation, coroutine);
         is_told = lua_rawequal(L, -1, -2);
     }
     enum call_outcome outcome = end_run(generation, coroutine, status);
@@ -79,7 +78,7 @@ bool call_collect(struct generation *generation, int step_kib)
     begin_run(generation, generation->L, 1);
     bool is_complete = lua_gc(generation->L, LUA_GCSTEP, step_kib) == 1;
     int top = lua_gettop(generation->L);
-    (void)end_run(generation, generation->L, LUA_OK); // a finalizer's error is a warning of Lua's
+    (void)end_run(generation, generation->L, LUA_OK); // a finalizer's error is a warning
     lua_settop(generation->L, top);
     return is_complete;
 }
@@ -99,6 +98,15 @@ int call_close_inside(lua_State *coroutine)
     generation->closing_count--;
     IGNORE(guard_switch(generation, caller)); // the coroutine that was closed
     return status;
+}
+
+/// The coroutine, whose closing variables are given the error, has room for this one value and not
+/// more.
+void call_push_error(struct generation *generation, lua_State *coroutine)
+{
+    lua_xmove(coroutine, generation->L, 1);
+    lua_pushvalue(generation->L, -1);
+    lua_xmove(generation->L, coroutine, 1);
 }
 
 static void begin_run(struct generation *generation, lua_State *L, unsigned runs)
@@ -143,11 +151,9 @@ static void note_duration(const struct generation *generation, bool is_told)
 
 static int with_traceback(lua_State *L)
 {
-    const char *text = lua_tostring(L, 1);
-    if (text == NULL) {
-        text = luaL_tolstring(L, 1, NULL);
-    }
-    luaL_traceback(L, L, text, 1);
+    lua_settop(L, 1);
+    IGNORE(l_text(L)); // 1
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
     return 1;
 }
 
@@ -161,20 +167,11 @@ static enum call_outcome outcome_of(struct generation *generation, lua_State *L,
         return CALL_PARKED;
     }
     if (L != generation->L) {
-        push_error(generation, L);
+        call_push_error(generation, L);
         make_text(generation);
         add_traceback(generation, L);
     }
     return status == LUA_ERRMEM ? CALL_NO_MEMORY : CALL_FAILED;
-}
-
-/// Pushes a failed coroutine's error on the main stack. The coroutine, whose closing variables are
-/// given it, has room for this one value and not more.
-static void push_error(struct generation *generation, lua_State *coroutine)
-{
-    lua_xmove(coroutine, generation->L, 1);
-    lua_pushvalue(generation->L, -1);
-    lua_xmove(generation->L, coroutine, 1);
 }
 
 /// [error] -> [text]. How an object becomes text is a script's business, so it may fail, or loop,
@@ -205,8 +202,17 @@ static void add_traceback(struct generation *generation, lua_State *coroutine)
     lua_remove(L, -2);
 }
 
+/// [error] -> [.., text]. A table that does not say how it becomes text is written as JSON, if it
+/// can be.
 static int l_text(lua_State *L)
 {
+    if (lua_istable(L, 1) && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->json_encode_ref);
+        lua_pushvalue(L, 1);
+        if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+            return 1;
+        }
+    }
     luaL_tolstring(L, 1, NULL);
     return 1;
 }

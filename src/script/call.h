@@ -36,6 +36,9 @@ bool call_close(struct generation *generation, lua_State *coroutine);
 /// Lua* (finalizers of scripts).
 bool call_collect(struct generation *generation, int step_kib);
 
+/// Pushes a failed coroutine's error on the main stack.
+void call_push_error(struct generation *generation, lua_State *coroutine);
+
 /// Closes a coroutine within a run; nothing can wait meanwhile. Returns as `lua_closethread`.
 /// *Calls Lua.*
 int call_close_inside(lua_State *coroutine);

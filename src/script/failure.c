@@ -2,6 +2,7 @@
 #include "script/failure.h"
 
 #include "base/log.h"
+#include "script/call.h"
 #include "script/dev_page.h"
 #include "script/generation.h"
 #include "script/listeners.h"
@@ -13,7 +14,8 @@
 
 static void report(const struct visit *visit, struct bytes message);
 static void answer(struct visit *visit, struct bytes message, lua_State *failed);
-static void start_error_handler(struct visit *visit, struct bytes message);
+static void start_error_handler(struct visit *visit, struct bytes message, lua_State *failed);
+static void push_error(lua_State *L, struct bytes message, lua_State *failed);
 static void send_plain(struct visit *visit, struct bytes message, const struct place *place);
 static void start_over(const struct visit *visit);
 static struct bytes without_traceback(struct bytes message);
@@ -72,7 +74,7 @@ static void answer(struct visit *visit, struct bytes message, lua_State *failed)
     if (exchange->response.state == RESPONSE_FRESH) {
         start_over(visit);
         if (visit->generation->on_error_ref != LUA_NOREF && !visit->is_failing) {
-            start_error_handler(visit, message);
+            start_error_handler(visit, message, failed);
         } else {
             struct place place = place_of_failure(failed, message);
             send_plain(visit, message, &place);
@@ -84,19 +86,33 @@ static void answer(struct visit *visit, struct bytes message, lua_State *failed)
     }
 }
 
-/// on_error(message, request, response), in the place of the handler.
-static void start_error_handler(struct visit *visit, struct bytes message)
+/// on_error(error, request, response), in the place of the handler.
+static void start_error_handler(struct visit *visit, struct bytes message, lua_State *failed)
 {
     lua_State *L = visit->generation->L;
-    struct bytes text = without_traceback(message);
     visit->is_failing = true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, visit->generation->on_error_ref);
-    lua_pushlstring(L, text.at, text.len);
-    visit_push(L, visit);                    // [fn, message, response]
-    lua_getiuservalue(L, -1, VISIT_REQUEST); // [fn, message, response, request]
-    lua_insert(L, -2);                       // [fn, message, request, response]
+    push_error(L, message, failed);
+    visit_push(L, visit);                    // [fn, error, response]
+    lua_getiuservalue(L, -1, VISIT_REQUEST); // [fn, error, response, request]
+    lua_insert(L, -2);                       // [fn, error, request, response]
     struct task *task = task_new(L, 3, visit);
     task->is_handler = true;
+}
+
+/// What is no text reaches the script as it was raised. The end of a run that took too long was not
+/// raised everywhere, so its text is the message's.
+static void push_error(lua_State *L, struct bytes message, lua_State *failed)
+{
+    struct bytes text = without_traceback(message);
+    if (lua_status(failed) > LUA_YIELD) {
+        call_push_error(generation_of(L), failed);
+        if (lua_type(L, -1) != LUA_TSTRING) {
+            return;
+        }
+        lua_pop(L, 1);
+    }
+    lua_pushlstring(L, text.at, text.len);
 }
 
 /// In development the peer is told what the log is told.

@@ -11,6 +11,7 @@
 #include "script/collector.h"
 #include "script/embedded.h"
 #include "script/lib_channel.h"
+#include "script/lib_log.h"
 #include "script/lib_standard.h"
 #include "script/lib_timer.h"
 #include "script/libs.h"
@@ -21,6 +22,8 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+
+enum { WARNING_BYTES_MAX = 4096 };
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
 static void open_state(struct generation *generation, char **why);
@@ -207,6 +210,8 @@ static void open_state(struct generation *generation, char **why)
     generation->mark = (struct coroutine_mark){.generation = generation};
     generation->task_mark = (struct coroutine_mark){.generation = generation, .is_task = true};
     *(struct coroutine_mark **)lua_getextraspace(L) = &generation->mark;
+    buf_init(&generation->warning, WARNING_BYTES_MAX);
+    lua_setwarnf(L, lib_log_warning, generation);
     lib_standard_open(L);
     box_open(L);
     preload(L);

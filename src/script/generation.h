@@ -6,6 +6,7 @@
 // `generation_free`, before which every exchange must be done or is cut loose there.
 #pragma once
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "hub/branch.h"
@@ -144,6 +145,7 @@ struct generation {
     bool was_refused;                // the run that goes on, or was the last: memory
     bool is_cut;                     // it was ended before its time
     bool is_ended;                   // only finalizers run now: nothing that they start would run
+    struct buf warning;              // of Lua's, which comes in pieces
     int kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
     struct collector collector;

@@ -4,6 +4,7 @@
 #include "script/call.h"
 #include "script/generation.h"
 #include "script/guard.h"
+#include "script/obstacle.h"
 #include "script/task.h"
 
 #include <stdbool.h>
@@ -64,6 +65,9 @@ static int l_wrapped(lua_State *L)
 /// Lua's own, but known to `check_not_waiting`.
 static int l_yield(lua_State *L)
 {
+    if (!lua_isyieldable(L)) {
+        return obstacle_raise(L, "yield can only wait inside a coroutine");
+    }
     return lua_yield(L, lua_gettop(L));
 }
 

@@ -2,6 +2,7 @@
 #include "script/lib_timer.h"
 
 #include "base/check.h"
+#include "script/obstacle.h"
 #include "script/task.h"
 #include "script/visit.h"
 
@@ -289,7 +290,7 @@ static int l_sleep(lua_State *L)
 {
     uint64_t delay_ms = check_duration_ms(L, 1);
     if (!task_can_park(L)) {
-        return luaL_error(L, "sleep can only wait inside a handler, timer or callback");
+        return obstacle_raise(L, "sleep can only wait inside a handler, timer or callback");
     }
     struct task *task = task_current(L);
     task->timer.fired = on_slept;

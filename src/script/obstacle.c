@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "script/obstacle.h"
+
+#include "script/generation.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <string.h>
+
+static void push_place(lua_State *L, int level);
+static void push_obstacle(lua_State *L);
+static bool is_in_finalizer(lua_State *L);
+static bool push_caller_in_c(lua_State *L);
+
+/// `luaL_where` has no place where a function of C's has called this one.
+int obstacle_raise(lua_State *L, const char *what)
+{
+    push_place(L, 1);
+    if (lua_tostring(L, -1)[0] != '\0') {
+        lua_pushliteral(L, ": ");
+        lua_concat(L, 2);
+    }
+    lua_pushfstring(L, "%s; not ", what);
+    push_obstacle(L);
+    lua_concat(L, 3);
+    return lua_error(L);
+}
+
+/// Pushes "file:line" of the innermost function of Lua's from `level` on; "" for none.
+static void push_place(lua_State *L, int level)
+{
+    lua_Debug record;
+    for (; lua_getstack(L, level, &record); level++) {
+        lua_getinfo(L, "Sl", &record);
+        if (record.currentline > 0) {
+            lua_pushfstring(L, "%s:%d", record.short_src, record.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
+/// A closing variable can wait, unless its coroutine is being closed.
+static void push_obstacle(lua_State *L)
+{
+    const struct generation *generation = generation_of(L);
+    if (is_in_finalizer(L)) {
+        lua_pushliteral(L, "in a finalizer (__gc)");
+    } else if (generation->is_loading) {
+        lua_pushliteral(L, "while the scripts load");
+    } else if (push_caller_in_c(L)) {
+        return;
+    } else if (generation->closing_count > 0) {
+        lua_pushliteral(L, "in a coroutine that is being ended (__close), or that was resumed "
+                           "where nothing can wait");
+    } else {
+        lua_pushliteral(L, "outside of these");
+    }
+}
+
+static bool is_in_finalizer(lua_State *L)
+{
+    lua_Debug record;
+    bool is_found = false;
+    for (int level = 1; !is_found && lua_getstack(L, level, &record); level++) {
+        lua_getinfo(L, "n", &record);
+        is_found = strcmp(record.namewhat, "metamethod") == 0 && record.name != NULL &&
+                   strcmp(record.name, "__gc") == 0;
+    }
+    return is_found;
+}
+
+/// Pushes which function of C's stands below, and where it was called. A wait can pass `pcall`.
+static bool push_caller_in_c(lua_State *L)
+{
+    lua_Debug record;
+    for (int level = 1; lua_getstack(L, level, &record); level++) {
+        lua_getinfo(L, "nS", &record);
+        const char *name = record.name == NULL ? "?" : record.name;
+        if (*record.what == 'C' && strcmp(name, "pcall") != 0 && strcmp(name, "xpcall") != 0) {
+            lua_pushfstring(L, "inside the C function '%s', called at ", name);
+            push_place(L, level + 1);
+            lua_concat(L, 2);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+//
+// Why the code that runs now cannot wait, for the message of a call that would have to: it stands
+// in a function of C's that calls it back, in a finalizer, in a closing variable, or outside of any
+// task.
+#pragma once
+
+#include <lua.h>
+
+/// Raises "<place>: <what>; not <where it stands>", from a C function that the script has called.
+int obstacle_raise(lua_State *L, const char *what);
