@@ -123,6 +123,7 @@ lunesse.log.info("number", {
 lunesse.log.debug("not shown")
 lunesse.log.info("no fields", nil)
 lunesse.log.info("2026-01-01T00:00:00.000Z error forged level=error")
+server:get("/", function() end)
 ]]
 
   it("writes one line a record, whatever is logged", function()
