@@ -12,7 +12,8 @@
 ---When the reader of an event stream leaves, "cancel" (default) ends the handler where it waits;
 ---"detach" lets it run to its end.
 ---@field on_leave? "cancel" | "detach"
----Largest request body in bytes. Default: the limit of that name.
+---Largest request body in bytes. Default: the limit of that name; a route for GET, HEAD or OPTIONS
+---takes no body without this option, and `request:text()` is then empty.
 ---@field body_bytes? integer
 ---With true, `request.params` has what `:name` and `*rest` stand for as it came, still
 ---percent-encoded, and the route takes every path that its pattern matches. Without, values are

@@ -67,6 +67,7 @@ function support.start(script, options)
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
   return Server.start(text, {
     shared = true, args = args, clock = options.clock, workers = options.workers,
+    wrap = options.wrap,
   })
 end
 

@@ -68,12 +68,14 @@ local function body_of(server, target)
   return server:request({ target = target }).body
 end
 
----The status of what is left of a message after ten seconds in the middle of it.
+---The status of a message of which the rest comes after ten seconds, if it is still waited for.
 local function status_after_pause(server, client, first, rest)
   client:send(first)
   client:flush()
   server:advance(10)
-  client:send(rest)
+  if client:is_silent() then
+    client:send(rest)
+  end
   return client:response().status
 end
 
@@ -109,6 +111,22 @@ local CASES = {
     local request = wire.request { method = "POST", body = "12345" }
     return status_after_pause(server, client, request:sub(1, -3), request:sub(-2))
   end, low = 408, high = 200 },
+  body_rate = { 1, 1000, see = function(server, client)
+    local request = wire.request { method = "POST", body = ("x"):rep(100) }
+    client:send(request:sub(1, -51))
+    for _ = 1, 2 do
+      client:flush()
+      server:advance(20)
+      client:send(("x"):rep(24))
+    end
+    if client:is_silent() then
+      client:send("xx")
+    end
+    return client:response().status
+  end, low = 200, high = 408 },
+  body_total_bytes = { 100, 10000, see = function(_, client)
+    return status_of(client, wire.request { method = "POST", body = ("x"):rep(100) })
+  end, low = 503, high = 200 },
   idle_timeout = { 2, 100, see = function(server, client)
     status_of(client, wire.request {})
     server:advance(10)

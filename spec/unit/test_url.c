@@ -23,12 +23,12 @@ static bool is_target(struct bytes method, struct bytes text)
 
 TEST(the_origin_form_is_path_and_query)
 {
-    struct target where = {TARGET_ORIGIN, BYTES(""), BYTES("/where"), BYTES("q=now"), false};
+    struct target where = {TARGET_ORIGIN, false, BYTES(""), BYTES("/where"), BYTES("q=now")};
     expect_target(BYTES("GET"), BYTES("/where?q=now"), where);
-    struct target root = {TARGET_ORIGIN, BYTES(""), BYTES("/"), BYTES(""), false};
+    struct target root = {TARGET_ORIGIN, false, BYTES(""), BYTES("/"), BYTES("")};
     expect_target(BYTES("GET"), BYTES("/"), root);
     expect_target(BYTES("GET"), BYTES("/?"), root);
-    struct target odd = {TARGET_ORIGIN, BYTES(""), BYTES("//a//%2f"), BYTES("b?c/d%00"), false};
+    struct target odd = {TARGET_ORIGIN, false, BYTES(""), BYTES("//a//%2f"), BYTES("b?c/d%00")};
     expect_target(BYTES("OPTIONS"), BYTES("//a//%2f?b?c/d%00"), odd);
 }
 
@@ -73,12 +73,12 @@ TEST(a_path_has_one_canonical_spelling)
 
 TEST(the_absolute_form_names_its_authority)
 {
-    struct target pub = {TARGET_ABSOLUTE, BYTES("www.example.org"),
-                         BYTES("/pub/WWW/TheProject.html"), BYTES(""), false};
+    struct target pub = {TARGET_ABSOLUTE, false, BYTES("www.example.org"),
+                         BYTES("/pub/WWW/TheProject.html"), BYTES("")};
     expect_target(BYTES("GET"), BYTES("http://www.example.org/pub/WWW/TheProject.html"), pub);
-    struct target bare = {TARGET_ABSOLUTE, BYTES("a:8080"), BYTES("/"), BYTES(""), false};
+    struct target bare = {TARGET_ABSOLUTE, false, BYTES("a:8080"), BYTES("/"), BYTES("")};
     expect_target(BYTES("GET"), BYTES("HTTPS://a:8080"), bare);
-    struct target query = {TARGET_ABSOLUTE, BYTES("[::1]:80"), BYTES("/"), BYTES("x/y"), false};
+    struct target query = {TARGET_ABSOLUTE, false, BYTES("[::1]:80"), BYTES("/"), BYTES("x/y")};
     expect_target(BYTES("GET"), BYTES("http://[::1]:80?x/y"), query);
 }
 
@@ -99,7 +99,7 @@ TEST(the_authority_form_is_for_connect_and_has_a_port)
 
 TEST(the_asterisk_form_is_for_options)
 {
-    struct target wanted = {TARGET_ASTERISK, BYTES(""), BYTES("*"), BYTES(""), false};
+    struct target wanted = {TARGET_ASTERISK, false, BYTES(""), BYTES("*"), BYTES("")};
     expect_target(BYTES("OPTIONS"), BYTES("*"), wanted);
     EXPECT(!is_target(BYTES("GET"), BYTES("*")));
     EXPECT(!is_target(BYTES("options"), BYTES("*")));

@@ -7,7 +7,7 @@
 
 enum { BUF_FIRST_CAPACITY = 512 };
 
-static void make_room(struct buf *buf, size_t size);
+static bool make_room(struct buf *buf, size_t size);
 static void check_shape(const struct buf *buf);
 
 void buf_init(struct buf *buf, size_t bytes_max)
@@ -36,10 +36,9 @@ void buf_trim(struct buf *buf, size_t capacity)
 
 char *buf_reserve_more(struct buf *buf, size_t size)
 {
-    if (size > buf->_max - buf_len(buf)) {
+    if (size > buf->_max - buf_len(buf) || !make_room(buf, size)) {
         return NULL;
     }
-    make_room(buf, size);
     return buf->_memory + buf->_end;
 }
 
@@ -61,8 +60,8 @@ void buf_move(struct buf *to, struct buf *from)
 
 /// Makes room for `size` bytes behind the last one. Slides down only when at least as many bytes
 /// were consumed as would have to be moved, and grows by doubling otherwise: either way the cost of
-/// an append stays constant on average.
-static void make_room(struct buf *buf, size_t size)
+/// an append stays constant on average. False when there is no memory.
+static bool make_room(struct buf *buf, size_t size)
 {
     size_t len = buf_len(buf);
     size_t needed = len + size;
@@ -70,15 +69,20 @@ static void make_room(struct buf *buf, size_t size)
         memmove(buf->_memory, buf->_memory + buf->_start, len);
         buf->_end = len;
         buf->_start = 0;
-        return;
+        return true;
     }
     size_t capacity = buf->_capacity == 0 ? BUF_FIRST_CAPACITY : buf->_capacity;
     while (capacity - buf->_start < needed) {
         capacity *= 2;
     }
-    buf->_memory = small_resize(buf->_memory, buf->_capacity, capacity);
+    char *memory = small_try_resize(buf->_memory, buf->_capacity, capacity);
+    if (memory == NULL) {
+        return false;
+    }
+    buf->_memory = memory;
     buf->_capacity = capacity;
     check_shape(buf);
+    return true;
 }
 
 static void check_shape(const struct buf *buf)

@@ -2,8 +2,9 @@
 //
 // Growable bytes with a ceiling that the maker must state. A buf is a value inside its owner; it
 // holds no memory while it is empty and new. Bytes are added at the end and taken from the front.
-// Growing beyond the ceiling is an ordinary refusal: the caller decides what it means (413, 431, a
-// slow stream), and the buf is then as it was before. One thread; never calls out.
+// Growing beyond the ceiling, or beyond the memory that there is, is an ordinary refusal: the
+// caller decides what it means (413, 431, 503, a slow stream), and the buf is then as it was
+// before. One thread; never calls out.
 #pragma once
 
 #include "base/bytes.h"
@@ -53,6 +54,12 @@ static inline bool buf_is_empty(const struct buf *buf)
     return buf->_end == buf->_start;
 }
 
+/// Bytes that the ceiling has room for.
+static inline size_t buf_room(const struct buf *buf)
+{
+    return buf->_max - buf_len(buf);
+}
+
 /// The bytes held, to be changed in place; the buf must not be empty. Valid as `buf_bytes`.
 static inline char *buf_start(struct buf *buf)
 {
@@ -66,7 +73,8 @@ static inline struct bytes buf_bytes(const struct buf *buf)
 }
 
 /// Room for at least `size` bytes at the end, to be written by the caller and then committed with
-/// `buf_commit`. NULL when the ceiling would be passed. Valid until the buf is next changed.
+/// `buf_commit`. NULL when the ceiling would be passed, or there is no memory. Valid until the buf
+/// is next changed.
 MUST_USE static inline char *buf_reserve(struct buf *buf, size_t size)
 {
     bool is_there = buf->_memory != NULL && buf->_capacity - buf->_end >= size;
@@ -81,7 +89,8 @@ static inline void buf_commit(struct buf *buf, size_t size)
     DCHECK(buf->_end <= buf->_capacity && buf_len(buf) <= buf->_max);
 }
 
-/// Appends a copy of `bytes`. False, and nothing changed, when the ceiling would be passed.
+/// Appends a copy of `bytes`. False, and nothing changed, when the ceiling would be passed or there
+/// is no memory.
 MUST_USE static inline bool buf_append(struct buf *buf, struct bytes bytes)
 {
     char *room = buf_reserve(buf, bytes.len);

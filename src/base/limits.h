@@ -23,7 +23,9 @@ struct limits {
     uint64_t target_bytes;        // request target
     uint64_t body_bytes;          // request body, unless the route says otherwise
     uint64_t head_timeout_ms;     // first byte of a head to its last
-    uint64_t body_timeout_ms;     // between two pieces of a body
+    uint64_t body_timeout_ms;     // between two pieces of a body; also the grace of `body_rate`
+    uint64_t body_rate;           // bytes a second that a body has to make after that; 0 for none
+    uint64_t body_total_bytes;    // of all bodies of a worker that are read or being answered
     uint64_t idle_timeout_ms;     // kept-alive connection without a request
     uint64_t pipeline;            // requests that may wait behind the one being answered
     uint64_t connections;         // open connections; 0 stands for nine tenths of the descriptors

@@ -32,9 +32,27 @@ void *mem_resize(void *memory, size_t size)
 
 void *mem_aligned(size_t alignment, size_t size)
 {
-    void *memory = NULL;
-    CHECK(posix_memalign(&memory, alignment, size) == 0);
+    void *memory = mem_try_aligned(alignment, size);
+    CHECK(memory != NULL);
     return memory;
+}
+
+void *mem_try_resize(void *memory, size_t size)
+{
+    return realloc(memory, size);
+}
+
+void *mem_try_aligned(size_t alignment, size_t size)
+{
+    void *memory = NULL;
+    return posix_memalign(&memory, alignment, size) == 0 ? memory : NULL;
+}
+
+bool mem_has(size_t size)
+{
+    void *memory = malloc(size);
+    free(memory);
+    return memory != NULL;
 }
 
 void mem_free(void *memory)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory that is there, or the process aborts. Whatever has a size
-// that a peer decides goes through `buf`, which has a ceiling. This is the only place that calls
-// the allocator of libc.
+// Memory that is there, or the process aborts. Whatever has a size that a peer decides goes through
+// `buf`, which has a ceiling, and which says no where there is no memory; so do the allocations of
+// scripts. This is the only place that calls the allocator of libc.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /// Builds with a sanitizer put an allocator of their own in the place of libc's.
@@ -28,6 +29,15 @@ void *mem_aligned(size_t alignment, size_t size);
 
 /// Grows or shrinks `memory` (may be NULL). Aborts when there are none.
 void *mem_resize(void *memory, size_t size);
+
+/// As `mem_resize`, but NULL, and `memory` as it was, when there are none.
+void *mem_try_resize(void *memory, size_t size);
+
+/// As `mem_aligned`, but NULL when there are none.
+void *mem_try_aligned(size_t alignment, size_t size);
+
+/// Whether `size` bytes could be had now: for one large thing that cannot say no by itself.
+bool mem_has(size_t size);
 
 /// Gives `memory` back; NULL is allowed.
 void mem_free(void *memory);

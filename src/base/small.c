@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+static void *try_alloc(size_t size);
+
 void *small_zero(size_t size)
 {
     return memset(small_alloc(size), 0, size);
@@ -31,20 +33,26 @@ void small_free_text(char *text, size_t size)
 
 void *small_resize(void *memory, size_t old_size, size_t size)
 {
+    void *resized = small_try_resize(memory, old_size, size);
+    CHECK(resized != NULL);
+    return resized;
+}
+
+void *small_try_resize(void *memory, size_t old_size, size_t size)
+{
     bool was_small = old_size <= SMALL_BYTES_MAX;
     bool is_small = size <= SMALL_BYTES_MAX;
-    if (memory == NULL) {
-        return small_text(size);
+    if (memory != NULL && !was_small && !is_small) {
+        return mem_try_resize(memory, size);
     }
-    if (!was_small && !is_small) {
-        return mem_resize(memory, size);
-    }
-    if (was_small && is_small && small_is_same(old_size, size)) {
+    if (memory != NULL && was_small && is_small && small_is_same(old_size, size)) {
         return memory;
     }
-    char *resized = small_text(size);
-    memcpy(resized, memory, old_size < size ? old_size : size);
-    small_free_text(memory, old_size);
+    char *resized = is_small ? try_alloc(size) : mem_try_resize(NULL, size);
+    if (resized != NULL && memory != NULL) {
+        memcpy(resized, memory, old_size < size ? old_size : size);
+        small_free_text(memory, old_size);
+    }
     return resized;
 }
 
@@ -54,6 +62,11 @@ void *small_alloc(size_t size)
 {
     CHECK(size <= SMALL_BYTES_MAX);
     return mem_alloc(size);
+}
+
+static void *try_alloc(size_t size)
+{
+    return mem_try_resize(NULL, size);
 }
 
 bool small_is_same(size_t size, size_t other)
@@ -98,15 +111,25 @@ static_assert(sizeof(struct page) <= FRESH, "a page has grown");
 static _Thread_local struct list pages[CLASS_COUNT]; // with room, by size
 
 static struct page *page_with_room(size_t class);
-static struct page *new_page(size_t class);
+static struct page *new_page(size_t class); // NULL when there is no memory
 static struct page *page_of(void *memory);
 static bool has_room(const struct page *page);
 
 void *small_alloc(size_t size)
 {
     CHECK(size > 0 && size <= SMALL_BYTES_MAX);
+    void *memory = try_alloc(size);
+    CHECK(memory != NULL);
+    return memory;
+}
+
+static void *try_alloc(size_t size)
+{
     size_t class = (size + STEP - 1) / STEP;
     struct page *page = page_with_room(class);
+    if (page == NULL) {
+        return NULL;
+    }
     void *memory = page->free;
     if (memory != NULL) {
         page->free = page->free->next;
@@ -174,7 +197,10 @@ static struct page *page_with_room(size_t class)
 
 static struct page *new_page(size_t class)
 {
-    struct page *page = mem_aligned(PAGE_BYTES, PAGE_USED);
+    struct page *page = mem_try_aligned(PAGE_BYTES, PAGE_USED);
+    if (page == NULL) {
+        return NULL;
+    }
     *page = (struct page){
         .fresh = FRESH,
         .size = (uint32_t)(class * STEP),

@@ -7,6 +7,8 @@
 // use plain memory, so that it sees every thing by itself.
 #pragma once
 
+#include "base/check.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -31,6 +33,9 @@ void small_free_text(char *text, size_t size);
 /// The same in another size, which is not 0: what fits is copied. `memory` may be NULL, with a size
 /// of 0.
 void *small_resize(void *memory, size_t old_size, size_t size);
+
+/// As `small_resize`, but NULL, and `memory` as it was, when there is none.
+MUST_USE void *small_try_resize(void *memory, size_t old_size, size_t size);
 
 /// Frees what `small_new` returned, on the same thread. NULL is fine.
 void small_free(void *memory);

@@ -180,6 +180,12 @@ size_t conn_peer_host(const struct conn *conn, char *out)
     return peer_host(conn->peer, out, PEER_HOST_BYTES_MAX);
 }
 
+void conn_forget_body(struct conn *conn, size_t size)
+{
+    DCHECK(conn->service->body_bytes >= size);
+    conn->service->body_bytes -= size;
+}
+
 /// A peer that has closed its sending side can still ask what is already here.
 bool conn_is_last(const struct conn *conn)
 {
@@ -243,6 +249,12 @@ static void on_bytes(void *user, char *at, size_t len)
     struct conn *conn = user;
     if (conn->state == CONN_LINGER) {
         return; // bounded by time: to stop reading would reset the answer away
+    }
+    size_t skipped = intake_skip(conn, len);
+    at += skipped;
+    len -= skipped;
+    if (len == 0) {
+        return;
     }
     if (conn->state == CONN_ANSWER || !buf_is_empty(&conn_work(conn)->input)) {
         intake_keep(conn, at, len);
@@ -399,7 +411,8 @@ static void settle_exchange(struct conn *conn)
         if (exchange->events != NULL) {
             exchange->events->on_drained(exchange);
         }
-    } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input)) {
+    } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input) &&
+               conn->_work->skip_bytes == 0) {
         rest(conn); // an idle stream holds nothing
     }
 }
@@ -411,6 +424,7 @@ static void end_exchange(struct conn *conn, enum exchange_reason reason)
         return;
     }
     conn->exchange = NULL;
+    conn_forget_body(conn, exchange_body_bytes(exchange));
     const struct service *service = conn->service;
     uint64_t now_ns = loop_clock_ns();
     access_log(exchange, reason, now_ns);

@@ -73,6 +73,9 @@ uint32_t conn_server_seed(const struct conn *conn);
 /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
 size_t conn_peer_host(const struct conn *conn, char *out);
 
+/// `size` bytes of a body are no longer kept for the request.
+void conn_forget_body(struct conn *conn, size_t size);
+
 /// Whether the connection ends after the current answer.
 bool conn_is_last(const struct conn *conn);
 

@@ -35,6 +35,7 @@ struct conn_work {
     uint64_t head_started_ns; // first byte of the head being read; 0 before it
     size_t stalled_bytes;     // what was pending when the stall timer was last set
     size_t counted_bytes;     // of the output, in COUNT_PENDING_BYTES
+    size_t skip_bytes;        // of input that nobody wants: the rest of a body; SIZE_MAX: all of it
     size_t waiting_count;     // heads in `input` behind an answer, guessed by their empty lines
     uint8_t line_end_len;     // how much of CRLFCRLF the input ends with
     uint8_t looks_left;    // LINGER: whether the peer has everything and may be reset; 0: no reset

@@ -75,9 +75,15 @@ void exchange_let_go(struct exchange *exchange)
     trace->text[method.len] = '\0';
     memcpy(trace->text + method.len + 1, target.at, target.len);
     trace->text[method.len + 1 + target.len] = '\0';
+    conn_forget_body(exchange->conn, request->body_counted);
     drop_request(exchange);
     exchange->_trace = trace;
     exchange->_is_let_go = true;
+}
+
+size_t exchange_body_bytes(const struct exchange *exchange)
+{
+    return exchange->_is_let_go ? 0 : exchange->request->body_counted;
 }
 
 struct exchange_facts exchange_facts(const struct exchange *exchange)

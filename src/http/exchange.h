@@ -87,6 +87,9 @@ void exchange_move_request(struct exchange *exchange, void *memory);
 /// Nobody will look at the request any more: it is freed. The head must be out.
 void exchange_let_go(struct exchange *exchange);
 
+/// Bytes of the request's body that are kept: none once it is let go.
+size_t exchange_body_bytes(const struct exchange *exchange);
+
 /// What the log says of a request, also after it was let go. Valid until the exchange changes.
 struct exchange_facts {
     uint64_t number;

@@ -17,6 +17,7 @@ struct http1 {
     const struct limits *limits; // held; NULL while it is stopped
     size_t seen_len;             // bytes of an incomplete head that the guard has passed
     uint64_t body_left;          // of a sized body
+    size_t skipped_len;          // of chunked content that nobody wants
     int status;
     const char *why;
     struct bytes target;
@@ -51,6 +52,8 @@ static struct bytes moved(struct bytes slice, const char *from, const char *to);
 static size_t count_field(const struct request *request, struct bytes name, struct bytes *value);
 static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
                                     struct request *request, size_t *taken);
+static enum http1_result refuse_body(struct http1 *reader, const struct request *request,
+                                     size_t size);
 static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
                                      struct request *request, size_t *taken);
 
@@ -61,8 +64,6 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_field_value,
     .on_headers_complete = on_headers_complete,
 };
-
-static const char body_too_large[] = "the body is larger than this route takes";
 
 struct http1 *http1_new(void)
 {
@@ -123,6 +124,7 @@ enum http1_result http1_head(struct http1 *reader, char *at, size_t len, struct 
     enum http1_result parsed = parse(reader, bytes_of(at, *taken), request);
     if (parsed == HTTP1_DONE) {
         reader->body_left = request->content_length;
+        reader->skipped_len = 0;
         chunk_guard_init(&reader->guard.chunks);
     }
     return parsed;
@@ -149,6 +151,11 @@ enum http1_result http1_body(struct http1 *reader, struct bytes bytes, struct re
 uint64_t http1_body_left(const struct http1 *reader, const struct request *request)
 {
     return request->is_chunked ? chunk_guard_data_left(&reader->guard.chunks) : reader->body_left;
+}
+
+size_t http1_skipped_len(const struct http1 *reader)
+{
+    return reader->skipped_len;
 }
 
 int http1_status(const struct http1 *reader)
@@ -488,10 +495,20 @@ static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
 {
     *taken = bytes.len < reader->body_left ? bytes.len : (size_t)reader->body_left;
     if (!buf_append(&request->body, bytes_of(bytes.at, *taken))) {
-        return refuse(reader, 413, body_too_large);
+        return refuse_body(reader, request, *taken);
     }
     reader->body_left -= *taken;
     return reader->body_left == 0 ? HTTP1_DONE : HTTP1_MORE;
+}
+
+/// `size` bytes more are too many, or there is no memory for them.
+static enum http1_result refuse_body(struct http1 *reader, const struct request *request,
+                                     size_t size)
+{
+    if (size > buf_room(&request->body)) {
+        return refuse(reader, 413, "the body is larger than this route takes");
+    }
+    return refuse(reader, 503, "there is no memory for the body; try again later");
 }
 
 static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
@@ -501,8 +518,10 @@ static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
     while (result == GUARD_MORE && bytes.len > 0) {
         struct chunk_part part;
         result = chunk_guard_take(&reader->guard.chunks, bytes, reader->limits, &part);
-        if (!buf_append(&request->body, part.data)) {
-            return refuse(reader, 413, body_too_large);
+        if (request->is_body_unwanted) {
+            reader->skipped_len += part.data.len;
+        } else if (!buf_append(&request->body, part.data)) {
+            return refuse_body(reader, request, part.data.len);
         }
         bytes = bytes_skip(bytes, part.taken);
         *taken += part.taken;

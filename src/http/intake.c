@@ -11,14 +11,19 @@
 
 enum {
     INPUT_HIGH_BYTES = LOOP_READ_BYTES, // behind an answer: stop reading from here on
+    SKIP_BYTES_MAX = 64 * 1024,         // of a body that nobody wants, to keep the connection
 };
 
 static size_t feed_head(struct conn *conn, char *at, size_t len);
 static void await_head(struct conn *conn, bool has_begun);
 static void begin_exchange(struct conn *conn, struct request request, bool has_more);
+static void answer_before_body(struct conn *conn, size_t skip_bytes);
 static struct exchange *make_exchange(struct conn *conn, struct request request);
 static void begin_body(struct conn *conn, bool has_more);
 static size_t feed_body(struct conn *conn, char *at, size_t len);
+static void count_body(struct conn *conn);
+static bool has_room(const struct conn *conn);
+static bool is_dripping(const struct conn *conn);
 static void await_body(struct conn *conn, bool has_moved);
 static void complete_message(struct conn *conn);
 static void take_reader(struct conn *conn);
@@ -33,7 +38,21 @@ size_t intake_feed(struct conn *conn, char *at, size_t len)
     if (conn->state == CONN_BODY) {
         taken += feed_body(conn, at + taken, len - taken);
     }
-    return taken;
+    return taken + intake_skip(conn, len - taken);
+}
+
+size_t intake_skip(struct conn *conn, size_t len)
+{
+    struct conn_work *work = conn->_work;
+    if (work == NULL || work->skip_bytes == 0) {
+        return 0;
+    }
+    if (work->skip_bytes == SIZE_MAX) {
+        return len;
+    }
+    size_t skipped = len < work->skip_bytes ? len : work->skip_bytes;
+    work->skip_bytes -= skipped;
+    return skipped;
 }
 
 /// What is kept is a head that is not complete, which the guard bounds, or waits behind an answer:
@@ -170,13 +189,26 @@ static void begin_exchange(struct conn *conn, struct request request, bool has_m
         return;
     }
     buf_init(&exchange->request->body, exchange->request->body_bytes_max);
-    if (request.expects_continue && exchange->request->is_refused_early) {
-        conn->is_last = true; // whether the body follows is not known
-        complete_message(conn);
+    bool is_skipped = exchange->request->is_body_unwanted && request_has_body(&request);
+    if (is_skipped && (!request.is_chunked || request.expects_continue)) {
+        bool is_short = request.content_length <= SKIP_BYTES_MAX && !request.expects_continue;
+        answer_before_body(conn, is_short ? (size_t)request.content_length : SIZE_MAX);
         return;
     }
     conn->state = CONN_BODY;
     begin_body(conn, has_more);
+}
+
+/// Nobody wants the body, so the answer does not wait for it, and none of it is kept. `skip_bytes`
+/// is its length when it is short: the next request stands behind it. After any other the
+/// connection ends: a long one would be sent for nothing, and whether one follows for which the
+/// peer awaits a 100 is not known. Chunks that may be short are read to their end first, which is
+/// not known either.
+static void answer_before_body(struct conn *conn, size_t skip_bytes)
+{
+    conn_work(conn)->skip_bytes = skip_bytes;
+    conn->is_last = conn->is_last || skip_bytes == SIZE_MAX;
+    complete_message(conn);
 }
 
 static struct exchange *make_exchange(struct conn *conn, struct request request)
@@ -217,8 +249,18 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
     struct request *request = conn->exchange->request;
     size_t taken = 0;
     if (request_has_body(request)) {
-        switch (http1_body(work->reader, bytes_of(at, len), request, &taken)) {
+        enum http1_result result = http1_body(work->reader, bytes_of(at, len), request, &taken);
+        count_body(conn);
+        if (result != HTTP1_REFUSED && !has_room(conn)) {
+            intake_refuse(conn, 503, "too many bodies at once; try again later");
+            return len;
+        }
+        switch (result) {
         case HTTP1_MORE:
+            if (http1_skipped_len(work->reader) > SKIP_BYTES_MAX) {
+                answer_before_body(conn, SIZE_MAX);
+                return len;
+            }
             await_body(conn, taken > 0);
             return taken;
         case HTTP1_REFUSED:
@@ -232,6 +274,38 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
     return taken;
 }
 
+static void count_body(struct conn *conn)
+{
+    struct request *request = conn->exchange->request;
+    size_t len = buf_len(&request->body);
+    conn->service->body_bytes += len - request->body_counted;
+    request->body_counted = len;
+}
+
+/// A body may be as large as what all bodies together leave free. So the total is never passed, and
+/// when it comes near, large bodies are refused while small ones go on.
+static bool has_room(const struct conn *conn)
+{
+    uint64_t total = conn->service->limits->body_total_bytes;
+    uint64_t used = conn->service->body_bytes;
+    return used <= total && conn->exchange->request->body_counted <= total - used;
+}
+
+/// Whether the body comes slower than `body_rate`, since the request began and after a grace. Each
+/// piece is too little to run into `body_timeout`, so without this a byte every few seconds would
+/// hold the connection for days.
+static bool is_dripping(const struct conn *conn)
+{
+    const struct limits *limits = http1_limits(conn->_work->reader);
+    const struct request *request = conn->exchange->request;
+    if (limits->body_rate == 0) {
+        return false;
+    }
+    uint64_t passed_ms = (loop_clock_ns() - request->started_ns) / 1000000;
+    uint64_t earned_ms = buf_len(&request->body) * UINT64_C(1000) / limits->body_rate;
+    return passed_ms > limits->body_timeout_ms + earned_ms;
+}
+
 /// A chunk that announces more than the route takes is refused before it is read.
 static void await_body(struct conn *conn, bool has_moved)
 {
@@ -240,6 +314,8 @@ static void await_body(struct conn *conn, bool has_moved)
     uint64_t left = http1_body_left(work->reader, request);
     if (left > request->body_bytes_max - buf_len(&request->body)) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
+    } else if (is_dripping(conn)) {
+        intake_refuse(conn, 408, "the body came slower than body_rate");
     } else if (has_moved) {
         timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
     }

@@ -14,6 +14,10 @@ struct conn;
 /// many bytes are done with. *May call Lua*, but only as the last thing before it returns.
 size_t intake_feed(struct conn *conn, char *at, size_t len);
 
+/// How many of the `len` bytes that have come nobody wants, because they are of a body that no
+/// route takes.
+size_t intake_skip(struct conn *conn, size_t len);
+
 /// Keeps bytes for later: an incomplete head, or what came behind a message that is being answered.
 /// Stops reading when enough waits.
 void intake_keep(struct conn *conn, char *at, size_t len);

@@ -40,11 +40,12 @@ struct request {
     void *route;             // what dispatch found, opaque here
     void *counts;            // where dispatch counts the answer, opaque here
     uint64_t body_bytes_max; // 413 beyond; dispatch may change it in `on_head`
+    size_t body_counted;     // bytes of the body in the service's count
     size_t _block_size;
     uint8_t minor_version; // 0 or 1, of HTTP/1
     bool _is_moved;        // the block belongs to somebody else: see `request_move`
     bool is_chunked;
-    bool is_refused_early; // dispatch knows the answer and wants no body: 404 with Expect
+    bool is_body_unwanted; // dispatch knows who answers, and that nobody looks at the body
     bool wants_close;      // the connection must not be kept after the answer
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };

@@ -37,6 +37,7 @@ void service_deinit(struct service *service)
 {
     CHECK(list_is_empty(&service->conns));
     CHECK(service->conn_count == 0);
+    CHECK(service->body_bytes == 0);
     http1_free(service->spare_reader);
     timer_deinit(&service->_tidy_timer);
 }

@@ -23,7 +23,7 @@ struct transport;
 
 /// Who answers. `user` is the service's.
 struct service_events {
-    /// A head is complete; the body is not. May set `body_bytes_max` and `is_refused_early`.
+    /// A head is complete; the body is not. May set `body_bytes_max` and `is_body_unwanted`.
     void (*on_head)(void *user, struct exchange *exchange);
     /// The message is complete and waits for its answer. *May call Lua.*
     void (*on_request)(void *user, struct exchange *exchange);
@@ -41,6 +41,7 @@ struct service {
     size_t conns_max;         // of all workers together
     atomic_size_t *total;     // how many there are
     size_t probe_count;       // connections that only ask whether the server is ready
+    size_t body_bytes;        // of all bodies that are being read, or whose request is answered
     uint64_t next_number;     // of exchanges
     uint32_t seed;            // first part of every request id
     bool is_draining;         // no new request is taken

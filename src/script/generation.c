@@ -183,7 +183,8 @@ static int list_modules(lua_State *L)
 }
 
 /// Lua says how large what it gives back was, so small things need no header. The cap holds while a
-/// script runs; the engine's own small needs are never refused.
+/// script runs; the engine's own small needs are never refused. Bodies of requests have a limit of
+/// their own.
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
 {
     struct generation *generation = arg;
@@ -193,13 +194,18 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
         small_free_text(memory, freed);
         return NULL;
     }
-    bool is_over = generation->lua_bytes - freed + size > generation->options.limits->lua_bytes;
-    if (is_over && generation->is_capped && size > freed) {
+    bool may_fail = generation->is_capped && size > freed;
+    size_t bytes_max = generation->options.limits->lua_bytes + generation->body_bytes;
+    bool is_over = generation->lua_bytes - freed + size > bytes_max;
+    void *resized = may_fail && is_over ? NULL
+                    : may_fail          ? small_try_resize(memory, freed, size)
+                                        : small_resize(memory, freed, size);
+    if (resized == NULL) {
         generation->was_refused = true;
         return NULL;
     }
     generation->lua_bytes += size - freed;
-    return small_resize(memory, freed, size);
+    return resized;
 }
 
 static void open_state(struct generation *generation, char **why)

@@ -110,6 +110,7 @@ struct generation {
     struct address addresses[ADDRESSES_MAX];
     size_t address_count;
     size_t lua_bytes;      // memory in use
+    size_t body_bytes;     // of it, bodies of requests that are being answered
     bool is_loading;       // routes and limits may still be declared
     bool is_beside;        // it loads while another one answers, which waits for it
     bool is_in_charge;     // or was: its timers run

@@ -96,6 +96,7 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     if (!buf_is_empty(&request->body)) {
         push_bytes(L, buf_bytes(&request->body));
         lua_setiuservalue(L, -2, SLOT_BODY);
+        box->visit->generation->body_bytes += request->body_counted;
     }
     buf_reset(&exchange->request->body); // an empty one may hold memory too
     exchange_move_request(exchange, &box->request);

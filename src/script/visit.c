@@ -24,6 +24,7 @@ static void on_stream_dismissed(struct stream_holder *holder);
 static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
 static void tell_drained(struct visit *visit);
 static void end(struct visit *visit, enum exchange_reason reason);
+static void forget_body(struct visit *visit);
 static void cut(struct visit *visit);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
@@ -108,6 +109,7 @@ void visit_let_go(struct visit *visit)
         return;
     }
     DCHECK(list_is_empty(&visit->tasks) && list_is_empty(&visit->waiters));
+    forget_body(visit);
     exchange_let_go(visit->exchange);
     response_deinit(&visit->exchange->response); // nor will anybody ask for a field of it
     visit->stream->holder = NULL;
@@ -274,6 +276,7 @@ static void end(struct visit *visit, enum exchange_reason reason)
 {
     bool is_over = reason == EXCHANGE_FINISHED;
     visit->reason = (uint8_t)reason;
+    forget_body(visit);
     cut(visit);
     wake_waiters(visit);
     listeners_fire(visit, is_over ? "finish" : "abort", BYTES(""));
@@ -282,6 +285,12 @@ static void end(struct visit *visit, enum exchange_reason reason)
         visit_cancel_tasks(visit);
     }
     visit_settle(visit);
+}
+
+/// From here on the body counts as the scripts' memory, if they still have it.
+static void forget_body(struct visit *visit)
+{
+    visit->generation->body_bytes -= exchange_body_bytes(visit->exchange);
 }
 
 static void cut(struct visit *visit)
@@ -336,6 +345,7 @@ static void drop_request(struct visit *visit)
     if (!lib_request_has_last_event_id(L, -1)) {
         visit->is_request_dropped = true;
         if (visit->exchange != NULL) {
+            forget_body(visit);
             exchange_let_go(visit->exchange);
         }
         lua_pushnil(L);

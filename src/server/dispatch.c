@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/dispatch.h"
 
+#include "base/mem.h"
 #include "http/conn.h"
 #include "http/exchange.h"
 #include "script/dev_page.h"
@@ -12,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ALLOW_BYTES_MAX = 128,
@@ -25,6 +27,7 @@ static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchang
 static void on_answered(void *user, const struct exchange *exchange, uint64_t ns);
 static bool asks(struct bytes path, const struct exchange *exchange);
 static void count_route(struct dispatch *dispatch, struct request *request);
+static bool takes_body(const struct request *request);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
 static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange);
@@ -42,17 +45,27 @@ static void on_head(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
     if (asks(dispatch->ready_path, exchange) || asks(dispatch->metrics_path, exchange)) {
-        exchange->request->is_refused_early = true; // its body is of no use
+        exchange->request->is_body_unwanted = true;
         return;
     }
     find(dispatch, exchange);
-    exchange->request->is_refused_early = exchange->request->route == NULL ||
-                                          conn_is_surplus(exchange->conn) ||
-                                          has_bad_path(dispatch, exchange);
+    exchange->request->is_body_unwanted =
+        exchange->request->route == NULL || conn_is_surplus(exchange->conn) ||
+        has_bad_path(dispatch, exchange) || !takes_body(exchange->request);
     const struct route *route = exchange->request->route;
     if (route != NULL && route->has_body_bytes) {
         exchange->request->body_bytes_max = route->body_bytes_max;
     }
+}
+
+/// Content has no meaning in a GET, HEAD or OPTIONS (RFC 9110, section 9.3). A route for one of
+/// them that wants it all the same says how much.
+static bool takes_body(const struct request *request)
+{
+    const struct route *route = request->route;
+    bool is_bare = strcmp(route->method, "GET") == 0 || strcmp(route->method, "HEAD") == 0 ||
+                   strcmp(route->method, "OPTIONS") == 0;
+    return route->has_body_bytes || !is_bare;
 }
 
 static void on_request(void *user, struct exchange *exchange)
@@ -82,6 +95,8 @@ static void on_request(void *user, struct exchange *exchange)
         send_text(exchange, 400, lib_server_unrouted_text(400));
     } else if (dispatch->generations->current->options.is_dev && answer_dev(dispatch, exchange)) {
         return;
+    } else if (!mem_has(buf_len(&exchange->request->body))) {
+        send_text(exchange, 503, "503: there is no memory for the body; try again later\n");
     } else if (exchange->request->route != NULL) {
         visit_handle(dispatch->generations->current, exchange, exchange->request->route,
                      &dispatch->match);

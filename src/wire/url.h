@@ -20,10 +20,10 @@ enum target_form {
 
 struct target {
     enum target_form form;
+    bool has_dot_segment;   // the path, decoded, has a segment "." or ".."; a backslash divides too
     struct bytes authority; // absolute and authority form; otherwise empty
     struct bytes path;      // still percent-encoded, starts with "/"; "*" for the asterisk form
     struct bytes query;     // still percent-encoded, without "?"; empty when there is none
-    bool has_dot_segment;   // the path, decoded, has a segment "." or ".."; a backslash divides too
 };
 
 /// Splits and checks a request target. Which forms are legal depends on the method: authority form
