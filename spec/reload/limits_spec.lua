@@ -37,6 +37,12 @@ server:get("/channel", function(request, response)
   local ok, channel, _, code = pcall(lunesse.channel, request.query.name)
   response:send(not ok and "raised" or channel and "made" or code)
 end)
+server:get("/fill", function(_, response)
+  local channel = lunesse.channel("fill")
+  local _, _, code = channel:publish(("x"):rep(50000))
+  channel:close()
+  response:send(code or "published")
+end)
 server:get("/shared", function(_, response)
   local _, _, code = lunesse.shared("s"):set("key", "value")
   response:send(code or "set")
@@ -188,6 +194,9 @@ local CASES = {
   channels = { 1, 1000, see = function(server)
     return body_of(server, "/channel?name=new")
   end, low = "E2BIG", high = "made" },
+  channel_total_bytes = { 40000, 10000000, see = function(server)
+    return body_of(server, "/fill")
+  end, low = "ENOMEM", high = "published" },
   channel_name_bytes = { 5, 50, see = function(server)
     return body_of(server, "/channel?name=elephants")
   end, low = "raised", high = "made" },
