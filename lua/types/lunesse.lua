@@ -25,6 +25,8 @@ local lunesse = {}
 ---@field body_bytes? integer
 ---@field head_timeout? number
 ---@field body_timeout? number
+---@field body_rate? integer
+---@field body_total_bytes? integer
 ---@field idle_timeout? number
 ---@field pipeline? integer
 ---@field connections? integer
