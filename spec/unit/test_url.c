@@ -84,8 +84,8 @@ TEST(the_absolute_form_names_its_authority)
 
 TEST(the_authority_form_is_for_connect_and_has_a_port)
 {
-    struct target wanted = {TARGET_AUTHORITY, BYTES("www.example.com:80"), BYTES(""), BYTES(""),
-                            false};
+    struct target wanted = {TARGET_AUTHORITY, false, BYTES("www.example.com:80"), BYTES(""),
+                            BYTES("")};
     expect_target(BYTES("CONNECT"), BYTES("www.example.com:80"), wanted);
     EXPECT(is_target(BYTES("CONNECT"), BYTES("[2001:db8::1]:443")));
     EXPECT(!is_target(BYTES("CONNECT"), BYTES("[2001:db8::1]")));
