@@ -197,7 +197,7 @@ function Server:on_reload(what) end
 ---@field host? string   an IPv4 or IPv6 address or "localhost"; default "127.0.0.1"
 ---@field port? integer  0 picks a free one
 ---@field unix? string   path of a Unix socket, in place of host and port
----@field mode? string | integer  of the Unix socket's file, as chmod writes it: "660" lets its group
+---@field mode? string | integer  of the socket's file, as chmod writes it: "660" lets its group
 ---                               connect, too; default: what the umask leaves
 
 ---Declares an address; there may be several. The command line's --host, --port and --unix take

@@ -1,6 +1,7 @@
 -- The second signal ends the program at once, also while a worker is inside something that nobody
 -- can stop: a long call of a C function, a blocking one, a finalizer.
 
+local Server = require "spec.support.server"
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"
@@ -28,6 +29,13 @@ local function start(workers)
   return support.start(ROUTES, { workers = workers })
 end
 
+---ThreadSanitizer runs a handler when the thread next calls something that it knows: never, for one
+---that is stuck.
+local function holds_signals_back()
+  local _, _, help = Server.run({ "--version" }, { env = { TSAN_OPTIONS = "help=1" } })
+  return help ~= ""
+end
+
 local function is_stuck(server)
   return #server:log_lines(" warn stuck") > 0
 end
@@ -46,6 +54,9 @@ describe("a second signal", function()
   for _, workers in ipairs { 1, 3 } do
     for _, target in ipairs { "/pattern", "/child" } do
       it(("ends %d workers of whom one is stuck in %s"):format(workers, target), function()
+        if holds_signals_back() then
+          return pending("ThreadSanitizer holds signals back from a thread that is stuck")
+        end
         local server = start(workers)
         local client = server:connect()
         client:send(wire.request { target = target })
@@ -58,6 +69,9 @@ describe("a second signal", function()
     end
 
     it(("ends %d workers of whom one is stuck in a finalizer"):format(workers), function()
+      if holds_signals_back() then
+        return pending("ThreadSanitizer holds signals back from a thread that is stuck")
+      end
       local server = start(workers)
       server:request { target = "/finalizer" }
       server.process:signal "INT"
