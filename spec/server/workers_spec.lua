@@ -474,7 +474,7 @@ describe("the end of several workers", function()
     end
     server.process:signal("TERM")
     for _, stream in ipairs(streams) do
-      assert.equal("done", stream:finish(5))
+      assert.equal("closed", stream:finish(5))
       assert.is_truthy(stream.parser.retry_ms)
       stream:close()
     end
