@@ -145,18 +145,19 @@ end)
   end)
 
   it("always runs to its end when the response is a plain one", function()
-    local server = start [[
+    local server = start([[
 server:get("/", function(_, response)
   mark("started")
   lunesse.sleep(0.05)
   local ok, why, code = response:send("late")
   mark(tostring(ok), why, code)
 end)
-]]
+]], { clock = true })
     local client = server:connect()
     client:send(wire.request {})
     await_marks(server, { "started" })
     client:reset()
+    server:advance(1)
     await_marks(server, { "started", "nil closed ECLOSED" })
   end)
 
@@ -174,7 +175,7 @@ end)
   end)
 
   it("does not take other work with it that another request has begun", function()
-    local server = start [[
+    local server = start([[
 local first
 server:get("/first", function(_, response)
   first = response.sse
@@ -186,11 +187,14 @@ server:get("/second", function(_, response)
   lunesse.after(0.1, function() mark("tied") end)
   hold()
 end)
-]]
+]], { clock = true })
     local first = open(server, "/first")
     open(server, "/second"):close()
-    await_marks(server, {})
-    assert.is_true(first:is_silent(0.15))
+    eventually(function()
+      return #server:log_lines("target=/second ") == 1
+    end)
+    server:advance(1)
+    assert.is_true(first:is_silent())
     assert.same({}, support.marks(server))
     first:close()
   end)

@@ -147,7 +147,7 @@ end)
   end)
 
   it("runs at once for a handler that learns late that the peer has left", function()
-    local server = start [[
+    local server = start([[
 server:get("/", { on_leave = "detach" }, function(_, response)
   response.sse:open()
   lunesse.sleep(0.1)
@@ -158,13 +158,15 @@ server:get("/plain", function(_, response)
   lunesse.sleep(0.1)
   response:once("close", function(reason) mark("plain", reason) end)
 end)
-]]
+]], { clock = true })
     open(server):close()
+    server:advance(0.1)
     await_marks(server, { "close left" })
     local client = server:connect()
     client:send(wire.request { target = "/plain" })
     await_marks(server, { "close left", "started" })
     client:reset()
+    server:advance(0.1)
     await_marks(server, { "close left", "started", "plain left" })
   end)
 
