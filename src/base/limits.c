@@ -57,7 +57,7 @@ static const double seconds_max = 1e9;
 static const double value_max = 1e15;
 
 /// What is met, but not set.
-static const char *const others[] = {"descriptors", "metric_series"};
+static const char *const others[] = {"descriptors", "channel_bytes", "metric_series"};
 enum { OTHER_COUNT = sizeof(others) / sizeof(others[0]), WARNING_PAUSE_S = 60 };
 
 static_assert(LIMIT_COUNT + OTHER_COUNT <= COUNTERS_LIMITS_MAX, "each limit has a counter");
@@ -160,7 +160,11 @@ void limit_met(const char *name, uint64_t number)
     }
     counters_add(&counters_here->limits[index], 1);
     if (is_to_be_said(index)) {
-        LOG(LOG_WARN, "a limit is met", log_string("limit", name), log_int("at", (int64_t)number));
+        const char *unit = limits_unit(name);
+        bool is_duration = unit != NULL && strcmp(unit, unit_names[UNIT_SECONDS]) == 0;
+        int64_t shown = (int64_t)number;
+        LOG(LOG_WARN, "a limit is met", log_string("limit", name),
+            is_duration ? log_duration("at", shown) : log_int("at", shown)); // 1500 ms: 1.500
     }
 }
 

@@ -2,6 +2,7 @@
 #include "http/conn.h"
 
 #include "base/counters.h"
+#include "base/limits.h"
 #include "base/small.h"
 #include "http/access.h"
 #include "http/conn_parts.h"
@@ -521,6 +522,7 @@ static void on_deadline(struct timer *timer)
         if (transport_unsent_bytes(conn->transport) < work->stalled_bytes) {
             watch_stall(conn);
         } else {
+            limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
             conn_close(conn, EXCHANGE_TIMEOUT);
         }
         return;

@@ -2,6 +2,7 @@
 #include "http/exchange.h"
 
 #include "base/decimal.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/small.h"
@@ -162,6 +163,7 @@ int exchange_write(struct exchange *exchange, struct bytes content)
     }
     if (exchange_pending_bytes(exchange) + content.len >
         conn_limits(exchange->conn)->stream_max_bytes) {
+        limit_met("stream_max_bytes", conn_limits(exchange->conn)->stream_max_bytes);
         return -ENOBUFS;
     }
     char size[24];

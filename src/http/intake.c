@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "http/intake.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
@@ -14,6 +15,7 @@ enum {
     SKIP_BYTES_MAX = 64 * 1024,         // of a body that nobody wants, to keep the connection
 };
 
+static void note_limit(const struct conn *conn, int status);
 static size_t feed_head(struct conn *conn, char *at, size_t len);
 static void await_head(struct conn *conn, bool has_begun);
 static void begin_exchange(struct conn *conn, struct request request, bool has_more);
@@ -98,6 +100,7 @@ void intake_refuse(struct conn *conn, int status, const char *why)
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = conn->exchange;
     char text[160];
+    note_limit(conn, status);
     int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
     conn->is_last = true;
     conn->state = CONN_ANSWER;
@@ -355,5 +358,31 @@ static void count_waiting(struct conn *conn, const char *at, size_t len)
             work->waiting_count++;
             work->line_end_len = 0;
         }
+    }
+}
+
+/// Which limit a refusal with `status` comes from, if from one.
+static void note_limit(const struct conn *conn, int status)
+{
+    const struct limits *limits = conn->service->limits;
+    switch (status) {
+    case 408:
+        if (conn->state == CONN_BODY) {
+            limit_met("body_timeout", limits->body_timeout_ms);
+        } else {
+            limit_met("head_timeout", limits->head_timeout_ms);
+        }
+        return;
+    case 413:
+        limit_met("body_bytes", conn->exchange->request->body_bytes_max);
+        return;
+    case 414:
+        limit_met("target_bytes", limits->target_bytes);
+        return;
+    case 431:
+        limit_met("head_bytes", limits->head_bytes);
+        return;
+    default:
+        return;
     }
 }

@@ -2,6 +2,7 @@
 #include "http/service.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/http1.h"
@@ -51,11 +52,18 @@ void service_accept(struct service *service, struct transport *transport,
                     const struct socket_address *peer)
 {
     size_t most = service->conns_max + service_surplus(service->conns_max);
+    if (!service->is_draining && *service->total >= most) {
+        limit_met("connections", service->conns_max);
+    }
     if (service->is_draining || *service->total >= most) {
         transport_reset(transport);
         return;
     }
-    conn_open(service, transport, peer, *service->total >= service->conns_max);
+    bool is_surplus = *service->total >= service->conns_max;
+    if (is_surplus) {
+        limit_met("connections", service->conns_max);
+    }
+    conn_open(service, transport, peer, is_surplus);
 }
 
 /// Asked of each conn in turn; closing is asynchronous, but it may end exchanges, whose handlers'

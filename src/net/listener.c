@@ -2,11 +2,13 @@
 #include "net/listener.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -18,6 +20,7 @@ static void resume(struct listener *listener);
 static void on_ready(uv_poll_t *poll, int failure, int events);
 static int waiting_count(const struct listener *listener);
 static bool turn_away(struct listener *listener, int failure);
+static uint64_t descriptors_max(void);
 static void open_spare(struct listener *listener);
 static void close_spare(struct listener *listener);
 static void rest(struct listener *listener);
@@ -95,6 +98,7 @@ static bool turn_away(struct listener *listener, int failure)
     if (!has_none && failure != ENOBUFS && failure != ENOMEM) {
         return failure == ECONNABORTED; // or nobody waits
     }
+    limit_met("descriptors", descriptors_max());
     close_spare(listener);
     int fd = accept4(listener->_listening.fd, NULL, NULL, SOCK_CLOEXEC);
     bool is_done = fd >= 0;
@@ -107,6 +111,13 @@ static bool turn_away(struct listener *listener, int failure)
         return false;
     }
     return true;
+}
+
+static uint64_t descriptors_max(void)
+{
+    struct rlimit files = {0};
+    (void)getrlimit(RLIMIT_NOFILE, &files); // 0 when it cannot be asked
+    return files.rlim_cur;
 }
 
 static void open_spare(struct listener *listener)

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "script/generation.h"
 #include "script/guard.h"
@@ -125,6 +126,7 @@ static enum call_outcome end_run(struct generation *generation, lua_State *L, in
     if (!was_struck) {
         return outcome_of(generation, L, status);
     }
+    limit_met("run_timeout", generation->options.limits->run_timeout_ms);
     lua_pushfstring(generation->L, "%s: ", generation->struck_at);
     guard_push_overrun(generation->L);
     lua_concat(generation->L, 2);

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/small.h"
@@ -202,6 +203,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
                                         : small_resize(memory, freed, size);
     if (resized == NULL) {
         generation->was_refused = true;
+        limit_met("lua_bytes", generation->options.limits->lua_bytes);
         return NULL;
     }
     generation->lua_bytes += size - freed;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_channel.h"
 
+#include "base/limits.h"
 #include "base/utf8.h"
 #include "hub/branch.h"
 #include "hub/channel.h"
@@ -119,13 +120,16 @@ static int l_channel(lua_State *L)
 
 static int push_refusal(lua_State *L, int failure)
 {
+    const struct limits *limits = generation_of(L)->options.limits;
     collector_hurry(&generation_of(L)->collector);
     switch (failure) {
     case -E2BIG:
+        limit_met("channels", limits->channels);
         return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
     case -EDQUOT:
         return box_push_failure(L, "the group has as many channels as it may", "E2BIG");
     default:
+        limit_met("channel_total_bytes", limits->channel_total_bytes);
         return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
     }
 }
@@ -384,8 +388,10 @@ static int l_publish(lua_State *L)
     case 0:
         break;
     case -EMSGSIZE:
+        limit_met("channel_bytes", channel_bounds(channel).bytes);
         return box_push_failure(L, "the event is larger than the channel's bytes", "EMSGSIZE");
     case -ENOMEM:
+        limit_met("channel_total_bytes", generation_of(L)->options.limits->channel_total_bytes);
         return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
     default:
         return box_push_closed(L);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_shared.h"
 
+#include "base/limits.h"
 #include "hub/shared.h"
 
 #include <errno.h>
@@ -368,6 +369,7 @@ static int push_outcome(lua_State *L, int result)
     case -EDQUOT:
         return box_push_failure(L, "the store has as many bytes as it may", "ENOMEM");
     default:
+        limit_met("shared_bytes", generation_of(L)->options.limits->shared_bytes);
         return box_push_failure(L, "the shared stores have as many bytes as the limit allows",
                                 "ENOMEM");
     }

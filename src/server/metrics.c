@@ -96,7 +96,7 @@ static void on_rendered(struct offload *offload)
     CHECK(response_set_field(&exchange->response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
     exchange->response.status = 200;
     if (exchange_begin(exchange) == 0) { // or it is doomed, and will end
-        send_next(scrape);
+        exchange_await_drain(exchange);  // the head first: what waits is bounded
     }
 }
 

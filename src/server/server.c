@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/counters.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/output.h"
@@ -325,6 +326,7 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
         idlest = load_of(worker) < load_of(idlest) ? worker : idlest;
     }
     if (total >= conns_max + service_surplus(conns_max)) {
+        limit_met("connections", conns_max);
         close(fd);
     } else if (idlest->number == 1) {
         worker_accept(idlest, fd, peer);

@@ -2,6 +2,7 @@
 //
 // A stream's places in its channels: where a subscription begins, and what the stream's ids say.
 #include "base/counters.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
@@ -37,6 +38,7 @@ int stream_subscribe(struct stream *stream, struct channel *channel,
         return -EALREADY;
     }
     if (count >= conn_limits(stream->exchange->conn)->stream_channels) {
+        limit_met("stream_channels", count);
         return -E2BIG;
     }
     channel_age(channel);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "base/counters.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
@@ -325,9 +326,11 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
     look_for_frames(stream);
     uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
     if (size > bytes_max) {
+        limit_met("stream_max_bytes", bytes_max);
         return -EMSGSIZE;
     }
     if (own_bytes(stream) + size > bytes_max) {
+        limit_met("stream_max_bytes", bytes_max);
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
         return -ENOBUFS;
     }
