@@ -83,7 +83,7 @@ describe("the README", function()
     server:advance(5)
     stream:event()
     local shown = snippets(README, "console")[1]:match("\nHTTP.*")
-    local said = "\n" .. stream.head.head .. stream.parser.comments[1] .. ":\n" ..
+    local said = "\n" .. stream.head.head .. stream.parser.comments[1] .. ":\n\n" ..
       "data: " .. stream.parser.events[1].data .. "\n\n" ..
       "data: " .. stream.parser.events[2].data .. "\n"
     local function without_times(text)

@@ -35,7 +35,7 @@
     "Connection: keep-alive\r\n"                                                                   \
     "X-Accel-Buffering: no\r\n" DATE "Transfer-Encoding: chunked\r\n"                              \
     "\r\n"                                                                                         \
-    "2\r\n:\n\r\n"
+    "3\r\n:\n\n\r\n"
 #define X16 "xxxxxxxxxxxxxxxx"
 #define EVENT "48\r\ndata: " X16 X16 X16 X16 "\n\n\r\n"
 

@@ -137,7 +137,7 @@ end)
     local client = server:connect()
     client:send("GET /greet/room?greet=hello HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
     assert.equal(200, client:head().status)
-    local wanted = (":\nid: %s\nevent: hello\ndata: %s\n\n"):format(cursor, cursor)
+    local wanted = (":\n\nid: %s\nevent: hello\ndata: %s\n\n"):format(cursor, cursor)
     assert.equal(wanted, client:receive(#wanted))
     client:close()
     local ended = hub.start([[

@@ -230,7 +230,7 @@ describe("the bytes of a subscribed stream", function()
     local bytes = client:receive_some() -- whatever one write put there, and nothing that came later
     local head, body = support.split_head(bytes)
     assert.same(support.stream_head(), support.head_lines(head.head))
-    assert.equal(chunk(":\n") .. chunk(("id: %s\nevent: said\ndata: one\n\n"):format(first)) ..
+    assert.equal(chunk(":\n\n") .. chunk(("id: %s\nevent: said\ndata: one\n\n"):format(first)) ..
       chunk(("id: %s\ndata: two\ndata: lines\n\n"):format(second)), body)
     client:close()
   end)
@@ -256,7 +256,7 @@ describe("the bytes of a subscribed stream", function()
       ["Accept"] = "text/event-stream", ["Last-Event-ID"] = id,
     } })
     local _, body = support.split_head(client:receive_some())
-    assert.equal(chunk(":\n"), body)
+    assert.equal(chunk(":\n\n"), body)
     assert.is_true(client:is_silent(0.01))
     client:close()
   end)
@@ -280,7 +280,7 @@ describe("the bytes of a subscribed stream", function()
       { version = "1.0" })
     local head, body = support.split_head(bytes)
     assert.is_nil(head.headers["transfer-encoding"])
-    assert.equal(":\nid: " .. first .. "\ndata: one\n\n", body)
+    assert.equal(":\n\nid: " .. first .. "\ndata: one\n\n", body)
     local second = hub.publish(server, "room", "two")
     assert.equal("id: " .. second .. "\ndata: two\n\n", (client:receive_some()))
     run(server, "kept.room:close()")
@@ -301,7 +301,7 @@ describe("the bytes of a subscribed stream", function()
     local count = 0
     for _, text in ipairs(wire.responses(bytes)[1].chunks) do
       local number, data = text:match("^id: %x+%-(%d+)\ndata: (%d+)\n\n$")
-      assert.is_true(text == ":\n" or number == tostring(count + 1) and number == data, text)
+      assert.is_true(text == ":\n\n" or number == tostring(count + 1) and number == data, text)
       count = number or count
     end
     assert.equal("50", count)
@@ -334,7 +334,7 @@ describe("the bytes of a subscribed stream", function()
       return first, second]])
     local first, second = ids:match("^(%S+) (%S+)$")
     assert.equal(chunk(("id: %s\ndata: 1\n\n"):format(first)) .. chunk("data: own\n\n") ..
-      chunk(": said\n") .. chunk("retry: 2000\n\n") ..
+      chunk(": said\n\n") .. chunk("retry: 2000\n\n") ..
       chunk(("id: %s\ndata: 2\n\n"):format(second)) .. chunk("event: e\ndata: last\n\n"),
       (client:receive_some()))
     client:close()

@@ -182,7 +182,7 @@ end
 ---What a reader without an id is sent before all else: a comment, and the place at which it begins.
 ---@param id string  as `cursor` returns it, or several with commas between them
 function hub.opening(id)
-  return support.chunk(":\n") .. support.chunk("id: " .. id .. "\n\n")
+  return support.chunk(":\n\n") .. support.chunk("id: " .. id .. "\n\n")
 end
 
 ---How many streams the channel has.

@@ -27,7 +27,7 @@ end)
       local event = stream:event()
       assert.same({ "message", body }, { event.type, event.data })
       request.target, request.headers = "/send", { Accept = "text/event-stream" }
-      assert.equal(":\ndata: " .. body .. "\n\n", server:request(request).body)
+      assert.equal(":\n\ndata: " .. body .. "\n\n", server:request(request).body)
     end
     stream:close()
   end)

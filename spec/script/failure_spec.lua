@@ -10,7 +10,7 @@ local start, get, await_marks = support.start, support.get, support.await_marks
 local PLAIN = "500: the handler failed; the server's log says why\n"
 
 -- One event, and no last chunk: the reader sees that something is missing.
-local X_AND_CUT = support.chunk(":\n") .. support.chunk("data: x\n\n")
+local X_AND_CUT = support.chunk(":\n\n") .. support.chunk("data: x\n\n")
 
 describe("a handler that raises", function()
   it("leaves a plain 500 when nothing is out, and a log line with script and line", function()
@@ -298,7 +298,7 @@ server:get("/", function(_, response)
   lunesse.after(0.02, function() response.sse:send("still here") response.sse:close() end)
 end)
 ]]
-    assert.equal(support.chunks(":\n", "data: still here\n\n"), (support.stream_bytes(server, "/")))
+    assert.equal(support.chunks(":\n\n", "data: still here\n\n"), (support.stream_bytes(server, "/")))
     eventually(function()
       return #server:log_lines("script error") == 3
     end)
@@ -430,7 +430,7 @@ server:get("/", function(_, response)
 end)
 ]], LIMIT)
     assert.equal("done", get(server, "/"))
-    assert.equal(0, #server:log_lines("run_timeout"))
+    assert.equal(0, #server:log_lines("ran for more than run_timeout"))
   end)
 
   it("is not what a run is that waits in a program; the log says that it held others up", function()

@@ -72,7 +72,7 @@ end)
     local bytes = support.stream_bytes(server, "/stream")
     local place = bytes:match("id: (%x+%-)1\n")
     assert.equal(table.concat {
-      ":\nretry: 1500\n\n: ", words("comment", 10), "\n",
+      ":\n\nretry: 1500\n\n: ", words("comment", 10), "\n\n",
       "id: id\nevent: ", words("event", 2), "\ndata: ", words("data", 40), "\n\n",
       "event: table table\ndata: [\"json json json\"]\n\n",
       "id: ", place, "0\n\nid: ", place, "1\nevent: news news\n",
@@ -279,7 +279,7 @@ server:get("/refused", function(request, response)
   response.sse:close()
 end)
 ]]):format(REFUSED), { args = { "--limit", "run_timeout=" .. 5 * clock.slow } })
-    assert.equal(support.chunks(":\n"), support.stream_bytes(server, "/refused", { seconds = 20 }))
+    assert.equal(support.chunks(":\n\n"), support.stream_bytes(server, "/refused", { seconds = 20 }))
     await_marks(server, { "nothing" })
   end)
 end)

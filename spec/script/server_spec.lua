@@ -333,7 +333,7 @@ server:get("/", function(_, response)
   response.sse:close()
 end)
 ]]
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
     support.await_marks(server, { "after" })
   end)
 

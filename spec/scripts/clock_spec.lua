@@ -25,7 +25,7 @@ describe("the clock", function()
       "Date: ?\r\n" ..
       "Transfer-Encoding: chunked\r\n" ..
       "\r\n" ..
-      "2\r\n:\n\r\n" ..
+      "3\r\n:\n\n\r\n" ..
       "11\r\ndata: connected\n\n\r\n",
       (text:gsub("Date: [^\r]+", "Date: ?")))
   end)

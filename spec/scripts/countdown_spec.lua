@@ -34,7 +34,7 @@ describe("the countdown", function()
     assert.equal("0 tick 0", next_event(stream))
     server:advance(1)
     assert.equal("done", stream:finish())
-    assert.equal(":\n" .. "id: 0\nevent: tick\ndata: 0\n\n" ..
+    assert.equal(":\n\n" .. "id: 0\nevent: tick\ndata: 0\n\n" ..
       "event: done\ndata: lift-off\n\n", table.concat(stream.chunked.chunks))
   end)
 

@@ -68,7 +68,7 @@ for _, name in ipairs(Proxy.names) do
 
     it("each event passes before the next is published", function()
       local reader = open("/room")
-      assert(reader:receive_until(":\n"))
+      assert(reader:receive_until(":\n\n"))
       eventually(function()
         server:request { method = "POST", target = "/room", body = "begin" }
         return reader:receive_until("data: begin\n\n", 0.2)
@@ -82,7 +82,7 @@ for _, name in ipairs(Proxy.names) do
 
     it("a reader that leaves is left", function()
       local reader = open("/room")
-      assert(reader:receive_until(":\n"))
+      assert(reader:receive_until(":\n\n"))
       local before = #support.marks(server)
       reader:close()
       eventually(function()
@@ -109,7 +109,7 @@ for _, name in ipairs(Proxy.names) do
       local client = wire.connect(impatient.port)
       client:send(wire.request { target = "/room", headers = { Accept = "text/event-stream" } })
       local heartbeats = 0
-      while heartbeats < 8 and client:receive_until(":\n") do -- two seconds of silence
+      while heartbeats < 8 and client:receive_until(":\n\n") do -- two seconds of silence
         heartbeats = heartbeats + 1
       end
       client:close()

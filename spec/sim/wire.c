@@ -172,6 +172,7 @@ static void end_line(struct wire *wire, struct bytes line)
     if (len == 0) {
         EXPECT(!wire->has_id && !wire->has_type && !wire->has_data, "a comment within an event");
         wire->comments++;
+        wire->has_comment = true;
         return;
     }
     struct bytes value = bytes_skip(line, len + 1);
@@ -211,7 +212,9 @@ static void once(bool *has, struct buf *buf, struct bytes value)
 
 static void end_event(struct wire *wire)
 {
-    bool has_any = wire->has_data || wire->has_id || wire->has_retry;
+    bool has_fields = wire->has_data || wire->has_id || wire->has_type || wire->has_retry;
+    EXPECT(has_fields != wire->has_comment, "a comment with fields, or an empty line too many");
+    bool has_any = wire->has_comment || wire->has_data || wire->has_id || wire->has_retry;
     EXPECT(has_any && (wire->has_data || !wire->has_type), "an event without data");
     if (wire->has_data || wire->has_id) {
         struct wire_event event = {
@@ -224,7 +227,8 @@ static void end_event(struct wire *wire)
         };
         wire->on_event(wire, &event);
     }
-    wire->has_id = wire->has_type = wire->has_data = wire->has_retry = false;
+    wire->has_id = wire->has_type = wire->has_data = false;
+    wire->has_retry = wire->has_comment = false;
     buf_clear(&wire->id);
     buf_clear(&wire->type);
     buf_clear(&wire->data);

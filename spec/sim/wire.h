@@ -39,8 +39,8 @@ struct wire {
     wire_fn on_event;
     enum wire_state state;
     bool is_chunked;
-    bool has_id, has_type, has_data, has_retry;
-    struct buf line; // what has come of the line
+    bool has_id, has_type, has_data, has_retry, has_comment; // of the lines since an empty one
+    struct buf line;                                         // what has come of the line
     struct buf id, type, data;
     size_t left;    // of the chunk
     uint64_t begun; // of the event or the chunk that is read

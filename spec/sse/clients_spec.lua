@@ -114,15 +114,15 @@ describe("curl", function()
     assert.equal(28, code) -- the stream goes on
     local head, body = support.split_head(out)
     assert.same(support.stream_head(), support.head_lines(head.head))
-    assert.equal(":\nretry: 50\n\ndata: one\ndata: two\ndata: three\ndata: four\n\n" ..
-      "event: tick\ndata: \n\nid: 7\nevent: tick\ndata: \u{1F319}\n\n: not an event\n",
+    assert.equal(":\n\nretry: 50\n\ndata: one\ndata: two\ndata: three\ndata: four\n\n" ..
+      "event: tick\ndata: \n\nid: 7\nevent: tick\ndata: \u{1F319}\n\n: not an event\n\n",
       body:sub(1, (body:find("id: 8", 1, true)) - 1))
   end)
 
   it("is content with the end of a stream, with HTTP/1.0 and with HEAD", function()
     local out, code = curl(server.url .. "/resume")
     assert.equal(0, code)
-    local first = ":\nretry: 20\n\nid: 1\nevent: message\ndata: event 1\n\n"
+    local first = ":\n\nretry: 20\n\nid: 1\nevent: message\ndata: event 1\n\n"
     assert.equal(first, out:sub(1, #first))
     out, code = curl("--http1.0", server.url .. "/resume")
     assert.equal(0, code)
@@ -134,7 +134,7 @@ describe("curl", function()
   it("takes streamed answers to a POST", function()
     local out, code = curl("-d", '{"prompt":"to be"}', server.url .. "/tokens")
     assert.equal(0, code)
-    assert.equal(':\ndata: {"token":"to"}\n\ndata: {"token":"be"}\n\ndata: [DONE]\n\n', out)
+    assert.equal(':\n\ndata: {"token":"to"}\n\ndata: {"token":"be"}\n\ndata: [DONE]\n\n', out)
   end)
 end)
 

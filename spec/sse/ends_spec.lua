@@ -98,7 +98,7 @@ describe("a stream that failed", function()
   it("says 18 to curl, which has all that was sent", function()
     local server = start(ROUTES)
     local code, body = curl(server, "/raise")
-    assert.same({ 18, ":\ndata: x\n\n" }, { code, body })
+    assert.same({ 18, ":\n\ndata: x\n\n" }, { code, body })
   end)
 
   it("is cut only when a slow reader has all of it", function()

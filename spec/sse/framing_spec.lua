@@ -24,8 +24,8 @@ local function chunks_of(text)
   assert.equal("done", stream:finish())
   stream:close()
   local chunks = stream.chunked.chunks
-  assert.equal(":\n", table.remove(chunks, 1))
-  assert.equal(support.chunks(":\n", table.unpack(chunks)), stream:bytes())
+  assert.equal(":\n\n", table.remove(chunks, 1))
+  assert.equal(support.chunks(":\n\n", table.unpack(chunks)), stream:bytes())
   eventually(function()
     return support.access_line(server, "/")
   end)
@@ -230,7 +230,7 @@ describe("send", function()
     assert.equal("data: " .. R:rep(2) .. "\n\n", chunks[6])
     assert.equal("data: \u{1F319}\n\n", chunks[7])
     assert.equal(("id: i%s\nevent: e%s\ndata: d\n\n"):format(R, R), chunks[8])
-    assert.equal((": c%s\n"):format(R), chunks[9])
+    assert.equal((": c%s\n\n"):format(R), chunks[9])
     assert.equal(("data: x%s\ndata: y%s\n\n"):format(R, R), chunks[10])
     assert.same({}, marks)
   end)
@@ -287,15 +287,27 @@ end)
 end)
 
 describe("comment", function()
-  it("is one line a line of its text, each behind a colon, in one chunk", function()
+  it("is one line a line of its text and an empty line, in one chunk", function()
     local chunks, events = chunks_of [[
       sse:comment("x") sse:comment("") sse:comment("a\nb") sse:comment("a\r\nb\rc")
       sse:comment("\n\ndata: evil\n\n") sse:comment(5)
     ]]
     assert.same({
-      ": x\n", ":\n", ": a\n: b\n", ": a\n: b\n: c\n", ": \n: \n: data: evil\n: \n: \n", ": 5\n",
+      ": x\n\n", ":\n\n", ": a\n: b\n\n", ": a\n: b\n: c\n\n",
+      ": \n: \n: data: evil\n: \n: \n\n", ": 5\n\n",
     }, chunks)
     assert.same({}, events)
+  end)
+
+  it("takes no event with it for a reader that splits the stream at empty lines", function()
+    local chunks = chunks_of [[
+      sse:send("one") sse:comment("x") sse:send("two") sse:comment("a\nb") sse:send("three")
+    ]]
+    local seen = {}
+    for block in (":\n\n" .. table.concat(chunks)):gmatch("(.-)\n\n") do
+      seen[#seen + 1] = block:match("^data: (.*)$")
+    end
+    assert.same({ "one", "two", "three" }, seen)
   end)
 
   it("raises for what is no text", function()
@@ -340,7 +352,7 @@ end)
     local client = server:connect()
     client:send(wire.request { headers = { Accept = "text/event-stream" } })
     client:head()
-    assert.equal(support.chunk(":\n"), (client:receive(#support.chunk(":\n"))))
+    assert.equal(support.chunk(":\n\n"), (client:receive(#support.chunk(":\n\n"))))
     for n = 1, 5 do
       -- All of it, with the line end behind the chunk, is here before the next one is sent.
       local expected = support.chunk(("id: %d\nevent: tick\ndata: line\ndata: line\n\n"):format(n))
@@ -361,7 +373,7 @@ end)
 ]]
     local stream = server:stream("/", { version = "1.0" })
     assert.equal("closed", stream:finish())
-    assert.equal(":\nid: 1\nevent: e\ndata: a\ndata: b\n\n: c\n", stream:bytes())
+    assert.equal(":\n\nid: 1\nevent: e\ndata: a\ndata: b\n\n: c\n\n", stream:bytes())
     assert.equal("a\nb", stream:event().data)
     stream:close()
   end)

@@ -89,13 +89,13 @@ end)
 ]]
 
 local BODIES = {
-  ["/open"] = { ":\n" }, ["/close"] = { ":\n" }, ["/typed"] = { ":\n" }, ["/type"] = { ":\n" },
-  ["/fields"] = { ":\n" },
-  ["/send"] = { ":\n", "data: x\n\n" }, ["/comment"] = { ":\n", ": x\n" },
-  ["/retry"] = { ":\n", "retry: 2000\n\n" }, ["/open-retry"] = { ":\n", "retry: 2000\n\n" },
-  ["/status"] = { ":\n", "data: x\n\n" }, ["/no-content"] = { ":\n", "data: x\n\n" },
-  ["/timer"] = { ":\n", "data: x\n\n" }, ["/slept"] = { ":\n", "data: x\n\n" },
-  ["/middle"] = { ":\n", "data: x\n\n" },
+  ["/open"] = { ":\n\n" }, ["/close"] = { ":\n\n" }, ["/typed"] = { ":\n\n" }, ["/type"] = { ":\n\n" },
+  ["/fields"] = { ":\n\n" },
+  ["/send"] = { ":\n\n", "data: x\n\n" }, ["/comment"] = { ":\n\n", ": x\n\n" },
+  ["/retry"] = { ":\n\n", "retry: 2000\n\n" }, ["/open-retry"] = { ":\n\n", "retry: 2000\n\n" },
+  ["/status"] = { ":\n\n", "data: x\n\n" }, ["/no-content"] = { ":\n\n", "data: x\n\n" },
+  ["/timer"] = { ":\n\n", "data: x\n\n" }, ["/slept"] = { ":\n\n", "data: x\n\n" },
+  ["/middle"] = { ":\n\n", "data: x\n\n" },
 }
 
 describe("the head of an event stream", function()
@@ -175,7 +175,7 @@ describe("the head of an event stream", function()
     assert.equal("sent", server:request({ target = "/other" }).body)
     local head = client:head()
     assert.same(support.stream_head(), support.head_lines(head.head))
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (client:receive_until("0\r\n\r\n")))
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), (client:receive_until("0\r\n\r\n")))
     client:close()
   end)
 
@@ -190,7 +190,7 @@ describe("the head of an event stream", function()
         "Cache-Control: no-cache, no-transform", "Connection: close", "X-Accel-Buffering: no",
         "Date",
       }, support.head_lines(head.head))
-      assert.equal(":\ndata: x\n\n", body)
+      assert.equal(":\n\ndata: x\n\n", body)
       assert.equal("closed", why)
     end
   end)
@@ -203,7 +203,7 @@ describe("the head of an event stream", function()
     local expected = support.stream_head()
     expected[4] = "Connection: close"
     assert.same(expected, support.head_lines(head.head))
-    assert.equal(support.chunks(":\n", "data: x\n\n"), body)
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), body)
     assert.equal("closed", why)
   end)
 
@@ -212,7 +212,7 @@ describe("the head of an event stream", function()
     for _ = 1, 3 do
       client:send(wire.request { target = "/send", headers = { Accept = "text/event-stream" } })
       assert.same(support.stream_head(), support.head_lines(client:head().head))
-      assert.equal(support.chunks(":\n", "data: x\n\n"), (client:receive_until("0\r\n\r\n")))
+      assert.equal(support.chunks(":\n\n", "data: x\n\n"), (client:receive_until("0\r\n\r\n")))
     end
     client:close()
   end)
@@ -223,7 +223,7 @@ describe("the head of an event stream", function()
     }
     wire.cut_everywhere(server, request, function(client, at)
       assert.same(support.stream_head(), support.head_lines(client:head().head), at)
-      assert.equal(support.chunks(":\n", "data: x\n\n"), (client:receive_until("0\r\n\r\n")), at)
+      assert.equal(support.chunks(":\n\n", "data: x\n\n"), (client:receive_until("0\r\n\r\n")), at)
     end)
   end)
 
@@ -234,7 +234,7 @@ describe("the head of an event stream", function()
     })
     local bytes, why = client:receive_slowly(1)
     client:close()
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (select(2, support.split_head(bytes))))
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), (select(2, support.split_head(bytes))))
     assert.equal("closed", why)
   end)
 end)
@@ -252,7 +252,7 @@ end)
       client:send(wire.request { headers = { Accept = "text/event-stream" } })
       local bytes = client:receive_some()
       local _, body = support.split_head(bytes)
-      assert.equal(support.chunk(":\n"), body)
+      assert.equal(support.chunk(":\n\n"), body)
       assert.is_true(client:is_silent(0.005))
       client:close()
     end
@@ -269,7 +269,7 @@ end)
     local client = server:connect()
     client:send(wire.request { headers = { Accept = "text/event-stream" } })
     local _, body = support.split_head(client:receive_some())
-    assert.equal(support.chunk(":\n") .. support.chunk("data: connected\n\n"), body)
+    assert.equal(support.chunk(":\n\n") .. support.chunk("data: connected\n\n"), body)
     client:close()
   end)
 
@@ -285,7 +285,7 @@ server:get("/", function(_, response)
   mark(tostring((sse:open())), select(2, sse:open()))
 end)
 ]]
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
     support.await_marks(server, {
       "false true true", "nil already open EALREADY", "nil", "nil closed ECLOSED",
     })
@@ -325,7 +325,7 @@ server:get("/", function(_, response)
   response.sse:close()
 end)
 ]]
-    assert.equal(support.chunks(":\n"), (support.stream_bytes(server, "/")))
+    assert.equal(support.chunks(":\n\n"), (support.stream_bytes(server, "/")))
     support.await_marks(server,
       { "false", "false", "false", "false", "false", "false", "false true" })
   end)

@@ -63,7 +63,7 @@ server:get("/", function(_, response)
 end)
 ]]
     local bytes, why = support.stream_bytes(server, "/")
-    assert.same({ support.chunk(":\n") .. support.chunk("data: x\n\n"), "closed" }, { bytes, why })
+    assert.same({ support.chunk(":\n\n") .. support.chunk("data: x\n\n"), "closed" }, { bytes, why })
     await_marks(server, { "close failed" })
   end)
 
@@ -419,7 +419,7 @@ server:get("/next", function(_, response) response:send("next") end)
     local client = server:connect()
     client:send(wire.request(STREAM) .. wire.request { target = "/next" })
     local response = client:response()
-    local expected = { ":\n" }
+    local expected = { ":\n\n" }
     for n = 1, 5 do
       expected[#expected + 1] = ("data: %d\n\n"):format(n)
     end
@@ -468,7 +468,7 @@ end)
     assert.equal(100, #stream.parser.events)
     assert.equal("100", stream.parser.events[100].data)
     stream:close()
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/timer")))
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), (support.stream_bytes(server, "/timer")))
   end)
 
   it("deliver to a slow reader what it takes a while to read", function()
@@ -483,7 +483,7 @@ end)
     local client = server:connect { receive_buffer = 4096 }
     client:send(wire.request(STREAM))
     await_marks(server, { "false" })
-    assert.equal(900000, #client:response("GET", 5).body - #":\ndata: \n\n")
+    assert.equal(900000, #client:response("GET", 5).body - #":\n\ndata: \n\n")
     client:close()
   end)
 end)
@@ -516,7 +516,7 @@ server:get("/", function(_, response)
   all(response)
 end)
 ]])
-    assert.equal(support.chunks(":\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
+    assert.equal(support.chunks(":\n\n", "data: x\n\n"), (support.stream_bytes(server, "/")))
     await_marks(server, EXPECTED)
   end)
 

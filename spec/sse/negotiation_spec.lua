@@ -115,7 +115,7 @@ describe("response.sse", function()
     for _, bytes in ipairs { sized, chunked } do
       wire.cut_everywhere(server, bytes, function(client, at)
         local response = client:response()
-        assert.same({ ":\n", "data: a\n\n", "data: b\n\n", "data: [DONE]\n\n" },
+        assert.same({ ":\n\n", "data: a\n\n", "data: b\n\n", "data: [DONE]\n\n" },
           response.chunks, at)
       end)
     end

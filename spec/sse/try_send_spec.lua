@@ -59,7 +59,7 @@ end)
     local stream = server:stream("/")
     assert.equal("done", stream:finish())
     assert.same({
-      ":\n", "data: x\n\n", "event: e\ndata: x\n\n", 'id: 7\nevent: e\ndata: {"a":1}\n\n',
+      ":\n\n", "data: x\n\n", "event: e\ndata: x\n\n", 'id: 7\nevent: e\ndata: {"a":1}\n\n',
       "id: 8\nevent: f\nretry: 1000\ndata: y\n\n",
     }, stream.chunked.chunks)
     stream:close()

@@ -95,7 +95,7 @@ TEST(bytes_that_are_not_utf8_become_replacement_characters)
     expect_data(BYTES("\xe2\x82\n\xc3"), BYTES("data: \xef\xbf\xbd\ndata: \xef\xbf\xbd\n\n"));
     expect_data(BYTES("\xe2\x82\xac\xe2\x82\xac"), BYTES("data: \xe2\x82\xac\xe2\x82\xac\n\n"));
     expect_data(BYTES("\xed\xa0\x80"), BYTES("data: \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\n\n"));
-    expect_comment(BYTES("\x80"), BYTES(": \xef\xbf\xbd\n"));
+    expect_comment(BYTES("\x80"), BYTES(": \xef\xbf\xbd\n\n"));
     struct sse_event event = {
         .has_id = true, .has_event = true, .id = BYTES("\xfe"), .event = BYTES("\xf0\x9f")};
     expect_event(event, BYTES("id: \xef\xbf\xbd\nevent: \xef\xbf\xbd\n\n"));
@@ -127,7 +127,7 @@ TEST(a_chunk_holds_exactly_one_text)
     buf_clear(&out);
     EXPECT_INT(sse_encode_comment(&out, BYTES(""), true), 0);
     EXPECT_INT(sse_encode_retry(&out, 1, true), 0);
-    EXPECT_BYTES(buf_bytes(&out), BYTES("2\r\n:\n\r\na\r\nretry: 1\n\n\r\n"));
+    EXPECT_BYTES(buf_bytes(&out), BYTES("3\r\n:\n\n\r\na\r\nretry: 1\n\n\r\n"));
     buf_reset(&out);
 }
 
@@ -149,13 +149,13 @@ TEST(a_chunk_size_has_as_many_digits_as_it_needs)
     }
 }
 
-TEST(a_comment_never_ends_an_event)
+TEST(a_comment_ends_with_an_empty_line_and_has_none)
 {
-    expect_comment(BYTES(""), BYTES(":\n"));
-    expect_comment(BYTES("hi"), BYTES(": hi\n"));
-    expect_comment(BYTES("a\nb\r\nc\rd"), BYTES(": a\n: b\n: c\n: d\n"));
-    expect_comment(BYTES("\n"), BYTES(": \n: \n"));
-    expect_comment(BYTES("a\n\ndata: x"), BYTES(": a\n: \n: data: x\n"));
+    expect_comment(BYTES(""), BYTES(":\n\n"));
+    expect_comment(BYTES("hi"), BYTES(": hi\n\n"));
+    expect_comment(BYTES("a\nb\r\nc\rd"), BYTES(": a\n: b\n: c\n: d\n\n"));
+    expect_comment(BYTES("\n"), BYTES(": \n: \n\n"));
+    expect_comment(BYTES("a\n\ndata: x"), BYTES(": a\n: \n: data: x\n\n"));
 }
 
 static void expect_retry(uint64_t retry_ms, struct bytes wanted)
@@ -201,12 +201,12 @@ TEST(the_ceiling_of_the_buf_is_met_exactly)
 TEST(a_comment_and_a_retry_beyond_the_ceiling_change_nothing)
 {
     struct buf out;
-    buf_init(&out, 5);
+    buf_init(&out, 6);
     EXPECT_INT(sse_encode_comment(&out, BYTES("abcd"), false), SSE_TOO_LONG);
     EXPECT_INT(sse_encode_retry(&out, 1, false), SSE_TOO_LONG);
     EXPECT(buf_is_empty(&out));
     EXPECT_INT(sse_encode_comment(&out, BYTES("ab"), false), 0);
     EXPECT_INT(sse_encode_comment(&out, BYTES(""), false), SSE_TOO_LONG);
-    EXPECT_BYTES(buf_bytes(&out), BYTES(": ab\n"));
+    EXPECT_BYTES(buf_bytes(&out), BYTES(": ab\n\n"));
     buf_reset(&out);
 }

@@ -28,8 +28,7 @@ struct lines {
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 
 static bool is_one_line(struct bytes text);
-static int encode(struct buf *out, const struct field *fields, size_t count, bool has_end,
-                  bool chunked);
+static int encode(struct buf *out, const struct field *fields, size_t count, bool chunked);
 static struct field measure(struct bytes label, struct bytes text);
 static bool is_plain_text(struct bytes text);
 static size_t line_len(struct bytes text, size_t at);
@@ -73,17 +72,18 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
     if (event->has_data) {
         fields[count++] = measure(BYTES("data: "), event->data);
     }
-    return encode(out, fields, count, true, chunked);
+    return encode(out, fields, count, chunked);
 }
 
 /// Each stream begins with an empty one, and heartbeats are.
 int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
 {
     if (text.len == 0) {
-        return buf_append(out, chunked ? BYTES("2\r\n:\n\r\n") : BYTES(":\n")) ? 0 : SSE_TOO_LONG;
+        return buf_append(out, chunked ? BYTES("3\r\n:\n\n\r\n") : BYTES(":\n\n")) ? 0
+                                                                                   : SSE_TOO_LONG;
     }
     struct field field = measure(BYTES(": "), text);
-    return encode(out, &field, 1, false, chunked);
+    return encode(out, &field, 1, chunked);
 }
 
 int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked)
@@ -107,11 +107,12 @@ static bool is_one_line(struct bytes text)
            (text.len == 0 || memchr(text.at, '\0', text.len) == NULL);
 }
 
-/// Writes the fields, and the empty line when `has_end`, as one text.
-static int encode(struct buf *out, const struct field *fields, size_t count, bool has_end,
-                  bool chunked)
+/// Writes the fields and the empty line as one text. A comment ends with an empty line too: readers
+/// that split the stream there, as many tutorials show, would otherwise take the comment for the
+/// beginning of the event behind it, and lose both.
+static int encode(struct buf *out, const struct field *fields, size_t count, bool chunked)
 {
-    size_t size = has_end ? 1 : 0;
+    size_t size = 1; // the empty line
     for (size_t i = 0; i < count; i++) {
         size += fields[i].size;
     }
@@ -124,9 +125,7 @@ static int encode(struct buf *out, const struct field *fields, size_t count, boo
     for (size_t i = 0; i < count; i++) {
         at = put_field(at, &fields[i]);
     }
-    if (has_end) {
-        *at++ = '\n';
-    }
+    *at++ = '\n';
     if (chunked) {
         at = put_bytes(at, BYTES("\r\n"));
     }

@@ -42,8 +42,8 @@ MUST_USE int sse_check_event(const struct sse_event *event);
 MUST_USE int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunked);
 
 /// Appends a comment: each line of `text` (CR, LF and CRLF end a line) becomes `: line`, an empty
-/// text a lone `:`. No empty line follows, so no reader dispatches anything. Returns 0 or
-/// SSE_TOO_LONG.
+/// text a lone `:`. An empty line follows, which dispatches nothing because no data stands before
+/// it. Returns 0 or SSE_TOO_LONG.
 MUST_USE int sse_encode_comment(struct buf *out, struct bytes text, bool chunked);
 
 /// Appends a `retry:` field (milliseconds, digits only) and an empty line, which dispatches nothing
