@@ -50,6 +50,7 @@ void generations_deinit(struct generations *generations)
     }
     if (generations->current != NULL) {
         generation_free(generations->current);
+        generations->current = NULL; // the loop's last turn, which is yet to end, asks for it
     }
     if (generations->options.limits != NULL) {
         limits_release(generations->options.limits);
