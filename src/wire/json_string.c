@@ -55,15 +55,13 @@ size_t json_unescape(struct bytes text, char *out)
     size_t len = 0;
     size_t at = 0;
     while (at < text.len) {
-        const char *escape = memchr(text.at + at, '\\', text.len - at);
-        size_t plain = escape == NULL ? text.len - at : (size_t)(escape - text.at) - at;
-        memcpy(out + len, text.at + at, plain);
-        len += plain;
-        at += plain;
-        if (at == text.len) {
-            break;
-        }
-        if (text.at[at + 1] == 'u') {
+        if (text.at[at] != '\\') {
+            const char *escape = memchr(text.at + at, '\\', text.len - at);
+            size_t plain = escape == NULL ? text.len - at : (size_t)(escape - text.at) - at;
+            memcpy(out + len, text.at + at, plain);
+            len += plain;
+            at += plain;
+        } else if (text.at[at + 1] == 'u') {
             len += unescape_unit(text, &at, out + len);
         } else {
             out[len++] = meaning_of(text.at[at + 1]);
@@ -101,6 +99,9 @@ static size_t plain_len(struct bytes text, size_t at)
     static const uint64_t tops = UINT64_C(0x8080808080808080);
     size_t start = at;
     uint64_t word;
+    if (at < text.len && !is_plain(text.at[at])) {
+        return 0; // as between two escapes
+    }
     while (text.len - at >= sizeof(word)) {
         memcpy(&word, text.at + at, sizeof(word));
         uint64_t quote = (word ^ ones * '"') - ones;
@@ -129,7 +130,7 @@ static int scan_escape(struct bytes text, size_t *at)
     if (escape == 'u') {
         return scan_unit(text, at);
     }
-    if (escape == '\0' || strchr("\"\\/bfnrt", escape) == NULL) {
+    if (meaning_of(escape) == '\0') {
         return JSON_EXPECTED_ESCAPE;
     }
     *at += 2;
@@ -170,9 +171,14 @@ static bool read_unit(struct bytes text, size_t at, uint32_t *unit)
     return true;
 }
 
+/// 0 for what is no escape of one letter.
 static char meaning_of(char escape)
 {
     switch (escape) {
+    case '"':
+    case '\\':
+    case '/':
+        return escape;
     case 'b':
         return '\b';
     case 'f':
@@ -184,7 +190,7 @@ static char meaning_of(char escape)
     case 't':
         return '\t';
     default:
-        return escape;
+        return '\0';
     }
 }
 
