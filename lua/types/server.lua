@@ -150,8 +150,9 @@ local Server = {}
 
 ---Answers in the place of a handler that raised before its head was out. Without it, or when it
 ---raises too, the answer is a plain 500. `raised` is what was raised, a table as it is and a text
----without traceback; the log has all of it either way, and shows a table as JSON. The response has status 500
----and the headers that middlewares set before the handler began; those that the handler set are gone.
+---without traceback; the log has all of it either way, and shows a table as JSON. The response has
+---status 500 and the headers that middlewares set before the handler began; those that the handler
+---set are gone.
 ---
 ---```lua
 ---server:on_error(function(raised, request, response)

@@ -109,7 +109,9 @@ static void make_digits_class(lua_State *L)
 static int l_digits_text(lua_State *L)
 {
     struct bytes digits;
-    luaL_argexpected(L, lib_json_is_digits(L, 1, &digits), 1, "integer");
+    if (!lib_json_is_digits(L, 1, &digits)) {
+        return luaL_typeerror(L, 1, "integer");
+    }
     lua_pushlstring(L, digits.at, digits.len);
     return 1;
 }
