@@ -71,6 +71,9 @@ static bool make_room(struct buf *buf, size_t size)
         buf->_start = 0;
         return true;
     }
+    if (needed > SIZE_MAX / 4) {
+        return false;
+    }
     size_t capacity = buf->_capacity == 0 ? BUF_FIRST_CAPACITY : buf->_capacity;
     while (capacity - buf->_start < needed) {
         capacity *= 2;

@@ -14,6 +14,7 @@ enum {
     IDLE_OUTPUT_BYTES = 1024, // kept for the next answer
     LINGER_MS = 2000,
     LINGER_DRAINING_MS = 100,
+    OUTPUT_BYTES_MAX = INT32_MAX, // of an answer in one piece
     INPUT_BYTES_MAX = LIMITS_HEAD_BYTES_MAX + 2 * LOOP_READ_BYTES,
     LOOK_MS = 10, // between looks whether the peer has all that was sent before a reset
 };
@@ -237,8 +238,8 @@ struct conn_work *conn_work(struct conn *conn)
     struct conn_work *work = small_new(struct conn_work);
     struct service *service = conn->service;
     work->conn = conn;
-    buf_init(&work->input, INPUT_BYTES_MAX); // a head is bounded by its message's limits
-    buf_init(&work->output, SIZE_MAX);       // what may be appended is bounded where it is made
+    buf_init(&work->input, INPUT_BYTES_MAX);   // a head is bounded by its message's limits
+    buf_init(&work->output, OUTPUT_BYTES_MAX); // streams are bounded below it where they are made
     loop_job_init(&work->job, on_turn_end);
     timer_init(&work->timer, service->loop, on_deadline);
     conn->_work = work;

@@ -112,6 +112,9 @@ int exchange_send(struct exchange *exchange, struct bytes content)
     if (response->state != RESPONSE_FRESH) {
         return -EALREADY;
     }
+    if (content.len > buf_room(exchange_output(exchange)) / 2) {
+        return -EFBIG;
+    }
     bool has_content = status_has_content(response->status);
     if (response->status == 205) {
         content = BYTES(""); // it says its length, which is none (RFC 9110, section 15.3.6)
@@ -314,7 +317,9 @@ static void write_head(struct exchange *exchange, uint64_t content_length)
         .is_close = is_close,
         .says_keep_alive = exchange->minor_version == 0,
     };
-    response_write_head(&exchange->response, &head, exchange_output(exchange));
+    if (!response_write_head(&exchange->response, &head, exchange_output(exchange))) {
+        exchange_abort(exchange, EXCHANGE_FAILED); // there is no memory for it
+    }
 }
 
 /// Two strings, one behind the other.
@@ -332,9 +337,12 @@ static void drop_request(struct exchange *exchange)
     }
 }
 
+/// An answer that memory has no room for is cut, and the connection with it.
 static void append(struct exchange *exchange, struct bytes bytes)
 {
-    CHECK(buf_append(exchange_output(exchange), bytes));
+    if (!buf_append(exchange_output(exchange), bytes)) {
+        exchange_abort(exchange, EXCHANGE_FAILED);
+    }
 }
 
 static enum response_framing open_framing(const struct exchange *exchange)

@@ -100,7 +100,8 @@ struct exchange_facts {
 struct exchange_facts exchange_facts(const struct exchange *exchange);
 
 /// Sends the whole response: head with Content-Length, and `content`. Returns 0, -EALREADY when
-/// the head is out, or -ECANCELED when the exchange is doomed.
+/// the head is out, -ECANCELED when the exchange is doomed, or -EFBIG for more than 1 GiB. Where
+/// there is no memory for it the exchange is doomed, as with all that is sent.
 MUST_USE int exchange_send(struct exchange *exchange, struct bytes content);
 
 /// Sends the head of a response whose content follows in pieces. Returns as `exchange_send`.

@@ -75,8 +75,10 @@ bool request_joined_field(const struct request *request, struct bytes name, stru
         if (!bytes_equal_nocase(field.name, name)) {
             continue;
         }
-        CHECK(!is_found || buf_append(out, request_separator(name)));
-        CHECK(buf_append(out, field.value));
+        if ((is_found && !buf_append(out, request_separator(name))) ||
+            !buf_append(out, field.value)) {
+            return false;
+        }
         is_found = true;
     }
     return is_found;
@@ -89,7 +91,7 @@ int request_quality(const struct request *request, struct bytes type)
         return bytes_equal_nocase(only, type) ? 1000 : accept_quality(only, type);
     }
     struct buf accept;
-    buf_init(&accept, SIZE_MAX); // bounded by the head, which is
+    buf_init(&accept, request->_block_size); // the values are a part of it
     int quality = 1000;
     if (request_joined_field(request, BYTES("accept"), &accept)) {
         quality = accept_quality(buf_bytes(&accept), type);

@@ -75,7 +75,8 @@ bool request_field(const struct request *request, struct bytes name, struct byte
 /// section 8.2.3).
 struct bytes request_separator(struct bytes name);
 
-/// Appends the values of all fields `name`, joined, to `out`; false when there is none.
+/// Appends the values of all fields `name`, joined, to `out`; false when there is none, or no room
+/// for them. `_block_size` bytes are always enough.
 bool request_joined_field(const struct request *request, struct bytes name, struct buf *out);
 
 /// The quality (0 to 1000) that the request's Accept fields give to the media type `type`; 1000

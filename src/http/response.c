@@ -9,7 +9,10 @@
 
 #include <stdio.h>
 
-enum { FIELDS_BYTES_MAX = 64 * 1024 };
+enum {
+    FIELDS_BYTES_MAX = 64 * 1024,
+    OWN_FIELDS_BYTES = 256, // more than the status line and the engine's own fields ever take
+};
 
 /// The fields, "Name: value\r\n" each. Those that belong to any answer stand at the front; when one
 /// of them is removed, all of them as they were are set aside first.
@@ -136,9 +139,12 @@ void response_forget_content(struct response *response)
 /// An event stream's own fields come first and replace what the script set under their names
 /// (WHATWG HTML, section 9.2.5; `no-transform` and `X-Accel-Buffering` keep middle boxes from
 /// holding events back).
-void response_write_head(struct response *response, const struct response_head *head,
+bool response_write_head(struct response *response, const struct response_head *head,
                          struct buf *out)
 {
+    if (buf_reserve(out, OWN_FIELDS_BYTES + fields_of(response).len) == NULL) {
+        return false;
+    }
     if (response->is_stream) {
         response->status = 200;
         remove_stream_fields(response);
@@ -158,6 +164,7 @@ void response_write_head(struct response *response, const struct response_head *
     append(out, fields_of(response));
     append_framing(response, head, out);
     append(out, BYTES("\r\n"));
+    return true;
 }
 
 static void set_kept_aside(struct response_fields *fields)
@@ -257,7 +264,7 @@ static bool line_is_named(struct bytes line, struct bytes name)
            bytes_equal_nocase(bytes_of(line.at, name.len), name);
 }
 
-/// The output's ceiling is far above any head; what is bounded is the fields.
+/// Room was reserved, or `out` holds a part of what another buf of the same ceiling holds.
 static void append(struct buf *out, struct bytes bytes)
 {
     CHECK(buf_append(out, bytes));

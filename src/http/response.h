@@ -82,6 +82,7 @@ struct response_head {
     bool says_keep_alive;    // write Connection: keep-alive
 };
 
-/// Appends status line, fields and the empty line to `out`.
-void response_write_head(struct response *response, const struct response_head *head,
-                         struct buf *out);
+/// Appends status line, fields and the empty line to `out`. False, and nothing appended, where
+/// there is no room for them.
+MUST_USE bool response_write_head(struct response *response, const struct response_head *head,
+                                  struct buf *out);

@@ -14,7 +14,8 @@
 enum {
     AROUND = 4,           // lines before the one that failed, and after it
     CODE_NAME_BYTES = 48, // of the code that a page is about
-    NUMBER_BYTES = 32,    // the number of a line, with what stands around it
+    PAGE_BYTES_MAX = 1024 * 1024,
+    NUMBER_BYTES = 32, // the number of a line, with what stands around it
 };
 
 #define CODE_FIELD "Lunesse-Code"
@@ -134,7 +135,7 @@ static void keep_place(struct place *place, const lua_Debug *frame)
 
 static void begin(struct buf *page, const char *title, struct bytes head)
 {
-    buf_init(page, SIZE_MAX); // as long as the message, which memory holds already
+    buf_init(page, PAGE_BYTES_MAX);
     append(page, BYTES("<!doctype html><meta charset=utf-8><title>"));
     append(page, bytes_from_string(title));
     append(page, BYTES("</title>"));
@@ -203,9 +204,10 @@ static void name_code(char name[CODE_NAME_BYTES], const struct generation *gener
              (unsigned long long)generation->number);
 }
 
+/// A page that is too long for its buf, or for the memory that there is, ends where that is.
 static void append(struct buf *page, struct bytes bytes)
 {
-    CHECK(buf_append(page, bytes));
+    IGNORE(buf_append(page, bytes));
 }
 
 static void append_escaped(struct buf *page, struct bytes text)
@@ -222,9 +224,9 @@ static void end(struct exchange *exchange, struct buf *page)
 {
     struct response *response = &exchange->response;
     response->status = 500;
-    CHECK(response_set_field(response, BYTES("Content-Type"), BYTES("text/html; charset=utf-8")) ==
-          0);
-    CHECK(response_set_field(response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
+    // Without them where the fields that middlewares have set leave no room.
+    IGNORE(response_set_field(response, BYTES("Content-Type"), BYTES("text/html; charset=utf-8")));
+    IGNORE(response_set_field(response, BYTES("Cache-Control"), BYTES("no-store")));
     IGNORE(exchange_send(exchange, buf_bytes(page))); // or gone
     buf_reset(page);
 }

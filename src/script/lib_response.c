@@ -234,6 +234,9 @@ static struct bytes opt_content(lua_State *L, int index)
 
 static int push_result(lua_State *L, int failure)
 {
+    if (failure == -EFBIG) {
+        return box_push_failure(L, "the answer is larger than 1 GiB", "EMSGSIZE");
+    }
     if (failure != 0) {
         return box_push_closed(L);
     }

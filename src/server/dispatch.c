@@ -273,5 +273,5 @@ static void send_text(struct exchange *exchange, int status, const char *text)
 
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value)
 {
-    CHECK(response_set_field(&exchange->response, name, value) == 0);
+    IGNORE(response_set_field(&exchange->response, name, value)); // no room: without it
 }

@@ -359,7 +359,9 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
 /// Before all else, notices included: they would stand in the middle of what was begun.
 static void send_first(struct stream *stream, struct bytes left)
 {
-    CHECK(buf_append(exchange_output(stream->exchange), left));
+    if (!buf_append(exchange_output(stream->exchange), left)) {
+        exchange_abort(stream->exchange, EXCHANGE_SLOW); // no memory for what the peer did not take
+    }
     exchange_wrote(stream->exchange, left.len);
 }
 

@@ -158,7 +158,10 @@ static void put_event(struct cursor *cursor, struct sse_event event)
     struct exchange *exchange = cursor->stream->exchange;
     struct buf *out = exchange_output(exchange);
     size_t len_before = buf_len(out);
-    CHECK(sse_encode_event(out, &event, exchange_is_chunked(exchange)) == 0);
+    if (sse_encode_event(out, &event, exchange_is_chunked(exchange)) != 0) {
+        exchange_abort(exchange, EXCHANGE_FAILED); // no memory: what is not said must not be missed
+        return;
+    }
     exchange_wrote(exchange, buf_len(out) - len_before);
 }
 

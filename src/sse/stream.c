@@ -360,7 +360,9 @@ static void mark(struct stream *stream, size_t size)
     struct stream_backlog *backlog = stream->_backlog;
     struct stream_mark mark = {.stamp = newest_stamp(stream), .size = size};
     struct bytes bytes = bytes_of((const char *)&mark, sizeof(mark));
-    CHECK(buf_append(&backlog->marks, bytes));
+    if (!buf_append(&backlog->marks, bytes)) {
+        exchange_abort(stream->exchange, EXCHANGE_SLOW); // no memory for what the peer did not take
+    }
     stream_note_pending(backlog);
     exchange_wants_flush(stream->exchange);
 }

@@ -17,8 +17,7 @@ static void put_digits(char *at, int64_t number, int count);
 
 void date_format(int64_t seconds, char *out)
 {
-    CHECK(seconds >= 0);
-    CHECK(seconds < date_end);
+    seconds = seconds < 0 ? 0 : seconds < date_end ? seconds : date_end - 1;
     int64_t days = seconds / DAY_SECONDS;
     int64_t second = seconds % DAY_SECONDS;
     int64_t shifted = days + 719468; // from 0000-03-01, where an era of 400 years begins

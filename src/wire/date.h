@@ -8,5 +8,5 @@
 enum { HTTP_DATE_LEN = 29 };
 
 /// Writes the date of `seconds` since 1970 UTC: exactly HTTP_DATE_LEN bytes, no NUL. Years 1970 to
-/// 9999.
+/// 9999; a clock that is beyond them gets the nearest.
 void date_format(int64_t seconds, char *out);

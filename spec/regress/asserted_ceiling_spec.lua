@@ -1,0 +1,82 @@
+-- What had to fit was asserted to fit, so a script or a peer that made it not fit ended the server:
+-- headers of a middleware that left no room for those of the engine's own answers, an answer for
+-- which there was no memory, memory that a script asked for and that the system did not have.
+
+local Server = require "spec.support.server"
+local support = require "spec.sse.support"
+
+local FULL = [[
+server:use(function(_, response, next)
+  response:header("X-Full", ("a"):rep(64 * 1024 - 20))
+  next()
+end)
+server:get("/bad", function() error "bad" end)
+server:get("/", function(_, response) response:send("x") end)
+]]
+
+describe("headers that leave no room", function()
+  for _, args in ipairs { {}, { "--dev" } } do
+    it("do not keep the server from answering by itself " .. (args[1] or ""), function()
+      local server = support.start(FULL, { args = args })
+      for _, accept in ipairs { "text/html", "text/plain", "*/*" } do
+        local headers = { Accept = accept }
+        assert.equal(500, server:request({ target = "/bad", headers = headers }).status)
+        assert.equal(404, server:request({ target = "/none", headers = headers }).status)
+      end
+      assert.equal("x", server:request({ target = "/" }).body)
+    end)
+  end
+end)
+
+describe("where memory ends", function()
+  local function start()
+    return support.start([[
+server:get("/answer", function(_, response)
+  local part = ("x"):rep(10000000)
+  response:send(part:rep(9))
+end)
+server:get("/script", function(_, response)
+  local parts = {}
+  for i = 1, 100 do parts[i] = ("x"):rep(5000000 + i) end
+  response:send("had it")
+end)
+server:get("/small", function(_, response)
+  local parts = {}
+  for i = 1, 5000000 do parts[i] = { i } end
+  response:send("had it")
+end)
+server:get("/", function(_, response) response:send("x") end)
+]], {
+      workers = 1, wrap = Server.under "ulimit -v 220000",
+      args = { "--limit", "lua_bytes=1000000000", "--limit", "run_timeout=20" },
+    })
+  end
+
+  local function survives(target)
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    local server = start()
+    for _ = 1, 2 do
+      local client = server:connect()
+      client:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+      local bytes = client:receive_all()
+      assert.is_true(#bytes < 90000000, "there was memory enough")
+      assert.is_nil(bytes:find("had it", 1, true))
+      client:close()
+      assert.equal("x", server:request({ target = "/" }).body)
+    end
+  end
+
+  it("an answer is cut, and the server goes on", function()
+    survives "/answer"
+  end)
+
+  it("a script that wants more fails, and the server goes on", function()
+    survives "/script"
+  end)
+
+  it("so does one that wants many small things", function()
+    survives "/small"
+  end)
+end)
