@@ -1,5 +1,6 @@
 -- A finalizer that ran while the Lua state was being closed, and asked a finished response for its
--- end or made a timer, left a task queued in memory that was then freed.
+-- end or made a timer, left a task queued in memory that was then freed. One that made a channel or
+-- a store left it held: Lua calls no finalizer of what a finalizer makes then.
 
 local support = require "spec.sse.support"
 
@@ -14,6 +15,8 @@ server:get("/", function(_, response)
   keeper = setmetatable({}, { __gc = function()
     pcall(lunesse.after, 0, function() end)
     pcall(lunesse.every, 1, function() end)
+    pcall(lunesse.channel, "made at the end")
+    pcall(lunesse.shared, "made at the end")
     kept:on("close", function() end)
   end })
   response:send(tostring(keeper ~= nil))

@@ -27,6 +27,13 @@ void box_set_type(lua_State *L, enum box_type type)
     lua_setmetatable(L, -2);
 }
 
+void check_not_ended(lua_State *L)
+{
+    if (generation_of(L)->is_ended) {
+        luaL_error(L, "the server has ended");
+    }
+}
+
 void *check_box(lua_State *L, int index, enum box_type type)
 {
     if (lua_getmetatable(L, index)) {

@@ -35,6 +35,10 @@ void box_open(lua_State *L);
 /// Gives the userdata on top of the stack its type.
 void box_set_type(lua_State *L, enum box_type type);
 
+/// Raises once the generation has ended: Lua, which is closing the state, calls no finalizer of a
+/// box that a finalizer makes now, so what it held would be held for ever.
+void check_not_ended(lua_State *L);
+
 /// The userdata at `index` if it is of `type`; raises an argument error otherwise.
 void *check_box(lua_State *L, int index, enum box_type type);
 

@@ -98,6 +98,7 @@ static int l_channel(lua_State *L)
 {
     struct bytes name = check_name(L);
     check_options(L, 2, option_names);
+    check_not_ended(L);
     lua_settop(L, 2);
     struct journal_bounds bounds;
     check_channel_options(L, &bounds); // before anything is made

@@ -66,6 +66,7 @@ static int l_shared(lua_State *L)
     luaL_argcheck(L, name.len > 0, 1, "a store's name is not empty");
     luaL_argcheck(L, name.len <= SHARED_NAME_BYTES_MAX, 1, "a store's name has at most 255 bytes");
     check_options(L, 2, store_options);
+    check_not_ended(L);
     uint64_t bytes_max = 0;
     bool has_limit = check_bytes_option(L, &bytes_max);
     lua_settop(L, 1);

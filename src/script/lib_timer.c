@@ -130,9 +130,7 @@ static int make(lua_State *L, bool is_repeating)
     bool is_of_each_worker = lua_toboolean(L, -1);
     struct generation *generation = generation_of(L);
     struct task *task = generation->running;
-    if (generation->is_ended) {
-        return luaL_error(L, "the server has ended");
-    }
+    check_not_ended(L);
     struct timer_box *box = push_new(L, is_repeating ? delay_ms : 0);
     if (generation->is_loading && generation->options.worker != 1 && !is_of_each_worker) {
         return 1; // another worker runs it; here it has stopped
