@@ -15,7 +15,8 @@ local function add(class, list)
     names[#names + 1] = class .. "." .. key
   end
 end
-for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel", "Shared", "Event" } do
+for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel", "Shared", "Event",
+  "Metric" } do
   add(class, core.methods(class))
   for _, name in ipairs(core.properties(class)) do
     names[#names + 1] = class .. "." .. name
@@ -34,6 +35,7 @@ methods("Group", getmetatable(server:route("/x")))
 add("lunesse", lunesse)
 add("json", lunesse.json)
 add("log", lunesse.log)
+add("metric", lunesse.metric)
 table.sort(names)
 print(table.concat(names, "\n"))
 server:get("/", function() end)
@@ -41,7 +43,8 @@ server:get("/", function() end)
 
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
-  Event = true, Server = true, Group = true, lunesse = true, json = true, log = true,
+  Event = true, Metric = true, Server = true, Group = true, lunesse = true, json = true,
+  log = true, metric = true,
 }
 
 local function offered()

@@ -2,6 +2,7 @@
 -- helpers that are better said in Lua. The types are described in lua/types/.
 local core = require "lunesse.core"
 local log = require "lunesse.log"
+local metric = require "lunesse.metric"
 local server = require "lunesse.server"
 
 require "lunesse.request"
@@ -27,6 +28,8 @@ return {
   clock = core.clock,
   json = core.json,
   log = log,
+  metric = metric,
+  stats = core.stats,
   version = core.version(),
   worker = core.worker(),
   advance = core.advance,

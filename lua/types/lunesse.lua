@@ -13,6 +13,7 @@
 ---@class lunesse
 ---@field json lunesse.json  text to values and back
 ---@field log lunesse.log    the server's log
+---@field metric lunesse.metric  a script's own metrics
 ---@field version string     of the program, such as "0.1.0"
 ---@field worker integer     number of the worker that runs this script, from 1
 local lunesse = {}
@@ -228,5 +229,17 @@ function lunesse.now() end
 ---```
 ---@return number seconds
 function lunesse.clock() end
+
+---Everything that the server and its scripts have counted, in all workers, by the metrics' names:
+---what `--metrics` tells. A metric without labels is a number; one with a label is a table of numbers
+---by the label's values; one with several is an array of tables with the labels and `value`. In the
+---place of a histogram's number there is `{ count =, sum = }`.
+---
+---```lua
+---local stats = lunesse.stats()
+---if stats.lunesse_streams > 1000 then lunesse.log.info("busy", stats.lunesse_limit_total) end
+---```
+---@return table<string, any> stats
+function lunesse.stats() end
 
 return lunesse

@@ -99,6 +99,10 @@ describe("a limit that is met", function()
       assert.equal(408, client:response().status)
       client:close()
     end },
+    { "body_total_bytes", 10, "10", function(server)
+      local answer = server:request { method = "POST", target = "/body", body = ("x"):rep(11) }
+      assert.equal(503, answer.status)
+    end },
     { "stream_channels", 1, "1", function(server)
       assert.matches("data: E2BIG", support.stream_bytes(server, "/subscribe"))
     end },

@@ -23,7 +23,7 @@ clock.wall = system.monotime
 ---Seconds that a thread has waited for a processor; nil when it is gone, or the kernel is silent.
 local function delay_of(path)
   local file = io.open(path .. "/schedstat")
-  local delay = file and file:read("a"):match("^%d+ (%d+)")
+  local delay = file and (file:read("a") or ""):match("^%d+ (%d+)")
   if file then
     file:close()
   end

@@ -6,6 +6,7 @@
 #include "base/small.h"
 #include "http/access.h"
 #include "http/conn_parts.h"
+#include "http/http1.h"
 #include "http/intake.h"
 #include "net/timer.h"
 #include "net/transport.h"
@@ -514,9 +515,11 @@ static void on_deadline(struct timer *timer)
             conn_close(conn, EXCHANGE_FINISHED); // an idle connection is owed nothing
             return;
         }
+        limit_met("head_timeout", conn->service->limits->head_timeout_ms);
         intake_refuse_head(conn, 408, "the head was not complete in time");
         return;
     case CONN_BODY:
+        limit_met("body_timeout", http1_limits(work->reader)->body_timeout_ms);
         intake_refuse(conn, 408, "the body stalled");
         return;
     case CONN_ANSWER:

@@ -255,6 +255,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
         enum http1_result result = http1_body(work->reader, bytes_of(at, len), request, &taken);
         count_body(conn);
         if (result != HTTP1_REFUSED && !has_room(conn)) {
+            limit_met("body_total_bytes", conn->service->limits->body_total_bytes);
             intake_refuse(conn, 503, "too many bodies at once; try again later");
             return len;
         }
@@ -318,6 +319,7 @@ static void await_body(struct conn *conn, bool has_moved)
     if (left > request->body_bytes_max - buf_len(&request->body)) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
     } else if (is_dripping(conn)) {
+        limit_met("body_rate", http1_limits(work->reader)->body_rate);
         intake_refuse(conn, 408, "the body came slower than body_rate");
     } else if (has_moved) {
         timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
@@ -366,13 +368,6 @@ static void note_limit(const struct conn *conn, int status)
 {
     const struct limits *limits = conn->service->limits;
     switch (status) {
-    case 408:
-        if (conn->state == CONN_BODY) {
-            limit_met("body_timeout", limits->body_timeout_ms);
-        } else {
-            limit_met("head_timeout", limits->head_timeout_ms);
-        }
-        return;
     case 413:
         limit_met("body_bytes", conn->exchange->request->body_bytes_max);
         return;

@@ -39,6 +39,7 @@ enum box_type {
     BOX_CHANNEL,
     BOX_SHARED,
     BOX_EVENT,
+    BOX_METRIC,
     BOX_TYPE_COUNT
 };
 

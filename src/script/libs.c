@@ -6,6 +6,7 @@
 #include "script/lib_event.h"
 #include "script/lib_json.h"
 #include "script/lib_log.h"
+#include "script/lib_metric.h"
 #include "script/lib_request.h"
 #include "script/lib_response.h"
 #include "script/lib_server.h"
@@ -18,7 +19,7 @@ static const struct box_class *const classes[BOX_TYPE_COUNT] = {
     [BOX_REQUEST] = &lib_request_class, [BOX_RESPONSE] = &lib_response_class,
     [BOX_SSE] = &lib_sse_class,         [BOX_TIMER] = &lib_timer_class,
     [BOX_CHANNEL] = &lib_channel_class, [BOX_SHARED] = &lib_shared_class,
-    [BOX_EVENT] = &lib_event_class,
+    [BOX_EVENT] = &lib_event_class,     [BOX_METRIC] = &lib_metric_class,
 };
 
 static enum box_type check_type(lua_State *L);
@@ -39,6 +40,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_event_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);
+    luaL_setfuncs(L, lib_metric_functions, 0);
     luaL_setfuncs(L, lib_response_functions, 0);
     luaL_setfuncs(L, lib_util_functions, 0);
     luaL_setfuncs(L, lib_coroutine_functions, 0);

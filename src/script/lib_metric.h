@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+//
+// A script's own metrics, `lunesse.metric`, and `lunesse.stats()`, which is all that the program
+// counts. A metric is the worker's: it outlives the generation that defined it, and the same
+// definition after a reload finds it again. The box only points at it.
+#pragma once
+
+#include "script/box.h"
+
+extern const struct box_class lib_metric_class;
+
+/// metric, stats.
+extern const luaL_Reg lib_metric_functions[];
