@@ -44,7 +44,7 @@ for name in ([[
   setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string
   strings threads time unistd getopt malloc arpa/inet net/if netinet/in netinet/tcp sys/epoll
   sys/eventfd sys/file sys/ioctl sys/mman sys/random sys/resource sys/sendfile sys/socket
-  sys/stat sys/time sys/types sys/uio sys/un sys/wait
+  stdio_ext sys/stat sys/time sys/types sys/uio sys/un sys/wait
 ]]):gmatch("%S+") do
   LIBC[name .. ".h"] = true
 end
