@@ -14,15 +14,24 @@ local lunesse = require "lunesse"
 local server = lunesse.server { limits = LIMITS }
 local ran = 0
 
-local function echo(request, response)
-  local headers = {}
-  for name, value in pairs(request.headers) do
-    headers[name] = value
+-- JSON is text, and what came may be any bytes: each one above ASCII becomes a character.
+local function text_of(value)
+  if type(value) == "string" then
+    return (value:gsub("[\x80-\xff]", function(byte) return utf8.char(byte:byte()) end))
   end
+  local texts = {}
+  for name, item in pairs(value) do
+    texts[text_of(name)] = text_of(item)
+  end
+  return texts
+end
+
+local function echo(request, response)
   return response:json {
-    method = request.method, target = request.target, path = request.path,
-    params = request.params, query = request.query, headers = headers,
-    version = request.http_version, body = request:text(),
+    method = request.method, target = text_of(request.target), path = text_of(request.path),
+    params = text_of(request.params), query = text_of(request.query),
+    headers = text_of(request.headers), version = request.http_version,
+    body = text_of(request:text()),
   }
 end
 
@@ -179,12 +188,28 @@ function support.refused(client, wanted, method)
   return response
 end
 
+---What the echo was sent, from what it has answered: its characters are bytes.
+local function bytes_of(value)
+  if type(value) == "string" then
+    return (value:gsub("[\xc2\xc3][\x80-\xbf]", function(character)
+      return string.char(utf8.codepoint(character))
+    end))
+  elseif type(value) ~= "table" then
+    return value
+  end
+  local all = {}
+  for name, item in pairs(value) do
+    all[bytes_of(name)] = bytes_of(item)
+  end
+  return all
+end
+
 ---The answer 200 of the echo, decoded.
 function support.taken(client, method)
   local response = client:response(method or "POST")
   assert(response.status == 200,
     ("200 expected, got %d: %s"):format(response.status, response.body:sub(1, 300)))
-  return cjson.decode(response.body), response
+  return bytes_of(cjson.decode(response.body)), response
 end
 
 ---The answer to NEXT: proof that the message before it ended where it should.

@@ -248,10 +248,10 @@ for i = 1, 3000 do
   server:any(("/route/%d/:id"):format(i), function(_, response) response:send("") end)
 end
 server:get("/late", function(_, response)
-  local worst, last = 0, lunesse.clock()
+  local worst, last = 0, os.clock() -- what the loop has worked, whoever else had the processor
   for _ = 1, 200 do
     lunesse.sleep(0.001)
-    local now = lunesse.clock()
+    local now = os.clock()
     worst, last = math.max(worst, now - last), now
   end
   response:send(("%.4f"):format(worst))
@@ -268,8 +268,8 @@ end)
     local _, before = scrape(server)
     local lines = select(2, before:gsub("\n", "\n"))
     assert.truthy(lines > 90000, lines)
-    -- Another program may have the processor while the sleeper should wake: one quiet scrape of
-    -- many is enough, because what holds the loop by itself does so each time.
+    -- The kernel's own work may come between: one quiet scrape of many is enough, because what
+    -- holds the loop by itself does so each time.
     local bound = 0.005 * (Server.is_sanitized() and 10 or 1)
     local best, rounds = math.huge, 0
     while best >= bound and rounds < 40 do

@@ -12,7 +12,7 @@ local start, get, fail, says = support.start, support.get, support.fail, support
 local BROKEN = {
   { "a syntax error", "\nlocal = 1\n", "script%.lua:2: .*'='" },
   { "an error while it loads", "\n\nerror 'no such thing'\n", "script%.lua:3: no such thing" },
-  { "an error that is no text", "error(setmetatable({}, {}))", "table" },
+  { "an error that is no text", "error(setmetatable({}, {}))", "why={}" },
   { "two equal routes", says "a" .. "\n" .. says "b",
     "script%.lua:3: the route GET / is already declared at .*script%.lua:1" },
   { "a bad pattern", "\nserver:get('no-slash', function() end)", "script%.lua:2: .*pattern" },
