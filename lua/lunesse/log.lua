@@ -11,7 +11,7 @@ local function texts(fields)
   for key, value in pairs(fields) do
     local meta = type(value) == "table" and debug.getmetatable(value)
     if value == json.null or type(value) == "table" and not (meta and meta.__tostring) then
-      local ok, text = pcall(json.encode, value)
+      local ok, text = pcall(core.json_at_once, value) -- a log does not wait
       found = found or {}
       found[key] = ok and text or nil
     end

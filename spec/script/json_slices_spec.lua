@@ -59,6 +59,15 @@ end)
     stream:close()
   end)
 
+  it("is logged at once: nobody runs before the next line of the script", function()
+    assert.equal("0", say(LONG .. [[
+      local turns, value = 0, json.decode(text)
+      lunesse.every(0.001, function() turns = turns + 1 end)
+      lunesse.log.info("rows", { rows = value })
+      response:send(turns)
+    ]], { args = { "--limit", "run_timeout=60" } }))
+  end)
+
   it("waits for its turn, and a short one does not", function()
     local server = start(LONG .. [[
 local order = {}

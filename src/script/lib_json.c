@@ -13,11 +13,14 @@ static int l_digits_text(lua_State *L);
 static int l_digits_equal(lua_State *L);
 static int l_encode(lua_State *L);
 static int return_text(lua_State *L);
+static int l_json_at_once(lua_State *L);
 static int l_decode(lua_State *L);
 static int l_array(lua_State *L);
 
 static const luaL_Reg functions[] = {
     {"encode", l_encode}, {"decode", l_decode}, {"array", l_array}, {NULL, NULL}};
+
+const luaL_Reg lib_json_functions[] = {{"json_at_once", l_json_at_once}, {NULL, NULL}};
 
 void lib_json_open(lua_State *L)
 {
@@ -136,6 +139,17 @@ static int l_encode(lua_State *L)
 static int return_text(lua_State *L)
 {
     (void)L;
+    return 1;
+}
+
+/// json_at_once(value) -> string. As `encode`, but it does not give way: nothing can wait below a
+/// plain call.
+static int l_json_at_once(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushcfunction(L, l_encode);
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
     return 1;
 }
 

@@ -8,8 +8,12 @@
 
 #include "base/bytes.h"
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
+
+/// json_at_once: for the engine's own half.
+extern const luaL_Reg lib_json_functions[];
 
 /// Pushes the table `lunesse.json`. Once a state.
 void lib_json_open(lua_State *L);

@@ -39,6 +39,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_channel_functions, 0);
     luaL_setfuncs(L, lib_event_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);
+    luaL_setfuncs(L, lib_json_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);
     luaL_setfuncs(L, lib_metric_functions, 0);
     luaL_setfuncs(L, lib_response_functions, 0);
