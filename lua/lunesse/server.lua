@@ -27,6 +27,10 @@ local route_options = {
     what = "true or false",
     takes = function(value) return type(value) == "boolean" end,
   },
+  sse = {
+    what = "'always'",
+    takes = function(value) return value == "always" end,
+  },
   heartbeat = {
     what = "seconds, above 0 and up to 1e9, or false",
     takes = function(value)
@@ -401,6 +405,7 @@ function server.complete()
       detached = options.on_leave == "detach",
       body_bytes = options.body_bytes,
       raw_path = options.raw_path,
+      always_streams = options.sse == "always",
       heartbeat = options.heartbeat,
       code = code_of(route),
     })

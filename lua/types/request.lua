@@ -14,7 +14,8 @@
 ---@field id string                       names this request in the log
 ---@field http_version "1.0" | "1.1"
 ---@field state table                    empty at first: for middlewares to say what they found
----@field last_event_id string?           header Last-Event-ID, or the query's `last_event_id`
+---@field last_event_id string?           header Last-Event-ID, or the query's `last_event_id`,
+---                                       or its `lastEventId`
 local Request = {}
 
 ---The body as it came; empty when there was none.

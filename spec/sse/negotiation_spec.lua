@@ -2,12 +2,17 @@
 -- how far it was.
 
 local support = require "spec.sse.support"
+local Server = require "spec.support.server"
 local wire = require "spec.support.wire"
 
 local ASK = [[
 server:any("/", function(request, response)
   local sse = response.sse
   response:send(tostring(sse ~= nil) .. " " .. tostring(sse == response.sse))
+end)
+server:any("/always", { sse = "always" }, function(request, response)
+  response:header("X-Sse", tostring(response.sse))
+  response:send(tostring(response.sse ~= nil) .. " " .. tostring(response.sse == response.sse))
 end)
 server:get("/id", function(request, response)
   response:json { id = request.last_event_id or lunesse.json.null,
@@ -82,6 +87,22 @@ describe("response.sse", function()
     end
   end)
 
+  it("is there whatever Accept says on a route with sse = 'always', but not for HEAD", function()
+    for _, accept in ipairs { "application/json", "*/*;q=0", "text/event-stream;q=0", "image/*" } do
+      assert.equal("true true", server:request({
+        method = "POST", target = "/always", body = "", headers = { { "Accept", accept } },
+      }).body, accept)
+    end
+    local head = server:request { method = "HEAD", target = "/always" }
+    assert.equal("nil", head.headers["x-sse"])
+  end)
+
+  it("has no other option for it", function()
+    local _, _, err = Server.run { "--check", Server.write { ["a.lua"] =
+      'require "lunesse".server():get("/", { sse = true }, print)' } }
+    assert.matches("a.lua:1: sse is 'always'", err, 1, true)
+  end)
+
   it("takes several Accept lines as one list", function()
     assert.equal("true true", has_stream("application/json", "text/event-stream"))
     assert.equal("false true", has_stream("application/json", "text/html"))
@@ -154,6 +175,12 @@ describe("last_event_id", function()
     assert.matches('"id":"e4-17"', id_of("/id?last_event_id=e4-17"), 1, true)
     local body = id_of("/id?x=1&last_event_id=a+b%2Fc"):gsub("\\/", "/")
     assert.matches('"id":"a b/c"', body, 1, true)
+  end)
+
+  it("comes from ?lastEventId=, as two polyfills call it", function()
+    assert.matches('"id":"e4-18"', id_of("/id?lastEventId=e4-18"), 1, true)
+    assert.matches('"id":"first"', id_of("/id?lastEventId=first&last_event_id=second"), 1, true)
+    assert.matches('"id":"new"', id_of("/id?lastEventId=old", "new"), 1, true)
   end)
 
   it("comes from the header when both are there: that one is newer", function()

@@ -57,6 +57,7 @@ struct route {
     int handler_ref;  // Lua function, middlewares included
     bool is_detached; // on_leave = "detach"
     bool takes_raw_path;
+    bool always_streams; // sse = "always": whatever Accept says
     bool has_body_bytes;
     bool has_heartbeat;
     bool has_middlewares; // the handler's function begins with them

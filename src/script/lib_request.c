@@ -126,7 +126,8 @@ bool lib_request_has_last_event_id(lua_State *L, int index)
     return find_last_event_id(&box->request, &id, &is_encoded);
 }
 
-/// In the field, or in the query, where it is encoded.
+/// In the field, or in the query, where it is encoded. npm's reconnecting-eventsource and
+/// event-source-polyfill call it `lastEventId` there.
 static bool find_last_event_id(const struct request *request, struct bytes *id, bool *is_encoded)
 {
     struct bytes rest = request->target.query;
@@ -137,7 +138,7 @@ static bool find_last_event_id(const struct request *request, struct bytes *id, 
     }
     *is_encoded = true;
     while (url_next_pair(&rest, &name, id)) {
-        if (bytes_equal(name, BYTES("last_event_id"))) {
+        if (bytes_equal(name, BYTES("last_event_id")) || bytes_equal(name, BYTES("lastEventId"))) {
             return true;
         }
     }

@@ -17,7 +17,8 @@ extern const struct box_class lib_request_class;
 /// holds it. `match` has what the route captured.
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match);
 
-/// Pushes where the client says it was: the field Last-Event-ID, or the query's `last_event_id`.
+/// Pushes where the client says it was: the field Last-Event-ID, or the query's `last_event_id`
+/// or `lastEventId`, whichever comes first.
 /// False, and nothing pushed, when it says nothing.
 bool lib_request_push_last_event_id(lua_State *L, const struct request *request);
 

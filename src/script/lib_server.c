@@ -68,7 +68,7 @@ static int l_is_loading(lua_State *L)
     return 1;
 }
 
-/// route(method, pattern, handler, source, { detached, raw_path, body_bytes, heartbeat, code })
+/// route(method, pattern, handler, source, { detached, raw_path, always_streams, ... })
 static int l_route(lua_State *L)
 {
     struct generation *generation = check_loading(L);
@@ -106,6 +106,8 @@ static void read_options(lua_State *L, struct route *route)
     route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->has_middlewares =
         opt_field(L, 5, "has_middlewares") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->always_streams =
+        opt_field(L, 5, "always_streams") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->takes_raw_path = opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
         route->has_body_bytes = true;

@@ -16,7 +16,7 @@
 enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
 
 static struct visit *check_visit(lua_State *L);
-static bool is_acceptable(const struct exchange *exchange);
+static bool is_acceptable(const struct visit *visit);
 static bool ensure_open(lua_State *L, struct visit *visit);
 static struct stream_options default_options(const struct visit *visit);
 static void read_options(lua_State *L, struct stream_options *options);
@@ -64,7 +64,7 @@ int lib_sse_push_of_response(lua_State *L)
     if (lua_getiuservalue(L, 1, VISIT_STREAM) != LUA_TNIL) {
         return 1;
     }
-    if (visit->exchange == NULL || !is_acceptable(visit->exchange)) {
+    if (visit->exchange == NULL || !is_acceptable(visit)) {
         return 1; // the nil
     }
     struct visit **box = lua_newuserdatauv(L, sizeof(struct visit *), SLOT_COUNT);
@@ -77,9 +77,12 @@ int lib_sse_push_of_response(lua_State *L)
     return 1;
 }
 
-static bool is_acceptable(const struct exchange *exchange)
+static bool is_acceptable(const struct visit *visit)
 {
-    return !exchange->is_head && request_quality(exchange->request, BYTES("text/event-stream")) > 0;
+    const struct exchange *exchange = visit->exchange;
+    return !exchange->is_head &&
+           (visit->route->always_streams ||
+            request_quality(exchange->request, BYTES("text/event-stream")) > 0);
 }
 
 static struct visit *check_visit(lua_State *L)
