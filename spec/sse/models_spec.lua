@@ -1,0 +1,78 @@
+-- The official clients of language models, unmodified, as judges of streamed answers: npm's openai,
+-- @anthropic-ai/sdk and the transport of ai's useChat. They ask with the Accept fields of their
+-- own, read a whole answer, are refused, are told of an error in the stream, meet a stream that
+-- fails half-way, and leave.
+
+local support = require "spec.sse.support"
+local Client = require "spec.support.client"
+local Server = require "spec.support.server"
+
+local ALL = "The moon borrows its light."
+local HALF = "The moon borrows "
+
+describe("A streamed answer", function()
+  local server
+
+  setup(function()
+    server = Server.start(nil, {
+      path = "spec/clients/routes/models.lua", shared = true, workers = 1,
+      args = { "--limit", "drain_timeout=0" },
+    })
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  local function ask(which, prompt, ...)
+    local client = Client.start("models", { server.url, which, prompt, ... })
+    client:finish(40)
+    return client
+  end
+
+  for _, which in ipairs { "openai-chat", "openai-responses", "anthropic", "ai" } do
+    it("is read to its end by " .. which, function()
+      local client = ask(which, "moon")
+      assert.same({}, client:records("failure"))
+      assert.equal(1, #client:records("finish"))
+      assert.equal(ALL, client:records("end")[1].text)
+    end)
+
+    it("that is refused is an error for " .. which, function()
+      local failure = ask(which, "refuse"):records("failure")[1]
+      assert.equal("", failure.text)
+      assert.truthy(failure.message:find("slow down", 1, true))
+    end)
+
+    it("that tells an error in its stream is an error for " .. which, function()
+      local failure = ask(which, "report"):records("failure")[1]
+      assert.equal(HALF, failure.text)
+      assert.truthy(failure.message:find("overloaded", 1, true))
+    end)
+
+    it("that failed half-way is not taken for a whole one by " .. which, function()
+      local client = ask(which, "fail")
+      assert.same({}, client:records("end"))
+      assert.same({}, client:records("finish"))
+      assert.equal(HALF, client:records("failure")[1].text)
+    end)
+
+    it("ends on the server when it is aborted by " .. which, function()
+      local before = #support.marks(server)
+      ask(which, "slow", "--abort-after", "2")
+      eventually(function()
+        local marks = support.marks(server)
+        return marks[before + 1] == "ended slow"
+      end, 10)
+    end)
+  end
+
+  it("is resumed by a page that is loaded anew, and by nobody when there is none", function()
+    assert.equal(1, #ask("ai", "-", "--resume", "chat-2"):records("nothing"))
+    local first = Client.start("models", { server.url, "ai", "wait", "--abort-after", "1" })
+    first:await("failure")
+    local second = ask("ai", "-", "--resume", "chat-1")
+    assert.equal(ALL, second:records("end")[1].text)
+    assert.equal(1, #second:records("finish"))
+  end)
+end)
