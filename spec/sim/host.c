@@ -15,12 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PLACE_BYTES = 64 };
+enum { PLACE_BYTES = 64, GREET_BYTES = 32 };
 
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 static struct client *client_of(struct world *world, const struct exchange *exchange);
 static void subscribe_some(struct client *client);
+static struct stream_place choose_start(const struct client *client, const char *since,
+                                        char *greet);
 static const char *choose_since(struct world *world, const struct life *life, char *memory);
 static uint64_t newest_count(const char *since);
 static void expect_place(struct client *client, struct sub *sub, const char *since);
@@ -51,16 +53,8 @@ static const char expired[] = "expired";
 void host_subscribe(struct client *client, struct opened opened, const char *since)
 {
     struct life *life = opened.life;
-    struct stream_place start = {.last = bytes_from_string(client->sent_id)};
-    start.is_earliest = strcmp(since, "earliest") == 0;
-    start.newest_count = newest_count(since);
-    bool is_id = !start.is_earliest && start.newest_count == 0;
-    start.since = is_id ? bytes_from_string(since) : BYTES("");
-    char greet[32] = "";
-    if (chance_one_in(3)) {
-        snprintf(greet, sizeof(greet), "greet %zu", client->sub_count);
-        start.greet = bytes_from_string(greet);
-    }
+    char greet[GREET_BYTES] = "";
+    struct stream_place start = choose_start(client, since, greet);
     size_t live = 0;
     size_t leaving = 0; // channels that are over are left when they are read to their end
     for (size_t i = 0; i < client->sub_count; i++) {
@@ -264,6 +258,21 @@ static void subscribe_some(struct client *client)
             host_subscribe(client, opened, choose_since(world, opened.life, memory));
         }
     }
+}
+
+/// Where the client begins, and whether it is greeted: by a name in `greet`, or "".
+static struct stream_place choose_start(const struct client *client, const char *since, char *greet)
+{
+    struct stream_place start = {.last = bytes_from_string(client->sent_id)};
+    start.is_earliest = strcmp(since, "earliest") == 0;
+    start.newest_count = newest_count(since);
+    bool is_id = !start.is_earliest && start.newest_count == 0;
+    start.since = is_id ? bytes_from_string(since) : BYTES("");
+    if (chance_one_in(3)) {
+        snprintf(greet, GREET_BYTES, "greet %zu", client->sub_count);
+    }
+    start.greet = bytes_from_string(greet);
+    return start;
 }
 
 static const char *choose_since(struct world *world, const struct life *life, char *memory)
