@@ -231,9 +231,9 @@ function lunesse.now() end
 function lunesse.clock() end
 
 ---Everything that the server and its scripts have counted, in all workers, by the metrics' names:
----what `--metrics` tells. A metric without labels is a number; one with a label is a table of numbers
----by the label's values; one with several is an array of tables with the labels and `value`. In the
----place of a histogram's number there is `{ count =, sum = }`.
+---what `--metrics` tells. A metric without labels is a number; one with a label is a table of
+---numbers by the label's values; one with several is an array of tables that have the labels and
+---`value`. In the place of a histogram's number there is `{ count =, sum = }`.
 ---
 ---```lua
 ---local stats = lunesse.stats()

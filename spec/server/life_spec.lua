@@ -63,7 +63,7 @@ describe("the access log", function()
     end
     assert.same({
       "request method=GET target=/plain status=200 bytes=5 reason=finished ip=127.0.0.1",
-      "stream method=GET target=/stream status=200 bytes=21 reason=finished ip=127.0.0.1",
+      "stream method=GET target=/stream status=200 bytes=22 reason=finished ip=127.0.0.1",
       "request method=HEAD target=/plain status=200 bytes=0 reason=finished ip=127.0.0.1",
       "request method=DELETE target=/plain status=405 bytes=45 reason=finished ip=127.0.0.1",
       "request method=GET target=/none status=404 bytes=28 reason=finished ip=127.0.0.1",
@@ -155,7 +155,7 @@ server:get("/quiet", function(_, response) response.sse:subscribe(lunesse.channe
       plain.text, plain.method, plain.target, plain.status, plain.bytes, plain.reason })
     assert.is_number(plain.ms)
     assert.matches("^%x+%-%d+$", plain.id)
-    assert.same({ "stream", 21 }, { stream.text, stream.bytes })
+    assert.same({ "stream", 22 }, { stream.text, stream.bytes })
   end)
 
   it("cannot be forged by a target, a header or a method", function()
@@ -176,6 +176,22 @@ server:get("/quiet", function(_, response) response.sse:subscribe(lunesse.channe
 end)
 
 describe("SIGUSR1 and SIGUSR2", function()
+  it("log what each worker has counted, and nothing", function()
+    local server = start(ROUTES, { workers = 2 })
+    local reader = server:stream("/held")
+    reader:comment()
+    server.process:signal("USR2")
+    server.process:signal("USR1")
+    eventually(function() return #server:log_lines(" info counts worker=") == 2 end)
+    local streams = 0
+    for _, line in ipairs(server:log_lines(" info counts worker=")) do
+      streams = streams + line:match(" connections=%d+ streams=(%d+) opened=%d+ events=%d+ " ..
+        "published=%d+ pending_bytes=%d+ lua_bytes=%d+$")
+    end
+    assert.equal(1, streams)
+    reader:close()
+  end)
+
   it("do not end the program, whenever they come", function()
     local server = start(ROUTES)
     local reader = server:stream("/held")

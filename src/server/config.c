@@ -3,6 +3,7 @@
 
 #include "hub/hub.h"
 #include "script/generation.h"
+#include "server/admin.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -27,6 +28,7 @@ enum option_id {
     OPTION_WORKERS,
     OPTION_READY_PATH,
     OPTION_METRICS,
+    OPTION_ADMIN,
     OPTION_CHECK,
     OPTION_TEST_CLOCK,
     OPTION_VERSION,
@@ -47,6 +49,7 @@ static const struct option options[] = {
     {"workers", required_argument, NULL, OPTION_WORKERS},
     {"ready-path", required_argument, NULL, OPTION_READY_PATH},
     {"metrics", required_argument, NULL, OPTION_METRICS},
+    {"admin", required_argument, NULL, OPTION_ADMIN},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"test-clock", no_argument, NULL, OPTION_TEST_CLOCK},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -68,6 +71,7 @@ static const char help[] =
     "  --limit NAME=VALUE   set a limit; durations in seconds\n"
     "  --ready-path PATH    answer 200 on this path, and 503 once the server is stopping\n"
     "  --metrics PATH       answer with the server's metrics on this path, for Prometheus\n"
+    "  --admin ADDRESS      tell the metrics on an address of its own: unix:PATH or HOST:PORT\n"
     "  --dev                development: --watch, tracebacks in error answers, debug log\n"
     "  --watch              load the scripts anew when they change; so does SIGHUP\n"
     "  --check              load the scripts, print the routes, exit\n"
@@ -195,6 +199,9 @@ static int apply(struct config *config, int option, const char *value)
     case OPTION_METRICS:
         config->metrics_path = value;
         return check_path("--metrics", value);
+    case OPTION_ADMIN:
+        config->admin = value;
+        return admin_is_address(value) ? 0 : complain("--admin", value, "unix:PATH or HOST:PORT");
     case OPTION_CHECK:
         config->is_check = true;
         return 0;

@@ -24,6 +24,7 @@ struct config {
     const char *unix_path;    // NULL: no Unix socket
     const char *ready_path;   // where the server says whether it is ready; NULL for nowhere
     const char *metrics_path; // where it tells what it has counted; NULL for nowhere
+    const char *admin;        // the operator's own address; NULL for none
     unsigned worker_count;
     uint16_t port;
     uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves

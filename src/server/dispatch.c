@@ -25,6 +25,7 @@ static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchange);
 static void on_answered(void *user, const struct exchange *exchange, uint64_t ns);
+static bool asks_metrics_here(const struct dispatch *dispatch, const struct exchange *exchange);
 static bool asks(struct bytes path, const struct exchange *exchange);
 static void count_route(struct dispatch *dispatch, struct request *request);
 static bool takes_body(const struct request *request);
@@ -41,10 +42,23 @@ static void set_field(struct exchange *exchange, struct bytes name, struct bytes
 const struct service_events dispatch_events = {
     .on_head = on_head, .on_request = on_request, .on_answered = on_answered};
 
+void dispatch_answer_admin(struct dispatch *dispatch, struct exchange *exchange)
+{
+    struct bytes metrics_path = dispatch->metrics_path;
+    conn_set_probe(exchange->conn, true); // in the log at debug
+    if (asks(dispatch->ready_path, exchange)) {
+        answer_ready(dispatch, exchange);
+    } else if (asks(metrics_path.len > 0 ? metrics_path : BYTES("/metrics"), exchange)) {
+        metrics_answer(&dispatch->scrapes, exchange);
+    } else {
+        send_text(exchange, 404, lib_server_unrouted_text(404));
+    }
+}
+
 static void on_head(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
-    if (asks(dispatch->ready_path, exchange) || asks(dispatch->metrics_path, exchange)) {
+    if (asks(dispatch->ready_path, exchange) || asks_metrics_here(dispatch, exchange)) {
         exchange->request->is_body_unwanted = true;
         return;
     }
@@ -72,7 +86,7 @@ static void on_request(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
     bool asks_ready = asks(dispatch->ready_path, exchange);
-    bool asks_metrics = !asks_ready && asks(dispatch->metrics_path, exchange);
+    bool asks_metrics = !asks_ready && asks_metrics_here(dispatch, exchange);
     conn_set_probe(exchange->conn, asks_ready || asks_metrics);
     if (asks_ready || asks_metrics) {
         struct bytes path = asks_ready ? dispatch->ready_path : dispatch->metrics_path;
@@ -146,6 +160,12 @@ static void count_route(struct dispatch *dispatch, struct request *request)
         route->counts = requests_of(&dispatch->requests, route->pattern);
     }
     request->counts = route == NULL ? NULL : route->counts;
+}
+
+/// Where there is an address of the operator's own, only that one tells.
+static bool asks_metrics_here(const struct dispatch *dispatch, const struct exchange *exchange)
+{
+    return !dispatch->has_admin && asks(dispatch->metrics_path, exchange);
 }
 
 static bool asks(struct bytes path, const struct exchange *exchange)

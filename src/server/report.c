@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/report.h"
 
+#include "base/counters.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/output.h"
@@ -41,6 +42,29 @@ void report_listening(const struct generation *generation, const struct listenin
     }
     fprintf(output_stream(), "listening on %s\n", base);
     output_flush();
+}
+
+void report_counts(size_t worker_count)
+{
+    for (unsigned number = 1; number <= worker_count; number++) {
+        const struct counters *counters = counters_of(number);
+        if (counters == NULL) {
+            continue;
+        }
+        uint64_t closed = 0;
+        for (int i = 0; i < COUNTERS_REASONS_MAX; i++) {
+            closed += counters->closed[i];
+        }
+        const atomic_uint_fast64_t *values = counters->values;
+        LOG(LOG_INFO, "counts", log_int("worker", number),
+            log_int("connections", (int64_t)values[COUNT_CONNECTIONS]),
+            log_int("streams", (int64_t)(values[COUNT_STREAMS_OPENED] - closed)),
+            log_int("opened", (int64_t)values[COUNT_STREAMS_OPENED]),
+            log_int("events", (int64_t)values[COUNT_EVENTS_SENT]),
+            log_int("published", (int64_t)values[COUNT_PUBLISHED]),
+            log_int("pending_bytes", (int64_t)values[COUNT_PENDING_BYTES]),
+            log_int("lua_bytes", (int64_t)values[COUNT_LUA_BYTES]));
+    }
 }
 
 void report_hidden_routes(const struct generation *generation, const char *option, const char *path)

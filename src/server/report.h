@@ -18,6 +18,9 @@ void report_routes(const struct generation *generation, const char *base);
 /// "listening on unix:/path".
 void report_listening(const struct generation *generation, const struct listening *listening);
 
+/// Logs what each worker has counted.
+void report_counts(size_t worker_count);
+
 /// Warns of each route that nobody reaches because `ready_path` is its path.
 void report_hidden_routes(const struct generation *generation, const char *option,
                           const char *path);

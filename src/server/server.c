@@ -11,6 +11,7 @@
 #include "hub/shared.h"
 #include "net/signals.h"
 #include "server/addresses.h"
+#include "server/admin.h"
 #include "server/config.h"
 #include "server/descriptors.h"
 #include "server/inherited.h"
@@ -49,6 +50,7 @@ struct server {
     int exit_code;
     struct signals signals;
     struct reload reload;
+    struct admin admin;
 };
 
 static int check_inherited(int count, const struct config *config);
@@ -69,6 +71,7 @@ static size_t load_of(struct worker *worker);
 static void on_begun(struct message *message);
 static void serve(struct server *server);
 static void on_signal(void *user, int number);
+static void open_admin(struct server *server);
 static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
 static bool has_lost_terminal(const struct server *server);
@@ -202,6 +205,9 @@ static int bind_and_run(struct server *server)
     struct worker *first = &server->workers[0];
     server->wants_reload = signals_have_noted(SIGHUP);
     if (addresses_bind(server->workers, server->worker_count, server->inherited_count) != 0) {
+        return 1;
+    }
+    if (server->config->admin != NULL && admin_bind(&server->admin, server->config->admin) != 0) {
         return 1;
     }
     if (start_threads(server) != 0) {
@@ -365,7 +371,11 @@ static void serve(struct server *server)
     }
     report_missing_routes(generation, server->config->script);
     report_hidden_routes(generation, "--ready-path", server->config->ready_path);
-    report_hidden_routes(generation, "--metrics", server->config->metrics_path);
+    if (server->config->admin == NULL) {
+        report_hidden_routes(generation, "--metrics", server->config->metrics_path);
+    } else {
+        open_admin(server);
+    }
     log_flush(); // what the scripts logged while they loaded comes before the addresses
     for (size_t i = 0; i < first->socket_count; i++) {
         report_listening(generation, &first->sockets[i]);
@@ -374,6 +384,23 @@ static void serve(struct server *server)
     if (server->wants_reload) {
         reload_start(&server->reload);
     }
+}
+
+/// The first worker's loop runs this, and serves it.
+static void open_admin(struct server *server)
+{
+    struct worker *first = &server->workers[0];
+    const char *path = server->config->metrics_path;
+    char base[160];
+    int failure = admin_open(&server->admin, &first->loop, &first->dispatch);
+    first->admin = &server->admin;
+    if (failure != 0) {
+        LOG(LOG_ERROR, "cannot accept connections", log_string("address", server->config->admin),
+            log_string("error", strerror(-failure)));
+        return;
+    }
+    socket_address_url(&server->admin.socket.address, base, sizeof(base));
+    printf("metrics on %s%s\n", base, path == NULL ? "/metrics" : path);
 }
 
 /// Before all workers serve, some may not hear of it: it is done then.
@@ -398,8 +425,11 @@ static void tell_ready(const struct server *server)
 static void on_signal(void *user, int number)
 {
     struct server *server = user;
+    if (number == SIGUSR1) {
+        report_counts(server->worker_count);
+    }
     if (number == SIGUSR1 || number == SIGUSR2) {
-        return; // their default action would end the program
+        return; // the default action of SIGUSR2, which says nothing, would end the program
     }
     bool is_lost = number == SIGHUP && !server->is_stopping && has_lost_terminal(server);
     if (number == SIGHUP && !is_lost) {
@@ -489,9 +519,11 @@ static bool end(struct server *server)
         CHECK(pthread_join(server->workers[i].thread, &unclosed) == 0);
         unclosed_count += unclosed != NULL;
     }
+    admin_close(&server->admin);
     if (!worker_close(&server->workers[0]) || unclosed_count > 0) {
         return false;
     }
+    admin_deinit(&server->admin);
     reload_deinit(&server->reload);
     for (size_t i = 0; i <= server->thread_count; i++) {
         worker_deinit(&server->workers[i]);

@@ -8,6 +8,7 @@
 #include "base/small.h"
 #include "net/tcp.h"
 #include "script/visit.h"
+#include "server/admin.h"
 #include "server/config.h"
 #include "server/descriptors.h"
 #include "server/report.h"
@@ -74,6 +75,7 @@ int worker_init(struct worker *worker)
     init_generations(worker, limits);
     requests_init(&worker->dispatch.requests);
     worker->dispatch.scrapes.loop = &worker->loop;
+    worker->dispatch.has_admin = options->config->admin != NULL;
     if (options->config->metrics_path != NULL) {
         worker->dispatch.metrics_path = bytes_from_string(options->config->metrics_path);
     }
@@ -371,9 +373,15 @@ bool worker_close(struct worker *worker)
     heartbeats_deinit(&worker->heartbeats);
     branch_deinit(&worker->branch);
     requests_deinit(&worker->dispatch.requests);
+    if (worker->admin != NULL) {
+        admin_close(worker->admin);
+    }
     int open_count = loop_close(&worker->loop, CLOSE_PATIENCE_MS);
     if (open_count == 0) {
         service_deinit(&worker->service);
+        if (worker->admin != NULL) {
+            admin_deinit(worker->admin);
+        }
         limits_release(worker->limits);
         loop_deinit(&worker->loop);
     }

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct admin;
 struct config;
 struct reload;
 struct server;
@@ -74,6 +75,7 @@ struct worker {
     struct generations generations;
     struct dispatch dispatch;
     struct service service;
+    struct admin *admin;                     // of the first worker, once it is open
     struct listening sockets[ADDRESSES_MAX]; // for it to serve, from `begin` on
     size_t socket_count;
     struct listener listeners[ADDRESSES_MAX];

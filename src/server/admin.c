@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "server/admin.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "net/tcp.h"
+#include "script/generation.h"
+#include "server/dispatch.h"
+#include "server/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ADMIN_CONNECTIONS = 32 };
+
+static bool parse(const char *text, struct address *address);
+static void on_accept(void *user, int fd, const struct socket_address *peer);
+static void on_head(void *user, struct exchange *exchange);
+static void on_request(void *user, struct exchange *exchange);
+
+static const struct service_events events = {.on_head = on_head, .on_request = on_request};
+
+bool admin_is_address(const char *address)
+{
+    struct address parsed;
+    return parse(address, &parsed);
+}
+
+int admin_bind(struct admin *admin, const char *text)
+{
+    struct address address;
+    CHECK(parse(text, &address)); // the command line was checked
+    struct limits *limits = limits_new();
+    limits->connections = ADMIN_CONNECTIONS;
+    admin->limits = limits;
+    int failure = address.is_unix ? listening_unix(&admin->socket, address.text, 0)
+                                  : listening_tcp(&admin->socket, address.text, address.port,
+                                                  limits->peer_timeout_ms);
+    admin->is_bound = failure == 0;
+    if (failure != 0) {
+        report_listen_failure(&address, failure);
+    }
+    return failure == 0 ? 0 : 1;
+}
+
+int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch)
+{
+    admin->dispatch = dispatch;
+    service_init(&admin->service, loop, admin->limits, &admin->total);
+    admin->service.events = &events;
+    admin->service.user = admin;
+    admin->listener.user = admin;
+    admin->listener.on_accept = on_accept;
+    admin->is_open = true;
+    return listener_open(&admin->listener, loop, &admin->socket);
+}
+
+void admin_close(struct admin *admin)
+{
+    if (admin->listener.is_open) {
+        listener_close(&admin->listener);
+    } else if (admin->is_bound) {
+        listening_close(&admin->socket);
+    }
+    admin->is_bound = false;
+    if (admin->is_open) {
+        service_close_all(&admin->service);
+    }
+}
+
+void admin_deinit(struct admin *admin)
+{
+    if (admin->is_open) {
+        service_deinit(&admin->service);
+        admin->is_open = false;
+    }
+    if (admin->limits != NULL) {
+        limits_release(admin->limits);
+        admin->limits = NULL;
+    }
+}
+
+static bool parse(const char *text, struct address *address)
+{
+    *address = (struct address){.is_unix = strncmp(text, "unix:", 5) == 0};
+    const char *host = address->is_unix ? text + 5 : text;
+    const char *colon = address->is_unix ? host + strlen(host) : strrchr(host, ':');
+    if (colon == NULL) {
+        return false;
+    }
+    size_t len = (size_t)(colon - host);
+    if (!address->is_unix) {
+        char *end = NULL;
+        unsigned long port = strtoul(colon + 1, &end, 10);
+        bool is_port = colon[1] >= '0' && colon[1] <= '9' && *end == '\0' && port <= UINT16_MAX;
+        bool is_bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
+        address->port = (uint16_t)port;
+        host += is_bracketed;
+        len -= is_bracketed ? 2 : 0;
+        if (!is_port || (host[0] == '[' && !is_bracketed)) {
+            return false;
+        }
+    }
+    if (len == 0 || len >= sizeof(address->text)) {
+        return false;
+    }
+    memcpy(address->text, host, len);
+    return true;
+}
+
+static void on_accept(void *user, int fd, const struct socket_address *peer)
+{
+    struct admin *admin = user;
+    struct transport *transport = tcp_of_socket(admin->service.loop, fd);
+    service_accept(&admin->service, transport, peer);
+    tcp_read(transport); // the kernel has waited for the request
+}
+
+static void on_head(void *user, struct exchange *exchange)
+{
+    (void)user;
+    exchange->request->is_body_unwanted = true;
+}
+
+static void on_request(void *user, struct exchange *exchange)
+{
+    struct admin *admin = user;
+    dispatch_answer_admin(admin->dispatch, exchange);
+}
