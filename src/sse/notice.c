@@ -12,6 +12,8 @@
 #include "hub/branch.h"
 #include "sse/stream_parts.h"
 
+enum { NOTICE_BYTES_MAX = 512 }; // of the JSON in a notice, without the channel's name
+
 static bool settle(struct cursor *cursor);
 static struct notice take_notice(struct cursor *cursor);
 static void say_place(struct cursor *cursor, struct bytes greet);
@@ -133,9 +135,9 @@ static void say(struct cursor *cursor, enum topic_event which, const char *reaso
     struct buf name;
     struct buf data;
     struct buf id;
-    buf_init(&name, SIZE_MAX); // as long as the script's text
-    buf_init(&data, SIZE_MAX); // bounded by the channel's name
-    buf_init(&id, SIZE_MAX);   // bounded by the number of channels
+    buf_init(&name, INT32_MAX); // a script's text
+    buf_init(&data, 2 * strlen(channel_name(cursor->reader.channel)) + NOTICE_BYTES_MAX);
+    buf_init(&id, cursors_id_size(cursor->stream));
     channel_put_event_name(cursor->reader.channel, which, &name);
     put_data(cursor, reason, from, &data);
     cursors_put_id(cursor->stream, &id);
