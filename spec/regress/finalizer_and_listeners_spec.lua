@@ -3,7 +3,10 @@
 
 local support = require "spec.sse.support"
 
--- `churn` makes the collector run, and with it finalizers, anywhere: each makes the next.
+-- Each finalizer makes the next, and the usual Lua is told to collect all the time. A strict Lua
+-- does so by itself; a step that is due beside its own makes it use a stack that it has moved.
+local IS_STRICT = (os.getenv("LD_LIBRARY_PATH") or ""):find("strict", 1, true) ~= nil
+
 local SCRIPT = [[
 local kept
 local function listener() calls = (calls or 0) + 1 end
@@ -20,8 +23,10 @@ local function again()
   end })
 end
 server:get("/", function(_, response)
-  collectgarbage("setpause", 1)
-  collectgarbage("setstepmul", 1000)
+  if not IS_STRICT then
+    collectgarbage("setpause", 1)
+    collectgarbage("setstepmul", 1000)
+  end
   kept = response
   for _ = 1, 200 do
     response:on("close", nothing)
@@ -36,7 +41,8 @@ server:get("/calls", function(_, response) kept = nil response:send(tostring(cal
 
 describe("a finalizer that takes listeners away while they are called", function()
   it("changes nothing for the others: each is called as often as it was asked", function()
-    local server = support.start(SCRIPT, { workers = 1 })
+    local script = ("local IS_STRICT = %s\n"):format(IS_STRICT) .. SCRIPT
+    local server = support.start(script, { workers = 1 })
     assert.equal("sent", support.get(server, "/"))
     eventually(function()
       return support.get(server, "/calls") == "400"

@@ -1,9 +1,9 @@
 -- Code of a script runs at many places inside the engine: closing variables when a task is ended,
 -- finalizers wherever Lua collects, listeners, and the metamethods of tables that are given as
 -- options, data or log fields. Here every such place does anything at all: it stops timers, closes
--- streams and channels, publishes, adds and takes away listeners, collects garbage, raises, asks for
--- a reload. A seed decides what; nothing that follows may end the server, and a sanitizer must have
--- nothing to say. LUNESSE_SEEDS=N runs so many seeds, LUNESSE_SEED=N replays one of them.
+-- streams and channels, publishes, adds and takes away listeners, collects garbage, raises, asks
+-- for a reload. A seed decides what; nothing that follows may end the server, and a sanitizer must
+-- have nothing to say. LUNESSE_SEEDS=N runs so many seeds, LUNESSE_SEED=N replays one of them.
 
 local Server = require "spec.support.server"
 local base = require "spec.sse.support"
