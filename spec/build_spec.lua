@@ -21,9 +21,9 @@ local function programs(scripts)
   return folder
 end
 
----Runs `deps.sh run` where the packages `installed` are there and the lists know `known`, and after
----an update `fresh` too; `fails` is how often apt-get install fails. Returns what it prints, and its
----exit code.
+---Runs `deps.sh run` where the packages `installed` are there and the lists know `known`, and
+---after an update `fresh` too; `fails` is how often apt-get install fails. Returns what it prints,
+---and its exit code.
 local function deps(case)
   local folder = programs {
     ["dpkg-query"] = "printf '%s installed\\n' " .. (case.installed or "none"),
