@@ -123,7 +123,7 @@ server:get("/wrong", function(_, response)
     function() metric.counter("x_total", "Help.", { "le" }) end,
     function() metric.counter("x_total", "Help.", { "__a" }) end,
     function() metric.counter("x_total", "Help.", { "a-b" }) end,
-    function() metric.counter("x_total", "Help.", 
+    function() metric.counter("x_total", "Help.",
       { "a", "b", "c", "d", "e", "f", "g", "h", "i" }) end,
     function() metric.histogram("x", "Help.", {}, { 2, 1 }) end,
     function() metric.histogram("x", "Help.", {}, {}) end,

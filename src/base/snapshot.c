@@ -25,6 +25,13 @@ struct known {
     const char *help;
 };
 
+/// One line of a series.
+struct sample {
+    const char *suffix; // of the metric's name
+    const char *le;     // of a histogram's bucket; NULL for none
+    double value;
+};
+
 static const struct known known[] = {
     {COUNT_CONNECTIONS, METRIC_GAUGE, "lunesse_connections", "Open connections."},
     {COUNT_STREAMS_OPENED, METRIC_COUNTER, "lunesse_streams_opened_total",
@@ -67,7 +74,7 @@ static void write_metric(const struct metric *metric, struct buf *out);
 static void write_histogram(const struct metric *metric, const struct series *series,
                             struct buf *out);
 static void write_sample(const struct metric *metric, const struct series *series,
-                         const char *suffix, const char *le, double value, struct buf *out);
+                         const struct sample *sample, struct buf *out);
 static void write_labels(const struct metric *metric, const struct series *series, const char *le,
                          struct buf *out);
 static void write_value(double value, struct buf *out);
@@ -375,7 +382,7 @@ static void write_metric(const struct metric *metric, struct buf *out)
         if (metric->type == METRIC_HISTOGRAM) {
             write_histogram(metric, series, out);
         } else {
-            write_sample(metric, series, "", NULL, series_value(series), out);
+            write_sample(metric, series, &(struct sample){"", NULL, series_value(series)}, out);
         }
     }
 }
@@ -390,20 +397,20 @@ static void write_histogram(const struct metric *metric, const struct series *se
             number_text(metric->bounds[i], le);
         }
         count += series->counts[i];
-        write_sample(metric, series, "_bucket", le, (double)count, out);
+        write_sample(metric, series, &(struct sample){"_bucket", le, (double)count}, out);
     }
-    write_sample(metric, series, "_sum", NULL, series_value(series), out);
-    write_sample(metric, series, "_count", NULL, (double)count, out);
+    write_sample(metric, series, &(struct sample){"_sum", NULL, series_value(series)}, out);
+    write_sample(metric, series, &(struct sample){"_count", NULL, (double)count}, out);
 }
 
 static void write_sample(const struct metric *metric, const struct series *series,
-                         const char *suffix, const char *le, double value, struct buf *out)
+                         const struct sample *sample, struct buf *out)
 {
     write_text(metric->name, out);
-    write_text(suffix, out);
-    write_labels(metric, series, le, out);
+    write_text(sample->suffix, out);
+    write_labels(metric, series, sample->le, out);
     write_text(" ", out);
-    write_value(value, out);
+    write_value(sample->value, out);
     write_text("\n", out);
 }
 

@@ -30,6 +30,11 @@ static void run_jobs(struct list *jobs);
 static void aim_timer(struct loop *loop);
 static void aim_idle(struct loop *loop);
 
+const char *loop_library_version(void)
+{
+    return uv_version_string();
+}
+
 int loop_init(struct loop *loop)
 {
     *loop = (struct loop){0};

@@ -56,6 +56,9 @@ struct loop {
 
 enum { LOOP_READ_BYTES = 64 * 1024 };
 
+/// The version of libuv.
+const char *loop_library_version(void);
+
 /// Makes the loop ready. Returns 0 or a negative UV_ code; then there is nothing to free.
 MUST_USE int loop_init(struct loop *loop);
 

@@ -6,6 +6,7 @@
 #include "base/snapshot.h"
 #include "http/conn.h"
 #include "http/exchange.h"
+#include "net/loop.h"
 #include "net/offload.h"
 #include "script/generation.h"
 #include "sse/stream.h"
@@ -64,7 +65,7 @@ void metrics_set_names(void)
     snapshot_set_names(&(struct snapshot_names){
         .reason = reason_text,
         .outcome = stream_outcome_text,
-        .versions = {LUNESSE_VERSION, LUA_RELEASE, uv_version_string()},
+        .versions = {LUNESSE_VERSION, LUA_RELEASE, loop_library_version()},
     });
 }
 
