@@ -173,6 +173,42 @@ function Server:not_found(fn)
   return self
 end
 
+-- Headers of every answer, those that the server gives by itself included.
+function Server:headers(headers)
+  check_call(self, "headers")
+  if type(headers) ~= "table" then
+    error("headers takes a table of names and values, got " .. type(headers), 2)
+  end
+  for name, value in pairs(headers) do
+    if type(name) ~= "string" or type(value) ~= "string" and type(value) ~= "number" then
+      error("headers takes a table of names and values, both strings", 2)
+    end
+    local ok, message = core.header(name, value)
+    if not ok then
+      error(message, 2)
+    end
+  end
+  return self
+end
+
+-- The hosts that requests may name. Without any, all.
+function Server:hosts(hosts)
+  check_call(self, "hosts")
+  if type(hosts) ~= "table" or #hosts == 0 then
+    error("hosts takes a list of names such as { 'example.com', 'localhost' }", 2)
+  end
+  for _, host in ipairs(hosts) do
+    if type(host) ~= "string" then
+      error("a host is a string, got " .. type(host), 2)
+    end
+    local ok, message = core.host(host)
+    if not ok then
+      error(message, 2)
+    end
+  end
+  return self
+end
+
 -- What becomes of the streams that need this code when newer code takes its place.
 function Server:on_reload(what)
   check_call(self, "on_reload")

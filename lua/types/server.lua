@@ -178,6 +178,30 @@ function Server:on_error(fn) end
 ---@return lunesse.Server self
 function Server:not_found(fn) end
 
+---Declares headers of every answer, those that the server gives by itself included: 404, 413, 503,
+---the refusal of a stream by a full server. A header that the script sets on an answer takes the
+---place of the declared one, and an event stream keeps its own. Raises for Content-Type,
+---Content-Encoding and what is the engine's.
+---
+---```lua
+---server:headers { ["Access-Control-Allow-Origin"] = "*" }
+---```
+---@param headers table<string, string | number>
+---@return lunesse.Server self
+function Server:headers(headers) end
+
+---Declares the hosts that the server answers for. A request whose Host is none of them gets 421
+---before any handler, so a page of a stranger's whose name leads to this address reads nothing. Case
+---does not count, nor the port unless the declared host has one. The ready path is answered for every
+---host, and HTTP/1.0 without Host is answered.
+---
+---```lua
+---server:hosts { "example.com", "localhost", "[::1]" }
+---```
+---@param hosts string[]
+---@return lunesse.Server self
+function Server:hosts(hosts) end
+
 ---What becomes of this code's streams when newer code takes its place: of those with a handler that
 ---runs, a timer or a listener. "keep", the default, lets them go on in this code; "end" ends them
 ---with a short `retry:`, so that they come back to the new one; a function is given them, in this

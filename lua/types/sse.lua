@@ -31,8 +31,9 @@
 local Sse = {}
 
 ---Opens the stream: status 200, the head of an event stream and a first comment leave together, at
----the end of this turn. Headers that were set before stay, but those that make it an event stream
----are the engine's. Raises when another answer has begun.
+---the end of this turn. Headers that were set before stay. Content-Type, Cache-Control,
+---X-Accel-Buffering and Content-Encoding are the engine's: to have set one raises, but for the type
+---`text/event-stream; charset=utf-8`, which is kept. Raises when another answer has begun.
 ---
 ---```lua
 ---sse:open { retry = 2, heartbeat = 30 }

@@ -32,17 +32,6 @@ end)
 server:get("/close", function(_, response)
   response.sse:close()
 end)
-server:get("/typed", function(_, response)
-  response:header("Content-Type", "text/plain"):header("cache-control", "max-age=60")
-  response:header("X-Accel-Buffering", "yes"):header("Content-Encoding", "gzip")
-  response.sse:open()
-  response.sse:close()
-end)
-server:get("/type", function(_, response)
-  response:type("text/html")
-  response.sse:open()
-  response.sse:close()
-end)
 server:get("/status", function(_, response)
   response:status(500)
   response.sse:send("x")
@@ -89,7 +78,7 @@ end)
 ]]
 
 local BODIES = {
-  ["/open"] = { ":\n\n" }, ["/close"] = { ":\n\n" }, ["/typed"] = { ":\n\n" }, ["/type"] = { ":\n\n" },
+  ["/open"] = { ":\n\n" }, ["/close"] = { ":\n\n" },
   ["/fields"] = { ":\n\n" },
   ["/send"] = { ":\n\n", "data: x\n\n" }, ["/comment"] = { ":\n\n", ": x\n\n" },
   ["/retry"] = { ":\n\n", "retry: 2000\n\n" }, ["/open-retry"] = { ":\n\n", "retry: 2000\n\n" },
@@ -142,11 +131,6 @@ describe("the head of an event stream", function()
 
   it("is complete when close comes first: an empty stream", function()
     check("/close")
-  end)
-
-  it("is there once, whatever the script set under the same names before", function()
-    check("/typed")
-    check("/type")
   end)
 
   it("has status 200, whatever the script set before", function()

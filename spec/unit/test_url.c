@@ -21,6 +21,19 @@ static bool is_target(struct bytes method, struct bytes text)
     return url_split_target(method, text, &target);
 }
 
+TEST(a_host_is_another_if_its_name_or_a_port_that_was_named_differs)
+{
+    EXPECT(url_host_is(BYTES("Example.COM:81"), BYTES("example.com")));
+    EXPECT(url_host_is(BYTES("example.com:"), BYTES("example.com")));
+    EXPECT(url_host_is(BYTES("[::1]:3000"), BYTES("[::1]")));
+    EXPECT(url_host_is(BYTES("a:80"), BYTES("a:80")));
+    EXPECT(!url_host_is(BYTES("a:8"), BYTES("a:80")));
+    EXPECT(!url_host_is(BYTES("a"), BYTES("a:80")));
+    EXPECT(!url_host_is(BYTES("[::1]"), BYTES("[::2]")));
+    EXPECT(!url_host_is(BYTES("xexample.com"), BYTES("example.com")));
+    EXPECT(!url_host_is(BYTES("example.com.evil.org"), BYTES("example.com")));
+}
+
 TEST(the_origin_form_is_path_and_query)
 {
     struct target where = {TARGET_ORIGIN, false, BYTES(""), BYTES("/where"), BYTES("q=now")};

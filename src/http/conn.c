@@ -173,6 +173,11 @@ struct bytes conn_date(struct conn *conn)
     return service_date(conn->service);
 }
 
+struct bytes conn_common_fields(const struct conn *conn)
+{
+    return conn->service->common_fields;
+}
+
 uint32_t conn_server_seed(const struct conn *conn)
 {
     return conn->service->seed;

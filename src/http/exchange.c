@@ -312,6 +312,7 @@ static void write_head(struct exchange *exchange, uint64_t content_length)
                     conn_is_last(exchange->conn);
     exchange->wants_close = is_close;
     struct response_head head = {
+        .common = conn_common_fields(exchange->conn),
         .date = conn_date(exchange->conn),
         .content_length = content_length,
         .is_close = is_close,

@@ -14,6 +14,16 @@ enum {
     OWN_FIELDS_BYTES = 256, // more than the status line and the engine's own fields ever take
 };
 
+/// What an event stream has by itself, or cannot have.
+static const struct bytes stream_fields[] = {
+    {"Content-Type", 12},
+    {"Cache-Control", 13},
+    {"X-Accel-Buffering", 17},
+    {"Content-Encoding", 16},
+};
+
+enum { STREAM_FIELD_COUNT = sizeof(stream_fields) / sizeof(stream_fields[0]) };
+
 /// The fields, "Name: value\r\n" each. Those that belong to any answer stand at the front; when one
 /// of them is removed, all of them as they were are set aside first.
 struct response_fields {
@@ -24,8 +34,9 @@ struct response_fields {
 
 static void set_kept_aside(struct response_fields *fields);
 static void cut_to_kept(struct response_fields *fields);
-static void remove_stream_fields(struct response *response);
-static struct bytes fields_of(const struct response *response);
+static bool is_stream_type(struct bytes type);
+static bool is_named(struct bytes name, const struct bytes *names, size_t count);
+static void append_common(const struct response *response, struct bytes common, struct buf *out);
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
 static int append_field(struct response *response, struct bytes name, struct bytes value);
 static bool is_reserved(struct bytes name);
@@ -33,7 +44,9 @@ static bool next_line(struct bytes *rest, struct bytes *line);
 static bool line_is_named(struct bytes line, struct bytes name);
 static void append(struct buf *out, struct bytes bytes);
 static void append_status_line(int status, struct buf *out);
-static void append_stream_fields(struct buf *out, const struct response_head *head);
+static void append_stream_fields(const struct response *response, const struct response_head *head,
+                                 struct buf *out);
+static void append_own_fields(const struct response *response, struct buf *out);
 static void append_default_type(const struct response *response, struct buf *out);
 static void append_framing(const struct response *response, const struct response_head *head,
                            struct buf *out);
@@ -71,7 +84,7 @@ int response_add_field(struct response *response, struct bytes name, struct byte
 
 bool response_field(const struct response *response, struct bytes name, struct bytes *value)
 {
-    struct bytes rest = fields_of(response);
+    struct bytes rest = response_fields(response);
     struct bytes line;
     while (next_line(&rest, &line)) {
         if (line_is_named(line, name)) {
@@ -92,7 +105,7 @@ void response_remove_field(struct response *response, struct bytes name)
     struct buf others;
     buf_init(&others, FIELDS_BYTES_MAX);
     set_kept_aside(response->_fields);
-    struct bytes rest = fields_of(response);
+    struct bytes rest = response_fields(response);
     struct bytes line;
     while (next_line(&rest, &line)) {
         if (!line_is_named(line, name)) {
@@ -136,22 +149,46 @@ void response_forget_content(struct response *response)
     }
 }
 
-/// An event stream's own fields come first and replace what the script set under their names
-/// (WHATWG HTML, section 9.2.5; `no-transform` and `X-Accel-Buffering` keep middle boxes from
-/// holding events back).
+bool response_stream_conflict(const struct response *response, struct bytes *name)
+{
+    for (size_t i = 0; response->_fields != NULL && i < STREAM_FIELD_COUNT; i++) {
+        struct bytes value;
+        bool is_type = bytes_equal(stream_fields[i], BYTES("Content-Type"));
+        if (response_field(response, stream_fields[i], &value) &&
+            !(is_type && is_stream_type(value))) {
+            *name = stream_fields[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool response_may_be_common(struct bytes name)
+{
+    static const struct bytes own[] = {{"Content-Type", 12}, {"Content-Encoding", 16}};
+    return !is_named(name, own, 2);
+}
+
+struct bytes response_fields(const struct response *response)
+{
+    return response->_fields == NULL ? BYTES("") : buf_bytes(&response->_fields->lines);
+}
+
+/// An event stream's own fields come first (WHATWG HTML, section 9.2.5; `no-transform` and
+/// `X-Accel-Buffering` keep middle boxes from holding events back).
 bool response_write_head(struct response *response, const struct response_head *head,
                          struct buf *out)
 {
-    if (buf_reserve(out, OWN_FIELDS_BYTES + fields_of(response).len) == NULL) {
+    size_t size = OWN_FIELDS_BYTES + response_fields(response).len + head->common.len;
+    if (buf_reserve(out, size) == NULL) {
         return false;
     }
     if (response->is_stream) {
         response->status = 200;
-        remove_stream_fields(response);
     }
     append_status_line(response->status, out);
     if (response->is_stream) {
-        append_stream_fields(out, head);
+        append_stream_fields(response, head, out);
     } else if (head->is_close) {
         append(out, BYTES("Connection: close\r\n"));
     } else if (head->says_keep_alive) {
@@ -161,7 +198,8 @@ bool response_write_head(struct response *response, const struct response_head *
     append(out, head->date);
     append(out, BYTES("\r\n"));
     append_default_type(response, out);
-    append(out, fields_of(response));
+    append_own_fields(response, out);
+    append_common(response, head->common, out);
     append_framing(response, head, out);
     append(out, BYTES("\r\n"));
     return true;
@@ -183,19 +221,39 @@ static void cut_to_kept(struct response_fields *fields)
     fields->kept_len = buf_len(&fields->lines);
 }
 
-static void remove_stream_fields(struct response *response)
+/// "text/event-stream", and of parameters at most the charset that every event stream has.
+static bool is_stream_type(struct bytes type)
 {
-    if (response->_fields != NULL) {
-        response_remove_field(response, BYTES("Content-Type"));
-        response_remove_field(response, BYTES("Cache-Control"));
-        response_remove_field(response, BYTES("X-Accel-Buffering"));
-        response_remove_field(response, BYTES("Content-Encoding"));
-    }
+    static const struct bytes types[] = {
+        {"text/event-stream", 17},
+        {"text/event-stream;charset=utf-8", 31},
+        {"text/event-stream; charset=utf-8", 32},
+    };
+    return is_named(type, types, sizeof(types) / sizeof(types[0]));
 }
 
-static struct bytes fields_of(const struct response *response)
+static bool is_named(struct bytes name, const struct bytes *names, size_t count)
 {
-    return response->_fields == NULL ? BYTES("") : buf_bytes(&response->_fields->lines);
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// What every answer has, unless this one says it by itself.
+static void append_common(const struct response *response, struct bytes common, struct buf *out)
+{
+    struct bytes line, unused;
+    while (next_line(&common, &line)) {
+        const char *colon = memchr(line.at, ':', line.len);
+        struct bytes name = bytes_of(line.at, (size_t)(colon - line.at));
+        bool is_own = response->is_stream && is_named(name, stream_fields, STREAM_FIELD_COUNT);
+        if (!is_own && !response_field(response, name, &unused)) {
+            append(out, line);
+        }
+    }
 }
 
 static int append_field(struct response *response, struct bytes name, struct bytes value)
@@ -239,12 +297,7 @@ static bool is_reserved(struct bytes name)
         {"connection", 10}, {"content-length", 14},    {"date", 4},    {"keep-alive", 10},
         {"trailer", 7},     {"transfer-encoding", 17}, {"upgrade", 7},
     };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (bytes_equal_nocase(name, names[i])) {
-            return true;
-        }
-    }
-    return false;
+    return is_named(name, names, sizeof(names) / sizeof(names[0]));
 }
 
 static bool next_line(struct bytes *rest, struct bytes *line)
@@ -283,14 +336,40 @@ static void append_status_line(int status, struct buf *out)
     append(out, BYTES("\r\n"));
 }
 
-static void append_stream_fields(struct buf *out, const struct response_head *head)
+static void append_stream_fields(const struct response *response, const struct response_head *head,
+                                 struct buf *out)
 {
 #define STREAM_FIELDS(connection)                                                                  \
-    BYTES("Content-Type: text/event-stream\r\n"                                                    \
-          "Cache-Control: no-cache, no-transform\r\n"                                              \
-          "Connection: " connection "\r\n"                                                         \
-          "X-Accel-Buffering: no\r\n")
-    append(out, head->is_close ? STREAM_FIELDS("close") : STREAM_FIELDS("keep-alive"));
+    "Cache-Control: no-cache, no-transform\r\n"                                                    \
+    "Connection: " connection "\r\n"                                                               \
+    "X-Accel-Buffering: no\r\n"
+#define STREAM_TYPE "Content-Type: text/event-stream\r\n"
+    struct bytes type;
+    if (!response_field(response, BYTES("Content-Type"), &type)) {
+        append(out, head->is_close ? BYTES(STREAM_TYPE STREAM_FIELDS("close"))
+                                   : BYTES(STREAM_TYPE STREAM_FIELDS("keep-alive")));
+        return;
+    }
+    append(out, BYTES("Content-Type: "));
+    append(out, type);
+    append(out, head->is_close ? BYTES("\r\n" STREAM_FIELDS("close"))
+                               : BYTES("\r\n" STREAM_FIELDS("keep-alive")));
+}
+
+/// A stream's Content-Type stands among its first fields already.
+static void append_own_fields(const struct response *response, struct buf *out)
+{
+    struct bytes rest = response_fields(response);
+    struct bytes line;
+    if (!response->is_stream) {
+        append(out, rest);
+        return;
+    }
+    while (next_line(&rest, &line)) {
+        if (!line_is_named(line, BYTES("Content-Type"))) {
+            append(out, line);
+        }
+    }
 }
 
 static void append_default_type(const struct response *response, struct buf *out)

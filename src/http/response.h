@@ -74,8 +74,21 @@ void response_start_over(struct response *response);
 /// encoding, how long it may be kept.
 void response_forget_content(struct response *response);
 
+/// The first field that was set and that an event stream cannot keep, because it has its own. A
+/// Content-Type that says text/event-stream in UTF-8 is kept. False when there is none. The name
+/// points into the response's memory.
+bool response_stream_conflict(const struct response *response, struct bytes *name);
+
+/// Whether every answer of a server may have the field `name`: Content-Type and Content-Encoding
+/// belong to one.
+bool response_may_be_common(struct bytes name);
+
+/// All fields, "Name: value\r\n" each. Valid until one changes.
+struct bytes response_fields(const struct response *response);
+
 /// What the head says of the message around it.
 struct response_head {
+    struct bytes common;     // fields, as `response_fields`, where the answer does not set them
     struct bytes date;       // HTTP date
     uint64_t content_length; // for FRAMING_LENGTH
     bool is_close;           // the connection ends after this message

@@ -5,6 +5,7 @@
 // worker; `service_deinit` CHECKs that every connection is gone. One thread.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "net/loop.h"
@@ -36,6 +37,7 @@ struct service {
     const struct limits *limits; // that are current; the owner sets them anew after a reload
     const struct service_events *events; // set by the owner, with `user`
     void *user;
+    struct bytes common_fields; // of every answer, as `response_fields`; set as the limits are
     struct list conns;
     atomic_size_t conn_count; // may be read by any thread
     size_t conns_max;         // of all workers together

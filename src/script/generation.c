@@ -24,7 +24,10 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-enum { WARNING_BYTES_MAX = 4096 };
+enum {
+    WARNING_BYTES_MAX = 4096,
+    HOSTS_BYTES_MAX = 64 * 1024,
+};
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
 static void open_state(struct generation *generation, char **why);
@@ -47,6 +50,8 @@ struct generation *generation_new(const struct generation_options *options, char
     generation->channel_options_ref = LUA_NOREF;
     generation->json_encode_ref = LUA_NOREF;
     generation->fallback.handler_ref = LUA_NOREF;
+    response_init(&generation->declared);
+    buf_init(&generation->hosts, HOSTS_BYTES_MAX);
     list_init(&generation->route_list);
     list_init(&generation->visits);
     list_init(&generation->tasks);
@@ -82,6 +87,8 @@ void generation_free(struct generation *generation)
     lua_close(generation->L);
     CHECK(generation->lua_bytes == 0);
     free_routes(generation);
+    response_deinit(&generation->declared);
+    buf_reset(&generation->hosts);
     limits_release(generation->options.limits);
     mem_free(generation);
 }

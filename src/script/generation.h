@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "http/response.h"
 #include "hub/branch.h"
 #include "net/loop.h"
 #include "script/collector.h"
@@ -101,8 +102,10 @@ struct generation {
     struct generation_options options;
     struct route_table *routes;
     struct list route_list;
-    struct route fallback; // answers when no route does; handler_ref is LUA_NOREF without
-    int on_error_ref;      // LUA_NOREF without
+    struct response declared; // its fields are those of every answer: `server:headers`
+    struct buf hosts;         // that the server answers for, a line each; empty for any
+    struct route fallback;    // answers when no route does; handler_ref is LUA_NOREF without
+    int on_error_ref;         // LUA_NOREF without
     int json_encode_ref;
     int json_array_ref;           // the metatable of JSON's arrays
     const void *json_array_class; // its identity

@@ -69,25 +69,29 @@ static int return_self(lua_State *L)
     return 1;
 }
 
-static void check_field(lua_State *L, int index, int refusal)
+const char *lib_response_refusal(int refusal)
 {
     switch ((enum response_refusal)refusal) {
     case RESPONSE_BAD_NAME:
-        luaL_argerror(L, index, "a header name is letters, digits and !#$%&'*+-.^_`|~");
-        return;
+        return "a header name is letters, digits and !#$%&'*+-.^_`|~";
     case RESPONSE_BAD_VALUE:
-        luaL_argerror(L, index,
-                      "a header value has no control characters and no space at its ends");
-        return;
+        return "a header value has no control characters and no space at its ends";
     case RESPONSE_RESERVED:
-        luaL_argerror(L, index, "this header is set by the server itself");
-        return;
+        return "this header is set by the server itself";
     case RESPONSE_HEAD_SENT:
-        luaL_error(L, "the head is already sent");
-        return;
+        return "the head is already sent";
     case RESPONSE_TOO_LARGE:
-        luaL_argerror(L, index, "the headers are larger than 64 KiB");
-        return;
+        return "the headers are larger than 64 KiB";
+    }
+    return NULL; // it was taken
+}
+
+static void check_field(lua_State *L, int index, int refusal)
+{
+    if (refusal == RESPONSE_HEAD_SENT) {
+        luaL_error(L, "the head is already sent");
+    } else if (refusal != 0) {
+        luaL_argerror(L, index, lib_response_refusal(refusal));
     }
 }
 

@@ -11,3 +11,6 @@ extern const struct box_class lib_response_class;
 
 /// keep_headers.
 extern const luaL_Reg lib_response_functions[];
+
+/// What is wrong with a field, by what `response_set_field` returned; NULL for 0.
+const char *lib_response_refusal(int refusal);

@@ -4,8 +4,10 @@
 #include "base/mem.h"
 #include "script/box.h"
 #include "script/generation.h"
+#include "script/lib_response.h"
 #include "script/retire.h"
 #include "wire/route.h"
+#include "wire/url.h"
 
 #include <string.h>
 
@@ -23,19 +25,15 @@ static int l_reload(lua_State *L);
 static uint64_t digest_of(struct bytes code);
 static int l_listen(lua_State *L);
 static int l_limit(lua_State *L);
+static int l_header(lua_State *L);
+static int l_host(lua_State *L);
 static int l_unrouted_text(lua_State *L);
 
 const luaL_Reg lib_server_functions[] = {
-    {"is_loading", l_is_loading},
-    {"route", l_route},
-    {"fallback", l_fallback},
-    {"on_error", l_on_error},
-    {"listen", l_listen},
-    {"limit", l_limit},
-    {"unrouted_text", l_unrouted_text},
-    {"on_reload", l_on_reload},
-    {"reload", l_reload},
-    {NULL, NULL},
+    {"is_loading", l_is_loading}, {"route", l_route},   {"fallback", l_fallback},
+    {"on_error", l_on_error},     {"listen", l_listen}, {"limit", l_limit},
+    {"header", l_header},         {"host", l_host},     {"unrouted_text", l_unrouted_text},
+    {"on_reload", l_on_reload},   {"reload", l_reload}, {NULL, NULL},
 };
 
 const char *lib_server_unrouted_text(int status)
@@ -240,6 +238,46 @@ static int l_limit(lua_State *L)
     if (limits_set(generation->options.limits, name, value) != 0) {
         lua_pushnil(L);
         lua_pushfstring(L, "bad value for the limit '%s': %s expected", name, unit);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// header(name, value) -> true | nil, message. Every answer has it.
+static int l_header(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    struct bytes name = check_bytes(L, 1);
+    struct bytes value = check_bytes(L, 2);
+    const char *why = "this header belongs to the answer that it describes";
+    if (response_may_be_common(name)) {
+        why = lib_response_refusal(response_set_field(&generation->declared, name, value));
+    }
+    if (why != NULL) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, 1), why);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// host(text) -> true | nil, message
+static int l_host(lua_State *L)
+{
+    struct generation *generation = check_loading(L);
+    struct bytes host = check_bytes(L, 1);
+    if (!url_host_is_valid(host)) {
+        lua_pushnil(L);
+        lua_pushfstring(L,
+                        "'%s' is not a host such as 'example.com', '[::1]' or 'example.com:8080'",
+                        lua_tostring(L, 1));
+        return 2;
+    }
+    if (!buf_append(&generation->hosts, host) || !buf_append(&generation->hosts, BYTES("\n"))) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "the hosts are more than 64 KiB");
         return 2;
     }
     lua_pushboolean(L, 1);

@@ -17,6 +17,7 @@ enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
 
 static struct visit *check_visit(lua_State *L);
 static bool is_acceptable(const struct visit *visit);
+static void check_headers(lua_State *L, const struct visit *visit);
 static bool ensure_open(lua_State *L, struct visit *visit);
 static struct stream_options default_options(const struct visit *visit);
 static void read_options(lua_State *L, struct stream_options *options);
@@ -109,7 +110,20 @@ static int l_open(lua_State *L)
     if (visit->exchange->response.state != RESPONSE_FRESH) {
         return luaL_error(L, "the response is already sent");
     }
+    check_headers(L, visit);
     return push_result(L, visit, visit_open_stream(visit, &options));
+}
+
+/// A header that would not be sent as it was set raises.
+static void check_headers(lua_State *L, const struct visit *visit)
+{
+    struct bytes name;
+    if (response_stream_conflict(&visit->exchange->response, &name)) {
+        luaL_error(L,
+                   "the header %s was set, and an event stream has its own: open it on a response "
+                   "without that header",
+                   name.at);
+    }
 }
 
 static struct stream_options default_options(const struct visit *visit)
@@ -188,6 +202,7 @@ static bool ensure_open(lua_State *L, struct visit *visit)
     if (visit->exchange->response.state != RESPONSE_FRESH) {
         luaL_error(L, "the response is already sent");
     }
+    check_headers(L, visit);
     struct stream_options options = default_options(visit);
     return visit_open_stream(visit, &options) == 0;
 }

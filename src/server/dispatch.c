@@ -32,6 +32,7 @@ static bool takes_body(const struct request *request);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
 static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange);
+static bool has_foreign_host(const struct dispatch *dispatch, const struct exchange *exchange);
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange);
 static int unrouted_status(const struct dispatch *dispatch, const struct exchange *exchange);
 static void set_allow(const struct dispatch *dispatch, struct exchange *exchange);
@@ -65,7 +66,8 @@ static void on_head(void *user, struct exchange *exchange)
     find(dispatch, exchange);
     exchange->request->is_body_unwanted =
         exchange->request->route == NULL || conn_is_surplus(exchange->conn) ||
-        has_bad_path(dispatch, exchange) || !takes_body(exchange->request);
+        has_bad_path(dispatch, exchange) || has_foreign_host(dispatch, exchange) ||
+        !takes_body(exchange->request);
     const struct route *route = exchange->request->route;
     if (route != NULL && route->has_body_bytes) {
         exchange->request->body_bytes_max = route->body_bytes_max;
@@ -105,6 +107,8 @@ static void on_request(void *user, struct exchange *exchange)
     }
     if (conn_is_surplus(exchange->conn)) {
         answer_surplus(exchange);
+    } else if (has_foreign_host(dispatch, exchange)) {
+        send_text(exchange, 421, "421: this server does not answer for this host\n");
     } else if (has_bad_path(dispatch, exchange)) {
         send_text(exchange, 400, lib_server_unrouted_text(400));
     } else if (dispatch->generations->current->options.is_dev && answer_dev(dispatch, exchange)) {
@@ -205,6 +209,28 @@ static bool has_bad_path(const struct dispatch *dispatch, const struct exchange 
     }
     return request->target.has_dot_segment ||
            (match->has_rest && url_has_encoded_slash(match->params[match->param_count - 1].value));
+}
+
+/// A request that names a host which is none of the server's: a page of a stranger's, whose name
+/// leads to this address (DNS rebinding), or a proxy that forwards too much. HTTP/1.0 may name
+/// none; no browser sends that.
+static bool has_foreign_host(const struct dispatch *dispatch, const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    struct bytes hosts = buf_bytes(&dispatch->generations->current->hosts);
+    struct bytes host = request->target.authority;
+    if (hosts.len == 0 || (host.len == 0 && !request_field(request, BYTES("host"), &host))) {
+        return false;
+    }
+    while (hosts.len > 0) {
+        const char *end = memchr(hosts.at, '\n', hosts.len);
+        struct bytes wanted = bytes_of(hosts.at, (size_t)(end - hosts.at));
+        if (url_host_is(host, wanted)) {
+            return false;
+        }
+        hosts = bytes_skip(hosts, wanted.len + 1);
+    }
+    return true;
 }
 
 /// The scripts' fallback finds the status, and Allow, already set.

@@ -49,6 +49,7 @@ static void close_listeners(struct worker *worker);
 static void on_look(struct message *message);
 static void on_order(struct message *message);
 static void take_limits(struct worker *worker);
+static void take_common_fields(struct worker *worker);
 static void on_reload_wanted(void *owner);
 static void on_clock_moved(void *owner);
 static void on_turn_end(void *arg);
@@ -119,6 +120,7 @@ int worker_load(struct worker *worker)
     int failure = generations_load(&worker->generations);
     worker->has_failed = failure != 0;
     init_service(worker);
+    take_common_fields(worker);
     worker->conns_fitting = descriptors_connections(
         worker->options.descriptors, worker->options.worker_count, socket_count_of_all(worker));
     bound_connections(worker);
@@ -307,6 +309,7 @@ static void on_order(struct message *message)
     case STEP_SWAP:
         generations_swap(&worker->generations, &reload->change);
         take_limits(worker);
+        take_common_fields(worker);
         break;
     case STEP_DISCARD:
         generations_discard(&worker->generations, reload->refusal);
@@ -331,6 +334,14 @@ static void take_limits(struct worker *worker)
         listening_set_peer_timeout(&worker->sockets[i], limits->peer_timeout_ms);
     }
     limits_release(old);
+}
+
+/// Answers of the old generation that are still to come have the new one's fields.
+static void take_common_fields(struct worker *worker)
+{
+    struct generation *generation = worker->generations.current;
+    worker->service.common_fields =
+        generation == NULL ? BYTES("") : response_fields(&generation->declared);
 }
 
 static void on_reload_wanted(void *owner)

@@ -7,6 +7,7 @@
 
 enum { PORT_MAX = 65535, IPV6_GROUPS = 8 };
 
+static size_t host_name_len(struct bytes host);
 static bool split_authority_form(struct bytes text, struct target *target);
 static bool split_absolute_form(struct bytes text, struct target *target);
 static size_t scheme_len(struct bytes text);
@@ -59,6 +60,22 @@ bool url_host_is_valid(struct bytes host)
         return is_valid;
     }
     return host.at[len] == ':' && is_port(bytes_skip(host, len + 1));
+}
+
+bool url_host_is(struct bytes host, struct bytes wanted)
+{
+    bool has_port = host_name_len(wanted) < wanted.len;
+    if (!has_port) {
+        host.len = host_name_len(host);
+    }
+    return bytes_equal_nocase(host, wanted);
+}
+
+/// Without the port: in a valid host the first colon outside of brackets stands in front of it.
+static size_t host_name_len(struct bytes host)
+{
+    size_t start = host.len > 0 && host.at[0] == '[' ? index_of(host, ']') : 0;
+    return start + index_of(bytes_skip(host, start), ':');
 }
 
 size_t url_decode(struct bytes text, bool plus_is_space, char *out)
@@ -120,10 +137,7 @@ static bool split_authority_form(struct bytes text, struct target *target)
     if (!url_host_is_valid(text)) {
         return false;
     }
-    // The host is valid: the first colon outside brackets is the one in front of the port.
-    size_t start = text.at[0] == '[' ? index_of(text, ']') : 0;
-    size_t colon = start + index_of(bytes_skip(text, start), ':');
-    return text.len - colon > 1;
+    return text.len - host_name_len(text) > 1;
 }
 
 static bool split_absolute_form(struct bytes text, struct target *target)

@@ -40,6 +40,10 @@ MUST_USE bool url_split_target(struct bytes method, struct bytes text, struct ta
 /// empty.
 bool url_host_is_valid(struct bytes host);
 
+/// Whether `host`, which is valid, is the one that `wanted` names: blind to case, and to the port
+/// unless `wanted` has one.
+bool url_host_is(struct bytes host, struct bytes wanted);
+
 /// Decodes %XX (and, with `plus_is_space`, "+") to `out`, which has room for `text.len` bytes;
 /// returns how many were written. A bad sequence is kept as it stands.
 size_t url_decode(struct bytes text, bool plus_is_space, char *out);
