@@ -20,8 +20,8 @@
 ---decoded, and 400 answers a path with a `.` or `..` segment, encoded or not, and one with an
 ---encoded slash in its `*rest`.
 ---@field raw_path? boolean
----With "always", `response.sse` is there whatever the request's Accept says, but for HEAD: clients of
----language models ask for streams with `Accept: application/json`.
+---With "always", `response.sse` is there whatever the request's Accept says, but for HEAD: clients
+---of language models ask for streams with `Accept: application/json`.
 ---@field sse? "always"
 ---Seconds of silence before a heartbeat, or none. Default: the limit of that name.
 ---@field heartbeat? number | false

@@ -4,7 +4,8 @@
 // transport of `ai`'s useChat, each unmodified. They read a streamed answer to its end, to its
 // failure, or abort it after two pieces, and print what they saw as lines of JSON. Needs Node 22.
 //
-//   node models.mjs URL openai-chat|openai-responses|anthropic|ai PROMPT [--abort-after N] [--resume ID]
+//   node models.mjs URL openai-chat|openai-responses|anthropic|ai PROMPT
+//     [--abort-after N] [--resume ID]
 import { parseArgs } from 'node:util'
 import OpenAI from 'openai'
 import Anthropic from '@anthropic-ai/sdk'

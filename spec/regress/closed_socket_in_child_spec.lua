@@ -4,7 +4,6 @@
 -- address that was freed, and AddressSanitizer stopped the program within a second.
 
 local posix = require "spec_posix"
-local Server = require "spec.support.server"
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 

@@ -152,7 +152,8 @@ server:get("/", function(_, response)
   lunesse.after(0.02, function() response.sse:send("still here") response.sse:close() end)
 end)
 ]]
-    assert.equal(support.chunks(":\n\n", "data: still here\n\n"), (support.stream_bytes(server, "/")))
+    assert.equal(support.chunks(":\n\n", "data: still here\n\n"),
+      (support.stream_bytes(server, "/")))
     eventually(function()
       return #server:log_lines("script error") == 3
     end)

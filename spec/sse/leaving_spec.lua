@@ -63,7 +63,7 @@ server:get("/", function(_, response)
 end)
 ]]
     local bytes, why = support.stream_bytes(server, "/")
-    assert.same({ support.chunk(":\n\n") .. support.chunk("data: x\n\n"), "closed" }, { bytes, why })
+    assert.same({ support.chunks(":\n\n", "data: x\n\n"), "closed" }, { bytes, why })
     await_marks(server, { "close failed" })
   end)
 

@@ -24,6 +24,7 @@ static bool is_named_by(struct bytes message, const lua_Debug *frame);
 static void keep_place(struct place *place, const lua_Debug *frame);
 static void begin(struct buf *page, const char *title, struct bytes head);
 static void append_around(struct buf *page, const struct place *place);
+static bool read_line(FILE *file, struct buf *line);
 static void append_line(struct buf *page, int number, struct bytes line, bool is_marked);
 static void append_poll(struct buf *page, const struct generation *generation);
 static void name_code(char name[CODE_NAME_BYTES], const struct generation *generation);
@@ -152,28 +153,35 @@ static void begin(struct buf *page, const char *title, struct bytes head)
 static void append_around(struct buf *page, const struct place *place)
 {
     char number[NUMBER_BYTES];
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t len = 0;
+    struct buf line;
     FILE *file = fopen(place->file, "re");
+    buf_init(&line, PAGE_BYTES_MAX);
     append(page, BYTES("<p>"));
     append_escaped(page, bytes_from_string(place->file));
     snprintf(number, sizeof(number), ", line %d</p><pre>", place->line);
     append(page, bytes_from_string(number));
-    for (int i = 1; file != NULL && i <= place->line + AROUND; i++) {
-        len = getline(&line, &capacity, file);
-        if (len < 0) {
-            break;
-        }
+    for (int i = 1; file != NULL && i <= place->line + AROUND && read_line(file, &line); i++) {
         if (i >= place->line - AROUND) {
-            append_line(page, i, bytes_of(line, (size_t)len), i == place->line);
+            append_line(page, i, buf_bytes(&line), i == place->line);
         }
     }
     append(page, BYTES("</pre>"));
-    free(line);
+    buf_reset(&line);
     if (file != NULL) {
         fclose(file);
     }
+}
+
+/// False at the end of the file. A line longer than a page may be is cut.
+static bool read_line(FILE *file, struct buf *line)
+{
+    int byte = EOF;
+    buf_clear(line);
+    while (byte != '\n' && (byte = getc(file)) != EOF) {
+        char character = (char)byte;
+        append(line, bytes_of(&character, 1));
+    }
+    return !buf_is_empty(line);
 }
 
 static void append_line(struct buf *page, int number, struct bytes line, bool is_marked)

@@ -155,8 +155,9 @@ static void check_labels(lua_State *L, struct metric_spec *spec)
                       "an array of names expected");
         spec->labels[i] = lua_tostring(L, -1);
         check_name(L, 4, spec->labels[i], false);
-        luaL_argcheck(L, strncmp(spec->labels[i], "__", 2) != 0 && strcmp(spec->labels[i], "le"), 4,
-                      "a label is not called le, nor begins with __");
+        luaL_argcheck(L,
+                      strncmp(spec->labels[i], "__", 2) != 0 && strcmp(spec->labels[i], "le") != 0,
+                      4, "a label is not called le, nor begins with __");
     }
 }
 

@@ -1,7 +1,8 @@
 -- What the official clients of language models ask for, answered as their services answer it. The
 -- prompt says what happens: "fail" raises after two pieces, "refuse" is an error before the first,
 -- "report" is an error told in the stream, "slow" takes its time, "wait" goes on when a page has
--- resumed it; all else is an answer of four pieces. Each handler leaves a line in the log when it has ended.
+-- resumed it; all else is an answer of four pieces. Each handler leaves a line in the log when it
+-- has ended.
 local lunesse = require "lunesse"
 local server = lunesse.server()
 
