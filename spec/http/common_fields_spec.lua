@@ -4,7 +4,6 @@
 local Client = require "spec.support.client"
 local Server = require "spec.support.server"
 local support = require "spec.sse.support"
-local wire = require "spec.support.wire"
 
 local DECLARED = [[
 server:headers { ["Access-Control-Allow-Origin"] = "*", ["X-Served-By"] = 7 }

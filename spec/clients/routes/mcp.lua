@@ -340,7 +340,7 @@ end
 
 local function run(message, call)
   local method = methods[message.method]
-  local ok, result = true, nil
+  local ok, result
   if method then
     ok, result = pcall(method, message.params or {}, call)
   else
