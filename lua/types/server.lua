@@ -191,9 +191,9 @@ function Server:not_found(fn) end
 function Server:headers(headers) end
 
 ---Declares the hosts that the server answers for. A request whose Host is none of them gets 421
----before any handler, so a page of a stranger's whose name leads to this address reads nothing. Case
----does not count, nor the port unless the declared host has one. The ready path is answered for
----every host, and HTTP/1.0 without Host is answered.
+---before any handler, so a page of a stranger's whose name leads to this address reads nothing.
+---Case does not count, nor the port unless the declared host has one. The ready path is answered
+---for every host, and HTTP/1.0 without Host is answered.
 ---
 ---```lua
 ---server:hosts { "example.com", "localhost", "[::1]" }
