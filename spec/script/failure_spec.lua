@@ -464,7 +464,7 @@ end)
   end)
 
   it("says so of a closing variable, of a load and of a finalizer", function()
-    local server = start [[
+    local server = start([[
 local _, why = pcall(lunesse.sleep, 0)
 mark(why)
 server:get("/", function(_, response)
@@ -478,7 +478,7 @@ server:get("/", function(_, response)
   collectgarbage()
   response:send("sent")
 end)
-]]
+]], { workers = 1 })
     assert.equal("sent", get(server, "/"))
     local marks = support.marks(server)
     assert.matches("^/.*script.lua:1: .* callback; not while the scripts load$", marks[1])
