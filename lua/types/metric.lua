@@ -20,14 +20,14 @@ local metric = {}
 function metric.counter(name, help, labels) end
 
 ---A number that rises and falls.
----@param name string       letters, digits and `_`
+---@param name string       letters, digits and `_`; ends with none of `_bucket`, `_count`, `_sum`
 ---@param help string       what it tells, as a sentence
 ---@param labels? string[]  their names
 ---@return lunesse.Metric metric
 function metric.gauge(name, help, labels) end
 
 ---How many of the values that were observed are at most so much.
----@param name string       letters, digits and `_`; durations are in seconds
+---@param name string       as for a gauge; durations are in seconds
 ---@param help string       what it tells, as a sentence
 ---@param labels? string[]  their names
 ---@param bounds? number[]  at most 32, rising; those of durations unless said otherwise

@@ -120,6 +120,10 @@ server:get("/wrong", function(_, response)
     function() metric.counter("1_total", "Help.") end,
     function() metric.counter("lunesse_x_total", "Help.") end,
     function() metric.counter("x_total", "") end,
+    function() metric.histogram("x_bucket", "Help.") end,
+    function() metric.gauge("x_count", "Help.") end,
+    function() metric.gauge("x_sum", "Help.") end,
+    function() metric.counter("x_total", "Help.", { "a", "b", "a" }) end,
     function() metric.counter("x_total", "Help.", { "le" }) end,
     function() metric.counter("x_total", "Help.", { "__a" }) end,
     function() metric.counter("x_total", "Help.", { "a-b" }) end,
@@ -143,7 +147,7 @@ server:get("/wrong", function(_, response)
   response:send(table.concat(said, "\n"))
 end)]] }
     local body = support.get(server, "/wrong")
-    assert.equal(("false true\n"):rep(20) .. "false true", body)
+    assert.equal(("false true\n"):rep(24) .. "false true", body)
   end)
 end)
 

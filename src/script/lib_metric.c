@@ -20,7 +20,9 @@ static int l_observe(lua_State *L);
 static int p_name(lua_State *L);
 static void check_name(lua_State *L, int index, const char *name, bool has_colons);
 static void check_metric_name(lua_State *L, const char *name, enum metric_type type);
+static bool has_suffix(const char *name, const char *suffix);
 static void check_labels(lua_State *L, struct metric_spec *spec);
+static void check_label(lua_State *L, const struct metric_spec *spec, size_t index);
 static size_t check_bounds(lua_State *L, double *bounds);
 static struct metric *check_metric(lua_State *L);
 static struct series *check_series(lua_State *L, struct metric *metric);
@@ -112,7 +114,8 @@ static struct metric *check_metric(lua_State *L)
     return box->metric;
 }
 
-/// As Prometheus has it. The program's own names are not for scripts.
+/// As Prometheus has it. The program's own names are not for scripts, and the suffixes of a
+/// histogram's series would make two metrics of one name.
 static void check_metric_name(lua_State *L, const char *name, enum metric_type type)
 {
     static const char *const taken[] = {"lunesse_", "http_server_", "process_"};
@@ -121,10 +124,18 @@ static void check_metric_name(lua_State *L, const char *name, enum metric_type t
         luaL_argcheck(L, strncmp(name, taken[i], strlen(taken[i])) != 0, 2,
                       "names that begin with lunesse_, http_server_ or process_ are the server's");
     }
-    size_t len = strlen(name);
-    bool is_total = len >= 6 && strcmp(name + len - 6, "_total") == 0;
-    luaL_argcheck(L, is_total == (type == METRIC_COUNTER), 2,
+    luaL_argcheck(L, has_suffix(name, "_total") == (type == METRIC_COUNTER), 2,
                   "the name of a counter, and of nothing else, ends with _total");
+    bool is_part =
+        has_suffix(name, "_bucket") || has_suffix(name, "_count") || has_suffix(name, "_sum");
+    luaL_argcheck(L, !is_part, 2,
+                  "names that end with _bucket, _count or _sum are those of a histogram's parts");
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
 static void check_name(lua_State *L, int index, const char *name, bool has_colons)
@@ -154,10 +165,20 @@ static void check_labels(lua_State *L, struct metric_spec *spec)
         luaL_argcheck(L, lua_rawgeti(L, 4, (lua_Integer)i + 1) == LUA_TSTRING, 4,
                       "an array of names expected");
         spec->labels[i] = lua_tostring(L, -1);
-        check_name(L, 4, spec->labels[i], false);
-        luaL_argcheck(L,
-                      strncmp(spec->labels[i], "__", 2) != 0 && strcmp(spec->labels[i], "le") != 0,
-                      4, "a label is not called le, nor begins with __");
+        check_label(L, spec, i);
+    }
+}
+
+/// The labels before it were checked.
+static void check_label(lua_State *L, const struct metric_spec *spec, size_t index)
+{
+    const char *label = spec->labels[index];
+    check_name(L, 4, label, false);
+    luaL_argcheck(L, strncmp(label, "__", 2) != 0 && strcmp(label, "le") != 0, 4,
+                  "a label is not called le, nor begins with __");
+    for (size_t i = 0; i < index; i++) {
+        luaL_argcheck(L, strcmp(label, spec->labels[i]) != 0, 4,
+                      "there are two labels of one name");
     }
 }
 
