@@ -439,6 +439,7 @@ function server.complete()
     core.route(route.method, route.pattern, fn, route.source, {
       has_middlewares = has_middlewares,
       detached = options.on_leave == "detach",
+      cancelled = options.on_leave == "cancel",
       body_bytes = options.body_bytes,
       raw_path = options.raw_path,
       always_streams = options.sse == "always",

@@ -17,7 +17,10 @@ enum {
     LINGER_DRAINING_MS = 100,
     OUTPUT_BYTES_MAX = INT32_MAX, // of an answer in one piece
     INPUT_BYTES_MAX = LIMITS_HEAD_BYTES_MAX + 2 * LOOP_READ_BYTES,
-    LOOK_MS = 10, // between looks whether the peer has all that was sent before a reset
+    ASK_MS_MIN = 100, // before the first question whether the peer is there
+    ASK_MS_MAX = 15000,
+    ASK_MS_HTTP10 = 1000, // a peer that cannot be asked is gone then
+    LOOK_MS = 10,         // between looks whether the peer has all that was sent before a reset
 };
 
 static void on_bytes(void *user, char *at, size_t len);
@@ -39,6 +42,8 @@ static bool ends_by_closing(const struct exchange *exchange);
 static void linger(struct conn *conn);
 static void reset_late(struct conn *conn);
 static void watch_stall(struct conn *conn);
+static void on_answer_deadline(struct conn *conn);
+static void ask(struct conn *conn);
 
 static const struct transport_events events = {
     .on_bytes = on_bytes,
@@ -110,6 +115,15 @@ void conn_wrote(struct conn *conn)
 {
     if (conn->state != CONN_CLOSED) {
         loop_at_turn_end(conn->service->loop, LOOP_WRITE, &conn_work(conn)->job);
+    }
+}
+
+void conn_ask_peer(struct conn *conn)
+{
+    if (!conn->is_blocked && conn->exchange->response.state == RESPONSE_FRESH) {
+        bool is_http10 = conn->exchange->minor_version == 0;
+        conn_work(conn)->ask_pause_ms = ASK_MS_MIN;
+        timer_arm(&conn_work(conn)->timer, is_http10 ? ASK_MS_HTTP10 : ASK_MS_MIN);
     }
 }
 
@@ -462,8 +476,8 @@ static void next_message(struct conn *conn)
         buf_trim(&work->output, IDLE_OUTPUT_BYTES);
         conn_set_reading(conn, true);
     }
-    if (conn->has_ended && conn->state != CONN_ANSWER) {
-        on_end(conn);
+    if (conn->has_ended) {
+        on_end(conn); // whoever answers the next message is told as well
     }
 }
 
@@ -528,12 +542,7 @@ static void on_deadline(struct timer *timer)
         intake_refuse(conn, 408, "the body stalled");
         return;
     case CONN_ANSWER:
-        if (transport_unsent_bytes(conn->transport) < work->stalled_bytes) {
-            watch_stall(conn);
-        } else {
-            limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
-            conn_close(conn, EXCHANGE_TIMEOUT);
-        }
+        on_answer_deadline(conn);
         return;
     case CONN_LINGER:
         if (work->looks_left > 1 && transport_unsent_bytes(conn->transport) > 0) {
@@ -546,4 +555,35 @@ static void on_deadline(struct timer *timer)
     case CONN_CLOSED:
         UNREACHABLE();
     }
+}
+
+static void on_answer_deadline(struct conn *conn)
+{
+    if (!conn->is_blocked) {
+        ask(conn);
+    } else if (transport_unsent_bytes(conn->transport) < conn->_work->stalled_bytes) {
+        watch_stall(conn);
+    } else {
+        limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
+        conn_close(conn, EXCHANGE_TIMEOUT);
+    }
+}
+
+/// An interim answer is all that may be sent before the answer, and every HTTP/1.1 client passes
+/// over this one (RFC 9110, section 15.2). The system of a peer that is gone replies with a reset.
+static void ask(struct conn *conn)
+{
+    struct conn_work *work = conn->_work;
+    if (conn->exchange->response.state != RESPONSE_FRESH) {
+        return;
+    }
+    if (conn->exchange->minor_version == 0) {
+        conn_close(conn, EXCHANGE_LEFT);
+        return;
+    }
+    IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
+    conn_wrote(conn);
+    timer_arm(&work->timer, work->ask_pause_ms);
+    unsigned pause_ms = work->ask_pause_ms * 3U;
+    work->ask_pause_ms = (uint16_t)(pause_ms < ASK_MS_MAX ? pause_ms : ASK_MS_MAX);
 }

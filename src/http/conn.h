@@ -53,6 +53,9 @@ struct exchange *conn_exchange(const struct conn *conn);
 /// Output was appended, or the exchange changed: the loop looks at the conn at the end of the turn.
 void conn_wrote(struct conn *conn);
 
+/// Asks the peer from time to time whether it is there, until the answer begins.
+void conn_ask_peer(struct conn *conn);
+
 /// Writes the conn's output and then `pieces` (fewer than TRANSPORT_PIECES_MAX), in one call to the
 /// kernel. Returns how many bytes of the pieces it took; when that is not all of them the conn is
 /// blocked. A negative errno when the peer is gone.

@@ -37,6 +37,7 @@ struct conn_work {
     size_t counted_bytes;     // of the output, in COUNT_PENDING_BYTES
     size_t skip_bytes;        // of input that nobody wants: the rest of a body; SIZE_MAX: all of it
     size_t waiting_count;     // heads in `input` behind an answer, guessed by their empty lines
+    uint16_t ask_pause_ms;    // between the questions whether the peer is there; 0: none was asked
     uint8_t line_end_len;     // how much of CRLFCRLF the input ends with
     uint8_t looks_left;    // LINGER: whether the peer has everything and may be reset; 0: no reset
     bool has_partial_head; // `input` begins with an incomplete head

@@ -277,6 +277,11 @@ bool exchange_is_over(const struct exchange *exchange)
     return exchange_pending_bytes(exchange) > conn_limits(exchange->conn)->stream_high_bytes;
 }
 
+void exchange_ask_peer(struct exchange *exchange)
+{
+    conn_ask_peer(exchange->conn);
+}
+
 void exchange_await_drain(struct exchange *exchange)
 {
     exchange->awaits_drain = true;

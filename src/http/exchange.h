@@ -159,6 +159,11 @@ size_t exchange_pending_bytes(const struct exchange *exchange);
 /// Whether more is pending than `stream_high_bytes`: who sends should wait.
 bool exchange_is_over(const struct exchange *exchange);
 
+/// Asks a peer that has closed its sending side, from time to time until the answer begins, whether
+/// it still reads. Over HTTP/1.0 nothing can be asked: there the peer is taken for gone after a
+/// second without an answer. The exchange of a peer that is gone ends with EXCHANGE_LEFT.
+void exchange_ask_peer(struct exchange *exchange);
+
 /// Asks for one `on_drained` when nothing is pending any more.
 void exchange_await_drain(struct exchange *exchange);
 

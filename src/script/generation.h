@@ -54,9 +54,10 @@ struct address {
 
 /// One route as a script registered it. Owned by the generation.
 struct route {
-    struct list node; // generation->route_list
-    int handler_ref;  // Lua function, middlewares included
-    bool is_detached; // on_leave = "detach"
+    struct list node;  // generation->route_list
+    int handler_ref;   // Lua function, middlewares included
+    bool is_detached;  // on_leave = "detach"
+    bool is_cancelled; // on_leave = "cancel", in so many words: plain answers, too
     bool takes_raw_path;
     bool always_streams; // sse = "always": whatever Accept says
     bool has_body_bytes;

@@ -102,6 +102,7 @@ static char *copy(struct bytes text)
 static void read_options(lua_State *L, struct route *route)
 {
     route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->is_cancelled = opt_field(L, 5, "cancelled") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->has_middlewares =
         opt_field(L, 5, "has_middlewares") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->always_streams =

@@ -16,7 +16,6 @@
 enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
 
 static struct visit *check_visit(lua_State *L);
-static bool is_acceptable(const struct visit *visit);
 static void check_headers(lua_State *L, const struct visit *visit);
 static bool ensure_open(lua_State *L, struct visit *visit);
 static struct stream_options default_options(const struct visit *visit);
@@ -65,7 +64,7 @@ int lib_sse_push_of_response(lua_State *L)
     if (lua_getiuservalue(L, 1, VISIT_STREAM) != LUA_TNIL) {
         return 1;
     }
-    if (visit->exchange == NULL || !is_acceptable(visit)) {
+    if (!visit_takes_stream(visit)) {
         return 1; // the nil
     }
     struct visit **box = lua_newuserdatauv(L, sizeof(struct visit *), SLOT_COUNT);
@@ -75,15 +74,8 @@ int lib_sse_push_of_response(lua_State *L)
     box_set_type(L, BOX_SSE);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, VISIT_STREAM);
+    visit_expect_stream(visit);
     return 1;
-}
-
-static bool is_acceptable(const struct visit *visit)
-{
-    const struct exchange *exchange = visit->exchange;
-    return !exchange->is_head &&
-           (visit->route->always_streams ||
-            request_quality(exchange->request, BYTES("text/event-stream")) > 0);
 }
 
 static struct visit *check_visit(lua_State *L)

@@ -24,8 +24,10 @@ static void on_stream_dismissed(struct stream_holder *holder);
 static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
 static void tell_drained(struct visit *visit);
 static void end(struct visit *visit, enum exchange_reason reason);
+static bool is_for_reader(const struct visit *visit);
+static bool asks_for_stream(const struct visit *visit);
 static void forget_body(struct visit *visit);
-static void cut(struct visit *visit);
+static void cut(struct visit *visit, bool stops_timers);
 static void wake_waiters(struct visit *visit);
 static void stop_waiting(struct task *task, void *arg);
 static bool is_needed(const struct visit *visit);
@@ -143,6 +145,25 @@ bool visit_is_dormant(const struct visit *visit)
            list_is_empty(&visit->timers);
 }
 
+bool visit_takes_stream(const struct visit *visit)
+{
+    const struct exchange *exchange = visit->exchange;
+    if (exchange == NULL) {
+        return visit->expects_stream;
+    }
+    return !exchange->is_head &&
+           (visit->route->always_streams ||
+            request_quality(exchange->request, BYTES("text/event-stream")) > 0);
+}
+
+void visit_expect_stream(struct visit *visit)
+{
+    visit->expects_stream = true;
+    if (visit->exchange != NULL && visit->has_peer_ended) {
+        exchange_ask_peer(visit->exchange);
+    }
+}
+
 int visit_open_stream(struct visit *visit, const struct stream_options *options)
 {
     int failure;
@@ -218,6 +239,8 @@ static void on_peer_ended(struct exchange *exchange)
     visit->has_peer_ended = true;
     if (visit_is_dormant(visit)) {
         exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
+    } else if (is_for_reader(visit)) {
+        exchange_ask_peer(exchange);
     }
 }
 
@@ -275,16 +298,42 @@ static void tell_drained(struct visit *visit)
 static void end(struct visit *visit, enum exchange_reason reason)
 {
     bool is_over = reason == EXCHANGE_FINISHED;
+    bool is_left = !is_over && is_for_reader(visit);
     visit->reason = (uint8_t)reason;
+    if (!is_over && visit->exchange->response.state == RESPONSE_FRESH) {
+        visit->expects_stream = visit_takes_stream(visit); // a handler that runs on may still ask
+    }
     forget_body(visit);
-    cut(visit);
+    cut(visit, is_left || visit->was_stream);
     wake_waiters(visit);
     listeners_fire(visit, is_over ? "finish" : "abort", BYTES(""));
     listeners_fire(visit, "close", bytes_from_string(exchange_reason_text(reason)));
-    if (visit->was_stream && !is_over && !visit->route->is_detached) {
+    if (is_left && !visit->route->is_detached) {
         visit_cancel_tasks(visit);
     }
     visit_settle(visit);
+}
+
+/// Whether what works on the answer ends when the reader leaves: an event stream, what may become
+/// one, and a plain answer where the route says so.
+static bool is_for_reader(const struct visit *visit)
+{
+    enum response_state state = (enum response_state)visit->exchange->response.state;
+    if (visit->was_stream) {
+        return true;
+    }
+    if (visit->route->is_cancelled) {
+        return state != RESPONSE_ENDED;
+    }
+    return state == RESPONSE_FRESH && (visit->expects_stream || asks_for_stream(visit));
+}
+
+/// Of those that take either, such as MCP's, most answers are plain.
+static bool asks_for_stream(const struct visit *visit)
+{
+    const struct request *request = visit->exchange->request;
+    return visit_takes_stream(visit) && (visit->route->always_streams ||
+                                         request_quality(request, BYTES("application/json")) == 0);
 }
 
 /// From here on the body counts as the scripts' memory, if they still have it.
@@ -293,12 +342,12 @@ static void forget_body(struct visit *visit)
     visit->generation->body_bytes -= exchange_body_bytes(visit->exchange);
 }
 
-static void cut(struct visit *visit)
+static void cut(struct visit *visit, bool stops_timers)
 {
     visit->exchange = NULL;
     visit->stream = NULL;
     list_remove(&visit->node);
-    if (visit->was_stream) {
+    if (stops_timers) {
         lib_timer_stop_tied(visit);
     } else {
         lib_timer_untie(visit); // after a plain response timers run on by themselves

@@ -17,7 +17,7 @@
 // whatever scripts do meanwhile: a function may call Lua and go on to use the visit.
 //
 // When the exchange is done, in this order: the link is cut, tied timers stop, close listeners are
-// queued, and the tasks are cancelled if the peer left an open stream.
+// queued, and the tasks are cancelled if the peer left a stream, or an answer that may become one.
 #pragma once
 
 #include "base/bytes.h"
@@ -60,7 +60,8 @@ struct visit {
     bool was_stream;            // an event stream was opened
     bool has_peer_ended;        // the peer has closed its sending side
     bool is_request_dropped;
-    bool is_leaving; // the anchor goes when the turn ends, if nothing needs it then
+    bool expects_stream; // `response.sse` was taken, or might be at the early end
+    bool is_leaving;     // the anchor goes when the turn ends, if nothing needs it then
 };
 
 /// Makes the visit for a complete request and runs the route's handler, or the fallback. *Calls
@@ -93,6 +94,13 @@ void visit_task_ended(struct visit *visit);
 /// Whether no task and no timer of its own will answer the request: only another request's handler
 /// could, which may have kept the response.
 bool visit_is_dormant(const struct visit *visit);
+
+/// Whether the request takes an event stream. Once the exchange is done: whether it was waiting for
+/// one then.
+bool visit_takes_stream(const struct visit *visit);
+
+/// A script has taken the event stream, which it may open later.
+void visit_expect_stream(struct visit *visit);
 
 /// Opens the event stream. Returns as `stream_open`.
 MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options *options);
