@@ -13,6 +13,7 @@ server:post("/", function(request, response) response:send(request:text()) end)
 ]]
 
 local TIMEOUT = clock.slow
+local BODY = ("a"):rep(512 * 1024) -- several reads
 local PEERS = 300 -- more than are looked at in one go
 
 local function limits()
@@ -71,6 +72,22 @@ describe("a pause of the server", function()
       assert.same({ 200, KINDS[i % #KINDS + 1][3] }, { response.status, response.body })
       client:close()
     end
+  end)
+
+  it("does not count as slowness of a body that waits in the kernel", function()
+    local args = limits()
+    args[#args + 1] = "--limit"
+    args[#args + 1] = "body_rate=10000000" -- one read earns less than the pause has taken
+    local server = Server.start(SCRIPT, { workers = 1, args = args })
+    local client = server:connect()
+    client:send(("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\na"):format(#BODY))
+    server:request { target = "/" }
+    pause(server, 1.5 * TIMEOUT, function()
+      client:send(BODY:sub(2))
+    end)
+    local response = client:response()
+    assert.same({ 200, #BODY }, { response.status, #response.body })
+    client:close()
   end)
 
   it("times out who has said nothing", function()

@@ -33,6 +33,7 @@ struct conn_work {
     struct loop_job job;
     struct timer timer;
     uint64_t head_started_ns; // first byte of the head being read; 0 before it
+    uint64_t body_started_ns; // from when on `body_rate` is asked for
     size_t stalled_bytes;     // what was pending when the stall timer was last set
     size_t counted_bytes;     // of the output, in COUNT_PENDING_BYTES
     size_t skip_bytes;        // of input that nobody wants: the rest of a body; SIZE_MAX: all of it

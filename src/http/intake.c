@@ -239,6 +239,7 @@ static void begin_body(struct conn *conn, bool has_more)
     if (!request_has_body(request)) {
         return;
     }
+    work->body_started_ns = request->started_ns;
     timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
     if (request->expects_continue && !has_more) {
         IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
@@ -300,22 +301,28 @@ static bool has_room(const struct conn *conn)
 /// hold the connection for days.
 static bool is_dripping(const struct conn *conn)
 {
-    const struct limits *limits = http1_limits(conn->_work->reader);
+    const struct conn_work *work = conn->_work;
+    const struct limits *limits = http1_limits(work->reader);
     const struct request *request = conn->exchange->request;
     if (limits->body_rate == 0) {
         return false;
     }
-    uint64_t passed_ms = (loop_clock_ns() - request->started_ns) / 1000000;
+    uint64_t passed_ms = (loop_clock_ns() - work->body_started_ns) / 1000000;
     uint64_t earned_ms = buf_len(&request->body) * UINT64_C(1000) / limits->body_rate;
     return passed_ms > limits->body_timeout_ms + earned_ms;
 }
 
-/// A chunk that announces more than the route takes is refused before it is read.
+/// A chunk that announces more than the route takes is refused before it is read. When bytes come
+/// though the deadline has passed, the server stood still and the peer did not: the body's time
+/// begins anew.
 static void await_body(struct conn *conn, bool has_moved)
 {
     struct conn_work *work = conn_work(conn);
     const struct request *request = conn->exchange->request;
     uint64_t left = http1_body_left(work->reader, request);
+    if (timer_due_ms(&work->timer) < loop_now_ms(conn->service->loop)) {
+        work->body_started_ns = loop_clock_ns();
+    }
     if (left > request->body_bytes_max - buf_len(&request->body)) {
         intake_refuse(conn, 413, "the body is larger than this route takes");
     } else if (is_dripping(conn)) {
