@@ -10,8 +10,8 @@
 ---What a route takes, in a table between its pattern and its handler.
 ---@class (exact) lunesse.RouteOptions
 ---When the reader of an event stream leaves, before its first byte or after, "cancel" (default)
----ends the handler where it waits; "detach" lets it run to its end. A plain answer's handler runs to
----its end, unless the route says "cancel" in so many words.
+---ends the handler where it waits; "detach" lets it run to its end. A plain answer's handler runs
+---to its end, unless the route says "cancel" in so many words.
 ---@field on_leave? "cancel" | "detach"
 ---Largest request body in bytes. Default: the limit of that name; a route for GET, HEAD or OPTIONS
 ---takes no body without this option, and `request:text()` is then empty.
