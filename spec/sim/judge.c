@@ -121,7 +121,9 @@ void judge_reason(const struct client *client)
         is_lagging = is_lagging || (is_behind && life->may_resume && was_slow(client, sub));
     }
     bool is_reset = client->transport.is_reset;
-    bool is_complete = client->reason == EXCHANGE_FINISHED;
+    // The server may close the connection behind the last chunk, before it has noted the end.
+    bool is_ended = client->is_ending && !client->is_cut;
+    bool is_complete = client->reason == EXCHANGE_FINISHED || is_ended;
     EXPECT(is_complete || client->wire.state != WIRE_DONE, "it looks complete and was cut");
     switch ((enum exchange_reason)client->reason) {
     case EXCHANGE_FINISHED:

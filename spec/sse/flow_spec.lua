@@ -412,7 +412,9 @@ end)
   end)
 
   it("is not sent to a reader that has enough to read", function()
-    local server = start(BEATS, { clock = true, args = { "--limit", "peer_timeout=100000" } })
+    local server = start(BEATS, {
+      clock = true, workers = 1, args = { "--limit", "peer_timeout=100000" },
+    })
     local client = stalled(server, "/fast")
     local last, looks = nil, 0
     eventually(function() -- as `settled`: the kernel may still be taking bytes
