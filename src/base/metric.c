@@ -224,7 +224,9 @@ static bool put_values(struct key *key, const struct metric *metric, const struc
 static void put_value(struct key *key, struct bytes value)
 {
     char *at = key->text + key->len;
-    memcpy(at, value.at, value.len);
+    if (value.len > 0) {
+        memcpy(at, value.at, value.len);
+    }
     for (size_t i = 0; i < value.len; i++) {
         if (at[i] == '\0') {
             at[i] = '?';
@@ -263,7 +265,7 @@ static void merge_metric(struct metric *to, const struct metric *from)
 {
     const struct series *series = atomic_load_explicit(&from->first, memory_order_acquire);
     while (series != NULL) {
-        struct bytes values[METRIC_LABELS_MAX];
+        struct bytes values[METRIC_LABELS_MAX] = {0};
         for (size_t i = 0; i < from->label_count; i++) {
             values[i] = series_label(series, i);
         }

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LUA_LABEL_MAX = 24 };
+enum { LUA_LABEL_MAX = 24, LINE_BYTES = 1024 };
 
 struct known {
     enum counter counter;
@@ -69,6 +69,7 @@ static void put_process(struct metrics *snapshot);
 static void put_memory(struct metrics *snapshot);
 static double open_descriptors(void);
 static double started_seconds(void);
+static void read_line(const char *path, char line[LINE_BYTES]);
 static int by_name(const void *a, const void *b);
 static void write_metric(const struct metric *metric, struct buf *out);
 static void write_histogram(const struct metric *metric, const struct series *series,
@@ -301,20 +302,29 @@ static void put_process(struct metrics *snapshot)
 
 static void put_memory(struct metrics *snapshot)
 {
-    unsigned long pages = 0;
-    unsigned long resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%lu %lu", &pages, &resident) != 2) {
-            pages = 0;
-        }
-        fclose(file);
-    }
+    char line[LINE_BYTES];
+    char *rest = line;
+    read_line("/proc/self/statm", line);
+    unsigned long pages = strtoul(rest, &rest, 10);
+    unsigned long resident = strtoul(rest, &rest, 10);
     double page_bytes = (double)sysconf(_SC_PAGESIZE);
     put(snapshot, METRIC_GAUGE, "process_virtual_memory_bytes", "Virtual memory, in bytes.",
         (double)pages * page_bytes);
     put(snapshot, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory, in bytes.",
         (double)resident * page_bytes);
+}
+
+/// The first line of a file in /proc; empty where there is none.
+static void read_line(const char *path, char line[LINE_BYTES])
+{
+    FILE *file = fopen(path, "re");
+    line[0] = '\0';
+    if (file != NULL) {
+        if (fgets(line, LINE_BYTES, file) == NULL) {
+            line[0] = '\0';
+        }
+        fclose(file);
+    }
 }
 
 /// Newer kernels tell the number as the folder's size; elsewhere its entries are counted.
@@ -338,24 +348,19 @@ static double open_descriptors(void)
 /// The process's folder in /proc is as old as the process.
 static double started_seconds(void)
 {
-    unsigned long long ticks = 0;
-    double boot = 0;
+    char line[LINE_BYTES];
     struct timespec now;
     struct timespec up;
-    FILE *file = fopen("/proc/self/stat", "re");
-    if (file != NULL) {
-        // Field 22; the second, a name in parentheses, has no blank in it here.
-        if (fscanf(file,
-                   "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                   "%*d %*d %*d %llu",
-                   &ticks) != 1) {
-            ticks = 0;
-        }
-        fclose(file);
+    read_line("/proc/self/stat", line);
+    // Field 22. The second is a name in parentheses, in which there may be anything.
+    const char *at = strrchr(line, ')');
+    for (int field = 2; at != NULL && field < 22; field++) {
+        at = strchr(at + 1, ' ');
     }
+    unsigned long long ticks = at == NULL ? 0 : strtoull(at, NULL, 10);
     clock_gettime(CLOCK_REALTIME, &now);
     clock_gettime(CLOCK_BOOTTIME, &up);
-    boot = (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9;
+    double boot = (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9;
     return floor((boot + (double)ticks / (double)sysconf(_SC_CLK_TCK)) * 100) / 100;
 }
 

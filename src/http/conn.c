@@ -342,6 +342,9 @@ static void on_turn_end(struct loop_job *job)
 {
     struct conn *conn = CONTAINER_OF(job, struct conn_work, job)->conn;
     bool is_out = !conn->is_blocked && settle_output(conn);
+    if (conn->_work == NULL) {
+        return; // the peer was gone, and the conn is closed
+    }
     note_pending(conn->_work, conn_pending_bytes(conn));
     struct exchange *exchange = conn->exchange;
     if (exchange != NULL && exchange->is_doomed) {

@@ -111,7 +111,7 @@ struct peer peer_of(const struct socket_address *address)
     } else if (address->storage.ss_family == AF_INET6) {
         struct in6_addr *ip = small_new(struct in6_addr);
         *ip = ip6(address)->sin6_addr;
-        peer._bits = (uintptr_t)ip;
+        peer._ip6 = ip;
     }
     return peer;
 }
@@ -119,7 +119,7 @@ struct peer peer_of(const struct socket_address *address)
 void peer_free(struct peer peer)
 {
     if ((peer._bits & PEER_IS_IP4) == 0) {
-        small_free((void *)peer._bits);
+        small_free(peer._ip6);
     }
 }
 
@@ -132,7 +132,7 @@ size_t peer_host(struct peer peer, char *out, size_t size)
     if (peer._bits == 0) {
         return (size_t)snprintf(out, size, "unix");
     }
-    const char *text = inet_ntop(AF_INET6, (void *)peer._bits, out, (socklen_t)size);
+    const char *text = inet_ntop(AF_INET6, peer._ip6, out, (socklen_t)size);
     return text == NULL ? 0 : strlen(text);
 }
 

@@ -33,7 +33,10 @@ size_t socket_address_host(const struct socket_address *address, char *out, size
 /// The host of a peer in the place of one pointer, so that each connection can have it to its end:
 /// an IPv4 address is in it, an IPv6 address behind it. All zero for a Unix socket.
 struct peer {
-    uintptr_t _bits;
+    union {
+        uintptr_t _bits;
+        struct in6_addr *_ip6;
+    };
 };
 
 /// To be freed by `peer_free`, on the same thread.
