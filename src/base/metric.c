@@ -22,7 +22,7 @@ static void merge_metric(struct metric *to, const struct metric *from);
 
 void metrics_init(struct metrics *metrics)
 {
-    *metrics = (struct metrics){0};
+    *metrics = (struct metrics){.first = NULL};
     map_init(&metrics->map);
 }
 
