@@ -18,7 +18,7 @@ enum {
     PATIENCE_MS = 500, // with an orderly end, after the second signal
 };
 
-static volatile sig_atomic_t noted[NSIG];
+static atomic_bool noted[NSIG];
 static atomic_uint due[NSIG]; // that came and were not told yet
 static _Atomic(struct signals *) open_signals;
 static atomic_uint handling_count; // handlers that run, in any thread
@@ -47,7 +47,7 @@ void signals_note(void)
 
 bool signals_have_noted(int number)
 {
-    return noted[number] != 0;
+    return noted[number];
 }
 
 int signals_open(struct signals *signals, struct loop *loop,
@@ -91,7 +91,7 @@ static void act(int number, void (*handler)(int number), int flags)
 static void note(int number)
 {
     bool is_ending = number == SIGINT || number == SIGTERM;
-    noted[number] = 1;
+    noted[number] = true;
     if (is_ending && ending_count++ > 0) {
         signals_end_soon();
     }
