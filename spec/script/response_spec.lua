@@ -399,7 +399,7 @@ end)
     support.await_marks(server, {
       "started", "send nil closed ECLOSED", "json nil closed ECLOSED",
       "redirect nil closed ECLOSED", "write nil closed ECLOSED", "finish nil closed ECLOSED",
-      "true", "true true closed", "nil",
+      "true", "true true closed ECLOSED", "nil",
     })
   end)
 end)
