@@ -136,7 +136,7 @@ end)
     support.replace(server, says "new")
     local response = server:request { method = "POST", target = "/reload", body = "" }
     assert.same({ answer = true, old = true }, cjson.decode(response.body))
-    assert.equal(1, support.count(server, "reloaded"))
+    support.await_reloads(server, 1)
     assert.equal("new", get(server, "/"))
   end)
 
@@ -165,13 +165,11 @@ end)
       assert.equal("before", stream:event().data)
       assert.equal("after", stream:event().data)
       assert.equal("done", stream:finish())
-      assert.equal(i, support.count(server, "reloaded"))
+      support.await_reloads(server, i)
     end
     local stream = server:stream("/listener")
     assert.equal("done", stream:finish())
-    eventually(function()
-      return support.count(server, "reloaded") == 3
-    end)
+    support.await_reloads(server, 3)
     support.await_marks(server, { "finished", "asked" })
   end)
 

@@ -362,7 +362,7 @@ server:get("/", function() lunesse.sleep(0.001) error("teapot", 0) end)
   end)
 
   it("runs for 404, 405 and OPTIONS as well", function()
-    local server = start [[
+    local server = start([[
 server:use(function(request, response, next)
   response:header("X-Middle", "1")
   next()
@@ -370,7 +370,7 @@ server:use(function(request, response, next)
 end)
 server:use("/sub", function(_, response, next) response:header("X-Sub", "1") next() end)
 server:get("/here", function(_, response) response:send("x") end)
-]]
+]], { workers = 1 })
     local missing = server:request { target = "/nothing" }
     assert.same({ 404, "1" }, { missing.status, missing.headers["x-middle"] })
     assert.is_nil(missing.headers["x-sub"])

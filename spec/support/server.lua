@@ -288,6 +288,7 @@ end
 ---Moves the program's time forward. The server must have been started with `clock = true`.
 ---@param seconds number
 function Server:advance(seconds)
+  self:_meet_workers(1) -- each has armed its timers after what it answered last
   local response = self:request {
     method = "POST",
     target = ("/-/advance?seconds=%g"):format(seconds),
@@ -295,13 +296,15 @@ function Server:advance(seconds)
     body = "",
   }
   assert(response.status == 200, "time could not be advanced:\n" .. response.body)
-  pcall(self._meet_workers, self) -- it may have begun to end
+  -- A worker is told in one turn that time has moved, and its timers fire in the next. The program
+  -- may have begun to end by then.
+  pcall(self._meet_workers, self, 2)
 end
 
----Asks until every worker has answered, the first before the others, and all of them again: it
----tells them that time has moved, and their timers fire in the turn after that.
-function Server:_meet_workers()
-  for number = 1, self.worker_count > 1 and 2 * self.worker_count or 0 do
+---Asks until every worker has answered, the first before the others, `rounds` times. With one worker
+---there is nothing to ask: it answers in order.
+function Server:_meet_workers(rounds)
+  for number = 1, self.worker_count > 1 and rounds * self.worker_count or 0 do
     local wanted = tostring((number - 1) % self.worker_count + 1)
     repeat
       local answer = self:request { target = "/-/worker", headers = { ["Connection"] = "close" } }
