@@ -33,7 +33,7 @@ test-deps: ## ... and those that the specs need, with the npm packages
 
 build: deps ## a release build in build/
 	@$(call CONFIGURE,$(BUILD)) -DCMAKE_BUILD_TYPE=Release
-	@cmake --build $(BUILD) --target lunesse
+	@cmake --build $(BUILD) --target lunesse lunesse-bench
 
 debug: deps ## a debug build with assertions in build/debug/
 	@$(call CONFIGURE,$(DEBUG)) -DCMAKE_BUILD_TYPE=Debug
@@ -44,7 +44,7 @@ run: build ## build, then serve the scripts in scripts/; PORT=8080 for another p
 	@$(BUILD)/lunesse $(if $(PORT),--port $(PORT)) $(SCRIPTS)
 
 # PREFIX=/usr for packages; DESTDIR=folder stages all of it below a folder.
-install: build ## the program, its manual, stubs, scripts, units and docs, below PREFIX (/usr/local)
+install: build ## the programs, the manual, stubs, scripts, units and docs, below PREFIX (/usr/local)
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
 
 test: test-deps build debug ## the whole suite
@@ -82,7 +82,7 @@ count: build ## instructions of a connection, a request and a delivery, by callg
 # SOAK_WORKERS=2, SOAK_SECONDS=60; LUNESSE_BUILD=build/asan LUNESSE_SLOW=4 for another build.
 soak: build ## what has to hold while it runs for long: reloads, edits, the end, ten minutes of load
 	@cmake/deps.sh soak
-	@cmake --build $(SOAKED) --target lunesse spec_posix soak_readers
+	@cmake --build $(SOAKED) --target lunesse lunesse-bench spec_posix soak_readers
 	@ulimit -n "$$(ulimit -Hn)" || true; LUNESSE_BUILD=$(SOAKED) lua5.4 spec/soak/run.lua
 
 fuzz: test-deps ## each fuzz target for FUZZ_SECONDS seconds; findings go into the corpus

@@ -104,6 +104,36 @@ describe("the program", function()
   end)
 end)
 
+describe("the load generator", function()
+  ---The functions and variables that a program or a library has for others, as a set.
+  local function names(file)
+    local code, out, err = Process.run { "nm", "--defined-only", "--extern-only", file }
+    assert.equal(0, code, err)
+    local set, count = {}, 0
+    for name in out:gmatch("%x+ %u ([%w_]+)\n") do
+      set[name], count = true, count + 1
+    end
+    return set, count
+  end
+
+  it("is no part of the server", function()
+    local bench, count = names(BUILD .. "/libbench_core.a")
+    assert.is_true(count > 50, "what is its own cannot be told: " .. count)
+    local server, own = names(BUILD .. "/lunesse"), names(BUILD .. "/lunesse-bench")
+    assert.is_true(own.bench_run)
+    for name in pairs(bench) do
+      assert.falsy(server[name], name)
+    end
+  end)
+
+  it("needs nothing of what scripts need", function()
+    local code, out = Process.run { "ldd", BUILD .. "/lunesse-bench" }
+    assert.equal(0, code)
+    assert.truthy(out:find("libuv", 1, true), out)
+    assert.falsy(out:find("lua", 1, true) or out:find("llhttp", 1, true), out)
+  end)
+end)
+
 describe("make", function()
   local function make(args, env)
     local words = { "make", "--no-print-directory" }
@@ -130,7 +160,7 @@ describe("make", function()
     end
     assert.same({ 2, 0, 0 }, codes)
     local configure = "--fresh -G Ninja -B " .. built .. " -DCMAKE_BUILD_TYPE=Release\n"
-    local build = "--build " .. built .. " --target lunesse\n"
+    local build = "--build " .. built .. " --target lunesse lunesse-bench\n"
     assert.equal(configure .. configure .. build .. build,
       Process.read_file(folder .. "/cmake.log"))
   end)
@@ -160,7 +190,8 @@ describe("make", function()
 
     it("puts the program, stubs, scripts, pages, units and docs below PREFIX", function()
       for _, file in ipairs {
-        "bin/lunesse", "share/lunesse/types/lunesse.lua", "share/lunesse/scripts/chat.lua",
+        "bin/lunesse", "bin/lunesse-bench",
+        "share/lunesse/types/lunesse.lua", "share/lunesse/scripts/chat.lua",
         "share/lunesse/scripts/chat.html", "share/lunesse/scripts/index.html",
         "share/doc/lunesse/README.md", "share/doc/lunesse/docs/page.png",
         "share/doc/lunesse/LICENSE", "share/man/man1/lunesse.1",
@@ -176,6 +207,12 @@ describe("make", function()
       }
       assert.equal(0, code, err)
       assert.truthy(out:find("/clock", 1, true) and out:find("/chat", 1, true), out)
+    end)
+
+    it("leaves a load generator where the installed program finds it", function()
+      local code, out, err = Process.run { root .. "/bin/lunesse", "bench", "--help" }
+      assert.same({ 0, "" }, { code, err })
+      assert.matches("^usage: lunesse bench fanout URL", out)
     end)
 
     it("writes units that start the program where it is", function()

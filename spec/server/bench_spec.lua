@@ -2,6 +2,8 @@
 -- loses, doubles or delivers late must be in its report; and on a small scale against our own.
 
 local cjson = require "cjson"
+local lfs = require "lfs"
+local posix = require "spec_posix"
 local socket = require "socket"
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
@@ -352,6 +354,21 @@ describe("lunesse bench", function()
       assert.is_true(has(cjson.decode(out).failures, "Connection refused; is the server running"))
       assert.matches(("cannot connect to localhost:%d"):format(port), err)
     end
+  end)
+
+  it("is found behind a link, and says what to do where it is not there", function()
+    local folder = assert(posix.make_folder())
+    finally(function() Process.remove_folder(folder) end)
+    assert(lfs.link(BINARY, folder .. "/linked", true))
+    assert(Process.run { "cp", BINARY, folder .. "/lunesse" } == 0)
+    local code, out = Process.run { folder .. "/linked", "bench", "--help" }
+    assert.equal(0, code)
+    assert.matches("^usage: lunesse bench fanout URL", out)
+    local other, printed, err = Process.run { folder .. "/lunesse", "bench", "--help" }
+    assert.same({ 127, "" }, { other, printed })
+    assert.equal("lunesse bench: cannot start the load generator, " .. folder ..
+      "/lunesse-bench: No such file or directory; it is a program of its own beside lunesse: " ..
+      "`make install` puts both in one folder, and `make build` builds both\n", err)
   end)
 
   it("prints its help to stdout", function()

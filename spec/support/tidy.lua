@@ -23,7 +23,7 @@ local FLOORS = {
   sse = { "http", "hub", "net", "wire", "base" },
   script = { "sse", "http", "hub", "net", "wire", "base" },
   server = { "script", "sse", "http", "hub", "net", "wire", "base" },
-  main = { "server", "script", "sse", "http", "hub", "bench", "net", "wire", "base" },
+  main = { "server", "script", "sse", "http", "hub", "net", "wire", "base" },
 }
 
 -- The only places that may include a third-party header.

@@ -42,7 +42,7 @@ enum options_outcome {
     OPTIONS_USAGE, // a mistake has been printed: exit 2
 };
 
-/// Reads the command line, whose first word is "bench".
+/// Reads the command line, whose first word is the program's name.
 MUST_USE enum options_outcome options_parse(struct options *options, int argument_count,
                                             char **arguments);
 

@@ -83,7 +83,7 @@ static const char help[] =
     "\n"
     "Addresses on the command line take the place of the scripts' own server:listen. So do\n"
     "sockets that a service manager passes (LISTEN_FDS).\n"
-    "A load generator is built in: lunesse bench --help.\n";
+    "A load generator comes with it: lunesse bench --help.\n";
 
 static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);
