@@ -15,7 +15,7 @@ local Process = require "spec.support.process"
 
 local READY_SECONDS = 10
 
-local bench = { program = build .. "/lunesse" }
+local bench = { program = build .. "/lunesse", before = os.getenv("BENCH_BEFORE") }
 
 ---The first line that a shell command prints.
 function bench.first_line(command)

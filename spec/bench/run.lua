@@ -3,6 +3,8 @@
 --
 --   BENCH_ROUNDS (5), BENCH_SECONDS (3) of one load, BENCH_STREAMS (10000) that idle
 --   BENCH_ONLY=idle     only this scenario, and nothing is written
+--   BENCH_BEFORE=/path/to/another/lunesse     measured in turn with this one; no other but the
+--                       limit is, and nothing is written
 local bench = require "spec.bench.bench"
 local plot = require "spec.bench.plot"
 local scenarios = require "spec.bench.scenarios"
@@ -60,6 +62,14 @@ local function complaint(figures)
   return #words > 0 and table.concat(words, ", ") or nil
 end
 
+---The servers of a scenario that are measured now.
+local function opponents(scenario)
+  if not bench.before then
+    return scenario.servers
+  end
+  return { servers.lunesse, servers.before, servers.limit }
+end
+
 ---One round of a scenario on a fresh server: figures, or nil; and a complaint, or nil.
 local function measure(scenario, definition)
   local ok, server = pcall(bench.start, definition.command)
@@ -87,7 +97,7 @@ end
 local function play(scenario)
   local rounds, complaints = {}, {}
   for round = 1, ROUNDS do
-    for _, definition in ipairs(scenario.servers) do
+    for _, definition in ipairs(opponents(scenario)) do
       local figures, words = measure(scenario, definition)
       rounds[definition] = rounds[definition] or {}
       rounds[definition][round] = figures
@@ -128,7 +138,7 @@ local function rows(scenario, sheet, rounds)
   for i, column in ipairs(sheet.columns) do
     all[1][i + 1] = column.head
   end
-  for _, definition in ipairs(scenario.servers) do
+  for _, definition in ipairs(opponents(scenario)) do
     local row = { definition.name }
     for i, column in ipairs(sheet.columns) do
       row[i + 1] = bench.spread(values(column, rounds, definition), column.format)
@@ -207,19 +217,20 @@ end
 
 io.stdout:setvbuf("line")
 local charts, parts = {}, {}
+local is_whole = not ONLY and not bench.before
 for _, scenario in ipairs(scenarios) do
   if not ONLY or scenario.name == ONLY then
     local rounds, complaints = play(scenario)
     parts[#parts + 1] = report(scenario, rounds, complaints)
     print(parts[#parts])
-    local wanted = not ONLY and CHARTS[scenario.name]
+    local wanted = is_whole and CHARTS[scenario.name]
     if wanted then
       charts[#charts + 1] = chart(wanted[1], wanted[2], scenario, rounds)
     end
   end
 end
 assert(#parts > 0, "no scenario is called " .. tostring(ONLY))
-if not ONLY then
+if is_whole then
   Process.write_file(FOLDER .. "RESULTS.md",
     head(charts) .. "\n" .. table.concat(parts, "\n"))
   print("written: " .. FOLDER .. "RESULTS.md")

@@ -113,9 +113,12 @@ local function limit(...)
   end
 end
 
-local function lunesse(port, folder)
-  Process.write_file(folder .. "/script.lua", SCRIPT)
-  return { bench.program, "--host", "127.0.0.1", "--port", tostring(port), folder .. "/script.lua" }
+local function lunesse(program)
+  return function(port, folder)
+    local path = folder .. "/script.lua"
+    Process.write_file(path, SCRIPT)
+    return { program, "--host", "127.0.0.1", "--port", tostring(port), path }
+  end
 end
 
 local function nginx(modules, locations)
@@ -151,10 +154,13 @@ return {
     name = "limit, merged", command = limit("--merge"), version = "limit.c with --merge",
   },
   lunesse = {
-    name = "lunesse", command = lunesse, version = bench.first_line(bench.program .. " --version"),
+    name = "lunesse", command = lunesse(bench.program), version = bench.first_line(bench.program .. " --version"),
+  },
+  before = bench.before and {
+    name = "lunesse, before", command = lunesse(bench.before),
   },
   parked = {
-    name = "lunesse, parked", command = lunesse, events = "/parked", is_deaf = true,
+    name = "lunesse, parked", command = lunesse(bench.program), events = "/parked", is_deaf = true,
   },
   nchan = {
     name = "nginx, Nchan", command = nginx("ngx_nchan_module", NCHAN), prepare = post_first,
