@@ -154,7 +154,8 @@ return {
     name = "limit, merged", command = limit("--merge"), version = "limit.c with --merge",
   },
   lunesse = {
-    name = "lunesse", command = lunesse(bench.program), version = bench.first_line(bench.program .. " --version"),
+    name = "lunesse", command = lunesse(bench.program),
+    version = bench.first_line(bench.program .. " --version"),
   },
   before = bench.before and {
     name = "lunesse, before", command = lunesse(bench.before),
