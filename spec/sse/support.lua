@@ -107,7 +107,7 @@ end
 
 ---The first line in the access log for `target`.
 function support.access_line(server, target)
-  for _, line in ipairs(server:log_lines("target=" .. target)) do
+  for _, line in ipairs(server:log_lines("target=" .. target .. " ")) do
     if line:find(" info request ", 1, true) or line:find(" info stream ", 1, true) then
       return line
     end

@@ -101,6 +101,7 @@ end)
     assert.is_true(full >= 100, "never full")
     assert.same({}, support.marks(server)) -- both are there
     stream:close()
+    await_marks(server, { "quick left" })
     idle:close()
     await_marks(server, { "quick left", "idle left" })
   end)

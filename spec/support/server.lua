@@ -301,8 +301,8 @@ function Server:advance(seconds)
   pcall(self._meet_workers, self, 2)
 end
 
----Asks until every worker has answered, the first before the others, `rounds` times. With one worker
----there is nothing to ask: it answers in order.
+---Asks until every worker has answered, the first before the others, `rounds` times. One worker
+---alone answers in order, and need not be asked.
 function Server:_meet_workers(rounds)
   for number = 1, self.worker_count > 1 and rounds * self.worker_count or 0 do
     local wanted = tostring((number - 1) % self.worker_count + 1)
