@@ -17,13 +17,14 @@ local FLOORS = {
   base = {},
   wire = { "base" },
   net = { "base" },
-  bench = { "net", "wire", "base" },
+  client = { "net", "wire", "base" },
+  bench = { "client", "net", "wire", "base" },
   http = { "net", "wire", "base" },
   hub = { "net", "wire", "base" },
   sse = { "http", "hub", "net", "wire", "base" },
-  script = { "sse", "http", "hub", "net", "wire", "base" },
-  server = { "script", "sse", "http", "hub", "net", "wire", "base" },
-  main = { "server", "script", "sse", "http", "hub", "net", "wire", "base" },
+  script = { "sse", "http", "hub", "client", "net", "wire", "base" },
+  server = { "script", "sse", "http", "hub", "client", "net", "wire", "base" },
+  main = { "server", "script", "sse", "http", "hub", "client", "net", "wire", "base" },
 }
 
 -- The only places that may include a third-party header.

@@ -3,8 +3,6 @@
 
 #include "bench/histogram.h"
 #include "bench/ledger.h"
-#include "bench/message.h"
-#include "bench/target.h"
 
 /// Counts after reader 0 has got the sequences of `digits` from publisher 1.
 static void expect_counts(const char *digits, uint64_t lost, uint64_t doubled, uint64_t reordered)
@@ -80,53 +78,4 @@ TEST(the_histogram_finds_quantiles)
     EXPECT_INT(histogram_quantile(&histogram, 0.5), 50);
     EXPECT_INT(histogram_quantile(&histogram, 0.99), 99);
     EXPECT_INT(histogram_quantile(&histogram, 1), 100);
-}
-
-TEST(a_response_head_says_how_its_body_is_framed)
-{
-    struct response_head head;
-    struct bytes text = BYTES("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-                              "HTTP/1.1 200 OK\r\ncontent-type: Text/Event-Stream;charset=utf-8\r\n"
-                              "Transfer-Encoding: gzip, Chunked\r\nContent-Length: 5\r\n\r\nabc");
-    for (size_t len = 0; len < text.len - 3; len++) {
-        EXPECT_INT(message_parse_head(bytes_of(text.at, len), &head), 0);
-    }
-    EXPECT_INT(message_parse_head(text, &head), text.len - 3);
-    EXPECT(head.status == 200 && head.framing == STREAM_CHUNKED);
-    EXPECT(head.is_event_stream && !head.is_last);
-    text = BYTES("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nConnection: Close\r\n\r\n");
-    EXPECT_INT(message_parse_head(text, &head), text.len);
-    EXPECT(head.framing == STREAM_SIZED && head.length == 12 && head.is_last);
-    EXPECT(message_parse_head(BYTES("HTTP/1.0 200 OK\r\n\r\n"), &head) > 0);
-    EXPECT(head.framing == STREAM_TO_END && head.is_last && !head.is_event_stream);
-    EXPECT(message_parse_head(BYTES("HTTP/1.1 204 No Content\r\n\r\n"), &head) > 0);
-    EXPECT(head.framing == STREAM_SIZED && head.length == 0 && !head.is_last);
-}
-
-TEST(what_is_no_response_head_is_refused)
-{
-    struct response_head head;
-    EXPECT_INT(message_parse_head(BYTES("SSH-2.0-x\r\n\r\n"), &head), -1);
-    EXPECT_INT(message_parse_head(BYTES("HTTP/1.1 2x0 OK\r\n\r\n"), &head), -1);
-    EXPECT_INT(message_parse_head(BYTES("HTTP/1.1 200 OK\r\nnone\r\n\r\n"), &head), -1);
-    EXPECT_INT(message_parse_head(BYTES("HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n"), &head),
-               -1);
-}
-
-TEST(a_target_is_split_and_names_are_refused)
-{
-    struct bench_target target;
-    EXPECT(bench_target_parse(&target, "http://[::1]:3000/a?b=c") == NULL);
-    EXPECT_BYTES(bytes_from_string(target.host), BYTES("::1"));
-    EXPECT_BYTES(bytes_from_string(target.authority), BYTES("[::1]:3000"));
-    EXPECT_BYTES(bytes_from_string(target.path), BYTES("/a?b=c"));
-    EXPECT_INT(target.port, 3000);
-    EXPECT(bench_target_parse(&target, "http://localhost") == NULL);
-    EXPECT_INT(target.port, 80);
-    EXPECT_BYTES(bytes_from_string(target.path), BYTES("/"));
-    EXPECT(bench_target_parse(&target, "http://example.com/") != NULL);
-    EXPECT(bench_target_parse(&target, "https://127.0.0.1/") != NULL);
-    EXPECT(bench_target_parse(&target, "http://127.0.0.1:0/") != NULL);
-    EXPECT(bench_target_parse(&target, "/events") != NULL);
-    EXPECT(bench_target_parse(&target, "") != NULL);
 }

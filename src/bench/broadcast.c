@@ -2,6 +2,7 @@
 #include "bench/broadcast.h"
 
 #include "base/mem.h"
+#include "bench/message.h"
 #include "bench/run.h"
 
 #include <inttypes.h>
@@ -157,7 +158,7 @@ void broadcast_close(struct broadcast *broadcast)
     broadcast->_is_posting = false;
     timer_deinit(&broadcast->_pace);
     for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
-        peer_close(&broadcast->_publishers[i].peer);
+        client_close(&broadcast->_publishers[i].client);
     }
 }
 
@@ -173,9 +174,8 @@ void broadcast_deinit(struct broadcast *broadcast)
     buf_reset(&broadcast->_shared.probe_head);
 }
 
-void broadcast_take(struct peer *peer, struct bytes data)
+void broadcast_take(struct reader *reader, struct bytes data)
 {
-    struct reader *reader = CONTAINER_OF(peer, struct reader, peer);
     struct broadcast *broadcast = broadcast_of(reader->crowd);
     struct bytes rest = data;
     uint32_t index;

@@ -62,4 +62,4 @@ void broadcast_close(struct broadcast *broadcast);
 void broadcast_deinit(struct broadcast *broadcast);
 
 /// The crowd's `on_event`. The crowd's `user` is the broadcast.
-void broadcast_take(struct peer *peer, struct bytes data);
+void broadcast_take(struct reader *reader, struct bytes data);

@@ -2,9 +2,11 @@
 #include "bench/scenarios.h"
 
 #include "base/mem.h"
+#include "bench/event_reader.h"
 #include "bench/histogram.h"
-#include "bench/peer.h"
+#include "bench/message.h"
 #include "bench/run.h"
+#include "client/client.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +15,8 @@ enum { PATIENCE_SECONDS = 5, FAILURES_IN_A_ROW_MAX = 100, SOURCES = 250 };
 
 /// A place in which one connection follows the other.
 struct seat {
-    struct peer peer;
+    struct client client;
+    struct event_reader events;
     struct churn *churn;
     uint64_t begun_ns;
 };
@@ -36,19 +39,17 @@ static void wait_watchfully(struct churn *churn, double seconds);
 static void report(struct churn *churn, const struct proc_moment *begin,
                    const struct proc_moment *end);
 static void sit_down(struct seat *seat);
-static void on_head(struct peer *peer, const struct response_head *head);
-static void on_event(struct peer *peer, struct bytes data);
-static void on_body(struct peer *peer);
-static void on_end(struct peer *peer);
-static void on_gone(struct peer *peer);
-static void on_closed(struct peer *peer);
+static void on_head(struct client *client, const struct reply_head *head);
+static void on_body(struct client *client, struct bytes piece);
+static void on_end(struct client *client);
+static void on_gone(struct client *client);
+static void on_closed(struct client *client);
 static void succeed(struct seat *seat);
 static void count_failure(struct churn *churn, const char *why);
-static struct seat *seat_of(struct peer *peer);
+static struct seat *seat_of(struct client *client);
 
-static const struct peer_events peer_events = {
+static const struct client_events client_events = {
     .on_head = on_head,
-    .on_event = on_event,
     .on_body = on_body,
     .on_end = on_end,
     .on_gone = on_gone,
@@ -67,7 +68,7 @@ void churn_run(struct run *run)
     }
     churn.is_over = true;
     for (size_t i = 0; i < options->concurrency; i++) {
-        peer_close(&churn.seats[i].peer);
+        client_close(&churn.seats[i].client);
     }
     run_close(run);
     buf_reset(&churn.request);
@@ -139,19 +140,20 @@ static void sit_down(struct seat *seat)
 {
     struct churn *churn = seat->churn;
     struct run *run = churn->run;
-    seat->peer.source = 1 + churn->begun_count++ % SOURCES;
+    seat->client.source = 1 + churn->begun_count++ % SOURCES;
+    seat->events = (struct event_reader){0};
     seat->begun_ns = loop_machine_ns();
-    if (peer_open(&seat->peer, &run->loop, &run->options->stream, &peer_events) != 0) {
+    if (client_open(&seat->client, &run->loop, &run->options->stream, &client_events) != 0) {
         churn->failures_in_a_row = FAILURES_IN_A_ROW_MAX; // it will not be better the next time
-        on_gone(&seat->peer);
+        on_gone(&seat->client);
         return;
     }
-    peer_send(&seat->peer, buf_bytes(&churn->request), BYTES(""));
+    client_send(&seat->client, buf_bytes(&churn->request), BYTES(""));
 }
 
-static void on_head(struct peer *peer, const struct response_head *head)
+static void on_head(struct client *client, const struct reply_head *head)
 {
-    struct churn *churn = seat_of(peer)->churn;
+    struct churn *churn = seat_of(client)->churn;
     char why[REPORT_FAILURE_BYTES];
     if (head->status == 200 && (head->is_event_stream || churn->run->options->wants_first_bytes)) {
         return;
@@ -159,40 +161,36 @@ static void on_head(struct peer *peer, const struct response_head *head)
     snprintf(why, sizeof(why), "answered %d%s", head->status,
              head->status == 200 ? " with what is no event stream" : "");
     count_failure(churn, why);
-    peer_close(peer);
+    client_close(client);
 }
 
-static void on_event(struct peer *peer, struct bytes data)
+static void on_body(struct client *client, struct bytes piece)
 {
-    (void)data;
-    succeed(seat_of(peer));
-}
-
-static void on_body(struct peer *peer)
-{
-    struct seat *seat = seat_of(peer);
-    if (seat->churn->run->options->wants_first_bytes) {
+    struct seat *seat = seat_of(client);
+    struct bytes data;
+    if (seat->churn->run->options->wants_first_bytes ||
+        event_reader_next(&seat->events, &piece, &data)) {
         succeed(seat);
     }
 }
 
-static void on_end(struct peer *peer)
+static void on_end(struct client *client)
 {
-    count_failure(seat_of(peer)->churn, "the stream ended without an event");
-    peer_close(peer);
+    count_failure(seat_of(client)->churn, "the stream ended without an event");
+    client_close(client);
 }
 
-static void on_gone(struct peer *peer)
+static void on_gone(struct client *client)
 {
-    struct churn *churn = seat_of(peer)->churn;
+    struct churn *churn = seat_of(client)->churn;
     char why[REPORT_FAILURE_BYTES];
-    peer_describe(peer, &churn->run->options->stream, why, sizeof(why));
+    client_describe(client, &churn->run->options->stream, why, sizeof(why));
     count_failure(churn, why);
 }
 
-static void on_closed(struct peer *peer)
+static void on_closed(struct client *client)
 {
-    struct seat *seat = seat_of(peer);
+    struct seat *seat = seat_of(client);
     if (!seat->churn->is_over && seat->churn->run->report.failure_count == 0) {
         sit_down(seat);
     }
@@ -204,7 +202,7 @@ static void succeed(struct seat *seat)
     churn->count++;
     churn->failures_in_a_row = 0;
     histogram_add(churn->latency, loop_machine_ns() - seat->begun_ns);
-    peer_close(&seat->peer);
+    client_close(&seat->client);
 }
 
 static void count_failure(struct churn *churn, const char *why)
@@ -218,7 +216,7 @@ static void count_failure(struct churn *churn, const char *why)
     }
 }
 
-static struct seat *seat_of(struct peer *peer)
+static struct seat *seat_of(struct client *client)
 {
-    return CONTAINER_OF(peer, struct seat, peer);
+    return CONTAINER_OF(client, struct seat, client);
 }

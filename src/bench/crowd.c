@@ -2,6 +2,7 @@
 #include "bench/crowd.h"
 
 #include "base/mem.h"
+#include "bench/message.h"
 #include "bench/run.h"
 
 #include <inttypes.h>
@@ -12,24 +13,26 @@ enum { PATIENCE_SECONDS = 10, READERS_A_SOURCE = 16384 };
 static void connect_some(struct crowd *crowd);
 static void connect_one(struct crowd *crowd, struct reader *reader);
 static bool is_stalled(const struct reader *reader);
-static void on_head(struct peer *peer, const struct response_head *head);
-static void on_end(struct peer *peer);
-static void on_gone(struct peer *peer);
-static void on_closed(struct peer *peer);
+static void on_head(struct client *client, const struct reply_head *head);
+static void on_body(struct client *client, struct bytes piece);
+static void on_end(struct client *client);
+static void on_gone(struct client *client);
+static void on_closed(struct client *client);
 static void leave(struct reader *reader);
 static void give_up(struct crowd *crowd, const char *why);
-static struct reader *reader_of(struct peer *peer);
+static struct reader *reader_of(struct client *client);
 
 void crowd_init(struct crowd *crowd, struct run *run,
-                void (*on_event)(struct peer *peer, struct bytes data))
+                void (*on_event)(struct reader *reader, struct bytes data))
 {
     const struct options *options = run->options;
     *crowd = (struct crowd){
         .run = run,
         .count = options->reader_count,
         .stalled_count = options->stalled_count,
+        ._on_event = on_event,
         ._events = {.on_head = on_head,
-                    .on_event = on_event,
+                    .on_body = on_body,
                     .on_end = on_end,
                     .on_gone = on_gone,
                     .on_closed = on_closed},
@@ -81,7 +84,7 @@ uint64_t crowd_byte_count(const struct crowd *crowd)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < crowd->count; i++) {
-        count += crowd->readers[i].peer.byte_count;
+        count += crowd->readers[i].client.byte_count;
     }
     return count;
 }
@@ -89,7 +92,7 @@ uint64_t crowd_byte_count(const struct crowd *crowd)
 void crowd_close(struct crowd *crowd)
 {
     for (size_t i = 0; i < crowd->count + crowd->stalled_count; i++) {
-        peer_close(&crowd->readers[i].peer);
+        client_close(&crowd->readers[i].client);
     }
 }
 
@@ -112,14 +115,14 @@ static void connect_one(struct crowd *crowd, struct reader *reader)
 {
     const struct options *options = crowd->run->options;
     reader->crowd = crowd;
-    reader->peer.is_deaf = is_stalled(reader);
-    reader->peer.source = (uint32_t)(reader_index(reader) / READERS_A_SOURCE);
-    if (peer_open(&reader->peer, &crowd->run->loop, &options->stream, &crowd->_events) != 0) {
+    reader->client.is_deaf = is_stalled(reader);
+    reader->client.source = (uint32_t)(reader_index(reader) / READERS_A_SOURCE);
+    if (client_open(&reader->client, &crowd->run->loop, &options->stream, &crowd->_events) != 0) {
         leave(reader);
         return;
     }
     crowd->_connecting_count += is_stalled(reader) ? 0 : 1;
-    peer_send(&reader->peer, buf_bytes(&crowd->_request), BYTES(""));
+    client_send(&reader->client, buf_bytes(&crowd->_request), BYTES(""));
 }
 
 static bool is_stalled(const struct reader *reader)
@@ -127,18 +130,18 @@ static bool is_stalled(const struct reader *reader)
     return reader_index(reader) >= reader->crowd->count;
 }
 
-static void on_head(struct peer *peer, const struct response_head *head)
+static void on_head(struct client *client, const struct reply_head *head)
 {
-    struct reader *reader = reader_of(peer);
+    struct reader *reader = reader_of(client);
     struct crowd *crowd = reader->crowd;
-    const struct bench_target *target = &crowd->run->options->stream;
+    const struct client_target *target = &crowd->run->options->stream;
     if (head->status != 200 || !head->is_event_stream) {
         char why[REPORT_FAILURE_BYTES * 2];
         snprintf(why, sizeof(why), "%s%.128s answered %d%s: 200 and text/event-stream expected",
                  target->authority, target->path, head->status,
                  head->status == 200 ? " with another content type" : "");
         give_up(crowd, why);
-        peer_close(peer);
+        client_close(client);
         return;
     }
     reader->has_head = true;
@@ -150,23 +153,35 @@ static void on_head(struct peer *peer, const struct response_head *head)
     }
 }
 
-static void on_end(struct peer *peer)
+static void on_body(struct client *client, struct bytes piece)
 {
-    struct reader *reader = reader_of(peer);
-    peer->failure = PEER_ENDED;
-    peer->failed_in = PEER_BODY;
-    peer_close(peer);
+    struct reader *reader = reader_of(client);
+    struct bytes data;
+    while (piece.len > 0 && event_reader_next(&reader->_events, &piece, &data)) {
+        reader->crowd->_on_event(reader, data);
+        if (client->state != CLIENT_BODY) {
+            return;
+        }
+    }
+}
+
+static void on_end(struct client *client)
+{
+    struct reader *reader = reader_of(client);
+    client->failure = CLIENT_ENDED;
+    client->failed_in = CLIENT_BODY;
+    client_close(client);
     leave(reader);
 }
 
-static void on_gone(struct peer *peer)
+static void on_gone(struct client *client)
 {
-    leave(reader_of(peer));
+    leave(reader_of(client));
 }
 
-static void on_closed(struct peer *peer)
+static void on_closed(struct client *client)
 {
-    (void)peer;
+    (void)client;
 }
 
 /// A stalled reader may be dropped by its server; that is the server's affair.
@@ -174,10 +189,10 @@ static void leave(struct reader *reader)
 {
     struct crowd *crowd = reader->crowd;
     char why[REPORT_FAILURE_BYTES];
-    if (is_stalled(reader) && reader->peer.failed_in != PEER_CONNECTING) {
+    if (is_stalled(reader) && reader->client.failed_in != CLIENT_CONNECTING) {
         return;
     }
-    peer_describe(&reader->peer, &crowd->run->options->stream, why, sizeof(why));
+    client_describe(&reader->client, &crowd->run->options->stream, why, sizeof(why));
     if (!reader->has_head) {
         give_up(crowd, why);
         return;
@@ -202,7 +217,7 @@ static void give_up(struct crowd *crowd, const char *why)
     run_wake(crowd->run);
 }
 
-static struct reader *reader_of(struct peer *peer)
+static struct reader *reader_of(struct client *client)
 {
-    return CONTAINER_OF(peer, struct reader, peer);
+    return CONTAINER_OF(client, struct reader, client);
 }

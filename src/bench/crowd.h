@@ -5,18 +5,20 @@
 // all connections, and `crowd_deinit` frees when the loop has ended.
 #pragma once
 
-#include "bench/peer.h"
+#include "bench/event_reader.h"
 #include "bench/report.h"
+#include "client/client.h"
 
 struct crowd;
 struct run;
 
 struct reader {
-    struct peer peer;
+    struct client client;
     struct crowd *crowd;
     uint64_t event_count;
     bool has_head;
     bool is_probed; // has got an event that was published before the measurement
+    struct event_reader _events;
 };
 
 struct crowd {
@@ -34,12 +36,13 @@ struct crowd {
     size_t _connecting_count;
     char _first_why[REPORT_FAILURE_BYTES]; // the first stream that ended did so
     struct buf _request;
-    struct peer_events _events;
+    void (*_on_event)(struct reader *reader, struct bytes data);
+    struct client_events _events;
 };
 
 /// Connects nothing yet. `on_event` is told of each event, and has to count it.
 void crowd_init(struct crowd *crowd, struct run *run,
-                void (*on_event)(struct peer *peer, struct bytes data));
+                void (*on_event)(struct reader *reader, struct bytes data));
 
 /// Connects, and waits until every reader has the head of an event stream. False when it cannot be,
 /// and then the report says why; or when the run was interrupted.

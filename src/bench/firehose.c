@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void on_event(struct peer *peer, struct bytes data);
+static void on_event(struct reader *reader, struct bytes data);
 static void measure(struct run *run, struct crowd *crowd);
 static void report(struct run *run, struct crowd *crowd, double seconds, uint64_t bytes);
 static void report_evenness(struct run *run, const struct crowd *crowd);
@@ -26,9 +26,8 @@ void firehose_run(struct run *run)
     crowd_deinit(&crowd);
 }
 
-static void on_event(struct peer *peer, struct bytes data)
+static void on_event(struct reader *reader, struct bytes data)
 {
-    struct reader *reader = CONTAINER_OF(peer, struct reader, peer);
     (void)data;
     reader->event_count++;
     reader->crowd->event_count++;

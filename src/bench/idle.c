@@ -4,7 +4,7 @@
 #include "bench/broadcast.h"
 #include "bench/run.h"
 
-static void on_event(struct peer *peer, struct bytes data);
+static void on_event(struct reader *reader, struct bytes data);
 static void measure(struct run *run, struct crowd *crowd, struct broadcast *broadcast);
 static void report_connecting(struct run *run, const struct proc_moment *begin,
                               const struct proc_moment *end);
@@ -34,9 +34,9 @@ void idle_run(struct run *run)
 }
 
 /// Whatever the server says on its own is nothing to us.
-static void on_event(struct peer *peer, struct bytes data)
+static void on_event(struct reader *reader, struct bytes data)
 {
-    (void)peer;
+    (void)reader;
     (void)data;
 }
 

@@ -115,7 +115,7 @@ static enum options_outcome apply(struct options *options, const struct rule *ru
 static bool apply_number(struct options *options, const struct rule *rule, const char *value);
 static bool apply_header(struct options *options, const char *value);
 static enum options_outcome check(struct options *options);
-static enum options_outcome check_url(struct bench_target *target, const char *url);
+static enum options_outcome check_url(struct client_target *target, const char *url);
 static enum options_outcome refuse(const char *what, const char *value, const char *wanted);
 
 enum options_outcome options_parse(struct options *options, int argument_count, char **arguments)
@@ -290,9 +290,9 @@ static enum options_outcome check(struct options *options)
     return outcome;
 }
 
-static enum options_outcome check_url(struct bench_target *target, const char *url)
+static enum options_outcome check_url(struct client_target *target, const char *url)
 {
-    const char *why = bench_target_parse(target, url);
+    const char *why = client_target_parse(target, url);
     if (why != NULL) {
         fprintf(stderr, "lunesse bench: '%s': %s\n", url, why);
         return OPTIONS_USAGE;

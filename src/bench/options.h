@@ -4,7 +4,7 @@
 // `options_parse`. Points into argv.
 #pragma once
 
-#include "bench/target.h"
+#include "client/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,8 +29,8 @@ struct options {
     double seconds;
     double warmup_seconds;
     double settle_seconds;
-    struct bench_target stream;
-    struct bench_target publish;
+    struct client_target stream;
+    struct client_target publish;
     enum scenario_kind scenario;
     bool wants_first_bytes;
     bool is_json;

@@ -11,18 +11,16 @@ static void add_flight(struct publisher *publisher, uint32_t reader_count);
 static void grow(struct publisher *publisher);
 static void write_body(struct publisher *publisher);
 static void send_out(struct publisher *publisher, struct bytes head, struct bytes body);
-static void on_head(struct peer *peer, const struct response_head *head);
-static void on_event(struct peer *peer, struct bytes data);
-static void on_end(struct peer *peer);
-static void on_gone(struct peer *peer);
-static void on_closed(struct peer *peer);
+static void on_head(struct client *client, const struct reply_head *head);
+static void on_end(struct client *client);
+static void on_gone(struct client *client);
+static void on_closed(struct client *client);
 static void become_free(struct publisher *publisher);
 static void tell(struct publisher *publisher);
-static struct publisher *publisher_of(struct peer *peer);
+static struct publisher *publisher_of(struct client *client);
 
-static const struct peer_events peer_events = {
+static const struct client_events client_events = {
     .on_head = on_head,
-    .on_event = on_event,
     .on_end = on_end,
     .on_gone = on_gone,
     .on_closed = on_closed,
@@ -109,47 +107,41 @@ static void send_out(struct publisher *publisher, struct bytes head, struct byte
     list_remove(&publisher->node);
     publisher->is_free = false;
     publisher->_is_answered = false;
-    if (publisher->peer.state == PEER_CLOSED &&
-        peer_open(&publisher->peer, &run->loop, &run->options->publish, &peer_events) != 0) {
+    if (publisher->client.state == CLIENT_CLOSED &&
+        client_open(&publisher->client, &run->loop, &run->options->publish, &client_events) != 0) {
         tell(publisher);
         return;
     }
-    peer_send(&publisher->peer, head, body);
+    client_send(&publisher->client, head, body);
 }
 
-static void on_head(struct peer *peer, const struct response_head *head)
+static void on_head(struct client *client, const struct reply_head *head)
 {
-    struct publisher *publisher = publisher_of(peer);
+    struct publisher *publisher = publisher_of(client);
     struct run *run = publisher->shared->run;
     if (head->status < 200 || head->status > 299) {
         report_fail(&run->report, "POST to %s%s was answered %d", run->options->publish.authority,
                     run->options->publish.path, head->status);
-        peer_close(peer);
+        client_close(client);
         run_wake(run);
     }
 }
 
-static void on_event(struct peer *peer, struct bytes data)
+static void on_end(struct client *client)
 {
-    (void)peer;
-    (void)data;
-}
-
-static void on_end(struct peer *peer)
-{
-    struct publisher *publisher = publisher_of(peer);
+    struct publisher *publisher = publisher_of(client);
     publisher->_is_answered = true;
-    if (peer->is_last) {
-        peer_close(peer);
+    if (client->is_last) {
+        client_close(client);
     } else {
         become_free(publisher);
     }
 }
 
 /// A server may close a connection that waits for its next request; `on_closed` goes on.
-static void on_gone(struct peer *peer)
+static void on_gone(struct client *client)
 {
-    struct publisher *publisher = publisher_of(peer);
+    struct publisher *publisher = publisher_of(client);
     if (!publisher->_is_answered) {
         tell(publisher);
         return;
@@ -158,9 +150,9 @@ static void on_gone(struct peer *peer)
     list_remove(&publisher->node);
 }
 
-static void on_closed(struct peer *peer)
+static void on_closed(struct client *client)
 {
-    struct publisher *publisher = publisher_of(peer);
+    struct publisher *publisher = publisher_of(client);
     if (publisher->_is_answered) {
         become_free(publisher);
     }
@@ -176,12 +168,12 @@ static void tell(struct publisher *publisher)
 {
     struct run *run = publisher->shared->run;
     char why[REPORT_FAILURE_BYTES];
-    peer_describe(&publisher->peer, &run->options->publish, why, sizeof(why));
+    client_describe(&publisher->client, &run->options->publish, why, sizeof(why));
     report_fail(&run->report, "%s", why);
     run_wake(run);
 }
 
-static struct publisher *publisher_of(struct peer *peer)
+static struct publisher *publisher_of(struct client *client)
 {
-    return CONTAINER_OF(peer, struct publisher, peer);
+    return CONTAINER_OF(client, struct publisher, client);
 }

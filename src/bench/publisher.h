@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "bench/peer.h"
+#include "client/client.h"
 
 struct run;
 
@@ -28,7 +28,7 @@ struct publisher_shared {
 };
 
 struct publisher {
-    struct peer peer;
+    struct client client;
     struct publisher_shared *shared;
     struct list node; // for whoever keeps those that may post
     uint32_t index;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "bench/target.h"
+#include "client/target.h"
 
 #include "net/socket_address.h"
 #include "wire/url.h"
@@ -10,14 +10,14 @@ enum { PORT_DEFAULT = 80 };
 
 static void split_authority(struct bytes authority, struct bytes *host, struct bytes *port);
 
-const char *bench_target_parse(struct bench_target *target, const char *url)
+const char *client_target_parse(struct client_target *target, const char *url)
 {
     struct bytes text = bytes_from_string(url);
     struct socket_address address;
     struct target parts;
     struct bytes host;
     struct bytes port;
-    *target = (struct bench_target){.port = PORT_DEFAULT};
+    *target = (struct client_target){.port = PORT_DEFAULT};
     if (bytes_starts_with(text, BYTES("https:"))) {
         return "TLS is not spoken here; a URL like http://127.0.0.1:3000/events expected";
     }

@@ -10,7 +10,7 @@
 
 enum { TARGET_HOST_MAX = 64, TARGET_AUTHORITY_MAX = 80, TARGET_PATH_MAX = 2048 };
 
-struct bench_target {
+struct client_target {
     char host[TARGET_HOST_MAX];           // as `tcp_connect_from` has it, without brackets
     char authority[TARGET_AUTHORITY_MAX]; // as the Host field has it
     char path[TARGET_PATH_MAX];           // with the query
@@ -18,4 +18,4 @@ struct bench_target {
 };
 
 /// Fills in `target`. Returns NULL, or what is wrong with `url`, a text for a person.
-MUST_USE const char *bench_target_parse(struct bench_target *target, const char *url);
+MUST_USE const char *client_target_parse(struct client_target *target, const char *url);

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+#include "client/client.h"
+
+#include "client/target.h"
+#include "net/tcp.h"
+#include "net/transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { SOURCE_BYTE = 250 };
+
+static void on_bytes(void *user, char *at, size_t len);
+static void on_end(void *user);
+static void on_room(void *user);
+static void on_failed(void *user, int failure);
+static void on_closed(void *user);
+static const char *source_of(const struct client *client, const struct client_target *target,
+                             char *out, size_t size);
+static void write_out(struct client *client);
+static void drop_written(struct client *client, size_t len);
+static void take_head(struct client *client, struct bytes input);
+static void take_kept_head(struct client *client, struct bytes input);
+static void begin_body(struct client *client, const struct reply_head *head, struct bytes rest);
+static void take_body(struct client *client, struct bytes input);
+static void end_body(struct client *client);
+static void fail(struct client *client, int failure);
+static const char *connect_advice(int failure);
+
+static const struct transport_events transport_events = {
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_room = on_room,
+    .on_failed = on_failed,
+    .on_closed = on_closed,
+};
+
+int client_open(struct client *client, struct loop *loop, const struct client_target *target,
+                const struct client_events *events)
+{
+    char address[sizeof("127.255.255.255")];
+    int failure;
+    DCHECK(client->_transport == NULL);
+    client->events = events;
+    client->_out[0] = BYTES("");
+    client->_out[1] = BYTES("");
+    client->is_last = false;
+    client->failure = 0;
+    buf_init(&client->_head, REPLY_HEAD_MAX);
+    const char *source = source_of(client, target, address, sizeof(address));
+    client->_transport = tcp_connect_from(loop, source, target->host, target->port, &failure);
+    if (client->_transport == NULL) {
+        client->failure = failure;
+        client->failed_in = CLIENT_CONNECTING;
+        return failure;
+    }
+    client->state = CLIENT_CONNECTING;
+    transport_bind(client->_transport, &transport_events, client);
+    return 0;
+}
+
+void client_send(struct client *client, struct bytes head, struct bytes body)
+{
+    DCHECK(client->state == CLIENT_CONNECTING || client->state == CLIENT_READY);
+    client->_out[0] = head;
+    client->_out[1] = body;
+    if (client->state == CLIENT_READY) {
+        client->state = CLIENT_HEAD;
+        write_out(client);
+    }
+}
+
+void client_close(struct client *client)
+{
+    if (client->state == CLIENT_CLOSED) {
+        return;
+    }
+    client->state = CLIENT_CLOSED;
+    buf_reset(&client->_head);
+    transport_close(client->_transport);
+}
+
+void client_describe(const struct client *client, const struct client_target *target, char *out,
+                     size_t size)
+{
+    static const char *const failures[] = {
+        [CLIENT_ENDED] = "closed the connection",
+        [CLIENT_BAD_HEAD] = "sent what is no HTTP/1.1 response",
+        [CLIENT_BAD_CHUNKS] = "sent what is no chunked body",
+        [CLIENT_UNASKED] = "sent bytes that belong to no response",
+    };
+    const char *when =
+        client->failed_in == CLIENT_BODY ? "in the midst of a response" : "before it had answered";
+    if (client->failed_in == CLIENT_CONNECTING) {
+        snprintf(out, size, "cannot connect to %s: %s%s", target->authority,
+                 strerror(-client->failure), connect_advice(client->failure));
+    } else if (client->failure < 0) {
+        snprintf(out, size, "%s%s: %s, %s", target->authority, target->path,
+                 strerror(-client->failure), when);
+    } else {
+        snprintf(out, size, "%s%s %s, %s", target->authority, target->path,
+                 failures[client->failure], when);
+    }
+}
+
+static void on_bytes(void *user, char *at, size_t len)
+{
+    struct client *client = user;
+    client->byte_count += len;
+    switch (client->state) {
+    case CLIENT_BODY:
+        take_body(client, bytes_of(at, len));
+        return;
+    case CLIENT_HEAD:
+        take_head(client, bytes_of(at, len));
+        return;
+    case CLIENT_READY:
+    case CLIENT_CONNECTING:
+        fail(client, CLIENT_UNASKED);
+        return;
+    case CLIENT_CLOSED:
+        return;
+    }
+}
+
+static void on_end(void *user)
+{
+    struct client *client = user;
+    if (client->state == CLIENT_BODY && client->is_last) {
+        end_body(client);
+        return;
+    }
+    fail(client, CLIENT_ENDED);
+}
+
+static void on_room(void *user)
+{
+    struct client *client = user;
+    if (client->state == CLIENT_CONNECTING) {
+        client->state = CLIENT_READY;
+        if (!client->is_deaf) {
+            transport_start(client->_transport);
+        }
+        if (client->_out[0].len > 0) {
+            client->state = CLIENT_HEAD;
+        }
+    }
+    if (client->_out[0].len + client->_out[1].len > 0) {
+        write_out(client);
+    }
+}
+
+static void on_failed(void *user, int failure)
+{
+    fail(user, failure);
+}
+
+static void on_closed(void *user)
+{
+    struct client *client = user;
+    client->_transport = NULL;
+    client->events->on_closed(client);
+}
+
+/// A port that was closed stays taken for a minute, and there are less than 30000 of them to each
+/// pair of addresses; the kernel spends most of its time looking for a free one when they get rare.
+/// But all of 127.0.0.0/8 is ours.
+static const char *source_of(const struct client *client, const struct client_target *target,
+                             char *out, size_t size)
+{
+    if (client->source == 0 || strncmp(target->host, "127.", 4) != 0) {
+        return NULL;
+    }
+    unsigned number = (client->source - 1) % (SOURCE_BYTE * SOURCE_BYTE);
+    snprintf(out, size, "127.0.%u.%u", 1 + number / SOURCE_BYTE, 1 + number % SOURCE_BYTE);
+    return out;
+}
+
+static void write_out(struct client *client)
+{
+    ssize_t len =
+        transport_write(client->_transport, client->_out, client->_out[1].len > 0 ? 2 : 1);
+    if (len < 0) {
+        fail(client, (int)len);
+        return;
+    }
+    drop_written(client, (size_t)len);
+    if (client->_out[0].len > 0) {
+        transport_await_room(client->_transport);
+    }
+}
+
+/// What is left stands in the first piece, if in one at all.
+static void drop_written(struct client *client, size_t len)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t taken = len < client->_out[i].len ? len : client->_out[i].len;
+        client->_out[i] = bytes_skip(client->_out[i], taken);
+        len -= taken;
+    }
+    if (client->_out[0].len == 0) {
+        client->_out[0] = client->_out[1];
+        client->_out[1] = BYTES("");
+    }
+}
+
+static void take_head(struct client *client, struct bytes input)
+{
+    struct reply_head head;
+    if (!buf_is_empty(&client->_head)) {
+        take_kept_head(client, input);
+        return;
+    }
+    ssize_t len = reply_head_parse(input, &head);
+    if (len < 0 || (len == 0 && !buf_append(&client->_head, input))) {
+        fail(client, CLIENT_BAD_HEAD);
+    } else if (len > 0) {
+        begin_body(client, &head, bytes_skip(input, (size_t)len));
+    }
+}
+
+/// A head in several pieces. Of the last piece, what follows the head is read where it came in.
+static void take_kept_head(struct client *client, struct bytes input)
+{
+    struct reply_head head;
+    size_t kept_len = buf_len(&client->_head);
+    size_t room = REPLY_HEAD_MAX - kept_len;
+    size_t len = input.len < room ? input.len : room;
+    IGNORE(buf_append(&client->_head, bytes_of(input.at, len))); // there is room
+    ssize_t head_len = reply_head_parse(buf_bytes(&client->_head), &head);
+    if (head_len < 0 || (head_len == 0 && len == room)) {
+        fail(client, CLIENT_BAD_HEAD);
+    } else if (head_len > 0) {
+        begin_body(client, &head, bytes_skip(input, (size_t)head_len - kept_len));
+    }
+}
+
+static void begin_body(struct client *client, const struct reply_head *head, struct bytes rest)
+{
+    buf_reset(&client->_head);
+    body_reader_init(&client->_reader, head->framing, head->length);
+    client->is_last = head->is_last;
+    client->state = CLIENT_BODY;
+    client->events->on_head(client, head);
+    if (client->state == CLIENT_BODY) {
+        take_body(client, rest);
+    }
+}
+
+static void take_body(struct client *client, struct bytes input)
+{
+    struct bytes piece;
+    for (;;) {
+        switch (body_reader_next(&client->_reader, &input, &piece)) {
+        case BODY_PIECE:
+            if (client->events->on_body != NULL) {
+                client->events->on_body(client, piece);
+            }
+            if (client->state != CLIENT_BODY) {
+                return;
+            }
+            break;
+        case BODY_MORE:
+            return;
+        case BODY_END:
+            end_body(client);
+            return;
+        case BODY_BROKEN:
+            fail(client, CLIENT_BAD_CHUNKS);
+            return;
+        }
+    }
+}
+
+static void end_body(struct client *client)
+{
+    client->state = CLIENT_READY;
+    client->events->on_end(client);
+}
+
+static void fail(struct client *client, int failure)
+{
+    if (client->state == CLIENT_CLOSED) {
+        return;
+    }
+    client->failure = failure;
+    client->failed_in = client->state;
+    client_close(client);
+    client->events->on_gone(client);
+}
+
+static const char *connect_advice(int failure)
+{
+    switch (-failure) {
+    case ECONNREFUSED:
+        return "; is the server running, and is this its port?";
+    case EADDRNOTAVAIL:
+        return "; no local port is free: widen net.ipv4.ip_local_port_range, or take fewer";
+    case EMFILE:
+    case ENFILE:
+        return "; raise the limit of open files (ulimit -n)";
+    default:
+        return "";
+    }
+}
