@@ -1,6 +1,7 @@
 -- A limit that is met is counted, and said in the log: which one, and at what number.
 
 local support = require "spec.sse.support"
+local Server = require "spec.support.server"
 local wire = require "spec.support.wire"
 
 local ROUTES = [[
@@ -30,6 +31,52 @@ end)
 server:get("/shared", function(_, response)
   response:send((select(3, lunesse.shared("s"):set("k", ("x"):rep(5000)))))
 end)
+server:get("/name", function() lunesse.channel(("x"):rep(21)) end)
+server:get("/total", function(_, response)
+  for i = 1, 1000 do
+    local channel, _, code = lunesse.channel("t" .. i, { history = 0 })
+    if not channel then return response:send(code) end
+  end
+end)
+lunesse.channel_group("few", { channels = 1 })
+local only = lunesse.channel("only", { group = "few" })
+server:get("/group_channels", function(_, response)
+  response:send((select(3, lunesse.channel("not " .. only.name, { group = "few" }))))
+end)
+lunesse.channel_group("light", { bytes = 1 })
+server:get("/group_bytes", function(_, response)
+  response:send((select(3, lunesse.channel("heavy", { group = "light" }))))
+end)
+lunesse.channel_group("loud", { bytes = 5000 })
+local loud = lunesse.channel("loud", { group = "loud" })
+server:get("/group_publish", function(_, response)
+  response:send((select(3, loud:publish(("x"):rep(6000)))))
+end)
+local few = lunesse.shared("few", { bytes = 1000 })
+server:get("/store", function(_, response)
+  response:send((select(3, few:set("k", ("x"):rep(2000)))))
+end)
+local seen = lunesse.metric.counter("seen_total", "Seen.", { "who" })
+server:get("/series", function(_, response)
+  for i = 1, 1001 do seen:add(1, "w" .. i) end
+  response:send("x")
+end)
+local files = {}
+server:get("/take", function(_, response)
+  repeat
+    local file = io.open("/dev/null")
+    files[#files + 1] = file
+  until not file
+  response:send("taken")
+end)
+server:get("/give", function(_, response)
+  for _, file in ipairs(files) do file:close() end
+  files = {}
+  response:send("given")
+end)
+server:get("/firehose", function(_, response)
+  while true do response.sse:send(("x"):rep(8000)) end
+end)
 server:get("/run", function() while true do end end)
 server:get("/memory", function() local t = {} while true do t[#t + 1] = ("x"):rep(#t) end end)
 ]]
@@ -38,7 +85,8 @@ server:get("/memory", function() local t = {} while true do t[#t + 1] = ("x"):re
 local function start(name, value, options)
   options = options or {}
   options.workers = 1
-  options.args = { "--metrics", "/metrics", "--limit", ("%s=%s"):format(name, value) }
+  options.args = table.move({ "--metrics", "/metrics", "--limit", name .. "=" .. value }, 1, 4,
+    #(options.args or {}) + 1, { table.unpack(options.args or {}) })
   return support.start(ROUTES, options)
 end
 
@@ -47,9 +95,10 @@ local function count(server, name)
   return tonumber(text:match('\nlunesse_limit_total{limit="' .. name .. '"} (%d+)'))
 end
 
----Meets the limit `name` twice by `meet`, and judges what is counted and said.
+---Meets the limit `name` twice by `meet`, and judges what is counted and said. Without a `value`
+---it is one that is not set by that name, or that has its default.
 local function judge(name, value, shown, meet, options)
-  local server = start(name == "channel_bytes" and "channels" or name, value, options)
+  local server = start(value and name or "stream_channels", value or 1, options)
   assert.equal(0, count(server, name))
   meet(server)
   meet(server)
@@ -65,70 +114,184 @@ local function answers(code, target)
   end
 end
 
+
+---What `request` is answered with.
+local function answers_with(status, request)
+  return function(server)
+    assert.equal(status, server:request(request).status)
+  end
+end
+
+---A body whose pieces come in time, but are too few.
+local function drip(server)
+  local client = server:connect()
+  client:send("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+  local before = count(server, "body_rate")
+  eventually(function()
+    server:advance(0.3)
+    client:send("x")
+    return count(server, "body_rate") > before
+  end)
+  assert.equal(408, client:response().status)
+  client:close()
+end
+
+---A reader that takes nothing. What the kernel still takes begins the time anew.
+local function stall(server)
+  local client = server:connect { receive_buffer = 4096 }
+  client:send(wire.request { target = "/firehose", headers = { Accept = "text/event-stream" } })
+  client:head()
+  local before = count(server, "peer_timeout")
+  eventually(function()
+    server:advance(21)
+    return count(server, "peer_timeout") > before
+  end)
+  client:close()
+end
+
+---A script that takes all descriptors, and a peer for whom there is none.
+local function exhaust(server)
+  local script, peer = server:connect(), nil
+  local function ask(target)
+    script:send(wire.request { target = target })
+    return script:response().body
+  end
+  assert.equal("taken", ask "/take")
+  peer = server:connect()
+  peer:send(wire.request { target = "/publish" })
+  assert.equal("", (peer:receive_all()))
+  peer:close()
+  assert.equal("given", ask "/give")
+  script:close()
+end
+
+local function too_many(server)
+  local held = { server:connect(), server:connect() }
+  for _, client in ipairs(held) do
+    client:send(wire.request { target = "/metrics" })
+    assert.equal(200, client:response().status)
+  end
+  assert.equal(503, server:request { target = "/publish" }.status)
+  for _, client in ipairs(held) do
+    client:close()
+  end
+  eventually(function()
+    return server:request({ target = "/metrics" }).status == 200
+  end)
+end
+
+local function begin(text)
+  return function(server)
+    local client = server:connect()
+    client:send(text)
+    assert.equal(408, client:response().status)
+    client:close()
+  end
+end
+
+local MEBIBYTE = 1024 * 1024
+local BODY = { method = "POST", target = "/body", body = ("x"):rep(11) }
+local MANY_FIELDS = { target = "/", headers = { ["X-A"] = "1", ["X-B"] = "2", ["X-C"] = "3" } }
+local LONG_FIELD = { target = "/", headers = { ["X-Long"] = ("x"):rep(300) } }
+
+-- By name: what it is set to, how the log shows that, and how to meet it. `nil` stands for what has
+-- no name to be set by.
+local CASES = {
+  head_bytes = { 300, "300", answers_with(431, LONG_FIELD) },
+  head_fields = { 3, "3", answers_with(431, MANY_FIELDS) },
+  target_bytes = { 20, "20", answers_with(414, { target = "/" .. ("x"):rep(30) }) },
+  body_bytes = { 10, "10", answers_with(413, BODY) },
+  head_timeout = { 0.1, "0.100", begin "GET / HT" },
+  body_timeout = { 0.1, "0.100",
+    begin "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx" },
+  body_rate = { 100, "100", drip, { clock = true, args = { "--limit", "body_timeout=1" } } },
+  body_total_bytes = { 10, "10", answers_with(503, BODY) },
+  connections = { 2, "2", too_many },
+  stream_max_bytes = { 2000, "2000", function(server)
+    local reader = server:stream("/own")
+    assert.equal("EMSGSIZE", reader:event().data)
+    reader:close()
+  end },
+  peer_timeout = { 20, "20.000", stall, { clock = true } },
+  stream_channels = { 1, "1", function(server)
+    assert.matches("data: E2BIG", support.stream_bytes(server, "/subscribe"))
+  end },
+  channels = { 5, "5", answers("E2BIG", "/channels") },
+  channel_total_bytes = { 10000, "10000", answers("ENOMEM", "/total") },
+  channel_name_bytes = { 20, "20", answers_with(500, { target = "/name" }) },
+  shared_bytes = { 1000, "1000", answers("ENOMEM", "/shared") },
+  run_timeout = { 0.1, "0.100", answers_with(500, { target = "/run" }) },
+  lua_bytes = { 8 * MEBIBYTE, tostring(8 * MEBIBYTE), answers_with(500, { target = "/memory" }) },
+  descriptors = { nil, "100", exhaust, { wrap = Server.under "ulimit -n 100" } },
+  channel_bytes = { nil, "100", answers("EMSGSIZE", "/publish") },
+  group_channels = { nil, "1", answers("E2BIG", "/group_channels") },
+  group_bytes = { nil, "1", answers("ENOMEM", "/group_bytes") },
+  store_bytes = { nil, "1000", answers("ENOMEM", "/store") },
+  metric_series = { nil, "1000", answers("x", "/series") },
+}
+
+-- What refuses nobody anything.
+local PACES = {
+  idle_timeout = "an idle connection asks for nothing",
+  pipeline = "the server reads on when it has answered some",
+  stream_high_bytes = "who sends waits",
+  heartbeat = "a comment is sent",
+  drain_delay = "the server drains",
+  drain_timeout = "nobody is left to read the number",
+}
+
 describe("a limit that is met", function()
-  for _, case in ipairs {
-    { "channel_bytes", 10, "100", answers("EMSGSIZE", "/publish") },
-    { "channels", 4, "4", answers("E2BIG", "/channels") },
-    { "shared_bytes", 1000, "1000", answers("ENOMEM", "/shared") },
-    { "run_timeout", 0.1, "0.100", function(server)
-      assert.equal(500, server:request { target = "/run" }.status)
-    end },
-    { "lua_bytes", 8 * 1024 * 1024, "8388608", function(server)
-      assert.equal(500, server:request { target = "/memory" }.status)
-    end },
-    { "body_bytes", 10, "10", function(server)
-      local answer = server:request { method = "POST", target = "/body", body = ("x"):rep(11) }
-      assert.equal(413, answer.status)
-    end },
-    { "target_bytes", 20, "20", function(server)
-      assert.equal(414, server:request { target = "/" .. ("x"):rep(30) }.status)
-    end },
-    { "head_bytes", 300, "300", function(server)
-      local answer = server:request { target = "/", headers = { ["X-Long"] = ("x"):rep(300) } }
-      assert.equal(431, answer.status)
-    end },
-    { "head_timeout", 0.1, "0.100", function(server)
-      local client = server:connect()
-      client:send("GET / HT")
-      assert.equal(408, client:response().status)
-      client:close()
-    end },
-    { "body_timeout", 0.1, "0.100", function(server)
-      local client = server:connect()
-      client:send("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx")
-      assert.equal(408, client:response().status)
-      client:close()
-    end },
-    { "body_total_bytes", 10, "10", function(server)
-      local answer = server:request { method = "POST", target = "/body", body = ("x"):rep(11) }
-      assert.equal(503, answer.status)
-    end },
-    { "stream_channels", 1, "1", function(server)
-      assert.matches("data: E2BIG", support.stream_bytes(server, "/subscribe"))
-    end },
-    { "stream_max_bytes", 2000, "2000", function(server)
-      local reader = server:stream("/own")
-      assert.equal("EMSGSIZE", reader:event().data)
-      reader:close()
-    end },
-  } do
-    it("is counted each time and said once: " .. case[1], function()
-      judge(case[1], case[2], case[3], case[4])
+  for name, case in pairs(CASES) do
+    it("is counted each time and said once: " .. name, function()
+      judge(name, case[1], case[2], case[3], case[4])
     end)
   end
 
-  it("is counted and said for connections, and those who are too many are told", function()
-    local server = start("connections", 2)
-    local held = { server:connect(), server:connect() }
-    for _, client in ipairs(held) do
-      client:send(wire.request { target = "/metrics" })
-      assert.equal(200, client:response().status)
+  it("has its case here, each of those that are counted", function()
+    local server = start("stream_channels", 1)
+    local text = server:request { target = "/metrics" }.body
+    local names = {}
+    for name in text:gmatch '\nlunesse_limit_total{limit="([^"]+)"}' do
+      names[#names + 1] = name
+      assert.is_true((CASES[name] ~= nil) ~= (PACES[name] ~= nil), name)
     end
-    for _ = 1, 2 do
-      assert.equal(503, server:request { target = "/publish" }.status)
+    assert.is_true(#names > 20)
+  end)
+
+  it("is the one that was met, where several have the same answer", function()
+    for name, request in pairs {
+      head_fields = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+        "1\r\nx\r\n0\r\na: 1\r\nb: 1\r\nc: 1\r\nd: 1\r\n\r\n",
+      head_bytes = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+        "1\r\nx\r\n0\r\na: " .. ("x"):rep(300) .. "\r\n\r\n",
+      target_bytes = "GET /" .. ("x"):rep(100) .. " HTTP/1.1\r\nHost: x\r\n\r\n",
+    } do
+      local server = start("head_fields", 3, {
+        args = { "--limit", "head_bytes=200", "--limit", "target_bytes=50" },
+      })
+      local client = server:connect()
+      client:send(request)
+      local status = client:response().status
+      assert.equal(name == "target_bytes" and 414 or 431, status)
+      client:close()
+      for _, other in ipairs { "head_fields", "head_bytes", "target_bytes" } do
+        assert.equal(other == name and 1 or 0, count(server, other), other)
+      end
     end
-    held[1]:close()
-    eventually(function() return count(server, "connections") >= 2 end)
-    assert.equal(1, #server:log_lines("warn a limit is met limit=connections at=2"))
+  end)
+
+  it("is head_bytes for a target that is too long for the rest of the head alone", function()
+    local server = start("head_bytes", 100)
+    local target = "/" .. ("x"):rep(200)
+    assert.equal(414, server:request({ target = target }).status)
+    assert.equal(1, count(server, "head_bytes"))
+    assert.equal(0, count(server, "target_bytes"))
+  end)
+
+  it("is the group's where it is the group that is full", function()
+    local server = start("stream_channels", 1)
+    assert.equal("ENOMEM", support.get(server, "/group_publish"))
+    assert.equal(1, count(server, "group_bytes"))
+    assert.equal(0, count(server, "channel_total_bytes"))
   end)
 end)

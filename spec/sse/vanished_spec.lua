@@ -40,7 +40,7 @@ local function reasons(server, targets)
 end
 
 local function start()
-  return support.start(ROUTES, { args = { "--limit", "peer_timeout=2" } })
+  return support.start(ROUTES, { args = { "--limit", "peer_timeout=2", "--metrics", "/metrics" } })
 end
 
 describe("a vanished reader", function()
@@ -65,6 +65,8 @@ describe("a vanished reader", function()
       client:vanish()
     end
     assert.same({ "timeout", "timeout", "timeout", "timeout" }, reasons(server, targets))
+    assert.truthy(support.get(server, "/metrics")
+      :find('lunesse_limit_total{limit="peer_timeout"} 4\n', 1, true))
     -- Who only has nothing to say has answered the kernel's questions meanwhile.
     assert.is_nil(support.access_line(server, "/quiet"))
     assert.is_true(quiet:is_silent(0.02))

@@ -231,7 +231,7 @@ TEST(each_limit_of_a_head_is_met_exactly)
     struct bytes head = BYTES("\r\nGET /1234 HTTP/1.1\r\na: b\r\nc: d\r\n\r\n");
     struct limits limits = {.head_bytes = head.len, .head_fields = 2, .target_bytes = 5};
     expect_limit(head, &limits, &limits.head_bytes, GUARD_HEAD_TOO_LARGE);
-    expect_limit(head, &limits, &limits.head_fields, GUARD_HEAD_TOO_LARGE);
+    expect_limit(head, &limits, &limits.head_fields, GUARD_TOO_MANY_FIELDS);
     expect_limit(head, &limits, &limits.target_bytes, GUARD_TARGET_TOO_LONG);
 }
 
@@ -410,7 +410,7 @@ TEST(each_limit_of_a_trailer_section_is_met_exactly)
     limits.head_bytes--;
     EXPECT_INT(decode_every_cut(text, &limits).result, GUARD_TRAILERS_TOO_LARGE);
     limits = (struct limits){.head_bytes = text.len, .head_fields = 1, .target_bytes = 0};
-    EXPECT_INT(decode_every_cut(text, &limits).result, GUARD_TRAILERS_TOO_LARGE);
+    EXPECT_INT(decode_every_cut(text, &limits).result, GUARD_TOO_MANY_FIELDS);
 }
 
 TEST(framing_is_bounded_by_the_head_limit_and_sixteen_bytes_a_chunk)

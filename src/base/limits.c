@@ -57,7 +57,8 @@ static const double seconds_max = 1e9;
 static const double value_max = 1e15;
 
 /// What is met, but not set.
-static const char *const others[] = {"descriptors", "channel_bytes", "metric_series"};
+static const char *const others[] = {"descriptors", "channel_bytes", "group_channels",
+                                     "group_bytes", "store_bytes",   "metric_series"};
 enum { OTHER_COUNT = sizeof(others) / sizeof(others[0]), WARNING_PAUSE_S = 60 };
 
 static_assert(LIMIT_COUNT + OTHER_COUNT <= COUNTERS_LIMITS_MAX, "each limit has a counter");

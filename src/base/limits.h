@@ -74,9 +74,9 @@ const char *limits_unit(const char *name);
 
 /// A limit has refused something: a peer, or a script. It is counted, and said in a warning at most
 /// once a minute, with `number`, what the limit is set to. `name` is one of the names here, or
-/// "descriptors", of which the system has no more, "channel_bytes", which a channel sets for
-/// itself, or "metric_series". A duration is in
-/// milliseconds here, and in seconds in the log.
+/// "descriptors", of which the system has no more, "channel_bytes", "group_channels", "group_bytes"
+/// or "store_bytes", which scripts set for one channel, group or store, or "metric_series". A
+/// duration is in milliseconds here, and in seconds in the log.
 void limit_met(const char *name, uint64_t number);
 
 /// The name of what `limit_met` counts as number `index`, NULL after the last.

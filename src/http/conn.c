@@ -80,6 +80,9 @@ void conn_close(struct conn *conn, enum exchange_reason reason)
                     (conn->exchange != NULL && reason != EXCHANGE_FINISHED &&
                      ends_by_closing(conn->exchange)) ||
                     (conn->_work != NULL && conn->_work->looks_left > 0);
+    if (reason == EXCHANGE_TIMEOUT) { // by our clock or by the kernel's
+        limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
+    }
     conn->state = CONN_CLOSED;
     end_exchange(conn, reason);
     rest(conn);
@@ -567,7 +570,6 @@ static void on_answer_deadline(struct conn *conn)
     } else if (transport_unsent_bytes(conn->transport) < conn->_work->stalled_bytes) {
         watch_stall(conn);
     } else {
-        limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
         conn_close(conn, EXCHANGE_TIMEOUT);
     }
 }

@@ -35,6 +35,7 @@ static enum http1_result refuse(struct http1 *reader, int status, const char *wh
 static enum http1_result refuse_guard(struct http1 *reader, enum guard_result result,
                                       const char *why);
 static enum http1_result parse(struct http1 *reader, struct bytes head, struct request *request);
+static enum http1_result refuse_target(struct http1 *reader);
 static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure);
 static enum http1_result check_meaning(struct http1 *reader, struct request *request);
 static enum http1_result check_host(struct http1 *reader, const struct request *request);
@@ -182,15 +183,21 @@ static enum http1_result refuse_guard(struct http1 *reader, enum guard_result re
     case GUARD_BAD_VERSION:
         return refuse(reader, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     case GUARD_TARGET_TOO_LONG:
-        return refuse(reader, 414, "the request target is longer than target_bytes");
+        return refuse_target(reader);
+    case GUARD_TOO_MANY_FIELDS:
+        limit_met("head_fields", reader->limits->head_fields);
+        return refuse(reader, 431, "there are more header fields than head_fields");
     case GUARD_HEAD_TOO_LARGE:
+        limit_met("head_bytes", reader->limits->head_bytes);
         if (reader->guard.head.target_len == 0) {
             return refuse(reader, 501, "the method is longer than any other (RFC 9112, 3)");
         }
-        return refuse(reader, 431, "the head is larger than head_bytes or head_fields");
+        return refuse(reader, 431, "the head is larger than head_bytes");
     case GUARD_TRAILERS_TOO_LARGE:
-        return refuse(reader, 431, "the trailers are larger than head_bytes or head_fields");
+        limit_met("head_bytes", reader->limits->head_bytes);
+        return refuse(reader, 431, "the trailers are larger than head_bytes");
     case GUARD_CHUNKS_TOO_LARGE:
+        limit_met("head_bytes", reader->limits->head_bytes);
         return refuse(reader, 400, "too much framing around the chunks (RFC 9112, 7.1.1)");
     case GUARD_BAD:
     case GUARD_MORE:
@@ -198,6 +205,17 @@ static enum http1_result refuse_guard(struct http1 *reader, enum guard_result re
         break;
     }
     return refuse(reader, 400, why);
+}
+
+/// A target may be too long for its own limit, or for the rest of the head's.
+static enum http1_result refuse_target(struct http1 *reader)
+{
+    if (reader->guard.head.target_len < reader->limits->target_bytes) {
+        limit_met("head_bytes", reader->limits->head_bytes);
+        return refuse(reader, 414, "the request target does not fit into head_bytes");
+    }
+    limit_met("target_bytes", reader->limits->target_bytes);
+    return refuse(reader, 414, "the request target is longer than target_bytes");
 }
 
 /// The whole head stands in one piece, so the parser's slices need no gathering.
@@ -508,6 +526,7 @@ static enum http1_result refuse_body(struct http1 *reader, const struct request 
                                      size_t size)
 {
     if (size > buf_room(&request->body)) {
+        limit_met("body_bytes", request->body_bytes_max);
         return refuse(reader, 413, "the body is larger than this route takes");
     }
     return refuse(reader, 503, "there is no memory for the body; try again later");

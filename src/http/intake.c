@@ -15,12 +15,12 @@ enum {
     SKIP_BYTES_MAX = 64 * 1024,         // of a body that nobody wants, to keep the connection
 };
 
-static void note_limit(const struct conn *conn, int status);
 static size_t feed_head(struct conn *conn, char *at, size_t len);
 static void await_head(struct conn *conn, bool has_begun);
 static void begin_exchange(struct conn *conn, struct request request, bool has_more);
 static void answer_before_body(struct conn *conn, size_t skip_bytes);
 static struct exchange *make_exchange(struct conn *conn, struct request request);
+static void refuse_large(struct conn *conn);
 static void begin_body(struct conn *conn, bool has_more);
 static size_t feed_body(struct conn *conn, char *at, size_t len);
 static void count_body(struct conn *conn);
@@ -100,7 +100,6 @@ void intake_refuse(struct conn *conn, int status, const char *why)
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = conn->exchange;
     char text[160];
-    note_limit(conn, status);
     int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
     conn->is_last = true;
     conn->state = CONN_ANSWER;
@@ -188,7 +187,7 @@ static void begin_exchange(struct conn *conn, struct request request, bool has_m
     exchange->request->body_bytes_max = http1_limits(work->reader)->body_bytes;
     conn->service->events->on_head(conn->service->user, exchange);
     if (request.content_length > exchange->request->body_bytes_max) {
-        intake_refuse(conn, 413, "the body is larger than this route takes");
+        refuse_large(conn);
         return;
     }
     buf_init(&exchange->request->body, exchange->request->body_bytes_max);
@@ -229,6 +228,13 @@ static struct exchange *make_exchange(struct conn *conn, struct request request)
     work->head_started_ns = 0;
     response_init(&exchange->response);
     return exchange;
+}
+
+/// The peer has announced more than the route takes.
+static void refuse_large(struct conn *conn)
+{
+    limit_met("body_bytes", conn->exchange->request->body_bytes_max);
+    intake_refuse(conn, 413, "the body is larger than this route takes");
 }
 
 /// A peer that has begun to send its body does not wait for a 100 (RFC 9110, section 10.1.1).
@@ -324,7 +330,7 @@ static void await_body(struct conn *conn, bool has_moved)
         work->body_started_ns = loop_clock_ns();
     }
     if (left > request->body_bytes_max - buf_len(&request->body)) {
-        intake_refuse(conn, 413, "the body is larger than this route takes");
+        refuse_large(conn);
     } else if (is_dripping(conn)) {
         limit_met("body_rate", http1_limits(work->reader)->body_rate);
         intake_refuse(conn, 408, "the body came slower than body_rate");
@@ -367,24 +373,5 @@ static void count_waiting(struct conn *conn, const char *at, size_t len)
             work->waiting_count++;
             work->line_end_len = 0;
         }
-    }
-}
-
-/// Which limit a refusal with `status` comes from, if from one.
-static void note_limit(const struct conn *conn, int status)
-{
-    const struct limits *limits = conn->service->limits;
-    switch (status) {
-    case 413:
-        limit_met("body_bytes", conn->exchange->request->body_bytes_max);
-        return;
-    case 414:
-        limit_met("target_bytes", limits->target_bytes);
-        return;
-    case 431:
-        limit_met("head_bytes", limits->head_bytes);
-        return;
-    default:
-        return;
     }
 }

@@ -81,9 +81,10 @@ static int find_obstacle(const struct branch *branch, const struct group *group)
         return -EDQUOT;
     }
     uint64_t size = sizeof(struct topic) + sizeof(struct channel);
-    bool is_over = hub->bytes + size > branch->limits->channel_total_bytes ||
-                   (group != NULL && group->bytes + size > group->bytes_max);
-    return is_over ? -ENOMEM : 0;
+    if (hub->bytes + size > branch->limits->channel_total_bytes) {
+        return -ENOMEM;
+    }
+    return group != NULL && group->bytes + size > group->bytes_max ? -ENOSPC : 0;
 }
 
 void branch_look(struct branch *branch)

@@ -64,7 +64,7 @@ struct channel *branch_find(struct branch *branch, struct bytes name);
 /// another worker was quicker. A new one is in `group`, or in none (NULL). It goes again unless
 /// somebody holds or joins it in this turn. NULL, with the reason through `failure`: -E2BIG when
 /// there are as many as the limit `channels` allows, -EDQUOT when the group has as many as it may,
-/// -ENOMEM when the channels, or those of the group, hold as many bytes as they may.
+/// -ENOMEM when all channels, -ENOSPC when those of the group hold as many bytes as they may.
 struct channel *branch_make(struct branch *branch, struct bytes name, struct group *group,
                             int *failure);
 

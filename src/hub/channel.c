@@ -97,7 +97,7 @@ int channel_publish(struct channel *channel, const struct sse_event *event, stru
     hub_unlock(branch->hub);
     hub_wake(branch->hub, woken);
     count_up(COUNT_PUBLISHED, failure == 0);
-    if (failure == 0 || failure == -ENOMEM) { // its history may have gone
+    if (failure == 0 || failure == -ENOMEM || failure == -ENOSPC) { // its history may have gone
         loop_at_turn_end(branch->loop, LOOP_WRITE, &channel->job);
     }
     return failure;
@@ -117,11 +117,11 @@ static int append(struct channel *channel, branch_set *woken, struct event_id *i
     note_idle(channel);
     struct bytes fields = buf_bytes(&branch->scratch);
     uint64_t bytes_max = branch->limits->channel_total_bytes;
-    if (fields.len <= topic->journal.bounds.bytes &&
-        !topic_make_room(topic, fields.len, bytes_max, channel->membership.offered)) {
-        return -ENOMEM;
+    int failure = 0;
+    if (fields.len <= topic->journal.bounds.bytes) {
+        failure = topic_make_room(topic, fields.len, bytes_max, channel->membership.offered);
     }
-    int failure = journal_append(&topic->journal, fields, moment);
+    failure = failure == 0 ? journal_append(&topic->journal, fields, moment) : failure;
     if (failure == 0) {
         topic_account(topic);
         branch->hub->stamp++;

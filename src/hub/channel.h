@@ -49,9 +49,9 @@ struct channel {
 
 /// Publishes `event`, which has no id. The id that it got comes through `id`. Returns 0,
 /// SSE_BAD_EVENT, -EMSGSIZE when it is larger than the channel's bytes, -ECANCELED when the channel
-/// is closed, or -ENOMEM when all channels hold as much as `channel_total_bytes` allows, or those
-/// of its group as much as that may, and the history of this one, which is let go first, is not
-/// enough.
+/// is closed; and, when the history of this channel, which is let go first, is not enough, -ENOMEM
+/// where all channels hold as much as `channel_total_bytes` allows, or -ENOSPC where those of its
+/// group hold as much as they may.
 MUST_USE int channel_publish(struct channel *channel, const struct sse_event *event,
                              struct event_id *id);
 

@@ -155,6 +155,14 @@ void shared_limit(struct shared_store *store, uint64_t bytes_max)
     pthread_mutex_unlock(&store->shared->lock);
 }
 
+uint64_t shared_limit_of(struct shared_store *store)
+{
+    pthread_mutex_lock(&store->shared->lock);
+    uint64_t bytes_max = store->bytes_max;
+    pthread_mutex_unlock(&store->shared->lock);
+    return bytes_max;
+}
+
 bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
                 struct shared_value *value)
 {

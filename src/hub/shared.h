@@ -70,6 +70,7 @@ void shared_release(struct shared_store *store);
 /// What the store may hold of what all may hold, from now on: nothing of what is there goes. A new
 /// store may hold all of it. Beyond it, what writes returns -EDQUOT.
 void shared_limit(struct shared_store *store, uint64_t bytes_max);
+uint64_t shared_limit_of(struct shared_store *store);
 
 /// Whether there is a value under `key`, and which. The bytes of a string stay valid, whatever
 /// becomes of the store, until `shared_text_release(value->text)`.

@@ -6,6 +6,7 @@
 #include "hub/branch.h"
 #include "hub/group.h"
 
+#include <errno.h>
 #include <string.h>
 
 /// The bounds of a channel that says nothing else.
@@ -16,7 +17,7 @@ static const struct journal_bounds default_bounds = {
 };
 
 static void count(struct topic *topic, uint64_t bytes);
-static bool has_room(const struct topic *topic, uint64_t bytes, uint64_t bytes_max);
+static int find_obstacle(const struct topic *topic, uint64_t bytes, uint64_t bytes_max);
 static uint64_t least_offered(const struct topic *topic, uint64_t offered);
 
 struct topic *topic_new(struct hub *hub, struct bytes name, struct group *group)
@@ -84,19 +85,18 @@ void topic_account(struct topic *topic)
     count(topic, topic->base_bytes + topic->journal.memory);
 }
 
-bool topic_make_room(struct topic *topic, uint64_t bytes, uint64_t bytes_max, uint64_t offered)
+int topic_make_room(struct topic *topic, uint64_t bytes, uint64_t bytes_max, uint64_t offered)
 {
-    if (has_room(topic, bytes, bytes_max)) {
-        return true;
+    int obstacle = find_obstacle(topic, bytes, bytes_max);
+    if (obstacle == 0) {
+        return 0;
     }
     uint64_t keep_from = least_offered(topic, offered);
-    while (!has_room(topic, bytes, bytes_max)) {
-        if (!journal_shed(&topic->journal, keep_from)) {
-            return false;
-        }
+    while (obstacle != 0 && journal_shed(&topic->journal, keep_from)) {
         topic_account(topic);
+        obstacle = find_obstacle(topic, bytes, bytes_max);
     }
-    return true;
+    return obstacle;
 }
 
 void topic_close(struct topic *topic)
@@ -146,11 +146,13 @@ static void count(struct topic *topic, uint64_t bytes)
     topic->counted_bytes = bytes;
 }
 
-static bool has_room(const struct topic *topic, uint64_t bytes, uint64_t bytes_max)
+static int find_obstacle(const struct topic *topic, uint64_t bytes, uint64_t bytes_max)
 {
     const struct group *group = topic->group;
-    return topic->hub->bytes + bytes <= bytes_max &&
-           (group == NULL || group->bytes + bytes <= group->bytes_max);
+    if (topic->hub->bytes + bytes > bytes_max) {
+        return -ENOMEM;
+    }
+    return group != NULL && group->bytes + bytes > group->bytes_max ? -ENOSPC : 0;
 }
 
 /// The least of `offered` and what the members that follow have offered.

@@ -65,11 +65,12 @@ MUST_USE bool topic_leave(struct topic *topic, struct membership *membership, si
 /// Tells the hub and the group how much memory the topic has by now. Follows each change of that.
 void topic_account(struct topic *topic);
 
-/// Whether `bytes` more are within `bytes_max` for the whole hub and within the group's ceiling.
-/// Where they are not, the oldest frames of this topic go first, as far as every worker has offered
-/// them; this one offered what is before `offered`.
-MUST_USE bool topic_make_room(struct topic *topic, uint64_t bytes, uint64_t bytes_max,
-                              uint64_t offered);
+/// Returns 0 when `bytes` more are within `bytes_max` for the whole hub and within the group's
+/// ceiling, -ENOMEM when they are too many for the hub, -ENOSPC when for the group. Before it
+/// refuses, the oldest frames of this topic go, as far as every worker has offered them; this one
+/// offered what is before `offered`.
+MUST_USE int topic_make_room(struct topic *topic, uint64_t bytes, uint64_t bytes_max,
+                             uint64_t offered);
 
 /// Takes the name away. Idempotent.
 void topic_close(struct topic *topic);

@@ -17,6 +17,9 @@ static struct branch *branch_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
 static struct group *check_group(lua_State *L);
+static struct group group_bounds(lua_State *L, const struct group *group);
+static int push_full(lua_State *L);
+static int push_full_group(lua_State *L, const struct group *group);
 static uint64_t check_count(lua_State *L, const char *name);
 static void check_lag(lua_State *L);
 static void apply_options(lua_State *L, struct channel *channel);
@@ -26,8 +29,9 @@ static void apply_group_options(lua_State *L, struct bytes name);
 static void postpone_options(lua_State *L, const char *const *names);
 static int apply_postponed(lua_State *L);
 static bool push_box(lua_State *L, const struct channel *channel);
-static struct channel *push_new_box(lua_State *L, struct bytes name, int *failure);
-static int push_refusal(lua_State *L, int failure);
+static struct channel *push_new_box(lua_State *L, struct bytes name, struct group *group,
+                                    int *failure);
+static int push_refusal(lua_State *L, const struct group *group, int failure);
 static int push_id(lua_State *L, struct event_id id);
 static int wait_for_room(lua_State *L, struct channel *channel, struct event_id id);
 static void stop_waiting(struct task *task, void *arg);
@@ -106,9 +110,10 @@ static int l_channel(lua_State *L)
     bool is_there = channel != NULL;
     if (channel == NULL || !push_box(L, channel)) {
         int failure;
-        channel = push_new_box(L, name, &failure);
+        struct group *group = check_group(L);
+        channel = push_new_box(L, name, group, &failure);
         if (channel == NULL) {
-            return push_refusal(L, failure);
+            return push_refusal(L, group, failure);
         }
     }
     if (is_there && generation_of(L)->is_loading) {
@@ -119,7 +124,7 @@ static int l_channel(lua_State *L)
     return 1;
 }
 
-static int push_refusal(lua_State *L, int failure)
+static int push_refusal(lua_State *L, const struct group *group, int failure)
 {
     const struct limits *limits = generation_of(L)->options.limits;
     collector_hurry(&generation_of(L)->collector);
@@ -128,11 +133,25 @@ static int push_refusal(lua_State *L, int failure)
         limit_met("channels", limits->channels);
         return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
     case -EDQUOT:
+        limit_met("group_channels", group_bounds(L, group).channel_count_max);
         return box_push_failure(L, "the group has as many channels as it may", "E2BIG");
+    case -ENOSPC:
+        return push_full_group(L, group);
     default:
-        limit_met("channel_total_bytes", limits->channel_total_bytes);
-        return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
+        return push_full(L);
     }
+}
+
+static int push_full(lua_State *L)
+{
+    limit_met("channel_total_bytes", generation_of(L)->options.limits->channel_total_bytes);
+    return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
+}
+
+static int push_full_group(lua_State *L, const struct group *group)
+{
+    limit_met("group_bytes", group_bounds(L, group).bytes_max);
+    return box_push_failure(L, "the group's channels hold as many bytes as they may", "ENOMEM");
 }
 
 static struct branch *branch_of(lua_State *L)
@@ -146,7 +165,10 @@ static struct bytes check_name(lua_State *L)
     struct bytes name = check_bytes(L, 1);
     uint64_t bytes_max = generation_of(L)->options.limits->channel_name_bytes;
     luaL_argcheck(L, name.len > 0, 1, "a channel's name is not empty");
-    luaL_argcheck(L, name.len <= bytes_max, 1, "the name is longer than channel_name_bytes");
+    if (name.len > bytes_max) {
+        limit_met("channel_name_bytes", bytes_max);
+        luaL_argerror(L, 1, "the name is longer than channel_name_bytes");
+    }
     luaL_argcheck(L, utf8_valid_prefix(name) == name.len, 1, "a channel's name is UTF-8");
     for (size_t i = 0; i < name.len; i++) {
         unsigned char octet = (unsigned char)name.at[i];
@@ -195,6 +217,16 @@ static struct group *check_group(lua_State *L)
                   "group: a name that was given to lunesse.channel_group expected");
     lua_pop(L, 1);
     return group;
+}
+
+/// A copy without the name: another worker may change them.
+static struct group group_bounds(lua_State *L, const struct group *group)
+{
+    struct hub *hub = branch_of(L)->hub;
+    hub_lock(hub);
+    struct group bounds = *group;
+    hub_unlock(hub);
+    return bounds;
 }
 
 static uint64_t check_count(lua_State *L, const char *name)
@@ -355,9 +387,9 @@ static bool push_box(lua_State *L, const struct channel *channel)
 
 /// Born empty, so that nothing is lost when memory runs out. NULL when the channel cannot be made,
 /// for a reason of `branch_make`.
-static struct channel *push_new_box(lua_State *L, struct bytes name, int *failure)
+static struct channel *push_new_box(lua_State *L, struct bytes name, struct group *group,
+                                    int *failure)
 {
-    struct group *group = check_group(L);
     struct channel **box = lua_newuserdatauv(L, sizeof(struct channel *), 0);
     *box = NULL;
     box_set_type(L, BOX_CHANNEL); // [.., box]
@@ -392,8 +424,9 @@ static int l_publish(lua_State *L)
         limit_met("channel_bytes", channel_bounds(channel).bytes);
         return box_push_failure(L, "the event is larger than the channel's bytes", "EMSGSIZE");
     case -ENOMEM:
-        limit_met("channel_total_bytes", generation_of(L)->options.limits->channel_total_bytes);
-        return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
+        return push_full(L);
+    case -ENOSPC:
+        return push_full_group(L, channel->topic->group);
     default:
         return box_push_closed(L);
     }

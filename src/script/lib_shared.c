@@ -368,6 +368,7 @@ static int push_outcome(lua_State *L, int result)
     case -ERANGE:
         return box_push_failure(L, "the sum is beyond the numbers", "ERANGE");
     case -EDQUOT:
+        limit_met("store_bytes", shared_limit_of(check_shared(L)->store));
         return box_push_failure(L, "the store has as many bytes as it may", "ENOMEM");
     default:
         limit_met("shared_bytes", generation_of(L)->options.limits->shared_bytes);

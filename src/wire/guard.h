@@ -22,9 +22,10 @@ enum guard_result {
     GUARD_BAD,                // malformed: 400; `guard->why` says what, with the section
     GUARD_BAD_VERSION,        // well-formed, but not HTTP/1.0 or HTTP/1.1: 505
     GUARD_TARGET_TOO_LONG,    // 414
-    GUARD_HEAD_TOO_LARGE,     // 431: head_bytes or head_fields
+    GUARD_HEAD_TOO_LARGE,     // 431: head_bytes
+    GUARD_TOO_MANY_FIELDS,    // 431: head_fields; of a head, or of trailers
     GUARD_CHUNKS_TOO_LARGE,   // 400: extensions, zeros and other framing beyond the bound
-    GUARD_TRAILERS_TOO_LARGE, // 431
+    GUARD_TRAILERS_TOO_LARGE, // 431: head_bytes
 };
 
 /// Checks a message head (RFC 9112, sections 2 to 5): at most 8 empty lines (CRLF) before the

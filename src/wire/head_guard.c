@@ -240,7 +240,7 @@ static enum guard_result take_field(struct scan *scan)
         return refuse(scan, "a field line without a name (RFC 9112, section 5)");
     }
     if (guard->field_count == scan->limits->head_fields) {
-        return GUARD_HEAD_TOO_LARGE;
+        return GUARD_TOO_MANY_FIELDS;
     }
     guard->field_count++;
     return step(scan, HEAD_NAME);
