@@ -21,10 +21,11 @@ local FLOORS = {
   bench = { "client", "net", "wire", "base" },
   http = { "net", "wire", "base" },
   hub = { "net", "wire", "base" },
+  shared = { "base" },
   sse = { "http", "hub", "net", "wire", "base" },
-  script = { "sse", "http", "hub", "client", "net", "wire", "base" },
-  server = { "script", "sse", "http", "hub", "client", "net", "wire", "base" },
-  main = { "server", "script", "sse", "http", "hub", "client", "net", "wire", "base" },
+  script = { "sse", "http", "hub", "shared", "client", "net", "wire", "base" },
+  server = { "script", "sse", "http", "hub", "shared", "client", "net", "wire", "base" },
+  main = { "server", "script", "sse", "http", "hub", "shared", "client", "net", "wire", "base" },
 }
 
 -- The only places that may include a third-party header.

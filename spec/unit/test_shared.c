@@ -2,8 +2,9 @@
 #include "unit.h"
 
 #include "base/mem.h"
-#include "hub/expiry.h"
-#include "hub/shared.h"
+#include "shared/expiry.h"
+#include "shared/shared.h"
+#include "shared/shared_text.h"
 
 #include <errno.h>
 #include <math.h>

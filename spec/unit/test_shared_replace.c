@@ -3,7 +3,8 @@
 // Compare-and-set of shared stores, by several threads at once.
 #include "unit.h"
 
-#include "hub/shared.h"
+#include "shared/shared.h"
+#include "shared/shared_text.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,8 @@
 #include "script/lib_shared.h"
 
 #include "base/limits.h"
-#include "hub/shared.h"
+#include "shared/shared.h"
+#include "shared/shared_text.h"
 
 #include <errno.h>
 #include <math.h>

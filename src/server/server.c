@@ -8,7 +8,6 @@
 #include "base/output.h"
 #include "http/access.h"
 #include "hub/hub.h"
-#include "hub/shared.h"
 #include "net/signals.h"
 #include "server/addresses.h"
 #include "server/admin.h"
@@ -21,6 +20,7 @@
 #include "server/report.h"
 #include "server/terminal.h"
 #include "server/worker.h"
+#include "shared/shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>

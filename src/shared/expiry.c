@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "hub/expiry.h"
+//
+// A binary heap in an array: the children of slot n are 2n + 1 and 2n + 2, and no child ends before
+// its parent. Each expiry knows its slot, so one that is disarmed early is found without a search.
+#include "shared/expiry.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -35,7 +38,7 @@ void expiry_arm(struct expiry_heap *heap, struct expiry *expiry, uint64_t due_ms
     sift_down(heap, expiry, expiry->_slot - 1);
 }
 
-/// The last one takes its place.
+/// The last expiry of the array takes the free slot, and moves up or down from there.
 void expiry_disarm(struct expiry_heap *heap, struct expiry *expiry)
 {
     if (expiry->_slot == 0) {
@@ -57,7 +60,7 @@ struct expiry *expiry_first(const struct expiry_heap *heap, uint64_t now_ms)
     return has_due ? heap->_slots[0] : NULL;
 }
 
-/// Twice as much when it is full, half when three quarters are empty.
+/// Doubles the array when it is full, and halves it when three quarters of it are empty.
 static void fit(struct expiry_heap *heap, size_t count)
 {
     size_t capacity = heap->_capacity;
@@ -72,7 +75,7 @@ static void fit(struct expiry_heap *heap, size_t count)
     }
 }
 
-/// Puts `expiry` at `at` or above.
+/// Puts `expiry` into slot `at`, or into one nearer to the root that ends later.
 static void sift_up(struct expiry_heap *heap, struct expiry *expiry, size_t at)
 {
     while (at > 0 && heap->_slots[(at - 1) / 2]->due_ms > expiry->due_ms) {
@@ -82,7 +85,7 @@ static void sift_up(struct expiry_heap *heap, struct expiry *expiry, size_t at)
     put(heap, expiry, at);
 }
 
-/// Puts `expiry` at `at` or below.
+/// Puts `expiry` into slot `at`, or into one further from the root that ends earlier.
 static void sift_down(struct expiry_heap *heap, struct expiry *expiry, size_t at)
 {
     for (size_t child = 2 * at + 1; child < heap->_count; child = 2 * at + 1) {

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: MIT
-#include "hub/shared.h"
+//
+// Every call goes the same way: `enter` takes the lock, moves the clock on and takes a few expired
+// items out; the call finds its item and reads or changes it; `leave` gives the lock back and frees
+// the items that were taken out. Memory is freed last, because freeing a large string takes long
+// and nobody should wait for that at the lock.
+//
+// A write that finds no room is repeated while expired items are left: each `enter` takes out a few
+// more, and other threads get the lock in between.
+#include "shared/shared.h"
 
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "hub/expiry.h"
-#include "hub/kept.h"
+#include "shared/expiry.h"
+#include "shared/kept.h"
+#include "shared/shared_text.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <string.h>
 
 struct shared {
     pthread_mutex_t lock; // guards all that follows, and the stores
@@ -26,20 +35,21 @@ struct shared_store {
     struct list node;       // shared->store_list
     struct shared *shared;
     struct map items;
-    struct list places; // of the items, oldest first, and of whoever walks along them
+    struct list places; // struct place: the items, oldest first, and the walkers among them
     size_t hold_count;
-    uint64_t bytes; // of the shared ones
+    uint64_t bytes; // of its items and of itself, which are part of shared->bytes
     uint64_t bytes_max;
     char name[];
 };
 
+/// A place in the order of age: that of an item, or that of a walk that goes along the items.
 struct place {
     struct list node;
     bool is_walker;
 };
 
 struct item {
-    struct place place;     // store->places; once it is dropped, in a list of those to be freed
+    struct place place;     // store->places; after `drop`, the list of items to be freed
     struct map_entry entry; // store->items
     struct expiry expiry;   // shared->expiries
     struct shared_store *store;
@@ -47,23 +57,24 @@ struct item {
     char key[];
 };
 
-/// What `shared_replace` is at.
+/// One call of `shared_replace`, between its tries.
 struct replacing {
     const struct shared_write *write;
     const struct shared_value *old;
-    struct kept kept;         // what comes; afterwards what was there
-    struct shared_text *seen; // held; equal to `old` when it is looked for again
+    struct kept kept;         // the new value; after a try that succeeded, the old one
+    struct shared_text *seen; // held; its bytes were found to be those of `old`
     bool is_removal;
     bool is_swept;
 };
 
 enum {
-    // With what the allocator adds, and the slots in the map, the heap and the list.
+    // What counts as used: the struct, what the allocator adds to it, and the slots that it has
+    // in the map, the heap and the list.
     ITEM_BYTES = sizeof(struct item) + 40,
     TEXT_BYTES = sizeof(struct shared_text) + 16,
     STORE_BYTES = sizeof(struct shared_store) + 200,
-    SWEEP_COUNT = 4, // expired items that whoever comes removes, at most
-    WALK_COUNT = 32, // items that a walk passes before it lets others in
+    SWEEP_COUNT = 4, // expired items that one call removes, at most
+    WALK_COUNT = 32, // items that a walk passes before it gives the lock back
     KEY_PREFIX_BYTES = 2,
     WALK_BYTES = WALK_COUNT * (KEY_PREFIX_BYTES + SHARED_KEY_BYTES_MAX),
 };
@@ -106,12 +117,12 @@ void shared_free(struct shared *shared)
     LIST_EACH (node, after, &shared->store_list) {
         struct shared_store *store = LIST_ITEM(node, struct shared_store, node);
         CHECK(store->hold_count == 0);
-        for (size_t count = store->items.count; count > 0;
-             count--) { // the store goes with the last
+        // The store is freed with its last item, so its count is read once, before.
+        for (size_t count = store->items.count; count > 0; count--) {
             drop(LIST_ITEM(store->places.next, struct item, place.node), &dropped);
         }
     }
-    IGNORE(leave(shared, &dropped)); // nothing is left
+    IGNORE(leave(shared, &dropped)); // no item is left, so none that has expired
     CHECK(shared->bytes == 0);
     expiry_heap_deinit(&shared->expiries);
     map_deinit(&shared->stores);
@@ -172,10 +183,10 @@ bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
     if (item != NULL) {
         *value = kept_show(&item->value);
         if (value->text != NULL) {
-            atomic_fetch_add_explicit(&value->text->hold_count, 1, memory_order_relaxed);
+            shared_text_hold(value->text);
         }
     }
-    IGNORE(leave(store->shared, &dropped)); // the next ones sweep on
+    IGNORE(leave(store->shared, &dropped)); // later calls remove the rest
     return item != NULL;
 }
 
@@ -191,8 +202,9 @@ int shared_add(struct shared_store *store, const struct shared_write *write,
     return write_value(store, write, value, true);
 }
 
-/// The bytes of strings are not compared under the lock: the string that is there is held, compared
-/// outside, and if it is still there, it is what was compared.
+/// The bytes of strings are not compared under the lock. A first try holds the text that is there;
+/// its bytes are compared without the lock. The next try finds either the same text, which never
+/// changes and so needs no second comparison, or another one, and then it begins anew.
 int shared_replace(struct shared_store *store, const struct shared_write *write,
                    const struct shared_value *old, const struct shared_value *value)
 {
@@ -241,7 +253,7 @@ bool shared_delete(struct shared_store *store, struct bytes key, uint64_t now_ms
     if (item != NULL) {
         drop(item, &dropped);
     }
-    IGNORE(leave(store->shared, &dropped)); // the next ones sweep on
+    IGNORE(leave(store->shared, &dropped)); // later calls remove the rest
     return item != NULL;
 }
 
@@ -258,7 +270,8 @@ size_t shared_count(struct shared_store *store, uint64_t now_ms)
     return count;
 }
 
-/// The walker is a place in the list, which stays where it is while others come and go.
+/// The walker is a place in the list of items. It stays where it is while items come and go, so the
+/// walk goes on there after other threads had the lock.
 struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, size_t max)
 {
     struct place walker = {.is_walker = true};
@@ -276,10 +289,10 @@ struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, siz
         if (!is_walking) {
             list_remove(&walker.node);
         }
-        IGNORE(leave(store->shared, &dropped)); // what is over is passed by
+        IGNORE(leave(store->shared, &dropped)); // the walk leaves out expired items anyway
         CHECK(buf_append(&keys, bytes_of(batch, len)));
     }
-    struct shared_text *text = kept_text(buf_bytes(&keys));
+    struct shared_text *text = shared_text_new(buf_bytes(&keys));
     buf_reset(&keys);
     mem_free(batch);
     return text;
@@ -295,19 +308,6 @@ bool shared_next_key(struct bytes *rest, struct bytes *key)
     *key = bytes_of(rest->at + KEY_PREFIX_BYTES, len);
     *rest = bytes_skip(*rest, KEY_PREFIX_BYTES + (size_t)len);
     return true;
-}
-
-struct bytes shared_text_bytes(const struct shared_text *text)
-{
-    return bytes_of(text->at, text->len);
-}
-
-void shared_text_release(struct shared_text *text)
-{
-    if (text != NULL &&
-        atomic_fetch_sub_explicit(&text->hold_count, 1, memory_order_acq_rel) == 1) {
-        mem_free(text);
-    }
 }
 
 static struct shared_store *make_store(struct shared *shared, struct bytes name)
@@ -337,7 +337,7 @@ static void free_store_if_idle(struct shared_store *store)
     mem_free(store);
 }
 
-/// Whoever enters removes some of what has expired. It is freed when he has left.
+/// Takes the lock, and a few expired items out of their stores, into `dropped`. `leave` frees them.
 static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped)
 {
     list_init(dropped);
@@ -354,7 +354,7 @@ static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped)
     }
 }
 
-/// Whether nothing expired is left.
+/// Gives the lock back and frees the items in `dropped`. Returns whether no expired item was left.
 static bool leave(struct shared *shared, struct list *dropped)
 {
     bool is_swept = expiry_first(&shared->expiries, shared->now_ms) == NULL;
@@ -367,13 +367,14 @@ static bool leave(struct shared *shared, struct list *dropped)
     return is_swept;
 }
 
-/// What has expired may make room.
+/// Whether a write was refused for want of room. Removing expired items may make that room.
 static bool is_full(int result)
 {
     return result == -ENOMEM || result == -EDQUOT;
 }
 
-/// Takes `item` out of everything. The store goes too when that was its last and nobody holds it.
+/// Takes `item` out of its store and puts it into `dropped`. Frees the store when that was its last
+/// item and nobody holds the store.
 static void drop(struct item *item, struct list *dropped)
 {
     struct shared_store *store = item->store;
@@ -402,7 +403,8 @@ static struct item *find(const struct shared_store *store, struct bytes key, str
     return item;
 }
 
-/// The copy is made before the lock is taken, and what it replaces is freed after.
+/// The string is copied before the lock is taken, and the value that it replaces is freed after the
+/// lock is given back.
 static int write_value(struct shared_store *store, const struct shared_write *write,
                        const struct shared_value *value, bool is_add)
 {
@@ -437,7 +439,7 @@ static int try_to_replace(struct shared_store *store, struct replacing *replacin
     int result = kept_match(item == NULL ? NULL : &item->value, replacing->old, seen);
     if (result == -EAGAIN) {
         replacing->seen = item->value.text;
-        atomic_fetch_add_explicit(&replacing->seen->hold_count, 1, memory_order_relaxed);
+        shared_text_hold(replacing->seen);
     } else if (result == 0 && !replacing->is_removal) {
         result = place_value(store, write, &item, &replacing->kept);
         if (result == 0) {
@@ -471,8 +473,8 @@ static int add_step(struct shared_store *store, const struct shared_write *write
     return result;
 }
 
-/// Puts `value` into `item`, which is made if it is NULL, and what was there into `value`. What
-/// does not grow is let in, even if the limit was lowered meanwhile.
+/// Swaps `value` and the value of `item`; makes the item if it is NULL. A value that is no larger
+/// than the one before is let in even if the limit was lowered meanwhile and the store is over it.
 static int place_value(struct shared_store *store, const struct shared_write *write,
                        struct item **item, struct kept *value)
 {
@@ -523,6 +525,8 @@ static void set_ttl(struct item *item, uint64_t ttl_ms)
     }
 }
 
+/// What one more item with a key of this length takes, without its string. The first item counts
+/// for the store as well, because an empty store goes as soon as nobody holds it.
 static uint64_t item_bytes(const struct shared_store *store, size_t key_len)
 {
     uint64_t bytes = ITEM_BYTES + key_len;
@@ -534,8 +538,9 @@ static uint64_t text_bytes(const struct kept *value)
     return value->type == SHARED_STRING ? TEXT_BYTES + value->text->len : 0;
 }
 
-/// Copies the keys of the next items, at most `max`, to `keys`, each with its length before it, and
-/// moves the walker behind them: out of the list, when that is its end. Returns how many.
+/// Copies the keys of the next items, at most `max`, to `keys`, each with its length before it.
+/// Moves the walker behind them, and out of the list when it has reached the end. Returns how many
+/// keys it has copied. Under the lock.
 static size_t walk(struct shared_store *store, struct place *walker, size_t max, char *keys,
                    size_t *len)
 {

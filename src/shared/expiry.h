@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Which of many things ends first: a heap by the moment at which each ends. An expiry is a member
-// of the struct that ends, which must leave the heap before it is freed. No clock and no callback:
-// whoever owns the heap asks it. Not locked; the owner's lock, if it has one, guards it.
+// A heap of things that end, ordered by the moment at which each ends. An expiry is a member of
+// the struct that ends, and has to leave the heap before the struct is freed. The heap has no clock
+// and calls nobody: its owner asks it what has ended. It has no lock; the owner's lock guards it.
 #pragma once
 
 #include <stdbool.h>
@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct expiry {
-    uint64_t due_ms; // when it ends; of no meaning outside the heap
-    size_t _slot;    // 1 + place in the heap, 0 when not there
+    uint64_t due_ms; // when it ends; has no meaning outside the heap
+    size_t _slot;    // 1 + its place in the heap; 0 when it is in none
 };
 
 struct expiry_heap {
@@ -26,7 +26,7 @@ void expiry_heap_init(struct expiry_heap *heap);
 /// Frees the heap's own memory. CHECKs that it is empty.
 void expiry_heap_deinit(struct expiry_heap *heap);
 
-/// `expiry` ends at `due_ms`. Replaces an earlier arming.
+/// Puts `expiry` into the heap, to end at `due_ms`; or moves it there, if it is in the heap.
 void expiry_arm(struct expiry_heap *heap, struct expiry *expiry, uint64_t due_ms);
 
 /// Takes `expiry` out, if it is there.

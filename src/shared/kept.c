@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "hub/kept.h"
-
-#include "base/mem.h"
+//
+// Three things happen to a kept value: it is made from what a caller has (a string is copied here,
+// before the store's lock), it is shown to a caller (the string is shared, not copied), and it is
+// compared with or added to what a caller has. Integers and floats follow Lua's rules, so a script
+// sees the same sum and the same equality as if the number were in its own state.
+#include "shared/kept.h"
 
 #include <errno.h>
 #include <math.h>
@@ -24,7 +27,7 @@ struct kept kept_of(const struct shared_value *value)
         kept.number = value->number;
         break;
     case SHARED_STRING:
-        kept.text = kept_text(value->string);
+        kept.text = shared_text_new(value->string);
         break;
     }
     return kept;
@@ -58,15 +61,6 @@ struct shared_value kept_show(const struct kept *value)
     return shown;
 }
 
-struct shared_text *kept_text(struct bytes bytes)
-{
-    struct shared_text *text = mem_alloc(sizeof(struct shared_text) + bytes.len);
-    atomic_init(&text->hold_count, 1);
-    text->len = bytes.len;
-    memcpy(text->at, bytes.at, bytes.len);
-    return text;
-}
-
 int kept_add(const struct kept *number, const struct shared_value *by, struct kept *sum)
 {
     bool is_integer = number->type == SHARED_INTEGER;
@@ -84,7 +78,6 @@ int kept_add(const struct kept *number, const struct shared_value *by, struct ke
     return isfinite(sum->number) ? 0 : -ERANGE;
 }
 
-/// A store's first item pays for the store.
 int kept_match(const struct kept *value, const struct shared_value *old,
                const struct shared_text *seen)
 {
@@ -105,7 +98,7 @@ static bool is_number(enum shared_type type)
     return type == SHARED_INTEGER || type == SHARED_FLOAT;
 }
 
-/// Of values that are not both strings.
+/// Compares two values that are not both strings.
 static bool are_equal(const struct kept *value, const struct shared_value *old)
 {
     if (value->type == SHARED_BOOLEAN && old->type == SHARED_BOOLEAN) {
@@ -122,7 +115,8 @@ static bool are_equal(const struct kept *value, const struct shared_value *old)
                                        : is_whole(old->number, value->integer);
 }
 
-/// Whether a float is exactly that integer.
+/// Whether a float has exactly the value of that integer. A float beyond 64 bits has none, and its
+/// conversion would be undefined.
 static bool is_whole(double number, int64_t integer)
 {
     static const double bound = 9223372036854775808.0; // 2^63

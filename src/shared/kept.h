@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// A value as a shared store keeps it. A string is a `shared_text`, counted bytes that never change;
+// so its bytes are copied before the lock is taken, and compared and freed after it is given back.
+// A `struct kept` is a member of its item, and whoever frees the item releases it. The functions
+// touch nothing but their arguments; any thread may call them.
+#pragma once
+
+#include "base/check.h"
+#include "shared/shared_text.h"
+#include "shared/shared_value.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kept {
+    enum shared_type type;
+    union {
+        bool boolean;
+        int64_t integer;
+        double number;
+        struct shared_text *text;
+    };
+};
+
+/// A copy, to be released.
+struct kept kept_of(const struct shared_value *value);
+void kept_release(const struct kept *value);
+
+/// The value as a caller gets it. It has the same text, which a caller who keeps it has to hold.
+struct shared_value kept_show(const struct kept *value);
+
+/// Adds two numbers. Returns as `shared_incr`.
+MUST_USE int kept_add(const struct kept *number, const struct shared_value *by, struct kept *sum);
+
+/// Whether `value` equals `old`; NULL stands for no value. An integer and a float are equal when
+/// Lua says so. `seen` is a text whose bytes the caller has found to be those of `old`, or NULL.
+/// Returns 0, -ESTALE when they differ, or -EAGAIN when both are strings of one length and the text
+/// of `value` is not `seen`: then the caller has to compare the bytes.
+MUST_USE int kept_match(const struct kept *value, const struct shared_value *old,
+                        const struct shared_text *seen);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// Counted bytes that never change: the strings in shared stores, and lists of keys. Whoever keeps a
+// text holds it, and whoever gives the last hold back frees it. Any thread may read a text that it
+// holds. So a store hands out a string by holding it once more, and copies no bytes for that.
+#pragma once
+
+#include "base/bytes.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+struct shared_text {
+    atomic_size_t hold_count;
+    size_t len;
+    char at[];
+};
+
+/// A copy of `bytes`, held once.
+struct shared_text *shared_text_new(struct bytes bytes);
+
+void shared_text_hold(struct shared_text *text);
+
+/// Gives one hold back. NULL is fine.
+void shared_text_release(struct shared_text *text);
+
+/// The bytes of a text that the caller holds.
+struct bytes shared_text_bytes(const struct shared_text *text);
