@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "script/box.h"
 
-#include "script/libs.h"
 #include "wire/url.h"
 
 #include <math.h>
@@ -14,8 +13,9 @@ static int l_tostring(lua_State *L);
 
 enum { METHODS_UPVALUE = 1, PROPERTIES_UPVALUE, METHODS_FIELD = 1 };
 
-void box_open(lua_State *L)
+void box_open(lua_State *L, const struct box_class *const *classes)
 {
+    generation_of(L)->classes = classes;
     for (int type = 0; type < BOX_TYPE_COUNT; type++) {
         make_class(L, (enum box_type)type);
     }
@@ -43,7 +43,7 @@ void *check_box(lua_State *L, int index, enum box_type type)
             return lua_touserdata(L, index);
         }
     }
-    luaL_typeerror(L, index, libs_class(type)->name);
+    luaL_typeerror(L, index, generation_of(L)->classes[type]->name);
     return NULL;
 }
 
@@ -150,7 +150,7 @@ int opt_field(lua_State *L, int index, const char *name)
 /// [] -> []
 static void make_class(lua_State *L, enum box_type type)
 {
-    const struct box_class *class = libs_class(type);
+    const struct box_class *class = generation_of(L)->classes[type];
     struct generation *generation = generation_of(L);
     lua_newtable(L); // [metatable]
     lua_newtable(L); // [metatable, methods]

@@ -3,7 +3,7 @@
 // The Lua handles of C objects: full userdata with one metatable a type. The metatable's `__index`
 // is one C function that looks a name up in the type's method table and, failing that, among its
 // properties; its `__name` is what error messages say. All of it is made once a state, by
-// `box_open`, from the tables in libs.c.
+// `box_open`.
 #pragma once
 
 #include "base/bytes.h"
@@ -29,8 +29,9 @@ struct box_class {
     lua_CFunction collect; // `__gc`, or NULL; the box at index 1
 };
 
-/// Makes the metatables of all types. Raises only when memory runs out.
-void box_open(lua_State *L);
+/// Makes the metatables of all types; `classes` has one of each, in order, and lives as long as the
+/// program. Raises only when memory runs out.
+void box_open(lua_State *L, const struct box_class *const *classes);
 
 /// Gives the userdata on top of the stack its type.
 void box_set_type(lua_State *L, enum box_type type);

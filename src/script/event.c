@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "script/event.h"
 
-#include "base/utf8.h"
 #include "script/box.h"
+#include "script/event_field.h"
 #include "script/json_encode.h"
+#include "script/json_value.h"
 #include "script/lib_event.h"
-#include "script/lib_json.h"
 
 static int put_text(lua_State *L);
-static struct bytes check_value(lua_State *L, int index);
 static struct sse_event check_arguments(lua_State *L, bool has_ids);
 static void check_names(lua_State *L, const struct sse_event *event, int count);
 
@@ -16,7 +15,7 @@ struct sse_event check_event(lua_State *L, bool has_ids)
 {
     struct bytes digits;
     if (lua_gettop(L) == 2 && lua_type(L, 2) == LUA_TUSERDATA &&
-        !lib_json_is_digits(L, 2, &digits)) {
+        !json_value_is_digits(L, 2, &digits)) {
         struct sse_event event = lib_event_check(L, 2);
         luaL_argcheck(L, has_ids || !event.has_id, 2,
                       "a channel's events get their ids from the engine");
@@ -25,13 +24,6 @@ struct sse_event check_event(lua_State *L, bool has_ids)
     struct sse_event event = check_arguments(L, has_ids);
     check_names(L, &event, lua_gettop(L));
     return event;
-}
-
-struct bytes check_data(lua_State *L, int index, int argument)
-{
-    struct bytes data = check_value(L, index);
-    luaL_argcheck(L, utf8_partial_len(data) == 0, argument, EVENT_HALF_DATA);
-    return data;
 }
 
 bool event_is_table(lua_State *L)
@@ -52,41 +44,6 @@ static int put_text(lua_State *L)
     lua_replace(L, -3);
     lua_pop(L, 1);
     return then(L);
-}
-
-void check_event_name(lua_State *L, int argument, const char *name)
-{
-    int type = lua_type(L, -1);
-    struct sse_event event = {.has_event = true, .event = BYTES("")};
-    if (type == LUA_TSTRING) {
-        event.event = check_bytes(L, lua_gettop(L));
-    }
-    bool is_name = event.event.len > 0 && sse_check_event(&event) == 0;
-    if (type != LUA_TNIL && !is_name) {
-        luaL_argerror(
-            L, argument,
-            lua_pushfstring(L, "%s: an event name without line break and NUL expected", name));
-    }
-}
-
-static struct bytes check_value(lua_State *L, int index)
-{
-    struct bytes digits;
-    switch (lua_type(L, index)) {
-    case LUA_TBOOLEAN:
-        return lua_toboolean(L, index) ? BYTES("true") : BYTES("false");
-    case LUA_TTABLE:
-    case LUA_TLIGHTUSERDATA: // json null
-        lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->json_encode_ref);
-        lua_pushvalue(L, index);
-        lua_call(L, 1, 1);
-        lua_replace(L, index);
-        return check_bytes(L, index);
-    case LUA_TUSERDATA:
-        return lib_json_is_digits(L, index, &digits) ? digits : check_bytes(L, index);
-    default:
-        return check_bytes(L, index);
-    }
 }
 
 /// By the number of arguments, never by their truth: "", 0 and false are data.

@@ -10,11 +10,6 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#define EVENT_BAD_ID "an event id has no line break and no NUL"
-#define EVENT_BAD_NAME "an event name has no line break and no NUL"
-#define EVENT_HALF_DATA                                                                            \
-    "the data ends within a UTF-8 character; lunesse.whole keeps that part for the next event"
-
 /// The event of a method's arguments, which follow the box at index 1: (data), (event, data), (id,
 /// event, data) where `has_ids`, or one Event. Raises when they are something else, or cannot be
 /// encoded. The bytes are valid until the C function returns.
@@ -27,13 +22,3 @@ bool event_is_table(lua_State *L);
 /// Encodes the table that is the last argument, puts the text in its place, and calls `then`, as
 /// which the method itself serves. *May park the task.*
 int event_encode(lua_State *L, lua_CFunction then);
-
-/// Raises unless the value on top of the stack, the option `name` of the `argument`, is the name of
-/// an event, or nil.
-void check_event_name(lua_State *L, int argument, const char *name);
-
-/// The value at `index`, which the method was given as, or in, its `argument`, as data: a string,
-/// number or boolean as it is, a table as JSON, which takes the value's place on the stack. Raises
-/// for anything else, and for data that ends within a UTF-8 character, which would reach readers as
-/// U+FFFD, once here and again in the next event. The bytes live as long as what stands at `index`.
-struct bytes check_data(lua_State *L, int index, int argument);

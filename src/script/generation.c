@@ -228,7 +228,7 @@ static void open_state(struct generation *generation, char **why)
     buf_init(&generation->warning, WARNING_BYTES_MAX);
     lua_setwarnf(L, lib_log_warning, generation);
     lib_standard_open(L);
-    box_open(L);
+    box_open(L, libs_classes);
     preload(L);
     lua_pushcfunction(L, push_lunesse);
     IGNORE(finish_call(generation, call_main(generation, 0, 0), why)); // `why` tells

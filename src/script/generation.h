@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct box_class;
 struct heartbeats;
 struct route_table;
 struct shared;
@@ -108,10 +109,6 @@ struct generation {
     struct route fallback;    // answers when no route does; handler_ref is LUA_NOREF without
     int on_error_ref;         // LUA_NOREF without
     int json_encode_ref;
-    int json_array_ref;           // the metatable of JSON's arrays
-    const void *json_array_class; // its identity
-    int json_digits_ref;          // the metatable of integers that are their digits
-    const void *json_digits_class;
     int complete_ref; // `complete` of lunesse.server
     struct address addresses[ADDRESSES_MAX];
     size_t address_count;
@@ -156,6 +153,7 @@ struct generation {
     int kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
     struct collector collector;
+    const struct box_class *const *classes; // of boxes
     int metatable_refs[BOX_TYPE_COUNT];
     const void *metatables[BOX_TYPE_COUNT]; // their identities
 };

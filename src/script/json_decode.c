@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "script/box.h"
 #include "script/generation.h"
-#include "script/lib_json.h"
+#include "script/json_value.h"
 #include "script/slice.h"
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
@@ -42,7 +42,7 @@ int json_decode(lua_State *L)
     const char *at = lua_tolstring(L, TEXT, &len); // it stays on the stack, so its bytes stay
     json_reader_init(&decoding.reader, bytes_of(at, len));
     lua_pushnil(L);
-    lib_json_push_array_class(L);
+    json_value_push_array_class(L);
     luaL_checkstack(L, 2 * JSON_DEPTH_MAX + LUA_MINSTACK, "no room to decode JSON");
     return begin(L, &decoding);
 }
@@ -106,7 +106,7 @@ static bool take(lua_State *L, struct decoding *decoding, const struct json_toke
 {
     switch (token->kind) {
     case JSON_NULL:
-        lib_json_push_null(L);
+        json_value_push_null(L);
         return true;
     case JSON_FALSE:
     case JSON_TRUE:
@@ -161,7 +161,7 @@ static void push_number(lua_State *L, const struct json_number *number)
         lua_pushnumber(L, number->number);
         return;
     case JSON_DIGITS:
-        lib_json_push_digits(L, number->digits);
+        json_value_push_digits(L, number->digits);
         return;
     }
     UNREACHABLE();

@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/utf8.h"
 #include "script/generation.h"
-#include "script/lib_json.h"
+#include "script/json_value.h"
 #include "script/slice.h"
 #include "wire/json_keys.h"
 #include "wire/json_number.h"
@@ -317,7 +317,7 @@ static void write_value(lua_State *L, struct encoding *encoding)
         write_digits(L, encoding);
         break;
     default:
-        if (!lib_json_is_null(L, -1)) {
+        if (!json_value_is_null(L, -1)) {
             refuse(L, encoding, lua_pushfstring(L, "a %s is no JSON", luaL_typename(L, -1)));
         }
         write_bytes(L, encoding, BYTES("null"));
@@ -330,7 +330,7 @@ static void write_value(lua_State *L, struct encoding *encoding)
 static void write_digits(lua_State *L, struct encoding *encoding)
 {
     struct bytes digits;
-    if (!lib_json_is_digits(L, -1, &digits)) {
+    if (!json_value_is_digits(L, -1, &digits)) {
         luaL_getmetafield(L, -1, "__name");
         const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "userdata";
         refuse(L, encoding, lua_pushfstring(L, "a %s is no JSON", name));
@@ -346,7 +346,7 @@ static void open_level(lua_State *L, struct encoding *encoding)
     }
     encoding->levels[encoding->depth++] = (struct level){
         .state = COUNTING,
-        .is_array = lib_json_is_array(L, -1),
+        .is_array = json_value_is_array(L, -1),
         .is_first = true,
         .first_key = encoding->key_count,
     };
@@ -410,7 +410,7 @@ static char *reserve(lua_State *L, struct encoding *encoding, size_t size)
 static void refuse(lua_State *L, struct encoding *encoding, const char *what)
 {
     luaL_checkstack(L, LUA_MINSTACK, "no room for a message");
-    lib_json_push_where(L);
+    json_value_push_where(L);
     lua_pushstring(L, what);
     push_path(L, encoding);
     lua_concat(L, 3);

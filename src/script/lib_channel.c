@@ -7,6 +7,7 @@
 #include "hub/channel.h"
 #include "hub/group.h"
 #include "script/event.h"
+#include "script/event_field.h"
 #include "script/task.h"
 
 #include <errno.h>

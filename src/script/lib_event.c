@@ -2,8 +2,8 @@
 #include "script/lib_event.h"
 
 #include "base/check.h"
-#include "script/event.h"
-#include "script/lib_json.h"
+#include "script/event_field.h"
+#include "script/json_value.h"
 
 #include <string.h>
 
@@ -109,7 +109,7 @@ static struct bytes check_data_field(lua_State *L, bool *is_there)
     case LUA_TTABLE:
         return check_data(L, lua_gettop(L), 1);
     default:
-        if (lib_json_is_digits(L, -1, &digits)) {
+        if (json_value_is_digits(L, -1, &digits)) {
             return digits;
         }
         luaL_getmetafield(L, -1, "__name");

@@ -5,6 +5,7 @@
 #include "http/exchange.h"
 #include "hub/channel.h"
 #include "script/event.h"
+#include "script/event_field.h"
 #include "script/lib_channel.h"
 #include "script/lib_request.h"
 #include "script/task.h"

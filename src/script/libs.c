@@ -15,7 +15,7 @@
 #include "script/lib_timer.h"
 #include "script/lib_util.h"
 
-static const struct box_class *const classes[BOX_TYPE_COUNT] = {
+const struct box_class *const libs_classes[BOX_TYPE_COUNT] = {
     [BOX_REQUEST] = &lib_request_class, [BOX_RESPONSE] = &lib_response_class,
     [BOX_SSE] = &lib_sse_class,         [BOX_TIMER] = &lib_timer_class,
     [BOX_CHANNEL] = &lib_channel_class, [BOX_SHARED] = &lib_shared_class,
@@ -25,11 +25,6 @@ static const struct box_class *const classes[BOX_TYPE_COUNT] = {
 static enum box_type check_type(lua_State *L);
 static int l_methods(lua_State *L);
 static int l_properties(lua_State *L);
-
-const struct box_class *libs_class(enum box_type type)
-{
-    return classes[type];
-}
 
 int luaopen_lunesse_core(lua_State *L)
 {
@@ -61,7 +56,7 @@ static enum box_type check_type(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     for (int type = 0; type < BOX_TYPE_COUNT; type++) {
-        if (strcmp(classes[type]->name, name) == 0) {
+        if (strcmp(libs_classes[type]->name, name) == 0) {
             return (enum box_type)type;
         }
     }
@@ -79,7 +74,7 @@ static int l_methods(lua_State *L)
 /// properties("Request") -> array of the names of its properties.
 static int l_properties(lua_State *L)
 {
-    const struct box_property *property = classes[check_type(L)]->properties;
+    const struct box_property *property = libs_classes[check_type(L)]->properties;
     lua_newtable(L);
     for (lua_Integer i = 1; property->name != NULL; property++, i++) {
         lua_pushstring(L, property->name);

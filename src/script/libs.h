@@ -8,8 +8,8 @@
 
 #include <lua.h>
 
-/// What `type` shows to scripts.
-const struct box_class *libs_class(enum box_type type);
+/// What each type shows to scripts.
+extern const struct box_class *const libs_classes[BOX_TYPE_COUNT];
 
 /// Pushes the table `lunesse.core`.
 int luaopen_lunesse_core(lua_State *L);
