@@ -120,13 +120,9 @@ void log_complain(const char *format, ...)
 {
     va_list values;
     va_start(values, format);
-    int len = vsnprintf(NULL, 0, format, values);
+    char *text = mem_format(format, values);
     va_end(values);
-    char *text = mem_alloc((size_t)len + 1);
-    va_start(values, format);
-    vsnprintf(text, (size_t)len + 1, format, values);
-    va_end(values);
-    struct bytes bytes = bytes_of(text, (size_t)len);
+    struct bytes bytes = bytes_from_string(text);
     if (settings.format != LOG_JSON) {
         log_flush(); // what the scripts logged comes before it
         fprintf(stderr, "lunesse: %s\n", text);

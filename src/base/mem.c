@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // Less than this is kept: the next connections will want it.
@@ -46,6 +47,28 @@ void *mem_try_aligned(size_t alignment, size_t size)
 {
     void *memory = NULL;
     return posix_memalign(&memory, alignment, size) == 0 ? memory : NULL;
+}
+
+char *mem_string(struct bytes text)
+{
+    char *string = mem_alloc(text.len + 1);
+    if (text.len > 0) {
+        memcpy(string, text.at, text.len);
+    }
+    string[text.len] = '\0';
+    return string;
+}
+
+char *mem_format(const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    CHECK(len >= 0);
+    char *string = mem_alloc((size_t)len + 1);
+    vsnprintf(string, (size_t)len + 1, format, arguments);
+    return string;
 }
 
 bool mem_has(size_t size)

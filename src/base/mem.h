@@ -5,6 +5,9 @@
 // scripts. This is the only place that calls the allocator of libc.
 #pragma once
 
+#include "base/bytes.h"
+
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -35,6 +38,12 @@ void *mem_try_resize(void *memory, size_t size);
 
 /// As `mem_aligned`, but NULL when there are none.
 void *mem_try_aligned(size_t alignment, size_t size);
+
+/// A copy of `text` with a NUL behind it. Aborts when there is no memory.
+char *mem_string(struct bytes text);
+
+/// What vsnprintf makes of `format`, as long as it is. Aborts when there is no memory.
+char *mem_format(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /// Whether `size` bytes could be had now: for one large thing that cannot say no by itself.
 bool mem_has(size_t size);

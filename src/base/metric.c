@@ -251,9 +251,7 @@ static struct series *find_or_add(struct metric *metric, const struct key *key)
     bool is_histogram = metric->type == METRIC_HISTOGRAM;
     size_t count = is_histogram ? metric->bound_count + 1 : 0;
     struct series *series = mem_zero(sizeof(struct series) + count * sizeof(atomic_uint_fast64_t));
-    char *copy = mem_alloc(key->len + 1); // a metric without labels has an empty key
-    memcpy(copy, key->text, key->len);
-    series->entry.key = bytes_of(copy, key->len);
+    series->entry.key = bytes_of(mem_string(bytes), key->len);
     map_add(&metric->series, &series->entry);
     struct series *_Atomic *link = metric->last == NULL ? &metric->first : &metric->last->next;
     atomic_store_explicit(link, series, memory_order_release);

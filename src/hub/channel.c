@@ -204,9 +204,7 @@ void channel_set_lag(struct channel *channel, enum channel_lag lag)
 
 void channel_name_event(struct channel *channel, enum topic_event event, struct bytes name)
 {
-    char *copy = mem_alloc(name.len + 1);
-    memcpy(copy, name.at, name.len);
-    copy[name.len] = '\0';
+    char *copy = mem_string(name);
     hub_lock(channel->branch->hub);
     char *old = channel->topic->event_names[event];
     channel->topic->event_names[event] = copy;

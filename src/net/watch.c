@@ -190,9 +190,7 @@ static struct watched *add(struct watch *watch, struct bytes path, bool is_file)
     struct watched *watched = mem_new(struct watched);
     watched->watch = watch;
     watched->is_file = is_file;
-    watched->path = mem_alloc(path.len + 1);
-    memcpy(watched->path, path.at, path.len);
-    watched->path[path.len] = '\0';
+    watched->path = mem_string(path);
     watched->name = watched->path + (path.len - last_name(path).len);
     uv_fs_event_init(&watch->loop->uv, &watched->handle);
     list_append(&watch->_paths, &watched->node);

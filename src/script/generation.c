@@ -313,9 +313,7 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
     if (traceback != NULL && !generation->options.is_dev) {
         len = (size_t)(traceback - text); // one line says it; --dev says more
     }
-    *why = mem_alloc(len + 1);
-    memcpy(*why, text, len);
-    (*why)[len] = '\0';
+    *why = mem_string(bytes_of(text, len));
     lua_settop(L, 0);
     return -1;
 }

@@ -12,7 +12,6 @@
 #include <string.h>
 
 static struct generation *check_loading(lua_State *L);
-static char *copy(struct bytes text);
 static void read_options(lua_State *L, struct route *route);
 static int raise_refusal(lua_State *L, struct route *route, int refusal,
                          const struct route_problem *problem);
@@ -81,21 +80,13 @@ static int l_route(lua_State *L)
     struct route *route = mem_new(struct route);
     *route = options;
     route->handler_ref = handler_ref;
-    route->method = copy(method);
-    route->pattern = copy(pattern);
-    route->source = copy(source);
+    route->method = mem_string(method);
+    route->pattern = mem_string(pattern);
+    route->source = mem_string(source);
     list_append(&generation->route_list, &route->node);
     struct route_problem problem = {0};
     int refusal = route_add(generation->routes, method, pattern, route, &problem);
     return refusal == 0 ? 0 : raise_refusal(L, route, refusal, &problem);
-}
-
-static char *copy(struct bytes text)
-{
-    char *string = mem_alloc(text.len + 1);
-    memcpy(string, text.at, text.len);
-    string[text.len] = '\0';
-    return string;
 }
 
 /// What scripts say was checked where they said it.

@@ -183,11 +183,7 @@ static char *text(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    int len = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    char *text = mem_alloc((size_t)len + 1);
-    va_start(arguments, format);
-    vsnprintf(text, (size_t)len + 1, format, arguments);
+    char *text = mem_format(format, arguments);
     va_end(arguments);
     return text;
 }
