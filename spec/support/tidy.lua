@@ -57,7 +57,8 @@ local BANNED = {
   { "atoi" }, { "atol" }, { "strncpy" }, { "strncat" },
   { "malloc", "^src/base/mem%.c$" }, { "calloc", "^src/base/mem%.c$" },
   { "realloc", "^src/base/mem%.c$" }, { "free", "^src/base/mem%.c$" },
-  { "strdup" }, { "strndup" }, { "asprintf" },
+  { "random", "^src/base/jitter%.c$" }, { "srandom", "^src/base/jitter%.c$" },
+  { "rand", "^src/base/jitter%.c$" }, { "strdup" }, { "strndup" }, { "asprintf" },
   { "lua_pcall", "^src/script/call%.c$" }, { "lua_pcallk", "^src/script/call%.c$" },
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/retire.h"
 
+#include "base/jitter.h"
 #include "script/call.h"
 #include "script/failure.h"
 #include "script/generation.h"
@@ -10,11 +11,10 @@
 #include "sse/stream.h"
 
 #include <limits.h>
-#include <stdlib.h>
 
 enum {
     RETRY_MS_MIN = 100, // when a reader comes back to the new code
-    RETRY_MS_SPREAD = 900,
+    RETRY_MS_MAX = 999,
     CYCLES = 2, // what has a finalizer outlives the cycle that finds it
 };
 
@@ -144,8 +144,8 @@ static size_t end_streams(struct generation *generation)
 
 static void end_stream(struct stream *stream)
 {
-    uint64_t retry_ms = RETRY_MS_MIN + (uint64_t)random() % RETRY_MS_SPREAD;
-    IGNORE(stream_retry(stream, retry_ms)); // who is too slow goes without
+    IGNORE(stream_retry(
+        stream, jitter_between(RETRY_MS_MIN, RETRY_MS_MAX))); // who is too slow goes without
     stream_cut(stream, EXCHANGE_RELOADED);
 }
 

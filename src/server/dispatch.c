@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/dispatch.h"
 
+#include "base/jitter.h"
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/exchange.h"
@@ -12,7 +13,6 @@
 #include "wire/url.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -288,15 +288,14 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
 /// only if the end is not a complete one. Spread, so that not all come back together.
 static void answer_surplus(struct exchange *exchange)
 {
-    uint32_t seconds =
-        RETRY_SECONDS_MIN + (uint32_t)random() % (RETRY_SECONDS_MAX - RETRY_SECONDS_MIN + 1);
+    unsigned seconds = (unsigned)jitter_between(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX);
     // A client that takes anything is a plain one: what names the type is an event-stream reader.
     bool is_stream = request_quality(exchange->request, BYTES("text/event-stream")) >
                      request_quality(exchange->request, BYTES("text/plain"));
     char text[32];
     if (is_stream) {
         int len = snprintf(text, sizeof(text), "retry: %u\n\n",
-                           seconds * 1000 + (uint32_t)random() % 1000);
+                           seconds * 1000 + (unsigned)jitter_between(0, 999));
         exchange->response.is_stream = true;
         if (exchange_begin(exchange) == 0) {
             IGNORE(exchange_write(exchange, bytes_of(text, (size_t)len))); // the output is empty

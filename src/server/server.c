@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/counters.h"
+#include "base/jitter.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -170,7 +171,7 @@ static int load_and_serve(struct server *server)
     if (worker_load(first) != 0) {
         return 1;
     }
-    srandom(first->service.seed); // servers that are restarted together must not jitter alike
+    jitter_seed(first->service.seed); // servers that are restarted together must not jitter alike
     if (server->config->is_check) {
         report_missing_routes(first->generations.current, server->config->script);
         report_routes(first->generations.current, "");

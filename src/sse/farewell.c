@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "sse/farewell.h"
 
+#include "base/jitter.h"
 #include "http/conn.h"
 #include "http/service.h"
 #include "sse/stream.h"
-
-#include <stdlib.h>
 
 enum {
     TICK_MS = 10,
@@ -26,7 +25,6 @@ static uint64_t elapsed_ms(const struct farewell *farewell);
 static size_t due_count(const struct farewell *farewell);
 static void end_streams(struct farewell *farewell, size_t due);
 static uint64_t retry_ms(const struct farewell *farewell);
-static uint64_t random_below(uint64_t bound);
 
 void farewell_init(struct farewell *farewell, struct service *service, unsigned worker_count)
 {
@@ -136,17 +134,12 @@ static uint64_t retry_ms(const struct farewell *farewell)
     uint64_t first_ms = farewell->_first_ms;
     uint64_t span_ms = farewell->_window_ms - first_ms;
     if (farewell->_ended_count >= farewell->_count) {
-        return first_ms + random_below(span_ms);
+        return jitter_between(first_ms, first_ms + span_ms - 1);
     }
     // Microseconds: with many streams a part of the window is shorter than a millisecond.
     uint64_t part_us = span_ms * 1000 / farewell->_count;
     uint64_t moment_us = span_ms * 1000 * farewell->_ended_count / farewell->_count;
-    uint64_t moment_ms = first_ms + (moment_us + random_below(part_us + 1)) / 1000;
+    uint64_t moment_ms = first_ms + (moment_us + jitter_between(0, part_us)) / 1000;
     uint64_t now_ms = elapsed_ms(farewell);
     return moment_ms > now_ms + first_ms ? moment_ms - now_ms : first_ms;
-}
-
-static uint64_t random_below(uint64_t bound)
-{
-    return (uint64_t)random() % bound;
 }

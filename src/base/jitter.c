@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#include "base/jitter.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+enum { DRAW_BITS = 31 }; // of random(3)
+
+void jitter_seed(unsigned seed)
+{
+    srandom(seed);
+}
+
+/// Two draws, because a window of microseconds may be longer than one draw reaches. The rest that a
+/// division leaves makes some numbers likelier, by less than one in 2^62 / (max - min).
+uint64_t jitter_between(uint64_t min, uint64_t max)
+{
+    DCHECK(min <= max && max - min < UINT64_C(1) << (2 * DRAW_BITS));
+    uint64_t high = (uint64_t)random() << DRAW_BITS;
+    return min + (high | (uint64_t)random()) % (max - min + 1);
+}
