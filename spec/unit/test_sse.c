@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include "wire/chunk.h"
 #include "wire/sse.h"
 
 #include <stdio.h>
@@ -138,7 +139,7 @@ TEST(a_chunk_size_has_as_many_digits_as_it_needs)
     static const size_t sizes[] = {8, 9, 0xf, 0x10, 0xff, 0x100, 0xfff, 0x1000, 0xffff, 0x10000};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct buf out;
-        char head[SSE_FRAMING_MAX + 10];
+        char head[CHUNK_SIZE_LEN_MAX + 10];
         buf_init(&out, 1 << 20);
         struct sse_event event = {.has_data = true, .data = bytes_of(data, sizes[i] - 8)};
         EXPECT_INT(sse_encode_event(&out, &event, true), 0);

@@ -8,10 +8,10 @@
 #include "base/small.h"
 #include "http/access.h"
 #include "http/conn.h"
+#include "wire/chunk.h"
 #include "wire/status.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /// What is left of a request that was let go.
 struct exchange_trace {
@@ -169,14 +169,13 @@ int exchange_write(struct exchange *exchange, struct bytes content)
         limit_met("stream_max_bytes", conn_limits(exchange->conn)->stream_max_bytes);
         return -ENOBUFS;
     }
-    char size[24];
-    int len = snprintf(size, sizeof(size), "%zx\r\n", content.len);
     if (exchange_is_chunked(exchange)) {
-        append(exchange, bytes_of(size, (size_t)len));
+        char line[CHUNK_SIZE_LEN_MAX];
+        append(exchange, bytes_of(line, (size_t)(chunk_put_size(line, content.len) - line)));
     }
     append(exchange, content);
     if (exchange_is_chunked(exchange)) {
-        append(exchange, BYTES("\r\n"));
+        append(exchange, BYTES(CHUNK_END));
     }
     exchange_wrote(exchange, content.len);
     return 0;
@@ -192,7 +191,7 @@ int exchange_finish(struct exchange *exchange)
         return -EINVAL;
     }
     if (exchange_is_chunked(exchange) && !exchange->is_head) {
-        append(exchange, BYTES("0\r\n\r\n"));
+        append(exchange, BYTES(CHUNK_LAST));
     }
     response->state = RESPONSE_ENDED;
     conn_wrote(exchange->conn);

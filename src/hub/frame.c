@@ -3,8 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-
-enum { CHUNK_END_LEN = 2 }; // CRLF
+#include "wire/chunk.h"
 
 struct block *block_new(uint32_t capacity)
 {

@@ -2,6 +2,7 @@
 #include "hub/journal.h"
 
 #include "base/mem.h"
+#include "wire/chunk.h"
 #include "wire/sse.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@ enum {
     RING_MIN = 8,
     BLOCK_MIN = 512, // a quiet channel costs what it holds
     BLOCK_MAX = 16 * 1024,
-    CHUNK_END_LEN = 2,
     ID_LINE_MAX = EVENT_ID_LEN_MAX + 5, // "id: " and the line's end
 };
 
@@ -45,7 +45,7 @@ void journal_deinit(struct journal *journal)
 
 int journal_append(struct journal *journal, struct bytes fields, struct journal_moment moment)
 {
-    char head[SSE_CHUNK_SIZE_MAX + ID_LINE_MAX];
+    char head[CHUNK_SIZE_LEN_MAX + ID_LINE_MAX];
     struct frame frame = {
         .stamp = moment.stamp, .made_ms = moment.now_ms, .position = journal->end};
     make_head(&frame, head, journal_id(journal, journal->next), fields.len);
@@ -62,7 +62,7 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
     char *at = block->at + block->used;
     memcpy(at, head, head_len);
     memcpy(at + head_len, fields.at, fields.len);
-    memcpy(at + head_len + fields.len, "\r\n", CHUNK_END_LEN);
+    memcpy(at + head_len + fields.len, CHUNK_END, CHUNK_END_LEN);
     block->used += frame.size;
     *slot_of(journal, journal->next++) = frame;
     journal->end += size;
@@ -208,7 +208,7 @@ static void make_head(struct frame *frame, char *out, struct event_id id, size_t
     size_t id_len = event_id_format(id, text);
     const struct bytes id_start = BYTES("id: ");
     frame->id_len = (uint8_t)(id_start.len + id_len + 1);
-    char *line = sse_put_chunk_size(out, frame->id_len + fields_len);
+    char *line = chunk_put_size(out, frame->id_len + fields_len);
     frame->head_len = (uint8_t)(line - out);
     memcpy(line, id_start.at, id_start.len);
     memcpy(line + id_start.len, text, id_len);

@@ -10,6 +10,7 @@
 #include "hub/branch.h"
 #include "net/transport.h"
 #include "sse/stream_parts.h"
+#include "wire/chunk.h"
 
 enum {
     STEPS_MAX = 30,
@@ -149,7 +150,7 @@ static void plan_merged(struct plan *plan)
     struct stream *stream = plan->stream;
     if (stream->_cursors != NULL && stream->_cursors->after != NULL) {
         struct buf *scratch = &stream->_cursors->reader.channel->branch->scratch;
-        plan->prefix_size = SSE_CHUNK_SIZE_MAX + ID_LINE_MAX + cursors_id_size(stream);
+        plan->prefix_size = CHUNK_SIZE_LEN_MAX + ID_LINE_MAX + cursors_id_size(stream);
         buf_clear(scratch);
         plan->prefixes = buf_reserve(scratch, plan->prefix_size * STEPS_MAX);
         CHECK(plan->prefixes != NULL);
@@ -238,14 +239,14 @@ static void plan_frame(struct plan *plan, struct cursor *cursor)
 static struct bytes put_prefix(struct plan *plan, struct cursor *cursor, size_t fields_len)
 {
     static const char label[] = {'i', 'd', ':', ' '};
-    char head[SSE_CHUNK_SIZE_MAX];
+    char head[CHUNK_SIZE_LEN_MAX];
     char *line = plan->prefixes + (size_t)plan->step_count * plan->prefix_size + sizeof(head);
     memcpy(line, label, sizeof(label));
     char *end = cursors_write_id(cursor->stream, line + sizeof(label));
     *end++ = '\n';
     if (exchange_is_chunked(plan->stream->exchange)) {
         size_t size = (size_t)(end - line) + fields_len;
-        size_t head_len = (size_t)(sse_put_chunk_size(head, size) - head);
+        size_t head_len = (size_t)(chunk_put_size(head, size) - head);
         line -= head_len;
         memcpy(line, head, head_len);
     }

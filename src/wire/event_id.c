@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "wire/event_id.h"
 
+#include "base/decimal.h"
 #include "wire/octet.h"
 
-static size_t put_number(uint64_t number, unsigned base, char *out);
 static bool parse_number(struct bytes text, unsigned base, uint64_t *number);
 static bool is_digit(char octet, unsigned base);
 
 size_t event_id_format(struct event_id id, char *out)
 {
-    size_t len = put_number(id.epoch, 16, out);
+    size_t len = hex_write(id.epoch, out);
     out[len++] = '-';
-    len += put_number(id.sequence, 10, out + len);
+    len += decimal_write(id.sequence, out + len);
     DCHECK(len <= EVENT_ID_LEN_MAX);
     return len;
 }
@@ -55,19 +55,7 @@ bool event_id_parse(struct bytes text, struct event_id *id)
     return true;
 }
 
-static size_t put_number(uint64_t number, unsigned base, char *out)
-{
-    char digits[20];
-    size_t start = sizeof(digits);
-    do {
-        digits[--start] = "0123456789abcdef"[number % base];
-        number /= base;
-    } while (number > 0);
-    memcpy(out, digits + start, sizeof(digits) - start);
-    return sizeof(digits) - start;
-}
-
-/// Parses exactly what `put_number` writes; false beyond 64 bits.
+/// Parses exactly what `event_id_format` writes; false beyond 64 bits.
 static bool parse_number(struct bytes text, unsigned base, uint64_t *number)
 {
     if (text.len == 0 || (text.at[0] == '0' && text.len > 1)) {

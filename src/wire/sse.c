@@ -7,6 +7,7 @@
 
 #include "base/decimal.h"
 #include "base/utf8.h"
+#include "wire/chunk.h"
 
 #include <string.h>
 
@@ -37,7 +38,6 @@ static size_t repaired_len(struct bytes line);
 static char *put_field(char *at, const struct field *field);
 static char *put_repaired(char *at, struct bytes line);
 static char *put_bytes(char *at, struct bytes bytes);
-static size_t hex_digits(size_t size);
 
 int sse_check_event(const struct sse_event *event)
 {
@@ -79,8 +79,9 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
 int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
 {
     if (text.len == 0) {
-        return buf_append(out, chunked ? BYTES("3\r\n:\n\n\r\n") : BYTES(":\n\n")) ? 0
-                                                                                   : SSE_TOO_LONG;
+        return buf_append(out, chunked ? BYTES("3\r\n:\n\n" CHUNK_END) : BYTES(":\n\n"))
+                   ? 0
+                   : SSE_TOO_LONG;
     }
     struct field field = measure(BYTES(": "), text);
     return encode(out, &field, 1, chunked);
@@ -90,15 +91,6 @@ int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked)
 {
     struct sse_event event = {.has_retry = true, .retry_ms = retry_ms};
     return sse_encode_event(out, &event, chunked);
-}
-
-char *sse_put_chunk_size(char *at, size_t size)
-{
-    char *end = at + hex_digits(size);
-    for (char *digit = end; digit > at; size >>= 4) {
-        *--digit = "0123456789abcdef"[size & 15];
-    }
-    return put_bytes(end, BYTES("\r\n"));
 }
 
 static bool is_one_line(struct bytes text)
@@ -116,18 +108,18 @@ static int encode(struct buf *out, const struct field *fields, size_t count, boo
     for (size_t i = 0; i < count; i++) {
         size += fields[i].size;
     }
-    size_t total = chunked ? hex_digits(size) + 2 + size + 2 : size;
+    size_t total = chunked ? chunk_size_len(size) + size + CHUNK_END_LEN : size;
     char *start = buf_reserve(out, total);
     if (start == NULL) {
         return SSE_TOO_LONG;
     }
-    char *at = chunked ? sse_put_chunk_size(start, size) : start;
+    char *at = chunked ? chunk_put_size(start, size) : start;
     for (size_t i = 0; i < count; i++) {
         at = put_field(at, &fields[i]);
     }
     *at++ = '\n';
     if (chunked) {
-        at = put_bytes(at, BYTES("\r\n"));
+        at = put_bytes(at, BYTES(CHUNK_END));
     }
     DCHECK((size_t)(at - start) == total);
     buf_commit(out, total);
@@ -250,14 +242,4 @@ static char *put_bytes(char *at, struct bytes bytes)
         memcpy(at, bytes.at, bytes.len);
     }
     return at + bytes.len;
-}
-
-static size_t hex_digits(size_t size)
-{
-    size_t count = 1;
-    while (size > 15) {
-        size >>= 4;
-        count++;
-    }
-    return count;
 }

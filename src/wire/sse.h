@@ -29,9 +29,6 @@ enum sse_refusal {
     SSE_TOO_LONG = -3,  // the buf's ceiling would be passed
 };
 
-/// Longest chunk framing around a text: up to 16 hexadecimal digits, CRLF before and CRLF after.
-enum { SSE_FRAMING_MAX = 20 };
-
 /// Whether the event can be encoded: 0, SSE_BAD_ID or SSE_BAD_EVENT.
 MUST_USE int sse_check_event(const struct sse_event *event);
 
@@ -49,9 +46,3 @@ MUST_USE int sse_encode_comment(struct buf *out, struct bytes text, bool chunked
 /// Appends a `retry:` field (milliseconds, digits only) and an empty line, which dispatches nothing
 /// because no data stands before it. Returns 0 or SSE_TOO_LONG.
 MUST_USE int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked);
-
-enum { SSE_CHUNK_SIZE_MAX = 18 };
-
-/// Writes the size line of a chunk, lower-case hexadecimal and CRLF (RFC 9112, section 7.1), to
-/// `at`, which has SSE_CHUNK_SIZE_MAX bytes. Returns the place behind it.
-char *sse_put_chunk_size(char *at, size_t size);
