@@ -19,7 +19,7 @@ NPM_CI = cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
 CONFIGURE = test -f $(1)/build.ninja || cmake --fresh -G Ninja -B $(1)
 OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
 
-.PHONY: help deps test-deps build debug run install test lint format format-check bench count soak fuzz clean
+.PHONY: help deps test-deps build debug run install test docs lint format format-check bench count soak fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -49,6 +49,9 @@ install: build ## the programs, the manual, stubs, scripts, units and docs, belo
 
 test: test-deps build debug ## the whole suite
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED)
+
+docs: test-deps ## write docs/api and the table of limits from the source
+	@lua5.4 cmake/docs.lua
 
 # One file a process: clang-tidy 14 takes a va_list for uninitialised when another file came before.
 lint: test-deps debug ## luacheck, cppcheck, clang-tidy and the house rules

@@ -86,7 +86,7 @@ describe("cmake/deps.sh", function()
 end)
 
 describe("the program", function()
-  it("needs the libraries at run time that the README says, and no others", function()
+  it("needs the libraries at run time that the docs say, and no others", function()
     local code, out = Process.run { "ldd", BUILD .. "/lunesse" }
     assert.equal(0, code)
     local packages = { lua5 = "liblua5.4-0", uv = "libuv1", llhttp = "libllhttp" }
@@ -95,10 +95,10 @@ describe("the program", function()
       asan = true, ubsan = true, tsan = true, gcov = true, stdc = true, dl = true, rt = true,
       resolv = true,
     }
-    local readme = Process.read_file("README.md")
+    local page = Process.read_file("docs/operations.md")
     for name in out:gmatch("\n%s*lib([%w_]+)[^\n]* =>") do
       if not (of_the_system[name] or of_other_builds[name]) then
-        assert.truthy(packages[name] and readme:find("`" .. packages[name], 1, true), name)
+        assert.truthy(packages[name] and page:find("`" .. packages[name], 1, true), name)
       end
     end
   end)
@@ -194,6 +194,7 @@ describe("make", function()
         "share/lunesse/types/lunesse.lua", "share/lunesse/scripts/chat.lua",
         "share/lunesse/scripts/chat.html", "share/lunesse/scripts/index.html",
         "share/doc/lunesse/README.md", "share/doc/lunesse/docs/page.png",
+        "share/doc/lunesse/docs/guide.md", "share/doc/lunesse/docs/api/channel.md",
         "share/doc/lunesse/LICENSE", "share/man/man1/lunesse.1",
         "lib/systemd/system/lunesse.service", "lib/systemd/system/lunesse.socket",
       } do
@@ -220,8 +221,8 @@ describe("make", function()
       assert.equal("/opt/lunesse/bin/lunesse", text:match("\nExecStart=(%S+)"))
       assert.falsy(text:find("/usr/local", 1, true))
       local scripts = text:match("\nExecStart=[^\n]* (/%S+)\n")
-      local readme = Process.read_file("README.md")
-      assert.truthy(readme:find("\nmkdir -p " .. scripts .. "\n", 1, true), scripts)
+      local page = Process.read_file("docs/operations.md")
+      assert.truthy(page:find("\nmkdir -p " .. scripts .. "\n", 1, true), scripts)
       local from = Process.read_file("dist/lunesse.service"):gsub("/usr/local/", "/opt/lunesse/")
       assert.equal(from, text)
     end)

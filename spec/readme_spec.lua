@@ -1,100 +1,161 @@
--- The README is held to what it says: its snippets run, its limits are the source's, its links lead
--- somewhere, and its options are those of --help.
+-- The documents are held to what they say. Every block of every page is run, or says why not; what
+-- is made from the source is what the source says now; links lead somewhere; options are those of
+-- --help. How blocks are run is in spec/support/pages.lua.
 
 local lfs = require "lfs"
+local posix = require "spec_posix"
+local Pages = require "spec.support.pages"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 
-local README = Process.read_file("README.md")
-local UNITS = { [""] = 1, KiB = 1024, MiB = 1024 * 1024, s = 1 }
+local MAKEFILE = Process.read_file("Makefile")
 
----All fenced blocks of `language` in `text`.
-local function snippets(text, language)
-  local list = {}
-  for block in text:gmatch("\n```" .. language .. "\n(.-)\n```") do
-    list[#list + 1] = block .. "\n"
-  end
-  return list
+local LANGUAGES = { lua = true, console = true, sh = true, json = true, text = true }
+
+-- Blocks that other specs run: who does so names the page.
+local RUN_BY = {
+  nginx = "spec/support/proxy.lua",
+  haproxy = "spec/support/proxy.lua",
+  apache = "spec/support/proxy.lua",
+}
+
+---Loads the script `name` of `files` by --check.
+local function load_script(files, name)
+  local folder = Server.write(files)
+  local code, _, stderr = Server.run { "--check", folder .. "/" .. name }
+  assert(code == 0, stderr)
 end
 
----The limits that the README's table has, by name, each as a number in the script's units.
-local function documented_limits()
-  local limits = {}
-  for name, number, unit in README:gmatch("\n| `([%w_]+)` | ([%d.]+) ?([%a%%]*)") do
-    limits[name] = unit == "%" and number .. " %" or tonumber(number) * UNITS[unit]
-  end
-  return limits
+local function check_json(text)
+  local folder = Server.write {
+    ["x.json"] = text,
+    ["check.lua"] = [[
+      local lunesse = require "lunesse"
+      local file = io.open((...):gsub("check.lua$", "x.json"), "r")
+      assert(lunesse.json.decode(file:read("a")))
+      lunesse.server():get("/", function() end)
+    ]],
+  }
+  local code, _, stderr = Server.run { "--check", folder .. "/check.lua" }
+  assert(code == 0, stderr)
 end
 
----The value of a C expression of numbers and `*`.
-local function product(expression)
-  return assert(load("return " .. expression))()
-end
-
----The limits of src/base/limits.c, in the same units.
-local function source_limits()
-  local text = Process.read_file("src/base/limits.c")
-  local defaults, limits = {}, {}
-  for member, expression in text:gmatch("\n        %.([%w_]+) = ([%d *]+),") do
-    defaults[member] = product(expression)
-  end
-  for name, member in text:gmatch('{"([%w_]+)", offsetof%(struct limits, ([%w_]+)%)') do
-    limits[name] = member:find("_ms$") and defaults[member] / 1000 or defaults[member]
-  end
-  limits.connections = limits.connections == 0 and "90 %" or limits.connections
-  return limits
-end
-
----Links of a Markdown text to files, without anchors.
-local function linked_files(text)
-  local list = {}
-  for target in text:gmatch("%]%(([^)]+)%)") do
-    if not target:find("^https?:") then
-      list[#list + 1] = target:match("^[^#]*")
+---What can be said of commands without running them: the shell reads them, and what they ask of
+---`make` and of the program is there.
+local function check_commands(block, help)
+  for _, command in ipairs(Pages.commands(block)) do
+    local line = command.words
+    local code, _, complaint = Process.run { "sh", "-nc", line }
+    assert(code == 0, complaint)
+    local target = line:match("^make ([%l-]+)")
+    assert(not target or MAKEFILE:find("\n" .. target .. ":", 1, true), line)
+    for option in (line:match("lunesse (.*)$") or ""):gmatch("%f[%S]%-%-[%l-]+") do
+      assert(help:find(option, 1, true), line .. ": " .. option)
     end
   end
-  return list
 end
+
+---Whether a script of the page requires the module `block`, or a command names it.
+local function is_used(blocks, block)
+  local module = block.file:gsub("%.lua$", ""):gsub("/", ".")
+  for _, other in ipairs(blocks) do
+    if other ~= block and (other.text:find('require "' .. module .. '"', 1, true) or
+        other.language == "console" and other.text:find(" " .. block.file, 1, true)) then
+      return true
+    end
+  end
+  return false
+end
+
+---Runs a block in the way of its language.
+local function run_block(blocks, index, help)
+  local block = blocks[index]
+  local files = Pages.files(blocks, index)
+  if block.file and (block.language == "sh" or block.file:find("^lib/")) then
+    assert(is_used(blocks, block), "no script and no command of the page uses " .. block.file)
+  elseif block.language == "lua" then
+    load_script(block.file and Pages.files(blocks, #blocks) or files, block.file or "script.lua")
+  elseif block.language == "json" then
+    check_json(block.text)
+  elseif block.language == "sh" or block.language == "console" then
+    check_commands(block, help)
+    Pages.run(block, block.language == "console" and files or {})
+  end
+end
+
+describe("a block of", function()
+  local help
+
+  setup(function()
+    local _, server = Server.run { "--help" }
+    local _, bench = Server.run { "bench", "--help" }
+    help = server .. bench
+  end)
+
+  for _, page in ipairs(Pages.of_users()) do
+    local blocks = page:find("^docs/api/%l") and {} or Pages.blocks(page)
+    for index, block in ipairs(blocks) do
+      if block.excuse then
+        it(("%s is not run, for a reason that counts"):format(block.where), function()
+          assert.is_true(Pages.REASONS[block.excuse], block.excuse)
+          assert.truthy(block.language == "sh" or block.language == "console")
+          check_commands(block, help)
+        end)
+      elseif RUN_BY[block.language] then
+        it(("%s is run by %s"):format(block.where, RUN_BY[block.language]), function()
+          assert.truthy(Process.read_file(RUN_BY[block.language]):find(page, 1, true))
+        end)
+      elseif block.language ~= "text" then
+        it(("%s, of %s, runs"):format(block.where, block.language), function()
+          run_block(blocks, index, help)
+        end)
+      end
+    end
+  end
+end)
 
 describe("the README", function()
-  local scripts = snippets(README, "lua")
-
-  it("has scripts", function()
-    assert.is_true(#scripts >= 2)
-  end)
-
-  for i, script in ipairs(scripts) do
-    it(("has a script number %d that loads"):format(i), function()
-      local folder = Server.write { ["snippet.lua"] = script }
-      local code, stdout, stderr = Server.run { "--check", folder .. "/snippet.lua" }
-      assert.equal(0, code, stderr)
-      assert.matches("^GET     /", stdout)
-    end)
-  end
-
   it("shows scripts/clock.lua, word for word", function()
-    assert.equal(Process.read_file("scripts/clock.lua"), scripts[1])
+    local block = Pages.block("README.md", "lua", 'server:get("/clock"')
+    assert.equal(Process.read_file("scripts/clock.lua"), block.text)
   end)
 
-  it("shows what that script answers", function()
-    local server = Server.start({ ["clock.lua"] = scripts[1] }, { clock = true })
-    local stream = server:stream("/clock")
-    stream:event()
-    server:advance(5)
-    stream:event()
-    local shown = snippets(README, "console")[1]:match("\nHTTP.*")
-    local said = "\n" .. stream.head.head .. stream.parser.comments[1] .. ":\n\n" ..
-      "data: " .. stream.parser.events[1].data .. "\n\n" ..
-      "data: " .. stream.parser.events[2].data .. "\n"
-    local function without_times(text)
-      text = text:gsub("\r", ""):gsub("Date: [^\n]+", "Date: ?")
-      return (text:gsub("%d+%-%d%d%-%d%dT%d%d:%d%d:%d%dZ", "?"))
+  it("has a row for each stub in its table of the API, and names only what that has", function()
+    local rows = {}
+    for name, names in Process.read_file("README.md")
+      :gmatch("%]%(docs/api/(%w+)%.md%) |[^|\n]*|([^|\n]*)|") do
+      local stub = Process.read_file("lua/types/" .. name .. ".lua")
+      rows[name .. ".lua"] = true
+      for member in names:gmatch("`([%w_]+)`") do
+        local is_method = stub:find("[.:]" .. member .. "%(")
+        assert(is_method or stub:find("@field " .. member .. " "), name .. ": " .. member)
+      end
     end
-    assert.equal(without_times(shown), without_times(said))
+    for name in lfs.dir("lua/types") do
+      assert(rows[name] or not name:find("%.lua$"), name)
+    end
   end)
+end)
 
-  it("runs its countdown", function()
-    local server = Server.start({ ["countdown.lua"] = scripts[2] }, { clock = true })
+describe("docs/operations.md", function()
+  it("has the options of --help, all of them, and no others", function()
+    local _, help = Server.run { "--help" }
+    local section = Process.read_file("docs/operations.md")
+      :match("\n## The command line\n(.-)\n## ")
+    for option in help:gmatch("\n  (%-%-[%w-]+)") do
+      assert(section:find("\n| `" .. option:gsub("%-", "%%-") .. "[ `]") or
+        section:find("`" .. option .. "`", 1, true), option)
+    end
+    for option in section:gmatch("`(%-%-[%w-]+)") do
+      assert(help:find(option, 1, true), option)
+    end
+  end)
+end)
+
+describe("docs/streams.md", function()
+  it("has a countdown that counts down, and is complete", function()
+    local script = Pages.block("docs/streams.md", "lua", "/countdown").text
+    local server = Server.start({ ["countdown.lua"] = script }, { clock = true })
     local stream = server:stream("/countdown")
     for n = 10, 0, -1 do
       assert.same({ type = "tick", data = tostring(n), id = tostring(n), is_chunk = true },
@@ -103,87 +164,177 @@ describe("the README", function()
     end
     assert.equal("done", stream:finish())
   end)
+end)
 
-  it("has a middleware that lets those pass who are logged in, and says who they are", function()
-    local index
-    for i, script in ipairs(scripts) do
-      index = script:find("server:use", 1, true) and i or index
-    end
-    local server = Server.start { ["my.lua"] = scripts[index] }
-    assert.equal(401, server:request({ target = "/my/name" }).status)
-    assert.equal(404, server:request({
-      target = "/my/name/", headers = { Cookie = "session=moon-7f3a" },
-    }).status)
-    assert.equal("Ada\n", server:request({
-      target = "/my/name", headers = { Cookie = "session=moon-7f3a" },
-    }).body)
-  end)
-
-  it("has the limits of the source, all of them, with their defaults", function()
-    assert.same(source_limits(), documented_limits())
-  end)
-
-  it("has the options of --help, all of them", function()
-    local _, help = Server.run { "--help" }
-    local section = README:match("\n## The program\n(.-)\n## ")
-    for option in help:gmatch("\n  (%-%-[%w-]+)") do
-      assert.truthy(section:find("`" .. option, 1, true), option)
-    end
-    for option in section:gmatch("`(%-%-[%w-]+)") do
-      assert.truthy(help:find(option, 1, true), option)
-    end
-  end)
-
-  it("has a row for each stub in its table of the API, and names only what that has", function()
-    local rows = {}
-    for file, names in README:gmatch("%]%((lua/types/%w+%.lua)%) |[^|\n]*|([^|\n]*)|") do
-      local stub = Process.read_file(file)
-      rows[file] = true
-      for name in names:gmatch("`([%w_]+)`") do
-        local is_method = stub:find("[.:]" .. name .. "%(")
-        assert.truthy(is_method or stub:find("@field " .. name .. " "), file .. ": " .. name)
+describe("docs/architecture.md", function()
+  it("names only files and functions that are there", function()
+    local _, source = Process.run { "sh", "-c", "cat src/*/*.[ch]" }
+    local count = 0
+    for name in Process.read_file("docs/architecture.md"):gmatch("`([%l_/0-9]+%.?[ch]?)`") do
+      if name:find("^%l+/%l[%l_0-9]+%.c$") then
+        assert(lfs.attributes("src/" .. name), name)
+        count = count + 1
+      elseif name:find("^%l+_[%l_]+$") then
+        assert(source:find("%f[%w_]" .. name .. "%("), name)
+        count = count + 1
       end
     end
-    for name in lfs.dir("lua/types") do
-      assert.truthy(rows["lua/types/" .. name] or not name:find("%.lua$"), name)
-    end
+    assert.is_true(count > 15, count)
   end)
 end)
 
-describe("a page of the documents", function()
-  local pages = { "README.md", "CONTRIBUTING.md" }
-  for floor in lfs.dir("src") do
-    if lfs.attributes("src/" .. floor .. "/README.md", "mode") == "file" then
-      pages[#pages + 1] = "src/" .. floor .. "/README.md"
+-- What the examples of the stubs use and do not make themselves.
+local AROUND = [[
+local lunesse = require "lunesse"
+local server = lunesse.server()
+local room, news = lunesse.channel("room"), lunesse.channel("news")
+local settings, sessions = lunesse.shared("settings"), lunesse.shared("sessions")
+local jobs, scores, visits = lunesse.shared("jobs"), lunesse.shared("scores"), lunesse.shared("v")
+local online, logins = lunesse.shared("online"), lunesse.shared("logins")
+local messages, report, user, name, token, points = {}, {}, {}, "Ada", "t0ken", 7
+local page, key, readers, reader_count = "<p>", "k3y", {}, 1
+local function work() end
+local search, send_report, tick = work, work, work
+local function tokens()
+  return string.gmatch("a b", "%a")
+end
+]]
+
+---A script with one example: as it stands where it declares something, else in a handler.
+local function script_of(example)
+  local declares = example:find("%f[%w]server:%l+") or example:find("lunesse%.server") or
+    example:find("api:get", 1, true) or example:find("channel_group", 1, true)
+  local ending = "\nserver:get('/ready-to-load', function() end)\n"
+  if declares then
+    return AROUND .. example .. ending
+  end
+  return AROUND .. "server:get('/example', { sse = 'always' }, function(request, response)\n" ..
+    "local sse = response.sse\n" .. example ..
+    "\nif not response.headers_sent then response:send('') end\nend)\n" .. ending
+end
+
+describe("the examples of the API in", function()
+  for _, page in ipairs(Pages.of_users()) do
+    local blocks = page:find("^docs/api/%l") and Pages.blocks(page) or {}
+    for _, block in ipairs(blocks) do
+      it(block.where .. " run", function()
+        local server = Server.start({ ["example.lua"] = script_of(block.text) }, { clock = true })
+        server:connect():send("GET /example HTTP/1.1\r\nHost: x\r\n\r\n")
+        server:advance(60)
+        assert.same({}, server:log_lines(" error "))
+        server:stop { seconds = 20 }
+      end)
     end
   end
+end)
 
-  it("stands on every floor", function()
+describe("what is made from the source", function()
+  it("is what `make docs` makes of it now", function()
+    local folder = assert(posix.make_folder())
+    local code, _, complaint = Process.run { "lua5.4", "cmake/docs.lua", folder }
+    assert(code == 0, complaint)
+    local count = 0
+    for _, page in ipairs(Pages.of_users()) do
+      if page:find("^docs/api/") or page == "docs/operations.md" then
+        assert(Process.read_file(page) == Process.read_file(folder .. "/" .. page),
+          page .. " is not what its source says: run `make docs`, and look at what changes")
+        count = count + 1
+      end
+    end
+    Process.remove_folder(folder)
+    assert.equal(14, count)
+  end)
+
+  it("has a row for every limit", function()
+    local page = Process.read_file("docs/operations.md")
+    local count = 0
+    for name in Process.read_file("src/base/limits.c"):gmatch('{"([%w_]+)", offsetof') do
+      assert.truthy(page:find("\n| `" .. name .. "` | [^|]+ | [^|]+ | [^|]+ |\n"), name)
+      count = count + 1
+    end
+    assert.is_true(count >= 24)
+  end)
+end)
+
+---The anchors that a page offers: its headings, as GitHub makes them.
+local function anchors_of(page)
+  local anchors = {}
+  for heading in ("\n" .. Process.read_file(page)):gmatch("\n#+ ([^\n]+)") do
+    local name = heading:lower():gsub("[^%w _-]", ""):gsub(" ", "-")
+    anchors[name] = true
+  end
+  return anchors
+end
+
+---Links of a page to files of ours: { path, anchor or nil }.
+local function links_of(page)
+  local list = {}
+  local folder = page:match("^(.*/)") or ""
+  local text = Process.read_file(page):gsub("\n```.-\n```", "")
+  for target in text:gmatch("%]%(([^)]+)%)") do
+    if not target:find("^https?:") then
+      local path, anchor = target:match("^([^#]*)#?(.*)$")
+      list[#list + 1] = { path == "" and page or folder .. path, anchor ~= "" and anchor or nil }
+    end
+  end
+  return list
+end
+
+-- "docs/../README.md" is "README.md".
+local function plain(path)
+  local parts = {}
+  for part in path:gmatch("[^/]+") do
+    parts[part == ".." and #parts or #parts + 1] = part ~= ".." and part or nil
+  end
+  return table.concat(parts, "/")
+end
+
+describe("a page of the documents", function()
+  local pages = Pages.all()
+
+  it("links to what exists, and to headings that are there", function()
+    for _, page in ipairs(pages) do
+      for _, link in ipairs(links_of(page)) do
+        local path, anchor = plain(link[1]), link[2]
+        assert(lfs.attributes(path), page .. " links to " .. path)
+        assert(not anchor or anchors_of(path)[anchor], ("%s: %s#%s"):format(page, path, anchor))
+      end
+    end
+  end)
+
+  it("is reached from the README by links", function()
+    local reached, queue = { ["README.md"] = true }, { "README.md" }
+    for _, page in ipairs(queue) do
+      for _, link in ipairs(page:find("%.md$") and links_of(page) or {}) do
+        local path = plain(link[1])
+        queue[#queue + 1] = not reached[path] and path or nil
+        reached[path] = true
+      end
+    end
+    for _, page in ipairs(pages) do
+      assert.is_true(reached[page], page)
+    end
+  end)
+
+  it("stands on every floor, and names every source file there", function()
     for floor in lfs.dir("src") do
       if not floor:find("%.") then
-        assert.equal("file", lfs.attributes("src/" .. floor .. "/README.md", "mode"))
+        local text = Process.read_file("src/" .. floor .. "/README.md")
+        for name in lfs.dir("src/" .. floor) do
+          local stem = name:match("^(.+)%.c$")
+          local is_named = not stem or text:find("`" .. stem .. ".", 1, true) or
+            stem:find("^lib_") and text:find("`lib_*.c`", 1, true)
+          assert.truthy(is_named, ("%s: %s"):format(floor, name))
+        end
       end
     end
   end)
 
-  it("links to what exists", function()
-    for _, page in ipairs(pages) do
-      local folder = page:match("^(.*/)") or ""
-      for _, target in ipairs(linked_files(Process.read_file(page))) do
-        assert.truthy(lfs.attributes(folder .. target), page .. ": " .. target)
-      end
-    end
-  end)
-
-  it("names every source file of its floor", function()
-    for _, page in ipairs(pages) do
-      local folder = page:match("^(src/.*)/README")
-      local text = Process.read_file(page)
-      for name in lfs.dir(folder or "docs") do
-        local stem = name:match("^(.+)%.c$")
-        local is_named = not stem or text:find("`" .. stem .. ".", 1, true) or
-          stem:find("^lib_") and text:find("`lib_*.c`", 1, true)
-        assert.truthy(is_named, ("%s: %s"):format(page, name))
+  it("says what each block is, for those who use the program", function()
+    for _, page in ipairs(Pages.of_users()) do
+      for _, block in ipairs(Pages.blocks(page)) do
+        assert.is_true(RUN_BY[block.language] ~= nil or LANGUAGES[block.language] ~= nil,
+          block.where .. ": " .. block.language)
       end
     end
   end)

@@ -18,7 +18,8 @@
 ---@field worker integer     number of the worker that runs this script, from 1
 local lunesse = {}
 
----The limits of the server, which README.md explains. Durations are in seconds, sizes in bytes.
+---The limits of the server, which docs/operations.md explains. Durations are in seconds, sizes in
+---bytes.
 ---@class (exact) lunesse.Limits
 ---@field head_bytes? integer
 ---@field head_fields? integer

@@ -159,7 +159,7 @@ function Response:on(event, fn) end
 ---
 ---```lua
 ---response:once("close", function(reason)
----  readers = readers - 1
+---  reader_count = reader_count - 1
 ---end)
 ---```
 ---@param event lunesse.ResponseEvent

@@ -118,3 +118,24 @@ for _, name in ipairs(Proxy.names) do
     end)
   end)
 end
+
+describe("Behind nginx with TLS", function()
+  it("a stream comes by HTTPS and HTTP/2, event by event", function()
+    local server = support.start(ROUTES)
+    local proxy = Proxy.start("TLS", server)
+    local url = proxy.url:gsub("^http:", "https:")
+    local reader = Process.start { "curl", "-skNi", "--http2", url .. "/room" }
+    for _, data in ipairs { "one", "two" } do
+      eventually(function()
+        return reader:stdout():find(":\n\n", 1, true)
+      end)
+      server:request { method = "POST", target = "/room", body = data }
+      eventually(function()
+        return reader:stdout():find("data: " .. data .. "\n\n", 1, true)
+      end)
+    end
+    assert.matches("^HTTP/2 200", reader:stdout())
+    reader:kill()
+    proxy:stop()
+  end)
+end)

@@ -31,10 +31,7 @@ http {
   fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
-  server {
-    listen 127.0.0.1:%d;
-    %s
-  }
+  %s
 }
 ]]
 
@@ -56,12 +53,34 @@ Group nogroup
 </VirtualHost>
 ]]
 
+local function nginx(folder, server)
+  local path = folder .. "/nginx.conf"
+  Process.write_file(path, NGINX:format(server))
+  return { "/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", path }
+end
+
+---Makes a certificate that nobody has signed. Returns the paths of it and of its key.
+local function certificate(folder)
+  local chain, key = folder .. "/chain.pem", folder .. "/key.pem"
+  local code, _, complaint = Process.run {
+    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+    "-subj", "/CN=example.com", "-days", "1", "-out", chain, "-keyout", key,
+  }
+  assert(code == 0, complaint)
+  return chain, key
+end
+
 ---What writes the configuration into `folder` and returns the words that start the proxy.
 local kinds = {
   nginx = function(folder, port, config)
-    local path = folder .. "/nginx.conf"
-    Process.write_file(path, NGINX:format(port, config))
-    return { "/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", path }
+    return nginx(folder, ("server { listen 127.0.0.1:%d; %s }"):format(port, config))
+  end,
+  TLS = function(folder, port, config, server_port)
+    local chain, key = certificate(folder)
+    local server = config:gsub("listen 443", "listen 127.0.0.1:" .. port)
+      :gsub("# the location of the section above", documented("nginx", server_port))
+      :gsub("/etc/%S+/fullchain.pem", chain):gsub("/etc/%S+/privkey.pem", key)
+    return nginx(folder, server)
   end,
   HAProxy = function(folder, port, config)
     local path = folder .. "/haproxy.cfg"
@@ -86,11 +105,12 @@ end
 
 ---Starts the proxy `name` in front of `server` and waits until it takes connections. `more` is
 ---appended to its configuration.
----@param name "nginx" | "HAProxy" | "Apache"
+---@param name "nginx" | "HAProxy" | "Apache" | "TLS"  TLS: nginx with a certificate
 function Proxy.start(name, server, more)
   local self = setmetatable({ port = free_port(), folder = assert(posix.make_folder()) }, Proxy)
   local config = documented(name, server.port) .. "\n" .. (more or "")
-  self.process = Process.start(kinds[name](self.folder, self.port, config), { cwd = self.folder })
+  local words = kinds[name](self.folder, self.port, config, server.port)
+  self.process = Process.start(words, { cwd = self.folder })
   self.process.is_shared = true
   self.url = "http://127.0.0.1:" .. self.port
   local ok, message = pcall(clock.eventually, function()
