@@ -61,7 +61,8 @@ struct route {
     bool is_cancelled; // on_leave = "cancel", in so many words: plain answers, too
     bool takes_raw_path;
     bool always_streams; // sse = "always": whatever Accept says
-    bool has_body_bytes;
+    bool takes_body;     // otherwise a body is not read
+    bool has_body_bytes; // `body_bytes_max` is set
     bool has_heartbeat;
     bool has_middlewares; // the handler's function begins with them
     uint64_t body_bytes_max;

@@ -13,6 +13,7 @@
 
 static struct generation *check_loading(lua_State *L);
 static void read_options(lua_State *L, struct route *route);
+static bool is_without_body(struct bytes method);
 static int raise_refusal(lua_State *L, struct route *route, int refusal,
                          const struct route_problem *problem);
 static int l_is_loading(lua_State *L);
@@ -83,6 +84,7 @@ static int l_route(lua_State *L)
     route->method = mem_string(method);
     route->pattern = mem_string(pattern);
     route->source = mem_string(source);
+    route->takes_body = route->has_body_bytes || !is_without_body(method);
     list_append(&generation->route_list, &route->node);
     struct route_problem problem = {0};
     int refusal = route_add(generation->routes, method, pattern, route, &problem);
@@ -111,6 +113,14 @@ static void read_options(lua_State *L, struct route *route)
     if (type == LUA_TNUMBER) {
         route->heartbeat_ms = check_duration_ms(L, lua_gettop(L));
     }
+}
+
+/// Content has no meaning in a GET, HEAD or OPTIONS (RFC 9110, section 9.3). A route for one of
+/// them that wants it all the same says how much.
+static bool is_without_body(struct bytes method)
+{
+    return bytes_equal(method, BYTES("GET")) || bytes_equal(method, BYTES("HEAD")) ||
+           bytes_equal(method, BYTES("OPTIONS"));
 }
 
 /// FNV-1a: to tell changed code from unchanged, not from hostile.

@@ -13,7 +13,6 @@
 #include "wire/url.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum {
     ALLOW_BYTES_MAX = 128,
@@ -23,12 +22,15 @@ enum {
 
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
+static void judge(struct dispatch *dispatch, struct exchange *exchange);
+static enum dispatch_verdict verdict_of(const struct dispatch *dispatch,
+                                        const struct exchange *exchange);
+static void answer_by_scripts(struct dispatch *dispatch, struct exchange *exchange);
 static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchange);
 static void on_answered(void *user, const struct exchange *exchange, uint64_t ns);
 static bool asks_metrics_here(const struct dispatch *dispatch, const struct exchange *exchange);
 static bool asks(struct bytes path, const struct exchange *exchange);
 static void count_route(struct dispatch *dispatch, struct request *request);
-static bool takes_body(const struct request *request);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
 static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange);
@@ -59,65 +61,86 @@ void dispatch_answer_admin(struct dispatch *dispatch, struct exchange *exchange)
 static void on_head(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
-    if (asks(dispatch->ready_path, exchange) || asks_metrics_here(dispatch, exchange)) {
-        exchange->request->is_body_unwanted = true;
-        return;
-    }
-    find(dispatch, exchange);
-    exchange->request->is_body_unwanted =
-        exchange->request->route == NULL || conn_is_surplus(exchange->conn) ||
-        has_bad_path(dispatch, exchange) || has_foreign_host(dispatch, exchange) ||
-        !takes_body(exchange->request);
-    const struct route *route = exchange->request->route;
-    if (route != NULL && route->has_body_bytes) {
-        exchange->request->body_bytes_max = route->body_bytes_max;
-    }
-}
-
-/// Content has no meaning in a GET, HEAD or OPTIONS (RFC 9110, section 9.3). A route for one of
-/// them that wants it all the same says how much.
-static bool takes_body(const struct request *request)
-{
+    struct request *request = exchange->request;
+    judge(dispatch, exchange);
     const struct route *route = request->route;
-    bool is_bare = strcmp(route->method, "GET") == 0 || strcmp(route->method, "HEAD") == 0 ||
-                   strcmp(route->method, "OPTIONS") == 0;
-    return route->has_body_bytes || !is_bare;
+    request->is_body_unwanted =
+        dispatch->verdict != VERDICT_TAKEN || route == NULL || !route->takes_body;
+    if (route != NULL && route->has_body_bytes) {
+        request->body_bytes_max = route->body_bytes_max;
+    }
 }
 
 static void on_request(void *user, struct exchange *exchange)
 {
     struct dispatch *dispatch = user;
-    bool asks_ready = asks(dispatch->ready_path, exchange);
-    bool asks_metrics = !asks_ready && asks_metrics_here(dispatch, exchange);
-    conn_set_probe(exchange->conn, asks_ready || asks_metrics);
-    if (asks_ready || asks_metrics) {
-        struct bytes path = asks_ready ? dispatch->ready_path : dispatch->metrics_path;
-        exchange->request->counts = requests_of(&dispatch->requests, path.at);
+    if (dispatch->judged_number != exchange->request->number) {
+        judge(dispatch, exchange); // another connection's head came between, or new scripts
     }
-    if (asks_ready) {
+    enum dispatch_verdict verdict = dispatch->verdict;
+    conn_set_probe(exchange->conn, verdict == VERDICT_READY || verdict == VERDICT_METRICS);
+    switch (verdict) {
+    case VERDICT_READY:
+        exchange->request->counts = requests_of(&dispatch->requests, dispatch->ready_path.at);
         answer_ready(dispatch, exchange);
         return;
-    }
-    if (asks_metrics) {
+    case VERDICT_METRICS:
+        exchange->request->counts = requests_of(&dispatch->requests, dispatch->metrics_path.at);
         metrics_answer(&dispatch->scrapes, exchange);
         return;
-    }
-    if (dispatch->match_number != exchange->request->number) {
-        find(dispatch, exchange); // another connection's head came between
-    }
-    if (conn_is_surplus(exchange->conn)) {
+    case VERDICT_SURPLUS:
         answer_surplus(exchange);
-    } else if (has_foreign_host(dispatch, exchange)) {
-        send_text(exchange, 421, "421: this server does not answer for this host\n");
-    } else if (has_bad_path(dispatch, exchange)) {
-        send_text(exchange, 400, lib_server_unrouted_text(400));
-    } else if (dispatch->generations->current->options.is_dev && answer_dev(dispatch, exchange)) {
         return;
-    } else if (!mem_has(buf_len(&exchange->request->body))) {
+    case VERDICT_FOREIGN_HOST:
+        send_text(exchange, 421, "421: this server does not answer for this host\n");
+        return;
+    case VERDICT_BAD_PATH:
+        send_text(exchange, 400, lib_server_unrouted_text(400));
+        return;
+    case VERDICT_TAKEN:
+        answer_by_scripts(dispatch, exchange);
+        return;
+    }
+}
+
+/// Finds the route and the verdict. Both are kept until the next head comes, on any connection.
+static void judge(struct dispatch *dispatch, struct exchange *exchange)
+{
+    dispatch->judged_number = exchange->request->number;
+    if (asks(dispatch->ready_path, exchange)) {
+        dispatch->verdict = VERDICT_READY;
+    } else if (asks_metrics_here(dispatch, exchange)) {
+        dispatch->verdict = VERDICT_METRICS;
+    } else {
+        find(dispatch, exchange);
+        dispatch->verdict = verdict_of(dispatch, exchange);
+    }
+}
+
+static enum dispatch_verdict verdict_of(const struct dispatch *dispatch,
+                                        const struct exchange *exchange)
+{
+    if (conn_is_surplus(exchange->conn)) {
+        return VERDICT_SURPLUS;
+    }
+    if (has_foreign_host(dispatch, exchange)) {
+        return VERDICT_FOREIGN_HOST;
+    }
+    return has_bad_path(dispatch, exchange) ? VERDICT_BAD_PATH : VERDICT_TAKEN;
+}
+
+static void answer_by_scripts(struct dispatch *dispatch, struct exchange *exchange)
+{
+    struct generation *generation = dispatch->generations->current;
+    const struct route *route = exchange->request->route;
+    size_t body_size = buf_len(&exchange->request->body);
+    if (generation->options.is_dev && answer_dev(dispatch, exchange)) {
+        return;
+    }
+    if (body_size > 0 && !mem_has(body_size)) {
         send_text(exchange, 503, "503: there is no memory for the body; try again later\n");
-    } else if (exchange->request->route != NULL) {
-        visit_handle(dispatch->generations->current, exchange, exchange->request->route,
-                     &dispatch->match);
+    } else if (route != NULL) {
+        visit_handle(generation, exchange, route, &dispatch->match);
     } else {
         answer_unrouted(dispatch, exchange);
     }
@@ -151,7 +174,6 @@ static void find(struct dispatch *dispatch, struct exchange *exchange)
     struct request *request = exchange->request;
     route_find(dispatch->generations->current->routes, request->method, request->target.path,
                &dispatch->match);
-    dispatch->match_number = exchange->request->number;
     request->route = dispatch->match.outcome == ROUTE_FOUND ? dispatch->match.target : NULL;
     count_route(dispatch, request);
 }

@@ -3,8 +3,8 @@
 // From a request to who answers it: the route's handler, the scripts' fallback, or a plain answer
 // for what no route takes (404, 405 with Allow, OPTIONS with Allow, 501, and connections over the
 // limit). Whether the server is ready, and what it has counted, is answered here too, without the
-// scripts, however busy it is. Owned by its worker. Holds the last match between the head and the
-// end of the body.
+// scripts, however busy it is. Owned by its worker. Keeps what it found for the last head until
+// the body has come too.
 #pragma once
 
 #include "http/service.h"
@@ -17,6 +17,16 @@
 
 struct generations;
 
+/// What becomes of a request. It is known when the head is complete.
+enum dispatch_verdict {
+    VERDICT_TAKEN,        // the scripts answer: the route, or what they have for no route
+    VERDICT_READY,        // asks whether the server is ready
+    VERDICT_METRICS,      // asks for the metrics
+    VERDICT_SURPLUS,      // on a connection beyond the limit
+    VERDICT_FOREIGN_HOST, // for a host that the scripts do not answer for
+    VERDICT_BAD_PATH,     // with dot segments, or an encoded slash in the wrong place
+};
+
 struct dispatch {
     const struct generations *generations; // new requests go to the current one
     struct bytes ready_path;               // asks whether the server is ready; empty for none
@@ -26,7 +36,8 @@ struct dispatch {
     struct requests requests;
     bool is_stopping; // it is not
     struct route_match match;
-    uint64_t match_number; // of the exchange that `match` belongs to
+    enum dispatch_verdict verdict;
+    uint64_t judged_number; // of the exchange that `match` and `verdict` belong to; 0 for none
 };
 
 /// Answers a request to the operator's address: the metrics, or whether the server is ready.

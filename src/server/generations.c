@@ -87,7 +87,7 @@ void generations_swap(struct generations *generations, struct change *change)
     compare(old, fresh, change);
     generations->current = fresh;
     generations->candidate = NULL;
-    generations->dispatch->match_number = 0; // a request whose body still comes is matched anew
+    generations->dispatch->judged_number = 0; // a request whose body still comes is judged anew
     list_append(&generations->retired, &old->node);
     generations->retired_count++;
     generation_take_over(fresh);
