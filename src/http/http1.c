@@ -307,11 +307,10 @@ static void keep_head(struct http1 *reader, struct bytes head, struct request *r
     char *block = small_text(index_size + head.len);
     char *copy = block + index_size;
     memcpy(copy, head.at, head.len);
-    *request = (struct request){._places = (struct request_place *)(void *)block,
-                                ._block_size = index_size + head.len,
-                                .field_count = reader->field_count,
-                                .minor_version = reader->parser.http_minor};
-    buf_init(&request->body, 0);
+    request->_places = (struct request_place *)(void *)block;
+    request->_block_size = index_size + head.len;
+    request->field_count = reader->field_count;
+    request->minor_version = reader->parser.http_minor;
     for (size_t i = 0; i < reader->field_count; i++) {
         request->_places[i] = place_of(&reader->fields[i], head.at);
     }

@@ -39,9 +39,9 @@ void http1_stop(struct http1 *reader);
 const struct limits *http1_limits(const struct http1 *reader);
 
 /// Reads the head. `at` is its first byte and `len` bytes are there in all, those of earlier calls
-/// included and unchanged. For HTTP1_DONE, `request` is filled in and `*taken` is the head's
-/// length. For HTTP1_MORE, `*taken` is 0 and the bytes must be kept; or all of them were empty
-/// lines, which begin no message (RFC 9112, section 2.2), and `*taken` is `len`.
+/// included and unchanged. `request` is zero before. For HTTP1_DONE it is filled in and `*taken` is
+/// the head's length. For HTTP1_MORE, `*taken` is 0 and the bytes must be kept; or all of them were
+/// empty lines, which begin no message (RFC 9112, section 2.2), and `*taken` is `len`.
 MUST_USE enum http1_result http1_head(struct http1 *reader, char *at, size_t len,
                                       struct request *request, size_t *taken);
 

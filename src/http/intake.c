@@ -17,9 +17,9 @@ enum {
 
 static size_t feed_head(struct conn *conn, char *at, size_t len);
 static void await_head(struct conn *conn, bool has_begun);
-static void begin_exchange(struct conn *conn, struct request request, bool has_more);
+static void begin_exchange(struct conn *conn, struct request *request, bool has_more);
 static void answer_before_body(struct conn *conn, size_t skip_bytes);
-static struct exchange *make_exchange(struct conn *conn, struct request request);
+static struct exchange *make_exchange(struct conn *conn, struct request *request);
 static void refuse_large(struct conn *conn);
 static void begin_body(struct conn *conn, bool has_more);
 static size_t feed_body(struct conn *conn, char *at, size_t len);
@@ -115,8 +115,8 @@ void intake_refuse(struct conn *conn, int status, const char *why)
 
 void intake_refuse_head(struct conn *conn, int status, const char *why)
 {
-    struct request request = {0};
-    http1_note_method(buf_bytes(&conn_work(conn)->input), &request);
+    struct request *request = small_new(struct request);
+    http1_note_method(buf_bytes(&conn_work(conn)->input), request);
     conn->exchange = make_exchange(conn, request);
     intake_refuse(conn, status, why);
 }
@@ -146,10 +146,11 @@ static size_t feed_head(struct conn *conn, char *at, size_t len)
     if (work->reader == NULL) {
         take_reader(conn);
     }
-    struct request request = {0};
+    struct request *request = small_new(struct request);
     size_t taken = 0;
-    switch (http1_head(work->reader, at, len, &request, &taken)) {
+    switch (http1_head(work->reader, at, len, request, &taken)) {
     case HTTP1_MORE:
+        small_free(request);
         await_head(conn, len > taken);
         return taken;
     case HTTP1_REFUSED:
@@ -177,24 +178,24 @@ static void await_head(struct conn *conn, bool has_begun)
     work->has_partial_head = has_begun;
 }
 
-static void begin_exchange(struct conn *conn, struct request request, bool has_more)
+static void begin_exchange(struct conn *conn, struct request *request, bool has_more)
 {
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = make_exchange(conn, request);
     conn->exchange = exchange;
     conn->is_first = false;
     work->waiting_count -= work->waiting_count > 0 ? 1 : 0;
-    exchange->request->body_bytes_max = http1_limits(work->reader)->body_bytes;
+    request->body_bytes_max = http1_limits(work->reader)->body_bytes;
     conn->service->events->on_head(conn->service->user, exchange);
-    if (request.content_length > exchange->request->body_bytes_max) {
+    if (request->content_length > request->body_bytes_max) {
         refuse_large(conn);
         return;
     }
-    buf_init(&exchange->request->body, exchange->request->body_bytes_max);
-    bool is_skipped = exchange->request->is_body_unwanted && request_has_body(&request);
-    if (is_skipped && (!request.is_chunked || request.expects_continue)) {
-        bool is_short = request.content_length <= SKIP_BYTES_MAX && !request.expects_continue;
-        answer_before_body(conn, is_short ? (size_t)request.content_length : SIZE_MAX);
+    buf_init(&request->body, request->body_bytes_max);
+    bool is_skipped = request->is_body_unwanted && request_has_body(request);
+    if (is_skipped && (!request->is_chunked || request->expects_continue)) {
+        bool is_short = request->content_length <= SKIP_BYTES_MAX && !request->expects_continue;
+        answer_before_body(conn, is_short ? (size_t)request->content_length : SIZE_MAX);
         return;
     }
     conn->state = CONN_BODY;
@@ -213,18 +214,18 @@ static void answer_before_body(struct conn *conn, size_t skip_bytes)
     complete_message(conn);
 }
 
-static struct exchange *make_exchange(struct conn *conn, struct request request)
+/// Takes over `request`.
+static struct exchange *make_exchange(struct conn *conn, struct request *request)
 {
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = small_new(struct exchange);
-    request.number = conn->service->next_number++;
-    request.started_ns = work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns();
+    request->number = conn->service->next_number++;
+    request->started_ns = work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns();
     exchange->conn = conn;
-    exchange->request = small_new(struct request);
-    *exchange->request = request;
-    exchange->is_head = bytes_equal(request.method, BYTES("HEAD"));
-    exchange->minor_version = request.minor_version;
-    exchange->wants_close = request.wants_close;
+    exchange->request = request;
+    exchange->is_head = bytes_equal(request->method, BYTES("HEAD"));
+    exchange->minor_version = request->minor_version;
+    exchange->wants_close = request->wants_close;
     work->head_started_ns = 0;
     response_init(&exchange->response);
     return exchange;

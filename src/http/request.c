@@ -9,11 +9,8 @@ static void rebase(struct bytes *slice, struct bytes from, const char *to);
 
 void request_deinit(struct request *request)
 {
-    if (!request->_is_moved) {
-        small_free_text((char *)request->_places, request->_block_size);
-    }
+    small_free_text((char *)request->_places, request->_block_size);
     buf_reset(&request->body);
-    *request = (struct request){0};
 }
 
 struct request *request_move(struct request *request, void *memory)
@@ -25,17 +22,13 @@ struct request *request_move(struct request *request, void *memory)
         memcpy(moved + 1, old.at, old.len);
     }
     moved->_places = (struct request_place *)(void *)(moved + 1);
-    moved->_is_moved = true;
     const char *to = (const char *)moved->_places;
     rebase(&moved->method, old, to);
     rebase(&moved->target_text, old, to);
     rebase(&moved->target.authority, old, to);
     rebase(&moved->target.path, old, to);
     rebase(&moved->target.query, old, to);
-    if (!request->_is_moved) {
-        small_free_text((char *)request->_places, request->_block_size);
-    }
-    *request = (struct request){0};
+    small_free_text((char *)request->_places, request->_block_size);
     return moved;
 }
 

@@ -43,14 +43,14 @@ struct request {
     size_t body_counted;     // bytes of the body in the service's count
     size_t _block_size;
     uint8_t minor_version; // 0 or 1, of HTTP/1
-    bool _is_moved;        // the block belongs to somebody else: see `request_move`
     bool is_chunked;
     bool is_body_unwanted; // dispatch knows who answers, and that nobody looks at the body
     bool wants_close;      // the connection must not be kept after the answer
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };
 
-/// Frees the block and the body. The request is then zero.
+/// Frees the block and the body. All that can be done with the request then is to free it, too. Not
+/// for one that was moved: whoever owns its memory frees that, and the body must be reset before.
 void request_deinit(struct request *request);
 
 /// Bytes of a request with its block, for `request_move`.
@@ -60,8 +60,8 @@ static inline size_t request_size(const struct request *request)
 }
 
 /// Moves the request and its block to `memory` (aligned for a pointer, `request_size` bytes), which
-/// belongs to the caller and must outlive it. Returns the request there; the one here is then zero.
-/// Slices taken before are no longer valid.
+/// belongs to the caller and must outlive it. Returns the request there; all that can be done with
+/// the one here is to free it. Slices taken before are no longer valid.
 struct request *request_move(struct request *request, void *memory);
 
 /// Field number `index`, in the order in which they came.

@@ -82,9 +82,9 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     const struct request *request = exchange->request;
     size_t size = offsetof(struct request_box, request) + request_size(request);
     struct request_box *box = lua_newuserdatauv(L, size, SLOT_COUNT);
-    *box = (struct request_box){.number = request->number,
-                                .visit = exchange->holder,
-                                .seed = conn_server_seed(exchange->conn)};
+    box->number = request->number;
+    box->visit = exchange->holder;
+    box->seed = conn_server_seed(exchange->conn);
     lua_pushvalue(L, -2);
     lua_setiuservalue(L, -2, SLOT_RESPONSE);
     if (match->param_count > 0) {
