@@ -185,9 +185,9 @@ const struct limits *conn_limits(const struct conn *conn)
     return conn->service->limits;
 }
 
-struct bytes conn_date(struct conn *conn)
+struct bytes conn_date_line(struct conn *conn)
 {
-    return service_date(conn->service);
+    return service_date_line(conn->service);
 }
 
 struct bytes conn_common_fields(const struct conn *conn)

@@ -70,7 +70,7 @@ struct buf *conn_output(struct conn *conn);
 size_t conn_pending_bytes(const struct conn *conn);
 /// The limits that are current. Not to be kept.
 const struct limits *conn_limits(const struct conn *conn);
-struct bytes conn_date(struct conn *conn);
+struct bytes conn_date_line(struct conn *conn);
 /// The fields that every answer has. Not to be kept.
 struct bytes conn_common_fields(const struct conn *conn);
 uint32_t conn_server_seed(const struct conn *conn);

@@ -317,7 +317,7 @@ static void write_head(struct exchange *exchange, uint64_t content_length)
     exchange->wants_close = is_close;
     struct response_head head = {
         .common = conn_common_fields(exchange->conn),
-        .date = conn_date(exchange->conn),
+        .date_line = conn_date_line(exchange->conn),
         .content_length = content_length,
         .is_close = is_close,
         .says_keep_alive = exchange->minor_version == 0,

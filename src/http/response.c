@@ -194,9 +194,7 @@ bool response_write_head(struct response *response, const struct response_head *
     } else if (head->says_keep_alive) {
         append(out, BYTES("Connection: keep-alive\r\n"));
     }
-    append(out, BYTES("Date: "));
-    append(out, head->date);
-    append(out, BYTES("\r\n"));
+    append(out, head->date_line);
     append_default_type(response, out);
     append_own_fields(response, out);
     append_common(response, head->common, out);
@@ -383,12 +381,13 @@ static void append_default_type(const struct response *response, struct buf *out
 static void append_framing(const struct response *response, const struct response_head *head,
                            struct buf *out)
 {
-    char text[DECIMAL_LEN_MAX];
+    char text[DECIMAL_LEN_MAX + 2];
     if (response->framing == FRAMING_CHUNKED) {
         append(out, BYTES("Transfer-Encoding: chunked\r\n"));
     } else if (response->framing == FRAMING_LENGTH) {
         append(out, BYTES("Content-Length: "));
-        append(out, bytes_of(text, decimal_write(head->content_length, text)));
-        append(out, BYTES("\r\n"));
+        size_t len = decimal_write(head->content_length, text);
+        memcpy(text + len, "\r\n", 2);
+        append(out, bytes_of(text, len + 2));
     }
 }

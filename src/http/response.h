@@ -89,7 +89,7 @@ struct bytes response_fields(const struct response *response);
 /// What the head says of the message around it.
 struct response_head {
     struct bytes common;     // fields, as `response_fields`, where the answer does not set them
-    struct bytes date;       // HTTP date
+    struct bytes date_line;  // the field Date, as `response_fields`
     uint64_t content_length; // for FRAMING_LENGTH
     bool is_close;           // the connection ends after this message
     bool says_keep_alive;    // write Connection: keep-alive

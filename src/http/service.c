@@ -97,15 +97,17 @@ void service_forget(struct service *service)
     }
 }
 
-struct bytes service_date(struct service *service)
+struct bytes service_date_line(struct service *service)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec != service->_date_second) {
         service->_date_second = now.tv_sec;
-        date_format(now.tv_sec, service->_date);
+        char *end = mempcpy(service->_date_line, "Date: ", 6);
+        date_format(now.tv_sec, end);
+        memcpy(end + HTTP_DATE_LEN, "\r\n", 2);
     }
-    return bytes_of(service->_date, HTTP_DATE_LEN);
+    return bytes_of(service->_date_line, sizeof(service->_date_line));
 }
 
 /// Nobody waits for a probe.

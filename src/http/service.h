@@ -52,7 +52,7 @@ struct service {
     struct http1 *spare_reader;    // the last one given back; NULL while it is in use
     struct timer _tidy_timer;      // after connections have closed
     int64_t _date_second;
-    char _date[HTTP_DATE_LEN];
+    char _date_line[HTTP_DATE_LEN + 8]; // "Date: ...\r\n"
 };
 
 /// Makes a service without connections. `events` with their `user` must outlive it, as must
@@ -83,5 +83,5 @@ void service_close_all(struct service *service);
 /// A connection has left the list and its memory is free. May end the draining: the last statement.
 void service_forget(struct service *service);
 
-/// The HTTP date of now, valid until the next call.
-struct bytes service_date(struct service *service);
+/// The field that says the HTTP date of now, as `response_fields`. Valid until the next call.
+struct bytes service_date_line(struct service *service);
