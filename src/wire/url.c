@@ -12,6 +12,7 @@ static bool split_authority_form(struct bytes text, struct target *target);
 static bool split_absolute_form(struct bytes text, struct target *target);
 static size_t scheme_len(struct bytes text);
 static bool split_path(struct bytes text, struct target *target);
+static bool check_path(struct target *target);
 static bool are_legal(struct bytes text, unsigned mask, bool has_nul);
 static bool has_dot_segment(struct bytes path);
 static bool is_port(struct bytes text);
@@ -176,19 +177,31 @@ static bool split_path(struct bytes text, struct target *target)
     if (target->path.len == 0) {
         target->path = BYTES("/");
     }
-    target->has_dot_segment = has_dot_segment(target->path);
-    return are_legal(target->path, OCTET_PATH, false) && are_legal(text, OCTET_QUERY, true);
+    return check_path(target) && are_legal(text, OCTET_QUERY, true);
+}
+
+/// Most paths have no byte that a dot segment could begin with, neither as it is nor encoded.
+static bool check_path(struct target *target)
+{
+    struct bytes path = target->path;
+    size_t plain_len = 0;
+    while (plain_len < path.len && path.at[plain_len] != '.' &&
+           octet_is(path.at[plain_len], OCTET_PATH)) {
+        plain_len++;
+    }
+    if (plain_len == path.len) {
+        return true;
+    }
+    target->has_dot_segment = has_dot_segment(path);
+    return are_legal(path, OCTET_PATH, false);
 }
 
 /// Looked for in the decoded path, because that is what a script puts behind the name of a folder.
-/// Nearly every path has no such segment, and most have nothing that could begin one.
 static bool has_dot_segment(struct bytes path)
 {
-    bool is_plain =
-        memchr(path.at, '.', path.len) == NULL && memchr(path.at, '%', path.len) == NULL;
     size_t dot_count = 0;
     bool has_other = false;
-    for (size_t at = 0; at < path.len && !is_plain;) {
+    for (size_t at = 0; at < path.len;) {
         char byte = octet_decode(path, &at);
         if (byte != '/' && byte != '\\') {
             dot_count += byte == '.' ? 1 : 0;
