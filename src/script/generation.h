@@ -151,7 +151,10 @@ struct generation {
     bool is_cut;                     // it was ended before its time
     bool is_ended;                   // only finalizers run now: nothing that they start would run
     struct buf warning;              // of Lua's, which comes in pieces
-    int kept_threads[THREADS_KEPT_MAX];
+    struct kept_thread {
+        lua_State *L;
+        int ref; // keeps it alive, in the registry
+    } kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
     struct collector collector;
     const struct box_class *const *classes; // of boxes

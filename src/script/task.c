@@ -116,10 +116,9 @@ static void take_thread(struct task *task)
     struct generation *generation = task->generation;
     lua_State *L = generation->L;
     if (generation->kept_thread_count > 0) {
-        task->thread_ref = generation->kept_threads[--generation->kept_thread_count];
-        lua_rawgeti(L, LUA_REGISTRYINDEX, task->thread_ref);
-        task->L = lua_tothread(L, -1);
-        lua_pop(L, 1);
+        struct kept_thread kept = generation->kept_threads[--generation->kept_thread_count];
+        task->L = kept.L;
+        task->thread_ref = kept.ref;
         return;
     }
     bool is_capped = generation->is_capped;
@@ -134,7 +133,8 @@ static void give_thread_back(struct task *task, bool is_reusable)
 {
     struct generation *generation = task->generation;
     if (is_reusable && generation->kept_thread_count < THREADS_KEPT_MAX) {
-        generation->kept_threads[generation->kept_thread_count++] = task->thread_ref;
+        struct kept_thread kept = {task->L, task->thread_ref};
+        generation->kept_threads[generation->kept_thread_count++] = kept;
     } else {
         luaL_unref(generation->L, LUA_REGISTRYINDEX, task->thread_ref);
     }
