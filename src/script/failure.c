@@ -98,6 +98,7 @@ static void start_error_handler(struct visit *visit, struct bytes message, lua_S
     lua_insert(L, -2);                       // [fn, error, request, response]
     struct task *task = task_new(L, 3, visit);
     task->is_handler = true;
+    task_start(task);
 }
 
 /// What is no text reaches the script as it was raised. The end of a run that took too long was not

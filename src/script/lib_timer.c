@@ -218,6 +218,7 @@ static void run_in_task(struct timer_box *box, struct visit *visit)
         task->on_ended = on_task_ended;
         task->ended_arg = box;
     }
+    task_start(task);
 }
 
 static void on_task_ended(struct task *task, void *arg)
@@ -266,7 +267,7 @@ static void ask_for_answer(lua_State *L, struct visit *visit)
 {
     if (visit_is_dormant(visit) && !visit->generation->is_ended) {
         lua_pushcfunction(L, l_nothing);
-        IGNORE(task_new(L, 0, visit)); // it is ready
+        task_start(task_new(L, 0, visit));
     }
 }
 

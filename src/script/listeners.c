@@ -159,5 +159,5 @@ static void remove_at(lua_State *L, int list, lua_Integer at)
 static void start(lua_State *L, struct bytes argument)
 {
     lua_pushlstring(L, argument.at, argument.len);
-    (void)task_new(L, 1, NULL); // it runs at the end of the turn
+    task_start(task_new(L, 1, NULL)); // it runs at the end of the turn
 }

@@ -165,7 +165,7 @@ static void call_hook(struct generation *generation)
             lua_pop(L, 1);
         }
     }
-    task_start(task_new(L, 1, NULL)); // now: what it ends at once is reported as ended
+    task_start_now(task_new(L, 1, NULL)); // now: what it ends at once is reported as ended
 }
 
 static bool is_open_stream(const struct visit *visit)

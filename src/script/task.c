@@ -37,14 +37,16 @@ struct task *task_new(lua_State *L, int argument_count, struct visit *visit)
     if (visit != NULL) {
         visit_adopt(visit, task);
     }
-    make_ready(task);
     return task;
 }
 
 void task_start(struct task *task)
 {
-    DCHECK(task->state == TASK_READY);
-    list_remove(&task->ready_node);
+    make_ready(task);
+}
+
+void task_start_now(struct task *task)
+{
     run(task);
 }
 

@@ -59,12 +59,15 @@ struct task {
 };
 
 /// A task for the function and its `argument_count` arguments on top of `L`'s stack, which are
-/// taken. It belongs to `visit` (may be NULL) and is ready: it starts at the end of this turn, or
-/// with `task_start`, now.
+/// taken. It belongs to `visit` (may be NULL). The caller starts it, before it does anything else
+/// that may call Lua.
 struct task *task_new(lua_State *L, int argument_count, struct visit *visit);
 
-/// Runs a ready task now instead of later. *Calls Lua.* The task may be gone afterwards.
+/// Has a new task run at the end of this turn.
 void task_start(struct task *task);
+
+/// Runs a new task now. *Calls Lua.* The task may be gone afterwards.
+void task_start_now(struct task *task);
 
 /// The task that runs now in `L`, to be parked by a binding. CHECKs that one does.
 struct task *task_current(lua_State *L);

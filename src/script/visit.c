@@ -60,7 +60,7 @@ void visit_handle(struct generation *generation, struct exchange *exchange,
     lua_insert(L, -2); // [handler, request, response]
     struct task *task = task_new(L, 2, visit);
     task->is_handler = true;
-    task_start(task);
+    task_start_now(task);
 }
 
 void visit_push(lua_State *L, const struct visit *visit)
