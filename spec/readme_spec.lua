@@ -114,6 +114,52 @@ describe("a block of", function()
   end
 end)
 
+-- Whoever judges has to see what is wrong.
+describe("the judge of blocks", function()
+  local SCRIPT = [[
+    local lunesse = require "lunesse"
+    local server = lunesse.server()
+    server:get("/", function(_, response) response:send("hello\n") end)
+    server:get("/ticks", function(_, response)
+      for n = 1, 3 do
+        response.sse:send(n)
+        lunesse.sleep(1)
+      end
+      lunesse.sleep(3600)
+    end)
+  ]]
+
+  ---Runs one block with this text; whether it is as it says, and the complaint.
+  local function judged(language, text)
+    local block = { language = language, text = text, where = "a page" }
+    return pcall(Pages.run, block, { ["script.lua"] = SCRIPT })
+  end
+
+  it("lets pass what is printed, at once or in time, and in the midst of a stream", function()
+    assert(judged("console", "$ curl -s localhost:3000/\nhello\n"))
+    assert(judged("console", "$ curl -sN -H 'Accept: text/event-stream' localhost:3000/ticks\n" ..
+      ":\n\ndata: 1\n\ndata: 2\n"))
+    assert(judged("sh", "lunesse --log-level warn script.lua\ncurl -sf localhost:3000/\n"))
+  end)
+
+  it("complains of other words, of fewer, and of more", function()
+    for _, shown in ipairs { "hallo\n", "hello\nhello\n", "" } do
+      local ok, complaint = judged("console", "$ curl -s localhost:3000/\n" .. shown)
+      assert.is_false(ok)
+      assert.matches("the page shows:", complaint)
+    end
+    assert.is_false(judged("console",
+      "$ curl -sN -H 'Accept: text/event-stream' localhost:3000/ticks\n:\n\ndata: 2\n"))
+  end)
+
+  it("complains of a command that fails, and runs none that may change the machine", function()
+    assert.is_false(judged("sh", "lunesse script.lua\ncurl -sf localhost:3000/other\n"))
+    local ok, complaint = judged("sh", "make install\n")
+    assert.is_false(ok)
+    assert.matches("a spec does not run this: make install", complaint)
+  end)
+end)
+
 describe("the README", function()
   it("shows scripts/clock.lua, word for word", function()
     local block = Pages.block("README.md", "lua", 'server:get("/clock"')
@@ -148,6 +194,26 @@ describe("docs/operations.md", function()
     end
     for option in section:gmatch("`(%-%-[%w-]+)") do
       assert(help:find(option, 1, true), option)
+    end
+  end)
+end)
+
+describe("CONTRIBUTING.md", function()
+  it("has a spec that passes", function()
+    local text = Pages.block("CONTRIBUTING.md", "lua", "describe(").text
+    local folder = Server.write { ["example_spec.lua"] = text }
+    local code, out = Process.run({ "lua5.4", "/usr/bin/busted", folder .. "/example_spec.lua" },
+      { seconds = 30 })
+    assert(code == 0 and out:find("1 passed, 0 failed", 1, true), out)
+  end)
+
+  it("names targets of make that are there", function()
+    for _, block in ipairs(Pages.blocks("CONTRIBUTING.md")) do
+      if block.language == "sh" then
+        for target in block.text:gmatch("%f[^\n%z]make ([%l-]+)") do
+          assert.truthy(MAKEFILE:find("\n" .. target .. ":", 1, true), target)
+        end
+      end
     end
   end)
 end)

@@ -255,7 +255,7 @@ function Session:judge(command)
     printed = without_variables(command.process:stdout())
     return printed == expected or not command.code and printed:sub(1, #expected) == expected
   end
-  for _ = 1, command.code and 1 or 60 do
+  for _ = 1, command.code and 1 or 30 do
     if pcall(_G.eventually, is_shown, command.code and 0 or 0.1) then
       return
     elseif self.server then
@@ -265,8 +265,14 @@ function Session:judge(command)
   error(("%s\nthe page shows:\n%s\nit prints:\n%s"):format(command.words, expected, printed), 0)
 end
 
--- A server that a block has started ends in order. Whatever else is left ends with the test.
-function Session:stop_servers()
+-- Readers go first, so that no server waits for them. A server that a block has started ends in
+-- order; the session's own is judged with the test.
+function Session:stop()
+  for _, command in ipairs(self.commands) do
+    if is_reader(command.words) then
+      command.process:kill()
+    end
+  end
   for _, command in ipairs(self.commands) do
     if is_server(command.words) then
       command.process:signal("TERM")
@@ -288,7 +294,7 @@ function Pages.run(block, files)
   for _, command in ipairs(block.language == "console" and session.commands or {}) do
     session:judge(command)
   end
-  session:stop_servers()
+  session:stop()
 end
 
 return Pages
