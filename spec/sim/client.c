@@ -163,7 +163,7 @@ void client_note_lag(struct client *client, uint64_t offered_before)
         struct sub *sub = &client->subs[i];
         const struct life *life = sub->life;
         bool has_more = sub->end == UINT64_MAX || sub->pos + 1 < sub->end; // one may be begun
-        bool is_known = life->topic != NULL && sub->told == NULL;
+        bool is_known = life->channel != NULL && sub->told == NULL;
         bool is_told = !life->is_kept && sub_has_news(sub, offered_before, worker->due);
         sub->is_lagging =
             has_more && is_known && life->first > sub->pos + 2 && (sub->is_lagging || is_told);

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 #include "http/exchange.h"
-#include "hub/channel.h"
+#include "hub/replica.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,7 +67,7 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     }
     place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\", \"%s\"", client->index,
               life->name, life->epoch, client->sent_id, since, greet);
-    int failure = stream_subscribe(client->stream, opened.channel, &start);
+    int failure = stream_subscribe(client->stream, opened.replica, &start);
     if (failure == 0) {
         worker_note_look(client->worker);
     }
@@ -82,7 +82,7 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     }
     EXPECT(failure == 0, "subscribing: %d", failure);
     if (life->is_over) {
-        life->first = opened.channel->topic->journal.first; // it is there while it is held
+        life->first = opened.replica->channel->journal.first; // it is there while it is held
     } else {
         world_check(client->world, life);
         EXPECT(!world_is_stale(client->worker, life), "%s gives what is too old", life->name);
@@ -113,12 +113,12 @@ void host_unsubscribe(struct client *client, struct sub *sub)
 {
     place_say("%d unsubscribes from %s (%" PRIx64 ")", client->index, sub->life->name,
               sub->life->epoch);
-    struct channel *channel = worker_channel(client->worker, sub->life->topic);
-    EXPECT(channel != NULL, "its worker has no such channel");
-    channel_hold(channel);
-    EXPECT(stream_unsubscribe(client->stream, channel), "it is not subscribed");
-    EXPECT(!stream_unsubscribe(client->stream, channel), "it is subscribed twice");
-    channel_release(channel);
+    struct replica *replica = worker_replica(client->worker, sub->life->channel);
+    EXPECT(replica != NULL, "its worker has no such channel");
+    replica_hold(replica);
+    EXPECT(stream_unsubscribe(client->stream, replica), "it is not subscribed");
+    EXPECT(!stream_unsubscribe(client->stream, replica), "it is subscribed twice");
+    replica_release(replica);
     sub->is_gone = true;
     sub->left = client->worker->turn;
     client_look_for_end(client);

@@ -31,7 +31,7 @@ void ledger_add(struct life *life, const struct record *record, struct bytes dat
     added->data = bytes_of(copy, data.len);
     uint64_t late_ms = life->count > 1 ? added[-1].late_ms : 0;
     added->late_ms = added->made_ms > late_ms ? added->made_ms : late_ms;
-    const struct journal *journal = &life->topic->journal;
+    const struct journal *journal = &life->channel->journal;
     uint64_t size = journal_frame(journal, life->count)->size;
     EXPECT(size > data.len, "a frame of %" PRIu64 " bytes for %zu of data", size, data.len);
     added->end = start + size;
@@ -43,7 +43,7 @@ void ledger_add(struct life *life, const struct record *record, struct bytes dat
 
 void ledger_check(struct life *life, const struct ledger_view *view)
 {
-    const struct journal *journal = &life->topic->journal;
+    const struct journal *journal = &life->channel->journal;
     EXPECT(journal->next == life->count + 1, "the journal's next number is %" PRIu64,
            journal->next);
     EXPECT(journal->first >= life->first, "the journal's first number has fallen");
@@ -58,7 +58,7 @@ void ledger_check(struct life *life, const struct ledger_view *view)
 
 void ledger_end_turn(struct life *life, const struct ledger_view *view, bool had_job)
 {
-    const struct journal *journal = &life->topic->journal;
+    const struct journal *journal = &life->channel->journal;
     ledger_check(life, view);
     life->is_kept = life->is_wide || (life->is_kept && !had_job);
     life->is_wide = false;
@@ -106,7 +106,7 @@ uint64_t ledger_bytes_after(const struct life *life, uint64_t sequence)
 void ledger_end(struct life *life)
 {
     life->is_over = true;
-    life->topic = NULL;
+    life->channel = NULL;
     life->first = life->count + 1;
 }
 
@@ -122,7 +122,7 @@ void ledger_free(struct life *life)
 /// Only what is twice over the bytes may go before it was offered.
 static void check_reason(const struct life *life, uint64_t sequence, const struct ledger_view *view)
 {
-    const struct journal_bounds *bounds = &life->topic->journal.bounds;
+    const struct journal_bounds *bounds = &life->channel->journal.bounds;
     uint64_t bytes = ledger_bytes_after(life, sequence - 1);
     bool is_aged = bounds->age_ms != UINT64_MAX &&
                    life->records[sequence - 1].made_ms + bounds->age_ms <= view->now_ms;

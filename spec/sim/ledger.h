@@ -9,7 +9,7 @@
 #include "worker.h"
 
 #include "base/bytes.h"
-#include "hub/topic.h"
+#include "hub/channel.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,8 +38,8 @@ struct life {
     bool may_resume;                   // because what was decided before may come later
     bool is_over;                      // closed, or gone: nothing is published any more
     uint64_t closed;                   // stamp of the closing; 0 before
-    struct channel *held[WORKERS_MAX]; // by a script of that worker; NULL when by none
-    struct topic *topic;               // NULL when it may be gone
+    struct replica *held[WORKERS_MAX]; // by a script of that worker; NULL when by none
+    struct channel *channel;           // NULL when it may be gone
     struct record *records;            // number `sequence` is at `sequence - 1`
     uint64_t count;
     uint64_t capacity;

@@ -5,7 +5,7 @@
 #include "world.h"
 
 #include "base/mem.h"
-#include "hub/channel.h"
+#include "hub/replica.h"
 #include "wire/sse.h"
 
 #include <errno.h>
@@ -13,22 +13,22 @@
 
 static struct journal_bounds choose_bounds(void);
 static struct opened begin_life(struct worker *worker, struct slot *slot);
-static struct channel *find_channel(struct worker *worker, const char *text);
+static struct replica *find_replica(struct worker *worker, const char *text);
 /// Beyond the budget, too: what is judged is what becomes of channels that are there.
-static struct channel *make_channel(struct worker *worker, struct bytes name)
+static struct replica *make_replica(struct worker *worker, struct bytes name)
 {
     struct limits *limits = &worker->world->limits;
     uint64_t bytes_max = limits->channel_total_bytes;
     limits->channel_total_bytes = UINT64_MAX;
     int failure;
-    struct channel *channel = branch_make(&worker->branch, name, NULL, &failure);
-    EXPECT(channel != NULL, "making %.*s: %d", (int)name.len, name.at, failure);
+    struct replica *replica = local_hub_make(&worker->local_hub, name, NULL, &failure);
+    EXPECT(replica != NULL, "making %.*s: %d", (int)name.len, name.at, failure);
     limits->channel_total_bytes = bytes_max;
-    return channel;
+    return replica;
 }
 
-static struct channel *make_channel(struct worker *worker, struct bytes name);
-static void hold(struct worker *worker, struct life *life, struct channel *channel);
+static struct replica *make_replica(struct worker *worker, struct bytes name);
+static void hold(struct worker *worker, struct life *life, struct replica *replica);
 static void set_bounds(struct worker *worker, struct opened opened);
 static void set_lag(struct opened opened, bool is_skip);
 static void note_published(struct worker *worker, struct opened opened, const char *type,
@@ -50,13 +50,13 @@ struct opened slot_open(struct worker *worker, struct slot *slot)
     if (slot->life == NULL || slot->life->is_over) {
         return begin_life(worker, slot);
     }
-    struct channel *channel = find_channel(worker, slot->name);
-    EXPECT(channel != NULL && channel->topic == slot->life->topic,
+    struct replica *replica = find_replica(worker, slot->name);
+    EXPECT(replica != NULL && replica->channel == slot->life->channel,
            "worker %d does not find %s, which another one has", worker->index, slot->name);
     if (chance_one_in(3)) {
-        hold(worker, slot->life, channel);
+        hold(worker, slot->life, replica);
     }
-    return (struct opened){slot->life, channel};
+    return (struct opened){slot->life, replica};
 }
 
 void slot_publish(struct worker *worker, struct slot *slot)
@@ -76,7 +76,7 @@ void slot_publish(struct worker *worker, struct slot *slot)
     event.has_retry = chance_one_in(50);
     event.retry_ms = chance_below(5000);
     struct event_id id;
-    int failure = channel_publish(opened.channel, &event, &id);
+    int failure = replica_publish(opened.replica, &event, &id);
     if (opened.life->is_over) {
         EXPECT(failure == -ECANCELED, "publishing in a channel that was closed: %d", failure);
     } else if (failure == -ENOMEM) {
@@ -87,7 +87,7 @@ void slot_publish(struct worker *worker, struct slot *slot)
         life->has_job[worker->index] = true;
     } else if (failure != 0) {
         uint64_t most_bytes = 8 * event.data.len + 200; // were each byte a line
-        bool is_much = most_bytes > opened.life->topic->journal.bounds.bytes;
+        bool is_much = most_bytes > opened.life->channel->journal.bounds.bytes;
         EXPECT(failure == -EMSGSIZE && is_much, "publishing %zu bytes in %s: %d", event.data.len,
                slot->name, failure);
     } else {
@@ -107,18 +107,18 @@ void slot_close(struct worker *worker, struct slot *slot)
         return; // another worker was quicker
     }
     place_say("worker %d closes %s", worker->index, life->name);
-    struct channel *channel = opened.channel;
-    channel_hold(channel);
-    channel_close(channel);
+    struct replica *replica = opened.replica;
+    replica_hold(replica);
+    replica_close(replica);
     struct sse_event event = {.has_data = true};
     struct event_id id;
-    EXPECT(channel_publish(channel, &event, &id) == -ECANCELED, "a closed channel takes events");
-    EXPECT(branch_find(&worker->branch, bytes_from_string(life->name)) == NULL,
+    EXPECT(replica_publish(replica, &event, &id) == -ECANCELED, "a closed channel takes events");
+    EXPECT(local_hub_find(&worker->local_hub, bytes_from_string(life->name)) == NULL,
            "a closed channel is found");
     life->closed = ++worker->world->stamp;
     ledger_end(life);
     worker_note_look(worker);
-    channel_release(channel);
+    replica_release(replica);
     slots_let_go(worker, worker->seen);
 }
 
@@ -127,9 +127,9 @@ void slot_release(struct worker *worker, struct slot *slot)
     struct life *life = slot->life;
     if (life != NULL && life->held[worker->index] != NULL) {
         place_say("worker %d releases %s", worker->index, life->name);
-        struct channel *channel = life->held[worker->index];
+        struct replica *replica = life->held[worker->index];
         life->held[worker->index] = NULL;
-        channel_release(channel);
+        replica_release(replica);
         world_look_for(worker->world, life);
     }
 }
@@ -155,10 +155,10 @@ void slots_let_go(struct worker *worker, uint64_t stamp)
     for (size_t i = 0; i < worker->world->life_count; i++) {
         struct life *life = worker->world->lives[i];
         bool is_closed = life->closed != 0 && life->closed <= stamp;
-        struct channel *channel = life->held[worker->index];
-        if (channel != NULL && (is_closed || stamp == UINT64_MAX)) {
+        struct replica *replica = life->held[worker->index];
+        if (replica != NULL && (is_closed || stamp == UINT64_MAX)) {
             life->held[worker->index] = NULL;
-            channel_release(channel);
+            replica_release(replica);
         }
     }
 }
@@ -180,9 +180,9 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
 {
     struct world *world = worker->world;
     struct bytes name = bytes_from_string(slot->name);
-    EXPECT(branch_find(&worker->branch, name) == NULL, "%s is there already", slot->name);
+    EXPECT(local_hub_find(&worker->local_hub, name) == NULL, "%s is there already", slot->name);
     worker_note_look(worker);
-    struct channel *channel = make_channel(worker, name);
+    struct replica *replica = make_replica(worker, name);
     struct life *life = mem_zero(sizeof(struct life));
     do {
         uint64_t shift = 16 + chance_below(3) * 20;
@@ -192,47 +192,47 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
     life->index = world->life_count;
     world->lives[world->life_count++] = life;
     slot->life = life;
-    life->topic = channel->topic;
+    life->channel = replica->channel;
     life->name = slot->name;
     life->first = 1;
     life->reset_name = chance_one_in(3) ? "back" : "reset";
     life->lagged_name = chance_one_in(3) ? "behind" : "lagged";
-    channel->topic->journal.epoch = life->epoch;
-    channel_name_event(channel, TOPIC_RESET, bytes_from_string(life->reset_name));
-    channel_name_event(channel, TOPIC_LAGGED, bytes_from_string(life->lagged_name));
-    struct opened opened = {life, channel};
+    replica->channel->journal.epoch = life->epoch;
+    replica_name_event(replica, CHANNEL_RESET, bytes_from_string(life->reset_name));
+    replica_name_event(replica, CHANNEL_LAGGED, bytes_from_string(life->lagged_name));
+    struct opened opened = {life, replica};
     place_say("worker %d begins %s as %" PRIx64, worker->index, life->name, life->epoch);
     set_bounds(worker, opened);
     set_lag(opened, chance_one_in(2));
     if (!chance_one_in(5)) {
-        hold(worker, life, channel);
+        hold(worker, life, replica);
     }
     return opened;
 }
 
 /// Who looked before another worker made it tries to make it as well.
-static struct channel *find_channel(struct worker *worker, const char *text)
+static struct replica *find_replica(struct worker *worker, const char *text)
 {
     struct bytes name = bytes_from_string(text);
-    if (map_find(&worker->branch.channels, name) == NULL && chance_one_in(4)) {
-        return make_channel(worker, name);
+    if (map_find(&worker->local_hub.replicas, name) == NULL && chance_one_in(4)) {
+        return make_replica(worker, name);
     }
-    struct channel *channel = branch_find(&worker->branch, name);
+    struct replica *replica = local_hub_find(&worker->local_hub, name);
     worker_note_look(worker);
-    return channel;
+    return replica;
 }
 
-static void hold(struct worker *worker, struct life *life, struct channel *channel)
+static void hold(struct worker *worker, struct life *life, struct replica *replica)
 {
-    life->held[worker->index] = channel;
-    channel_hold(channel);
+    life->held[worker->index] = replica;
+    replica_hold(replica);
 }
 
 static void set_bounds(struct worker *worker, struct opened opened)
 {
     struct life *life = opened.life;
     struct journal_bounds bounds = choose_bounds();
-    channel_set_bounds(opened.channel, &bounds);
+    replica_set_bounds(opened.replica, &bounds);
     worker_note_look(worker);
     life->has_job[worker->index] = true;
     life->bytes_max = bounds.bytes;
@@ -243,7 +243,7 @@ static void set_bounds(struct worker *worker, struct opened opened)
 static void set_lag(struct opened opened, bool is_skip)
 {
     place_say("who lags in %s %s", opened.life->name, is_skip ? "skips" : "resumes");
-    channel_set_lag(opened.channel, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
+    replica_set_lag(opened.replica, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
     opened.life->may_skip = opened.life->may_skip || is_skip;
     opened.life->may_resume = opened.life->may_resume || !is_skip;
 }
@@ -268,5 +268,5 @@ static void note_published(struct worker *worker, struct opened opened, const ch
     }
     place_say("worker %d publishes %" PRIx64 "-%" PRIu64 " in %s: %zu bytes", worker->index,
               life->epoch, life->count, life->name, plain.len);
-    worker_await_room(worker, opened.channel);
+    worker_await_room(worker, opened.replica);
 }

@@ -16,10 +16,10 @@ struct slot {
     struct life *life; // the newest; NULL before the first
 };
 
-/// A channel as a worker has it.
+/// A life of a channel, and a worker's replica of it.
 struct opened {
     struct life *life;
-    struct channel *channel; // valid until something is done
+    struct replica *replica; // valid until something is done
 };
 
 /// The channel as a script of the worker has it: held, be it closed by another worker meanwhile; or

@@ -266,7 +266,7 @@ static void unsubscribe(struct world *world)
         return;
     }
     struct sub *sub = &client->subs[chance_below(client->sub_count)];
-    if (!sub->is_gone && sub->life->topic != NULL) {
+    if (!sub->is_gone && sub->life->channel != NULL) {
         host_unsubscribe(client, sub);
     }
 }

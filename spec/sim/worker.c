@@ -6,7 +6,7 @@
 #include "place.h"
 #include "world.h"
 
-#include "hub/channel.h"
+#include "hub/replica.h"
 #include "net/timer.h"
 #include "sse/stream.h"
 
@@ -24,7 +24,8 @@ void worker_init(struct worker *worker, struct world *world, int index)
     CHECK(loop_init(&worker->loop) == 0);
     worker->loop.uv.time = world->now_ms;
     mailbox_open(&worker->mailbox, &worker->loop);
-    branch_init(&worker->branch, &world->hub, &worker->loop, &worker->mailbox, &world->limits);
+    local_hub_init(&worker->local_hub, &world->hub, &worker->loop, &worker->mailbox,
+                   &world->limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
     service_init(&worker->service, &worker->loop, &world->limits, &world->conn_total);
     worker->service.events = &host_events;
@@ -40,7 +41,7 @@ void worker_close(struct worker *worker)
     mailbox_close(&worker->mailbox);
     service_deinit(&worker->service);
     heartbeats_deinit(&worker->heartbeats);
-    branch_deinit(&worker->branch);
+    local_hub_deinit(&worker->local_hub);
     uv_update_time(&worker->loop.uv);
     EXPECT(loop_close(&worker->loop, PATIENCE_MS) == 0, "a handle is still open");
     loop_deinit(&worker->loop);
@@ -65,16 +66,16 @@ void worker_note_look(struct worker *worker)
 
 void worker_look(struct worker *worker)
 {
-    branch_look(&worker->branch);
+    local_hub_sync(&worker->local_hub);
     worker_note_look(worker);
 }
 
-void worker_await_room(struct worker *worker, struct channel *channel)
+void worker_await_room(struct worker *worker, struct replica *replica)
 {
-    if (worker->awaited == NULL && channel_is_over(channel)) {
+    if (worker->awaited == NULL && replica_is_over(replica)) {
         place_say("a publisher of worker %d waits", worker->index);
-        channel_hold(channel);
-        worker->awaited = channel;
+        replica_hold(replica);
+        worker->awaited = replica;
         loop_at_turn_end(&worker->loop, LOOP_WRITE, &worker->told);
     }
 }
@@ -114,12 +115,12 @@ bool worker_is_busy(const struct worker *worker)
            !list_is_empty(&worker->loop._jobs[LOOP_WRITE]) || worker->mailbox._first != NULL;
 }
 
-struct channel *worker_channel(const struct worker *worker, const struct topic *topic)
+struct replica *worker_replica(const struct worker *worker, const struct channel *channel)
 {
-    LIST_EACH (node, after, &worker->branch.all) {
-        struct channel *channel = LIST_ITEM(node, struct channel, node);
-        if (channel->topic == topic) {
-            return channel;
+    LIST_EACH (node, after, &worker->local_hub.all) {
+        struct replica *replica = LIST_ITEM(node, struct replica, node);
+        if (replica->channel == channel) {
+            return replica;
         }
     }
     return NULL;
@@ -128,9 +129,9 @@ struct channel *worker_channel(const struct worker *worker, const struct topic *
 static void on_told(struct loop_job *job)
 {
     struct worker *worker = CONTAINER_OF(job, struct worker, told);
-    if (!channel_await_room(worker->awaited, &worker->waiter)) {
+    if (!replica_await_room(worker->awaited, &worker->waiter)) {
         place_say("a publisher of worker %d goes on", worker->index);
-        channel_release(worker->awaited);
+        replica_release(worker->awaited);
         worker->awaited = NULL;
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// One worker of a world: the real loop, mailbox, branch of the hub, heartbeats and service, on the
+// One worker of a world: the real loop, mailbox, local hub, heartbeats and service, on the
 // one thread. A turn is made by hand, and wake-ups are delivered when the world says so, be it many
 // turns late. How far it knows what all workers have done is counted here, by the stamps of the
 // world: whatever looks at the hub sees everything that was said before. Owned by the world.
 #pragma once
 
 #include "http/service.h"
-#include "hub/branch.h"
+#include "hub/local_hub.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
 #include "sse/heartbeat.h"
@@ -24,11 +24,11 @@ struct worker {
     int index;
     struct loop loop;
     struct mailbox mailbox;
-    struct branch branch;
+    struct local_hub local_hub;
     struct heartbeats heartbeats;
     struct service service;
-    struct channel *awaited; // held by a publisher that waits until others have caught up, or NULL
-    struct branch_waiter waiter;
+    struct replica *awaited; // held by a publisher that waits until others have caught up, or NULL
+    struct room_waiter waiter;
     struct loop_job told; // it looks whether they have
     uint64_t turn;
     uint64_t seen;    // it knows of everything up to this stamp ...
@@ -51,7 +51,7 @@ void worker_note_look(struct worker *worker);
 void worker_look(struct worker *worker);
 
 /// A publisher waits, if it has to and none does yet.
-void worker_await_room(struct worker *worker, struct channel *channel);
+void worker_await_room(struct worker *worker, struct replica *replica);
 
 /// Delivers the wake-up that is on its way, if any.
 void worker_wake(struct worker *worker);
@@ -62,8 +62,8 @@ void worker_turn(struct worker *worker);
 /// Whether something is left to do, or on its way.
 bool worker_is_busy(const struct worker *worker);
 
-/// The channel of `topic` as it has it, or NULL.
-struct channel *worker_channel(const struct worker *worker, const struct topic *topic);
+/// The worker's replica of `channel`, or NULL.
+struct replica *worker_replica(const struct worker *worker, const struct channel *channel);
 
 static inline uint64_t worker_now_ms(const struct worker *worker)
 {

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
-#include "hub/topic.h"
+#include "hub/channel.h"
 #include "sse/stream.h"
 
 #include <inttypes.h>
@@ -93,7 +93,7 @@ void world_look_for(struct world *world, struct life *life)
         return;
     }
     hub_lock(&world->hub);
-    const struct topic *found = hub_topic(&world->hub, bytes_from_string(life->name));
+    const struct channel *found = hub_channel(&world->hub, bytes_from_string(life->name));
     hub_unlock(&world->hub);
     if (found == NULL || found->journal.epoch != life->epoch) {
         EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);
@@ -117,7 +117,7 @@ bool world_is_stale(const struct worker *worker, const struct life *life)
 {
     struct ledger_view view;
     take_view(worker->world, life, &view);
-    uint64_t age_ms = life->topic->journal.bounds.age_ms;
+    uint64_t age_ms = life->channel->journal.bounds.age_ms;
     bool is_changed = life->overrun > worker->offered;
     return view.is_settled && !is_changed && life->first <= life->count && age_ms != UINT64_MAX &&
            life->records[life->first - 1].made_ms + age_ms <= worker_now_ms(worker);
@@ -133,7 +133,7 @@ void world_end_books(struct worker *worker)
         bool had_job = life->has_job[worker->index];
         life->has_job[worker->index] = false;
         world_look_for(world, life);
-        if (life->topic != NULL) {
+        if (life->channel != NULL) {
             struct ledger_view view;
             take_view(world, life, &view);
             ledger_end_turn(life, &view, had_job);
@@ -153,7 +153,7 @@ void world_check_books(struct world *world)
     for (size_t i = 0; i < world->life_count; i++) {
         struct life *life = world->lives[i];
         world_look_for(world, life);
-        if (life->topic != NULL) {
+        if (life->channel != NULL) {
             world_check(world, life);
         }
     }
@@ -226,7 +226,7 @@ static void check_need(struct world *world, struct life *life)
     if (life->is_over || life->first <= life->count) {
         return;
     }
-    const struct journal_bounds *bounds = &life->topic->journal.bounds;
+    const struct journal_bounds *bounds = &life->channel->journal.bounds;
     bool is_needed = world->worker_count > 1 && (bounds->count > 0 || bounds->age_ms != UINT64_MAX);
     for (size_t i = 0; i < world->worker_count; i++) {
         is_needed = is_needed || life->held[i] != NULL;

@@ -1,124 +1,90 @@
 // SPDX-License-Identifier: MIT
 //
-// A channel as one worker has it: who reads it here, and what they have yet to take, while its
-// topic is what all workers share. Publishing appends a frame to the topic's journal, and tells the
-// workers that follow it; each of them, this one included, takes the frames over into a copy of its
-// own, and at the end of its turn wakes its readers, one after the other. So publishing itself
-// writes to no socket, closes nothing and calls nobody; and readers walk the copy without a lock.
-//
-// Owned by its branch. It lives while somebody holds it (a script), reads it, or while the journal
-// has frames; then it goes by itself. `channel_close` takes its name away at once: its readers, of
-// all workers, get what was published before and are told to leave.
+// A channel as all workers share it: its name, its journal, its options, and its replicas, one for
+// each worker that uses it. The hub's lock guards all of this, except where a comment says
+// otherwise. A channel lives while it has replicas, and the last of them to leave frees it.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "hub/hub.h"
 #include "hub/journal.h"
-#include "hub/reader.h"
-#include "hub/topic.h"
-#include "net/loop.h"
-#include "net/timer.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-struct branch;
-struct branch_waiter;
-struct buf;
-struct sse_event;
-
-struct channel {
-    struct branch *branch;
-    struct topic *topic;
-    struct membership membership;
-    struct list node;       // branch->all
-    struct map_entry entry; // in the branch; the key is the topic's
-    struct journal journal; // this worker's copy; empty while nobody reads here
-    struct list readers;
-    size_t reader_count;
-    size_t holds;
-    struct loop_job job;
-    struct timer age;
-    uint64_t
-        first; // the topic's oldest frame when a reader last joined: the copy may have older ones
-    bool is_closed; // as far as this worker has seen
+/// What happens to a subscriber that is too slow for the journal's bounds.
+enum channel_lag {
+    CHANNEL_RESUME, // its connection is closed; it comes back with its id and gets what it missed
+    CHANNEL_SKIP,   // it is told how many events it missed, and goes on at the newest
 };
 
-/// Publishes `event`, which has no id. The id that it got comes through `id`. Returns 0,
-/// SSE_BAD_EVENT, -EMSGSIZE when it is larger than the channel's bytes, -ECANCELED when the channel
-/// is closed; and, when the history of this channel, which is let go first, is not enough, -ENOMEM
-/// where all channels hold as much as `channel_total_bytes` allows, or -ENOSPC where those of its
-/// group hold as much as they may.
-MUST_USE int channel_publish(struct channel *channel, const struct sse_event *event,
-                             struct event_id *id);
+/// The events with which subscribers are told that they were put to another place, or that they
+/// missed some.
+enum channel_event { CHANNEL_RESET, CHANNEL_LAGGED, CHANNEL_EVENT_COUNT };
 
-/// Whether so much was published that the publisher should wait: for the end of this turn, and for
-/// other workers that have yet to wake their readers.
-bool channel_is_over(const struct channel *channel);
+struct channel {
+    struct hub *hub;
+    struct map_entry entry; // in the hub; the key is the name
+    struct journal journal;
+    struct list replicas;                   // struct replica_link
+    char *event_names[CHANNEL_EVENT_COUNT]; // NULL for the usual one
+    atomic_size_t subscriber_count;         // of all workers; read without the lock
+    _Atomic uint8_t lag;                    // enum channel_lag; read without the lock
+    bool is_closed;
+    struct group *group;    // NULL for none; never changes
+    uint64_t base_bytes;    // of the channel and its replicas, without the journal
+    uint64_t counted_bytes; // that the hub and the group know of
+    char name[];            // never changes, so the lock is not needed
+};
 
-/// The same; and if so, `waiter` is told when it may be otherwise.
-bool channel_await_room(struct channel *channel, struct branch_waiter *waiter);
+/// What a channel knows of one of its replicas. A member of that replica; see replica.h.
+struct replica_link {
+    struct list node;        // channel->replicas
+    struct list due_node;    // local_hub->due: the replica has something to take over
+    struct local_hub *local; // never changes
+    uint64_t offered;        // the first frame that the subscribers here were not woken for
+    bool follows;            // it has a copy of the journal, because somebody subscribes here
+};
 
-/// Lets go what is too old by now, be its timer due or not.
-void channel_age(struct channel *channel);
+/// Makes the channel `name`, which must not be there, with the default options, in `group` or in
+/// none (NULL).
+struct channel *channel_new(struct hub *hub, struct bytes name, struct group *group);
 
-struct journal_bounds channel_bounds(const struct channel *channel);
-void channel_set_bounds(struct channel *channel, const struct journal_bounds *bounds);
-
-static inline enum channel_lag channel_lag(const struct channel *channel)
-{
-    return (enum channel_lag)channel->topic->lag;
-}
-
-void channel_set_lag(struct channel *channel, enum channel_lag lag);
-
-/// Names an in-band event, without CR, LF or NUL. Copies the name.
-void channel_name_event(struct channel *channel, enum topic_event event, struct bytes name);
-
-/// Appends the name of an in-band event: "reset" or "lagged" if it was not given another.
-void channel_put_event_name(const struct channel *channel, enum topic_event event, struct buf *out);
-
-/// The id of the newest event, or of the place before the first.
-struct event_id channel_cursor(const struct channel *channel);
-
-/// Readers of all workers.
-static inline size_t channel_reader_count(const struct channel *channel)
-{
-    return channel->topic->reader_count;
-}
-
-static inline const char *channel_name(const struct channel *channel)
-{
-    return channel->topic->name;
-}
-
-/// Adds `reader`, whose `ops` are set; its `next` follows. The journal then has everything that was
-/// published before, by whomever. The reader is not woken for it.
-void channel_join(struct channel *channel, struct reader *reader);
-
-/// Takes `reader` out. May free the channel.
-void channel_leave(struct reader *reader);
-
-/// Ends the channel: no publishing, no joining, and a later `branch_make` of its name makes
-/// another. Idempotent.
-void channel_close(struct channel *channel);
-
-void channel_hold(struct channel *channel);
-
-/// May free the channel.
-void channel_release(struct channel *channel);
-
-// For the branch only.
-
-/// Opens `topic` for the branch's worker. It goes again at the end of the turn unless it is needed.
-/// Under the hub's lock.
-struct channel *channel_new(struct branch *branch, struct topic *topic);
-
-/// Frees the channel, whatever its journal holds. CHECKs that nobody reads or holds it.
+/// Frees a channel that `channel_leave` has taken out of the hub. Not under the lock.
 void channel_free(struct channel *channel);
 
-/// Takes over what others have done to the topic. Under the hub's lock.
-void channel_pull(struct channel *channel);
+/// Adds a replica, which takes `bytes` of memory.
+void channel_join(struct channel *channel, struct replica_link *link, size_t bytes);
+
+/// Takes a replica out. Returns whether it was the last one: then the channel is out of the hub,
+/// and the caller frees it.
+MUST_USE bool channel_leave(struct channel *channel, struct replica_link *link, size_t bytes);
+
+/// Tells the hub and the group how much memory the channel takes. To be called after each change.
+void channel_account(struct channel *channel);
+
+/// Returns 0 when `bytes` more are within `bytes_max` for the whole hub and within the group's
+/// ceiling, -ENOMEM when they are too many for the hub, -ENOSPC when for the group. Before it
+/// refuses, the oldest frames of this channel go, as far as every worker has offered them to its
+/// subscribers. The caller's worker has offered those before `offered`.
+MUST_USE int channel_make_room(struct channel *channel, uint64_t bytes, uint64_t bytes_max,
+                               uint64_t offered);
+
+/// Marks the channel as closed and frees its name. Idempotent.
+void channel_close(struct channel *channel);
+
+/// Notes for all replicas, or only for those that follow, that they have something to take over.
+/// Returns the workers to be woken; `own` is not among them, since its thread is the caller.
+worker_set channel_tell(struct channel *channel, const struct local_hub *own, bool tells_all);
+
+/// Lets go of frames that are over the bounds, but of none that some worker has yet to offer to its
+/// subscribers, and of none from `keep_from` on.
+void channel_trim(struct channel *channel, uint64_t now_ms, uint64_t keep_from);
+
+/// Bytes that the slowest worker has yet to offer to its subscribers, among the workers that follow
+/// and one that has offered the frames before `offered`.
+uint64_t channel_bytes_behind(const struct channel *channel, uint64_t offered);

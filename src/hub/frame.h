@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// An encoded event as it goes out to every reader: made once, never changed, chunk framing
-// included.
+// A frame is an encoded event as it goes out to every reader, chunk framing included. It is made
+// once and never changed.
 //
 //     3a CRLF  id: 9f3c01-42 LF  event: said LF data: hello LF LF  CRLF
 //     `------chunk-----------------------------------------------------'
 //              `-----text-----------------------------------------'
 //                                `-----fields---------------------'
 //
-// Frames stand one after the other in blocks, so that a run of them is one piece of memory and goes
-// out as one. A block is counted, atomically, because several workers have its frames in their
-// journals, and because a frame that is half with a slow reader's kernel outlives its place there;
-// whoever lets the last hold go frees it. The bytes of a frame never change, so any thread may read
-// them. What else a block says of itself is for the journal that fills it.
+// Frames stand one after the other in blocks, so that a run of frames is one piece of memory and is
+// written as one. The holds of a block are counted, atomically: several workers have its frames in
+// their journals, and a frame of which a slow reader's kernel has taken a part outlives its place
+// in the journal. Whoever gives the last hold back frees the block. Any thread may read the bytes
+// of a frame, since they never change. The other members of a block are for the journal that fills
+// it.
 #pragma once
 
 #include "base/bytes.h"
@@ -33,7 +34,7 @@ struct frame {
     uint32_t at;       // of the chunk in the block
     uint32_t size;     // of the chunk
     uint8_t head_len;  // "3a CRLF"
-    uint8_t id_len;    // the line with the id
+    uint8_t id_len;    // of the line with the id
     uint64_t stamp;    // place among all frames of the hub, across channels
     uint64_t made_ms;  // on the loop's clock
     uint64_t position; // bytes of the journal's frames before it
@@ -42,7 +43,7 @@ struct frame {
 /// A block with room for `capacity` bytes, held once.
 struct block *block_new(uint32_t capacity);
 
-/// What it takes, the room included. Any thread may ask.
+/// The memory that a block takes, free room included. Any thread may ask.
 static inline size_t block_bytes(const struct block *block)
 {
     return sizeof(struct block) + block->capacity;
@@ -56,9 +57,9 @@ void block_release(struct block *block);
 /// The whole frame, for HTTP/1.1.
 struct bytes frame_chunk(const struct frame *frame);
 
-/// The event alone, for a reader without chunks.
+/// The event without chunk framing, for a reader that speaks HTTP/1.0.
 struct bytes frame_text(const struct frame *frame);
 
-/// The event without its id, for a reader whose ids say more. With `has_end` the CRLF that ends the
-/// chunk is included.
+/// The event without its id, for a stream of several channels, whose ids name a place in each. With
+/// `has_end` the CRLF that ends the chunk is included.
 struct bytes frame_fields(const struct frame *frame, bool has_end);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Ceilings for some of the channels. A script that takes names of channels from peers puts those
-// channels into a group, so that peers can use up no more than the group may have, and the channels
-// of other scripts go on. A channel belongs to the group that it was made in for as long as it
-// lives. Owned by the hub, under its lock; a group is never removed, so pointers to it stay good.
+// A group is a set of channels with ceilings of its own. A script that takes the names of channels
+// from peers puts those channels into a group. Peers can then use up what the group may have, and
+// no more, and the channels of other scripts go on. A channel stays for all its life in the group
+// that it was made in. The hub owns the groups, and its lock guards them. A group is never removed,
+// so pointers to it stay good.
 #pragma once
 
 #include "base/bytes.h"
@@ -17,7 +18,7 @@ enum { GROUPS_MAX = 64 };
 struct group {
     struct group *after; // in the hub
     uint64_t channel_count_max, bytes_max;
-    uint64_t channel_count, bytes; // of its topics, closed ones included
+    uint64_t channel_count, bytes; // of its channels, closed ones included
     size_t name_len;
     char name[];
 };
@@ -28,5 +29,5 @@ struct group *group_find(const struct hub *hub, struct bytes name);
 /// Makes the group `name`, which is not there, without ceilings. NULL beyond GROUPS_MAX.
 struct group *group_make(struct hub *hub, struct bytes name);
 
-/// Frees all. CHECKs that they have no topics.
+/// Frees all groups. CHECKs that no channel is in one.
 void groups_free(struct hub *hub);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What all workers share of the channels: the topics by name, and one count of everything that is
-// published, which is the order of events across channels. One lock guards all of it, and all that
-// hangs on it; it is held for a few instructions, never across a write, a wake-up or a call into
-// Lua. Each worker has a branch of the hub (branch.h) and sees the rest through that. Owned by the
-// server; it lives longer than the workers.
+// The hub is what all workers share: the channels by name, and one count of all events that were
+// published, which gives the events of different channels one order. One lock guards the hub and
+// every channel in it. The lock is held for a few instructions, never across a write to a socket, a
+// wake-up or a call into Lua. Each worker has a local hub (local_hub.h), and its scripts and
+// streams reach the hub through that. The server owns the hub, which lives longer than the workers.
 #pragma once
 
 #include "base/bytes.h"
@@ -14,30 +14,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct branch;
+struct local_hub;
 struct group;
-struct topic;
+struct channel;
 
-enum { HUB_BRANCHES_MAX = 64 };
+enum { HUB_WORKERS_MAX = 64 };
 
-/// Some of the branches: a bit for each.
-typedef uint64_t branch_set;
+/// A set of workers: bit n stands for the local hub with index n.
+typedef uint64_t worker_set;
 
 struct hub {
     pthread_mutex_t _lock;
-    struct map topics;  // those that are open
-    size_t topic_count; // closed ones included
-    uint64_t bytes;     // that the topics hold; see `topic_account`
+    struct map channels;  // those that are open
+    size_t channel_count; // closed ones included
+    uint64_t bytes;       // that the channels hold; see `channel_account`
     struct group *groups;
     uint64_t stamp; // of the newest frame
-    struct branch *branches[HUB_BRANCHES_MAX];
-    size_t branch_count;
-    branch_set awaiting; // publishers of these wait until others have caught up
+    struct local_hub *locals[HUB_WORKERS_MAX];
+    size_t local_count;
+    worker_set awaiting; // workers with publishers that wait until others have caught up
 };
 
 void hub_init(struct hub *hub);
 
-/// CHECKs that every topic has gone.
+/// CHECKs that every channel has gone.
 void hub_deinit(struct hub *hub);
 
 static inline void hub_lock(struct hub *hub)
@@ -50,12 +50,12 @@ static inline void hub_unlock(struct hub *hub)
     pthread_mutex_unlock(&hub->_lock);
 }
 
-/// The open topic `name`, or NULL. Under the lock.
-struct topic *hub_topic(const struct hub *hub, struct bytes name);
+/// The open channel `name`, or NULL. Under the lock.
+struct channel *hub_channel(const struct hub *hub, struct bytes name);
 
-/// Notes that the publishers who wait may go on, and returns the branches that are to be woken
-/// therefore. Under the lock.
-branch_set hub_tell_room(struct hub *hub);
+/// Notes that all publishers who wait for room may look again. Returns the workers that have such
+/// publishers, for `hub_wake`. Under the lock.
+worker_set hub_tell_room(struct hub *hub);
 
-/// Wakes `branches`. Not under the lock.
-void hub_wake(struct hub *hub, branch_set branches);
+/// Wakes the workers of a set. Not under the lock, since a wake-up is a system call.
+void hub_wake(struct hub *hub, worker_set workers);

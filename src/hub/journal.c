@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+//
+// Two things move through a journal: slots of the ring, and bytes of blocks. A slot says where the
+// frame of one number is; the number's low bits are its place in the ring, so no frame is searched
+// for. The bytes of consecutive frames stand one after the other in blocks, so all that a
+// subscriber has yet to take is one piece of memory, or one a block. Frames leave at the old end
+// only. A block goes back with its last frame; the journal holds each block once, whatever the
+// number of frames.
 #include "hub/journal.h"
 
 #include "base/mem.h"
@@ -11,7 +18,7 @@
 
 enum {
     RING_MIN = 8,
-    BLOCK_MIN = 512, // a quiet channel costs what it holds
+    BLOCK_MIN = 512, // small, so that a quiet channel takes little memory
     BLOCK_MAX = 16 * 1024,
     ID_LINE_MAX = EVENT_ID_LEN_MAX + 5, // "id: " and the line's end
 };
@@ -33,7 +40,8 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds)
     *journal = (struct journal){.bounds = *bounds, .first = 1, .next = 1};
     while (journal->epoch == 0) {
         CHECK(getentropy(&journal->epoch, sizeof(journal->epoch)) == 0);
-        journal->epoch >>= 16; // 48 bits: no two lives share one, and ids stay short
+        journal->epoch >>=
+            16; // 48 bits are enough that no two lives get the same, and keep ids short
     }
 }
 
@@ -81,11 +89,11 @@ void journal_init_copy(struct journal *copy, const struct journal *journal)
     };
 }
 
-/// One hold for each block, as in the journal itself.
+/// The copy holds each block once, as the journal does.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max)
 {
     copy->bounds = journal->bounds;
-    if (copy->next < journal->first) { // what comes next has gone
+    if (copy->next < journal->first) { // the frames between the two have left the journal already
         journal_drop(copy, copy->next);
         copy->first = journal->first;
         copy->next = journal->first;
@@ -171,7 +179,7 @@ uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence)
 {
     sequence = sequence < journal->first ? journal->first : sequence;
     if (sequence >= journal->next) {
-        return 0; // that may be the first: an empty journal has no frames to look at
+        return 0; // an empty journal has no ring to look into
     }
     return journal->end - slot_of(journal, sequence)->position;
 }
@@ -181,8 +189,8 @@ static struct frame *slot_of(const struct journal *journal, uint64_t sequence)
     return &journal->_ring[sequence & (journal->_capacity - 1)];
 }
 
-/// The newest frame in the block of frame number `sequence`. Nearly always that is the newest of
-/// all; the block itself is not asked, since another thread may be filling it.
+/// The newest frame in the block of frame number `sequence`. Nearly always that is the newest frame
+/// of all. The block's own `used` is not read, because another thread may be filling the block.
 static uint64_t last_of_block(const struct journal *journal, uint64_t sequence)
 {
     const struct block *block = slot_of(journal, sequence)->block;
@@ -201,7 +209,7 @@ static uint64_t last_of_block(const struct journal *journal, uint64_t sequence)
     return sequence;
 }
 
-/// What stands before the fields: the chunk's size and the line with the id.
+/// Writes what stands before the fields to `out`: the chunk's size and the line with the id.
 static void make_head(struct frame *frame, char *out, struct event_id id, size_t fields_len)
 {
     char text[EVENT_ID_LEN_MAX];
@@ -215,6 +223,7 @@ static void make_head(struct frame *frame, char *out, struct event_id id, size_t
     line[id_start.len + id_len] = '\n';
 }
 
+/// Doubles the ring when it is full, so that one more frame has a slot.
 static void make_room(struct journal *journal)
 {
     size_t count = journal->next - journal->first;
@@ -231,8 +240,8 @@ static void make_room(struct journal *journal)
     journal->memory += (journal->_capacity - old._capacity) * sizeof(struct frame);
 }
 
-/// The block that takes `size` more bytes. Each new one is larger, up to a bound, so that a busy
-/// channel's frames lie together.
+/// The block that takes `size` more bytes. Each new block is twice as large as the one before, up
+/// to a bound, so that a busy channel's frames are few pieces of memory.
 static struct block *open_block(struct journal *journal, size_t size)
 {
     struct block *open = journal->_open;
@@ -244,7 +253,7 @@ static struct block *open_block(struct journal *journal, size_t size)
     capacity = capacity < size ? size : capacity;
     bool is_used = !journal_is_empty(journal) && slot_of(journal, journal->next - 1)->block == open;
     if (!is_used) {
-        give_back(journal, open); // else the last of its frames does that
+        give_back(journal, open); // otherwise it goes back with the last of its frames
     }
     journal->_open = block_new((uint32_t)capacity);
     journal->memory += block_bytes(journal->_open);
@@ -262,7 +271,8 @@ static uint64_t held_bytes(const struct journal *journal)
     return journal_bytes_from(journal, journal->first);
 }
 
-/// However slow those are who were not offered it: they have a lag policy.
+/// Lets go of frames beyond twice the bytes, even if some worker has yet to offer them. A
+/// subscriber that misses them is treated by its channel's lag policy. This bounds the memory.
 static void drop_surplus(struct journal *journal, uint64_t until)
 {
     while (journal->first < until && held_bytes(journal) / 2 > journal->bounds.bytes) {
@@ -288,7 +298,7 @@ static void give_back(struct journal *journal, struct block *block)
     }
 }
 
-/// An empty channel holds nothing.
+/// Frees the ring and the open block, so that an empty channel takes no memory for frames.
 static void drop_memory(struct journal *journal)
 {
     give_back(journal, journal->_open);

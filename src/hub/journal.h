@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The log of a channel: a ring of frames with consecutive numbers, bounded in count, bytes and age.
-// A reader is nothing to it but a number: where it goes on, and whether that is still here, are
-// found in constant time. What falls out of the bounds leaves in `journal_trim`, which its owner
-// calls when the turn's frames have been offered to everyone; until then they stay, up to twice the
-// bytes. Each worker whose readers want the frames has a copy of the ring, which shares the blocks:
-// `journal_follow`. Owned by its topic or channel. No loop, no clock, no lock: time is handed in,
-// and whoever hands in a journal that others see has locked it.
+// The journal knows no subscriber. A subscriber has the number of the frame that it takes next, and
+// finds that frame, or that it is gone, in constant time. Frames that are over the bounds leave in
+// `journal_trim`, which the owner calls when all workers have offered the frames of the turn; until
+// then they stay, up to twice the bytes.
+//
+// A channel owns a journal, and each replica that follows it owns a copy: a ring of its own over
+// the same blocks (`journal_follow`). A journal has no loop, no clock and no lock. The time is
+// handed in, and the caller has the lock of a journal that other threads see.
 #pragma once
 
 #include "base/bytes.h"
@@ -26,17 +28,17 @@ struct journal_bounds {
 
 struct journal {
     struct journal_bounds bounds;
-    uint64_t epoch;  // this life of the log: random, never 0
-    uint64_t first;  // the oldest frame that is here
-    uint64_t next;   // what the next frame will be; first == next when empty
-    uint64_t end;    // position after the last frame: bytes ever appended
+    uint64_t epoch;  // names this life of the channel; random, never 0
+    uint64_t first;  // number of the oldest frame that is here
+    uint64_t next;   // number that the next frame gets; equal to `first` when the journal is empty
+    uint64_t end;    // bytes of all frames that were ever appended: the position of the next
     uint64_t memory; // bytes of the ring, and of the blocks that it has frames in
     struct frame *_ring;
     size_t _capacity;    // of the ring: 0 or a power of two
-    struct block *_open; // where the next frame goes; NULL in a copy
+    struct block *_open; // the block that takes the next frame; NULL in a copy
 };
 
-/// When and among what a frame is made.
+/// The moment at which a frame is made: on the clock, and in the order of the hub.
 struct journal_moment {
     uint64_t stamp;
     uint64_t now_ms;
@@ -45,7 +47,7 @@ struct journal_moment {
 /// An empty journal with an epoch of its own.
 void journal_init(struct journal *journal, const struct journal_bounds *bounds);
 
-/// Gives all blocks back.
+/// Lets go of all frames and frees the ring.
 void journal_deinit(struct journal *journal);
 
 /// Appends an event, encoded without an id and without chunk framing, under the journal's id.
@@ -57,35 +59,35 @@ MUST_USE int journal_append(struct journal *journal, struct bytes fields,
 /// Makes `copy` an empty copy that begins with the oldest frame of `journal`.
 void journal_init_copy(struct journal *copy, const struct journal *journal);
 
-/// Takes over what `journal` has and `copy` has not, at most `count_max` frames. Returns whether
-/// that was all. Frames that both had, and that `journal` has let go, stay in the copy until
-/// `journal_drop`.
+/// Takes over the frames that `journal` has and `copy` has not, at most `count_max` of them.
+/// Returns whether those were all. Frames that `journal` has let go of meanwhile stay in the copy
+/// until `journal_drop`, because subscribers may have them before them.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max);
 
-/// Lets go the frames before `first`.
+/// Lets go of the frames before `first`.
 void journal_drop(struct journal *journal, uint64_t first);
 
-/// Lets go the oldest frame, if it is before `keep_from`. Whether it did.
+/// Lets go of the oldest frame, if it is before `keep_from`. Returns whether it did.
 bool journal_shed(struct journal *journal, uint64_t keep_from);
 
-/// Lets go what is over the bounds, but no frame from `keep_from` on.
+/// Lets go of the oldest frames that are over the bounds, but of none from `keep_from` on.
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from);
 
-/// When the oldest frame is too old; UINT64_MAX when there is none, or it never is.
+/// When the oldest frame gets too old; UINT64_MAX when there is no frame, or age has no bound.
 uint64_t journal_expiry_ms(const struct journal *journal);
 
 /// Frame number `sequence`, which must be here. Valid until the journal changes.
 const struct frame *journal_frame(const struct journal *journal, uint64_t sequence);
 
-/// The frames from `sequence` on, as at most `count_max` pieces of memory; `*until` is the first
-/// frame that they leave out. Returns the number of pieces.
+/// The frames from `sequence` on as pieces of memory, at most `count_max` of them: one a block.
+/// `*until` is the first frame that is not in them. Returns the number of pieces.
 int journal_pieces(const struct journal *journal, uint64_t sequence, struct bytes *pieces,
                    int count_max, uint64_t *until);
 
-/// The id of frame number `sequence`, be it here or not.
+/// The id of frame number `sequence`, whether it is here, gone or yet to come.
 struct event_id journal_id(const struct journal *journal, uint64_t sequence);
 
-/// Bytes of the frames from `sequence` on, as far as they are here.
+/// Bytes of those frames from `sequence` on that are here.
 uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence);
 
 static inline bool journal_is_empty(const struct journal *journal)

@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "http/response.h"
-#include "hub/branch.h"
+#include "hub/local_hub.h"
 #include "net/loop.h"
 #include "script/collector.h"
 
@@ -77,7 +77,7 @@ struct route {
 /// What a generation needs from the program that loads it.
 struct generation_options {
     struct loop *loop;
-    struct branch *branch;
+    struct local_hub *local_hub;
     struct shared *shared;
     struct heartbeats *heartbeats;
     struct limits *limits; // held; the generation lets go. Scripts set them while they load
@@ -129,7 +129,7 @@ struct generation {
     struct loop_job ready_job;
     struct list publishers; // tasks that published so much that they wait for the turn's end
     struct loop_job published_job;
-    struct branch_waiter publishers_waiter;
+    struct room_waiter publishers_waiter;
     struct list slices; // tasks whose long work waits for its next slice
     struct loop_job slice_job;
     int channel_boxes_ref;   // weak table: channel -> box

@@ -3,9 +3,9 @@
 
 #include "base/limits.h"
 #include "base/utf8.h"
-#include "hub/branch.h"
-#include "hub/channel.h"
 #include "hub/group.h"
+#include "hub/local_hub.h"
+#include "hub/replica.h"
 #include "script/event.h"
 #include "script/event_field.h"
 #include "script/task.h"
@@ -14,7 +14,7 @@
 
 /// A box's memory is one pointer, to the channel.
 
-static struct branch *branch_of(lua_State *L);
+static struct local_hub *local_hub_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
 static struct group *check_group(lua_State *L);
@@ -23,18 +23,18 @@ static int push_full(lua_State *L);
 static int push_full_group(lua_State *L, const struct group *group);
 static uint64_t check_count(lua_State *L, const char *name);
 static void check_lag(lua_State *L);
-static void apply_options(lua_State *L, struct channel *channel);
+static void apply_options(lua_State *L, struct replica *replica);
 static int l_channel_group(lua_State *L);
 static void check_group_options(lua_State *L, struct group *limits);
 static void apply_group_options(lua_State *L, struct bytes name);
 static void postpone_options(lua_State *L, const char *const *names);
 static int apply_postponed(lua_State *L);
-static bool push_box(lua_State *L, const struct channel *channel);
-static struct channel *push_new_box(lua_State *L, struct bytes name, struct group *group,
+static bool push_box(lua_State *L, const struct replica *replica);
+static struct replica *push_new_box(lua_State *L, struct bytes name, struct group *group,
                                     int *failure);
 static int push_refusal(lua_State *L, const struct group *group, int failure);
 static int push_id(lua_State *L, struct event_id id);
-static int wait_for_room(lua_State *L, struct channel *channel, struct event_id id);
+static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id);
 static void stop_waiting(struct task *task, void *arg);
 static int l_channel(lua_State *L);
 static int l_publish(lua_State *L);
@@ -60,9 +60,9 @@ const struct box_class lib_channel_class = {"Channel", methods, properties, l_co
 const luaL_Reg lib_channel_functions[] = {
     {"channel", l_channel}, {"channel_group", l_channel_group}, {NULL, NULL}};
 
-struct channel *check_channel(lua_State *L, int index)
+struct replica *check_channel(lua_State *L, int index)
 {
-    struct channel **box = check_box(L, index, BOX_CHANNEL);
+    struct replica **box = check_box(L, index, BOX_CHANNEL);
     luaL_argcheck(L, *box != NULL, index,
                   "a channel that is still there expected"); // in a finalizer
     return *box;
@@ -80,10 +80,10 @@ void lib_channel_wake_publishers(struct loop_job *job)
     }
     LIST_EACH (node, after, &generation->publishers) {
         struct task *task = LIST_ITEM(node, struct task, wait_node);
-        struct channel *channel = task->wait_channel;
-        if (!channel_await_room(channel, &generation->publishers_waiter)) {
+        struct replica *replica = task->wait_replica;
+        if (!replica_await_room(replica, &generation->publishers_waiter)) {
             list_remove(&task->wait_node);
-            push_id(task->waiting, journal_id(&channel->journal, task->wait_sequence));
+            push_id(task->waiting, journal_id(&replica->journal, task->wait_sequence));
             task_wake(task, 1);
         }
     }
@@ -107,20 +107,20 @@ static int l_channel(lua_State *L)
     lua_settop(L, 2);
     struct journal_bounds bounds;
     check_channel_options(L, &bounds); // before anything is made
-    struct channel *channel = branch_find(branch_of(L), name);
-    bool is_there = channel != NULL;
-    if (channel == NULL || !push_box(L, channel)) {
+    struct replica *replica = local_hub_find(local_hub_of(L), name);
+    bool is_there = replica != NULL;
+    if (replica == NULL || !push_box(L, replica)) {
         int failure;
         struct group *group = check_group(L);
-        channel = push_new_box(L, name, group, &failure);
-        if (channel == NULL) {
+        replica = push_new_box(L, name, group, &failure);
+        if (replica == NULL) {
             return push_refusal(L, group, failure);
         }
     }
     if (is_there && generation_of(L)->is_loading) {
         postpone_options(L, option_names);
     } else {
-        apply_options(L, channel);
+        apply_options(L, replica);
     }
     return 1;
 }
@@ -155,9 +155,9 @@ static int push_full_group(lua_State *L, const struct group *group)
     return box_push_failure(L, "the group's channels hold as many bytes as they may", "ENOMEM");
 }
 
-static struct branch *branch_of(lua_State *L)
+static struct local_hub *local_hub_of(lua_State *L)
 {
-    return generation_of(L)->options.branch;
+    return generation_of(L)->options.local_hub;
 }
 
 static struct bytes check_name(lua_State *L)
@@ -209,7 +209,7 @@ static struct group *check_group(lua_State *L)
     int type = opt_field(L, 2, "group");
     struct group *group = NULL;
     if (type == LUA_TSTRING) {
-        struct hub *hub = branch_of(L)->hub;
+        struct hub *hub = local_hub_of(L)->hub;
         hub_lock(hub);
         group = group_find(hub, bytes_of(lua_tostring(L, -1), lua_rawlen(L, -1)));
         hub_unlock(hub);
@@ -223,7 +223,7 @@ static struct group *check_group(lua_State *L)
 /// A copy without the name: another worker may change them.
 static struct group group_bounds(lua_State *L, const struct group *group)
 {
-    struct hub *hub = branch_of(L)->hub;
+    struct hub *hub = local_hub_of(L)->hub;
     hub_lock(hub);
     struct group bounds = *group;
     hub_unlock(hub);
@@ -252,7 +252,7 @@ static void check_lag(lua_State *L)
 static int l_channel_group(lua_State *L)
 {
     struct bytes name = check_bytes(L, 1);
-    struct hub *hub = branch_of(L)->hub;
+    struct hub *hub = local_hub_of(L)->hub;
     luaL_argcheck(L, name.len > 0, 1, "a group's name is not empty");
     luaL_checktype(L, 2, LUA_TTABLE);
     check_options(L, 2, group_option_names);
@@ -296,7 +296,7 @@ static void check_group_options(lua_State *L, struct group *limits)
 /// What the call does not name stays as it was. The group is there.
 static void apply_group_options(lua_State *L, struct bytes name)
 {
-    struct hub *hub = branch_of(L)->hub;
+    struct hub *hub = local_hub_of(L)->hub;
     hub_lock(hub);
     struct group *group = group_find(hub, name);
     struct group limits = *group;
@@ -309,24 +309,24 @@ static void apply_group_options(lua_State *L, struct bytes name)
 }
 
 /// What the call does not name stays as it was.
-static void apply_options(lua_State *L, struct channel *channel)
+static void apply_options(lua_State *L, struct replica *replica)
 {
     if (!lua_istable(L, 2)) {
         return;
     }
     int top = lua_gettop(L);
-    struct journal_bounds bounds = channel_bounds(channel);
+    struct journal_bounds bounds = replica_bounds(replica);
     check_channel_options(L, &bounds);
-    channel_set_bounds(channel, &bounds);
+    replica_set_bounds(replica, &bounds);
     if (lua_getfield(L, 2, "on_lag") == LUA_TSTRING) {
         bool is_skip = strcmp(lua_tostring(L, -1), "skip") == 0;
-        channel_set_lag(channel, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
+        replica_set_lag(replica, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
     }
     if (lua_getfield(L, 2, "reset_event") == LUA_TSTRING) {
-        channel_name_event(channel, TOPIC_RESET, check_bytes(L, -1));
+        replica_name_event(replica, CHANNEL_RESET, check_bytes(L, -1));
     }
     if (lua_getfield(L, 2, "lagged_event") == LUA_TSTRING) {
-        channel_name_event(channel, TOPIC_LAGGED, check_bytes(L, -1));
+        replica_name_event(replica, CHANNEL_LAGGED, check_bytes(L, -1));
     }
     lua_settop(L, top);
 }
@@ -375,10 +375,10 @@ static int apply_postponed(lua_State *L)
 }
 
 /// Pushes the box that there is; a weak table knows it.
-static bool push_box(lua_State *L, const struct channel *channel)
+static bool push_box(lua_State *L, const struct replica *replica)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_boxes_ref);
-    bool is_there = lua_rawgetp(L, -1, channel) == LUA_TUSERDATA;
+    bool is_there = lua_rawgetp(L, -1, replica) == LUA_TUSERDATA;
     lua_remove(L, -2);
     if (!is_there) {
         lua_pop(L, 1);
@@ -387,62 +387,62 @@ static bool push_box(lua_State *L, const struct channel *channel)
 }
 
 /// Born empty, so that nothing is lost when memory runs out. NULL when the channel cannot be made,
-/// for a reason of `branch_make`.
-static struct channel *push_new_box(lua_State *L, struct bytes name, struct group *group,
+/// for a reason of `local_hub_make`.
+static struct replica *push_new_box(lua_State *L, struct bytes name, struct group *group,
                                     int *failure)
 {
-    struct channel **box = lua_newuserdatauv(L, sizeof(struct channel *), 0);
+    struct replica **box = lua_newuserdatauv(L, sizeof(struct replica *), 0);
     *box = NULL;
     box_set_type(L, BOX_CHANNEL); // [.., box]
-    struct channel *channel = branch_find(branch_of(L), name);
-    channel = channel == NULL ? branch_make(branch_of(L), name, group, failure) : channel;
-    if (channel == NULL) {
+    struct replica *replica = local_hub_find(local_hub_of(L), name);
+    replica = replica == NULL ? local_hub_make(local_hub_of(L), name, group, failure) : replica;
+    if (replica == NULL) {
         return NULL;
     }
-    channel_hold(channel);
-    *box = channel;
+    replica_hold(replica);
+    *box = replica;
     lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_boxes_ref);
     lua_pushvalue(L, -2);
-    lua_rawsetp(L, -2, channel);
+    lua_rawsetp(L, -2, replica);
     lua_pop(L, 1);
-    return channel;
+    return replica;
 }
 
 /// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil, message,
 /// "EMSGSIZE" or "ENOMEM"
 static int l_publish(lua_State *L)
 {
-    struct channel *channel = check_channel(L, 1);
+    struct replica *replica = check_channel(L, 1);
     if (event_is_table(L)) {
         return event_encode(L, l_publish);
     }
     struct sse_event event = check_event(L, false);
     struct event_id id;
-    switch (channel_publish(channel, &event, &id)) {
+    switch (replica_publish(replica, &event, &id)) {
     case 0:
         break;
     case -EMSGSIZE:
-        limit_met("channel_bytes", channel_bounds(channel).bytes);
+        limit_met("channel_bytes", replica_bounds(replica).bytes);
         return box_push_failure(L, "the event is larger than the channel's bytes", "EMSGSIZE");
     case -ENOMEM:
         return push_full(L);
     case -ENOSPC:
-        return push_full_group(L, channel->topic->group);
+        return push_full_group(L, replica->channel->group);
     default:
         return box_push_closed(L);
     }
-    if (channel_is_over(channel) && task_can_park(L)) {
-        return wait_for_room(L, channel, id);
+    if (replica_is_over(replica) && task_can_park(L)) {
+        return wait_for_room(L, replica, id);
     }
     return push_id(L, id);
 }
 
 /// Whoever publishes without end lets the readers have it turn by turn.
-static int wait_for_room(lua_State *L, struct channel *channel, struct event_id id)
+static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id)
 {
     struct task *task = task_current(L);
     struct generation *generation = task->generation;
-    task->wait_channel = channel; // its box stays on the stack of the coroutine that waits
+    task->wait_replica = replica; // its box stays on the stack of the coroutine that waits
     task->wait_sequence = id.sequence;
     list_append(&generation->publishers, &task->wait_node);
     loop_at_turn_end(generation->options.loop, LOOP_WRITE, &generation->published_job);
@@ -465,13 +465,13 @@ static int push_id(lua_State *L, struct event_id id)
 /// channel:cursor() -> the id of the newest event, or of the place before the first
 static int l_cursor(lua_State *L)
 {
-    return push_id(L, channel_cursor(check_channel(L, 1)));
+    return push_id(L, replica_cursor(check_channel(L, 1)));
 }
 
 /// channel:close() -> true. Readers get what was published, and then the end. Idempotent.
 static int l_close(lua_State *L)
 {
-    channel_close(check_channel(L, 1));
+    replica_close(check_channel(L, 1));
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -479,25 +479,25 @@ static int l_close(lua_State *L)
 /// The weak table forgets a box before this runs, so a new one may be there for the same channel.
 static int l_collect(lua_State *L)
 {
-    struct channel **box = check_box(L, 1, BOX_CHANNEL);
+    struct replica **box = check_box(L, 1, BOX_CHANNEL);
     if (*box != NULL) {
-        struct channel *channel = *box;
+        struct replica *replica = *box;
         *box = NULL;
-        channel_release(channel);
+        replica_release(replica);
     }
     return 0;
 }
 
 static int p_name(lua_State *L)
 {
-    const struct channel *channel = check_channel(L, 1);
-    lua_pushstring(L, channel_name(channel));
+    const struct replica *replica = check_channel(L, 1);
+    lua_pushstring(L, replica_name(replica));
     return 1;
 }
 
 static int p_subscribers(lua_State *L)
 {
-    const struct channel *channel = check_channel(L, 1);
-    lua_pushinteger(L, (lua_Integer)channel_reader_count(channel));
+    const struct replica *replica = check_channel(L, 1);
+    lua_pushinteger(L, (lua_Integer)replica_subscriber_count(replica));
     return 1;
 }

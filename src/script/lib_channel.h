@@ -7,7 +7,7 @@
 #include "script/box.h"
 #include "script/call.h"
 
-struct channel;
+struct replica;
 struct generation;
 struct loop_job;
 
@@ -17,7 +17,7 @@ extern const struct box_class lib_channel_class;
 extern const luaL_Reg lib_channel_functions[];
 
 /// The channel of the box at `index`; raises when it is none.
-struct channel *check_channel(lua_State *L, int index);
+struct replica *check_channel(lua_State *L, int index);
 
 /// Gives the channels that were there before the scripts loaded the options that these asked for.
 /// While they load nothing of others changes, because the load may yet fail.

@@ -3,7 +3,7 @@
 
 #include "http/conn.h"
 #include "http/exchange.h"
-#include "hub/channel.h"
+#include "hub/replica.h"
 #include "script/event.h"
 #include "script/event_field.h"
 #include "script/lib_channel.h"
@@ -239,14 +239,14 @@ static int l_subscribe(lua_State *L)
 {
     static const char *const names[] = {"since", "greet", NULL};
     struct visit *visit = check_visit(L);
-    struct channel *channel = check_channel(L, 2);
+    struct replica *replica = check_channel(L, 2);
     check_options(L, 3, names);
     lua_settop(L, 3);
     struct stream_place place = check_place(L, visit);
-    if (channel->is_closed || !ensure_open(L, visit)) {
+    if (replica->is_closed || !ensure_open(L, visit)) {
         return box_push_closed(L);
     }
-    switch (stream_subscribe(visit->stream, channel, &place)) {
+    switch (stream_subscribe(visit->stream, replica, &place)) {
     case 0:
         lua_pushboolean(L, 1);
         return 1;
@@ -298,8 +298,8 @@ static void check_since(lua_State *L, struct stream_place *place)
 static int l_unsubscribe(lua_State *L)
 {
     struct visit *visit = check_visit(L);
-    struct channel *channel = check_channel(L, 2);
-    bool was_subscribed = visit->stream != NULL && stream_unsubscribe(visit->stream, channel);
+    struct replica *replica = check_channel(L, 2);
+    bool was_subscribed = visit->stream != NULL && stream_unsubscribe(visit->stream, replica);
     lua_pushboolean(L, was_subscribed);
     return 1;
 }

@@ -19,7 +19,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-struct channel;
+struct replica;
 struct generation;
 struct visit;
 struct task;
@@ -44,7 +44,7 @@ struct task {
     lua_State *waiting;    // the coroutine that waits: L, or one that the script made inside it
     int value_count;       // values to resume `waiting` with, on its stack
     struct list wait_node; // in the list of whatever it waits for
-    struct channel *wait_channel; // that it published to; see lib_channel.c
+    struct replica *wait_replica; // that it published to; see lib_channel.c
     uint64_t wait_sequence;
     struct timer timer; // for sleep
     task_undo_fn _undo;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKERS_MAX = HUB_BRANCHES_MAX };
+enum { WORKERS_MAX = HUB_WORKERS_MAX };
 
 enum option_id {
     OPTION_HOST = 256,

@@ -68,7 +68,7 @@ int worker_init(struct worker *worker)
     struct limits *limits = limits_new(); // the first generation sets them
     worker->limits = limits_hold(limits);
     mailbox_open(&worker->mailbox, &worker->loop);
-    branch_init(&worker->branch, options->hub, &worker->loop, &worker->mailbox, limits);
+    local_hub_init(&worker->local_hub, options->hub, &worker->loop, &worker->mailbox, limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
     timer_init(&worker->delay, &worker->loop, on_delay);
     timer_init(&worker->deadline, &worker->loop, on_deadline);
@@ -100,7 +100,7 @@ static void init_generations(struct worker *worker, struct limits *limits)
     const struct worker_options *options = &worker->options;
     struct generation_options for_scripts = {
         .loop = &worker->loop,
-        .branch = &worker->branch,
+        .local_hub = &worker->local_hub,
         .shared = options->shared,
         .heartbeats = &worker->heartbeats,
         .limits = limits,
@@ -325,7 +325,7 @@ static void take_limits(struct worker *worker)
     const struct limits *old = worker->limits;
     const struct limits *limits = worker->generations.current->options.limits;
     worker->limits = limits_hold(limits);
-    worker->branch.limits = limits;
+    worker->local_hub.limits = limits;
     worker->service.limits = limits;
     if (limits->connections != old->connections) {
         bound_connections(worker);
@@ -382,7 +382,7 @@ bool worker_close(struct worker *worker)
     mailbox_close(&worker->mailbox);
     generations_deinit(&worker->generations);
     heartbeats_deinit(&worker->heartbeats);
-    branch_deinit(&worker->branch);
+    local_hub_deinit(&worker->local_hub);
     requests_deinit(&worker->dispatch.requests);
     if (worker->admin != NULL) {
         admin_close(worker->admin);

@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "http/service.h"
-#include "hub/branch.h"
+#include "hub/local_hub.h"
 #include "net/listener.h"
 #include "net/mailbox.h"
 #include "net/timer.h"
@@ -70,7 +70,7 @@ struct worker {
     uint64_t conns_fitting;      // connections that there are descriptors for
     struct loop loop;
     struct mailbox mailbox;
-    struct branch branch;
+    struct local_hub local_hub;
     struct heartbeats heartbeats;
     struct generations generations;
     struct dispatch dispatch;

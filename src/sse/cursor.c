@@ -11,10 +11,10 @@
 #include <errno.h>
 
 static bool told_place(const struct cursor *cursor, uint64_t *sequence);
-static enum reader_progress on_advance(struct reader *reader);
-static void on_near(struct reader *reader, int distance);
-static struct cursor **find(struct stream *stream, const struct channel *channel, uint64_t *count);
-static struct cursor *make(struct stream *stream, struct channel *channel);
+static enum subscriber_progress on_advance(struct subscriber *subscriber);
+static void on_near(struct subscriber *subscriber, int distance);
+static struct cursor **find(struct stream *stream, const struct replica *replica, uint64_t *count);
+static struct cursor *make(struct stream *stream, struct replica *replica);
 static void leave(struct cursor **link);
 static void note_departure(struct stream *stream, uint64_t epoch);
 static bool has_departed(const struct stream *stream, uint64_t epoch);
@@ -24,16 +24,16 @@ static void put_greet(struct notice *notice, struct bytes greet);
 static uint64_t first_of(const struct cursor *cursor);
 static struct notice resume(struct cursor *cursor, struct bytes text);
 
-static const struct reader_ops ops = {.advance = on_advance, .foresee = on_near};
+static const struct subscriber_ops ops = {.advance = on_advance, .foresee = on_near};
 
-int stream_subscribe(struct stream *stream, struct channel *channel,
+int stream_subscribe(struct stream *stream, struct replica *replica,
                      const struct stream_place *place)
 {
     uint64_t count;
-    if (!stream->is_open || stream->exchange->is_doomed || channel->is_closed) {
+    if (!stream->is_open || stream->exchange->is_doomed || replica->is_closed) {
         return -ECANCELED;
     }
-    struct cursor **end = find(stream, channel, &count);
+    struct cursor **end = find(stream, replica, &count);
     if (*end != NULL) {
         return -EALREADY;
     }
@@ -41,10 +41,10 @@ int stream_subscribe(struct stream *stream, struct channel *channel,
         limit_met("stream_channels", count);
         return -E2BIG;
     }
-    channel_age(channel);
-    struct cursor *cursor = make(stream, channel);
+    replica_age(replica);
+    struct cursor *cursor = make(stream, replica);
     struct stream_place from = *place;
-    if (has_departed(stream, channel->journal.epoch)) {
+    if (has_departed(stream, replica->journal.epoch)) {
         from.last = BYTES("");
     }
     place_cursor(cursor, &from);
@@ -55,30 +55,30 @@ int stream_subscribe(struct stream *stream, struct channel *channel,
     return 0;
 }
 
-bool stream_unsubscribe(struct stream *stream, struct channel *channel)
+bool stream_unsubscribe(struct stream *stream, struct replica *replica)
 {
     uint64_t count;
-    struct cursor **link = find(stream, channel, &count);
+    struct cursor **link = find(stream, replica, &count);
     if (*link == NULL) {
         return false;
     }
     leave(link);
-    if (!has_departed(stream, channel->journal.epoch)) {
-        note_departure(stream, channel->journal.epoch);
+    if (!has_departed(stream, replica->journal.epoch)) {
+        note_departure(stream, replica->journal.epoch);
     }
     return true;
 }
 
 bool cursor_is_behind(const struct cursor *cursor)
 {
-    const struct channel *channel = cursor->reader.channel;
-    return cursor->reader.next < channel->journal.next || cursor->notice != NULL ||
-           channel->is_closed;
+    const struct replica *replica = cursor->subscriber.replica;
+    return cursor->subscriber.next < replica->journal.next || cursor->notice != NULL ||
+           replica->is_closed;
 }
 
 bool cursor_is_lagging(const struct cursor *cursor)
 {
-    return cursor->reader.next < cursor->reader.channel->journal.first;
+    return cursor->subscriber.next < cursor->subscriber.replica->journal.first;
 }
 
 void cursors_leave(struct stream *stream)
@@ -97,8 +97,8 @@ void cursors_leave_closed(struct stream *stream)
 {
     bool has_left = false;
     for (struct cursor **link = &stream->_cursors; *link != NULL;) {
-        const struct channel *channel = (*link)->reader.channel;
-        if (channel->is_closed && (*link)->reader.next >= channel->journal.next) {
+        const struct replica *replica = (*link)->subscriber.replica;
+        if (replica->is_closed && (*link)->subscriber.next >= replica->journal.next) {
             leave(link);
             has_left = true;
         } else {
@@ -125,7 +125,7 @@ char *cursors_write_id(const struct stream *stream, char *at)
     for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         uint64_t sequence = 0;
         if (told_place(cursor, &sequence)) {
-            const struct journal *journal = &cursor->reader.channel->journal;
+            const struct journal *journal = &cursor->subscriber.replica->journal;
             if (at != start) {
                 *at++ = ',';
             }
@@ -147,7 +147,7 @@ void cursors_put_id(const struct stream *stream, struct buf *out)
 static bool told_place(const struct cursor *cursor, uint64_t *sequence)
 {
     if (cursor->notice == NULL || cursor->notice->reason <= NOTICE_PLACE) {
-        *sequence = cursor->reader.next - 1;
+        *sequence = cursor->subscriber.next - 1;
         return true;
     }
     *sequence = cursor->notice->from;
@@ -155,25 +155,25 @@ static bool told_place(const struct cursor *cursor, uint64_t *sequence)
 }
 
 /// A blocked stream is woken by its socket; but who is to be disconnected is that at once.
-static enum reader_progress on_advance(struct reader *reader)
+static enum subscriber_progress on_advance(struct subscriber *subscriber)
 {
-    struct cursor *cursor = CONTAINER_OF(reader, struct cursor, reader);
+    struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
     struct stream *stream = cursor->stream;
     if (!exchange_is_blocked(stream->exchange)) {
-        enum reader_progress progress = stream_flush(stream);
-        return stream->_cursors == NULL ? READER_DONE : progress; // ended, this reader is gone
+        enum subscriber_progress progress = stream_flush(stream);
+        return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // ended, this reader is gone
     }
-    if (cursor_is_lagging(cursor) && channel_lag(reader->channel) == CHANNEL_RESUME) {
+    if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
         count_up(COUNT_LAGGED, !stream->exchange->is_doomed);
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
     }
-    return READER_DONE;
+    return SUBSCRIBER_DONE;
 }
 
-static void on_near(struct reader *reader, int distance)
+static void on_near(struct subscriber *subscriber, int distance)
 {
-    const struct cursor *cursor = CONTAINER_OF(reader, struct cursor, reader);
-    if (distance == READER_FORESIGHT) {
+    const struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
+    if (distance == SUBSCRIBER_FORESIGHT) {
         __builtin_prefetch(cursor->stream);
         __builtin_prefetch((const char *)cursor->stream + sizeof(struct stream) - 1);
     } else {
@@ -182,22 +182,22 @@ static void on_near(struct reader *reader, int distance)
 }
 
 /// The link to the cursor for `channel`, or the empty one at the end.
-static struct cursor **find(struct stream *stream, const struct channel *channel, uint64_t *count)
+static struct cursor **find(struct stream *stream, const struct replica *replica, uint64_t *count)
 {
     struct cursor **link = &stream->_cursors;
-    for (*count = 0; *link != NULL && (*link)->reader.channel != channel; (*count)++) {
+    for (*count = 0; *link != NULL && (*link)->subscriber.replica != replica; (*count)++) {
         link = &(*link)->after;
     }
     return link;
 }
 
-static struct cursor *make(struct stream *stream, struct channel *channel)
+static struct cursor *make(struct stream *stream, struct replica *replica)
 {
     struct cursor *cursor = small_new(struct cursor);
     cursor->stream = stream;
-    cursor->reader.ops = &ops;
-    list_init(&cursor->reader.node);
-    channel_join(channel, &cursor->reader);
+    cursor->subscriber.ops = &ops;
+    list_init(&cursor->subscriber.node);
+    replica_join(replica, &cursor->subscriber);
     return cursor;
 }
 
@@ -205,7 +205,7 @@ static void leave(struct cursor **link)
 {
     struct cursor *cursor = *link;
     *link = cursor->after;
-    channel_leave(&cursor->reader);
+    replica_leave(&cursor->subscriber);
     notice_free(cursor->notice);
     small_free(cursor);
 }
@@ -229,10 +229,10 @@ static bool has_departed(const struct stream *stream, uint64_t epoch)
 /// Who is not resumed begins like a newcomer, and is told why; of the id that it came with.
 static void place_cursor(struct cursor *cursor, const struct stream_place *place)
 {
-    const struct journal *journal = &cursor->reader.channel->journal;
+    const struct journal *journal = &cursor->subscriber.replica->journal;
     struct notice last = {.reason = NOTICE_NONE};
     struct notice since = {.reason = NOTICE_NONE};
-    cursor->reader.next = newcomers_next(cursor, place);
+    cursor->subscriber.next = newcomers_next(cursor, place);
     if (place->last.len > 0) {
         last = resume(cursor, place->last);
         counters_add(&counters_here->resumed[last.reason], 1);
@@ -242,7 +242,7 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
         since = resume(cursor, place->since);
     }
     struct notice notice = last.reason != NOTICE_NONE ? last : since;
-    bool is_without_id = place->last.len == 0 && cursor->reader.next == journal->next;
+    bool is_without_id = place->last.len == 0 && cursor->subscriber.next == journal->next;
     if (notice.reason == NOTICE_NONE && is_without_id) {
         notice.reason = NOTICE_PLACE;
     }
@@ -257,7 +257,7 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
 static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_place *place)
 {
     uint64_t first = first_of(cursor);
-    uint64_t next = cursor->reader.channel->journal.next;
+    uint64_t next = cursor->subscriber.replica->journal.next;
     bool is_all = place->is_earliest || place->newest_count > next - first;
     return is_all ? first : next - place->newest_count;
 }
@@ -274,15 +274,15 @@ static void put_greet(struct notice *notice, struct bytes greet)
 /// The oldest frame that the channel keeps, for whoever joins.
 static uint64_t first_of(const struct cursor *cursor)
 {
-    const struct channel *channel = cursor->reader.channel;
-    uint64_t first = channel->journal.first;
-    return first > channel->first ? first : channel->first;
+    const struct replica *replica = cursor->subscriber.replica;
+    uint64_t first = replica->journal.first;
+    return first > replica->first ? first : replica->first;
 }
 
 /// Puts the cursor behind the event that `text` names, if it can be resumed; in constant time.
 static struct notice resume(struct cursor *cursor, struct bytes text)
 {
-    const struct journal *journal = &cursor->reader.channel->journal;
+    const struct journal *journal = &cursor->subscriber.replica->journal;
     struct event_id id;
     switch (event_id_find(text, journal->epoch, &id)) {
     case EVENT_ID_MALFORMED:
@@ -298,6 +298,6 @@ static struct notice resume(struct cursor *cursor, struct bytes text)
     if (id.sequence + 1 < first_of(cursor)) {
         return (struct notice){.reason = NOTICE_EXPIRED, .from = id.sequence};
     }
-    cursor->reader.next = id.sequence + 1;
+    cursor->subscriber.next = id.sequence + 1;
     return (struct notice){.reason = NOTICE_NONE};
 }

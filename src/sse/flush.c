@@ -7,7 +7,7 @@
 // a reader without chunks. A plan lists the pieces in order; what the kernel took of them is then
 // booked.
 #include "base/counters.h"
-#include "hub/branch.h"
+#include "hub/local_hub.h"
 #include "net/transport.h"
 #include "sse/stream_parts.h"
 #include "wire/chunk.h"
@@ -67,13 +67,13 @@ static void consume_own(struct stream *stream, size_t size);
 static void keep_rest(struct stream *stream, struct block *block, struct bytes rest);
 static void settle(struct stream *stream);
 
-enum reader_progress stream_flush(struct stream *stream)
+enum subscriber_progress stream_flush(struct stream *stream)
 {
     size_t sent = 0;
     while (sent < TURN_BYTES_MAX) {
         bool is_within_frame = stream->_backlog != NULL && stream->_backlog->rest.len > 0;
         if (exchange_is_blocked(stream->exchange) || (!is_within_frame && !notices_say(stream))) {
-            return READER_DONE;
+            return SUBSCRIBER_DONE;
         }
         struct plan plan;
         make_plan(&plan, stream);
@@ -81,12 +81,12 @@ enum reader_progress stream_flush(struct stream *stream)
         if (plan.is_complete && !exchange_is_blocked(stream->exchange)) {
             settle(stream);
             if (exchange_pending_bytes(stream->exchange) == 0) {
-                return READER_DONE;
+                return SUBSCRIBER_DONE;
             }
         }
     }
     exchange_wants_flush(stream->exchange);
-    return READER_MORE;
+    return SUBSCRIBER_MORE;
 }
 
 /// Returns how many bytes of the plan the kernel took.
@@ -132,10 +132,10 @@ static void make_plan(struct plan *plan, struct stream *stream)
 
 static void plan_run(struct plan *plan, struct cursor *cursor)
 {
-    const struct journal *journal = &cursor->reader.channel->journal;
+    const struct journal *journal = &cursor->subscriber.replica->journal;
     struct step step = {.kind = STEP_RUN, .cursor = cursor};
     plan->piece_count =
-        journal_pieces(journal, cursor->reader.next, plan->pieces, BLOCKS_MAX, &step.until);
+        journal_pieces(journal, cursor->subscriber.next, plan->pieces, BLOCKS_MAX, &step.until);
     for (int i = 0; i < plan->piece_count; i++) {
         step.size += plan->pieces[i].len;
     }
@@ -149,7 +149,7 @@ static void plan_merged(struct plan *plan)
 {
     struct stream *stream = plan->stream;
     if (stream->_cursors != NULL && stream->_cursors->after != NULL) {
-        struct buf *scratch = &stream->_cursors->reader.channel->branch->scratch;
+        struct buf *scratch = &stream->_cursors->subscriber.replica->local->scratch;
         plan->prefix_size = CHUNK_SIZE_LEN_MAX + ID_LINE_MAX + cursors_id_size(stream);
         buf_clear(scratch);
         plan->prefixes = buf_reserve(scratch, plan->prefix_size * STEPS_MAX);
@@ -194,9 +194,9 @@ static struct cursor *oldest(const struct stream *stream, uint64_t *stamp)
 {
     struct cursor *found = NULL;
     for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
-        const struct journal *journal = &cursor->reader.channel->journal;
-        if (cursor->reader.next < journal->next) {
-            const struct frame *frame = journal_frame(journal, cursor->reader.next);
+        const struct journal *journal = &cursor->subscriber.replica->journal;
+        if (cursor->subscriber.next < journal->next) {
+            const struct frame *frame = journal_frame(journal, cursor->subscriber.next);
             if (frame->stamp < *stamp) {
                 *stamp = frame->stamp;
                 found = cursor;
@@ -219,9 +219,9 @@ static const struct stream_mark *mark_at(const struct stream *stream, size_t ind
 static void plan_frame(struct plan *plan, struct cursor *cursor)
 {
     const struct frame *frame =
-        journal_frame(&cursor->reader.channel->journal, cursor->reader.next);
+        journal_frame(&cursor->subscriber.replica->journal, cursor->subscriber.next);
     bool is_chunked = exchange_is_chunked(plan->stream->exchange);
-    struct step step = {.kind = STEP_FRAME, .cursor = cursor, .until = ++cursor->reader.next};
+    struct step step = {.kind = STEP_FRAME, .cursor = cursor, .until = ++cursor->subscriber.next};
     if (plan->prefixes != NULL) {
         step.slice = frame_fields(frame, is_chunked);
         step.prefix = put_prefix(plan, cursor, frame_fields(frame, false).len);
@@ -286,7 +286,7 @@ static void book(const struct plan *plan, size_t taken)
     }
     for (int i = plan->step_count - 1; i >= begun_count; i--) {
         if (plan->steps[i].kind == STEP_FRAME) {
-            plan->steps[i].cursor->reader.next = plan->steps[i].until - 1;
+            plan->steps[i].cursor->subscriber.next = plan->steps[i].until - 1;
         }
     }
     if (plan->stream->_backlog != NULL) {
@@ -304,8 +304,8 @@ static void book_whole(struct stream *stream, const struct step *step)
         consume_own(stream, step->size);
         return;
     case STEP_RUN:
-        count_up(COUNT_EVENTS_SENT, step->until - step->cursor->reader.next);
-        step->cursor->reader.next = step->until;
+        count_up(COUNT_EVENTS_SENT, step->until - step->cursor->subscriber.next);
+        step->cursor->subscriber.next = step->until;
         return;
     case STEP_FRAME:
         count_up(COUNT_EVENTS_SENT, 1);
@@ -328,24 +328,24 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
         consume_own(stream, step->size);
         return;
     case STEP_RUN: {
-        uint64_t first = cursor->reader.next;
+        uint64_t first = cursor->subscriber.next;
         const struct frame *frame =
-            journal_frame(&cursor->reader.channel->journal, cursor->reader.next++);
+            journal_frame(&cursor->subscriber.replica->journal, cursor->subscriber.next++);
         while (taken >= frame->size) {
             taken -= frame->size;
-            frame = journal_frame(&cursor->reader.channel->journal, cursor->reader.next++);
+            frame = journal_frame(&cursor->subscriber.replica->journal, cursor->subscriber.next++);
         }
         if (taken == 0) {
-            cursor->reader.next--;
+            cursor->subscriber.next--;
         } else {
             keep_rest(stream, frame->block, bytes_skip(frame_chunk(frame), taken));
         }
-        count_up(COUNT_EVENTS_SENT, cursor->reader.next - first);
+        count_up(COUNT_EVENTS_SENT, cursor->subscriber.next - first);
         return;
     }
     case STEP_FRAME: {
         const struct frame *frame =
-            journal_frame(&cursor->reader.channel->journal, step->until - 1);
+            journal_frame(&cursor->subscriber.replica->journal, step->until - 1);
         if (taken < step->prefix.len) {
             send_first(stream, bytes_skip(step->prefix, taken));
             taken = step->prefix.len;

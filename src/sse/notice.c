@@ -9,7 +9,7 @@
 #include "base/counters.h"
 #include "base/decimal.h"
 #include "base/small.h"
-#include "hub/branch.h"
+#include "hub/local_hub.h"
 #include "sse/stream_parts.h"
 
 enum { NOTICE_BYTES_MAX = 512 }; // of the JSON in a notice, without the channel's name
@@ -18,7 +18,7 @@ static bool settle(struct cursor *cursor);
 static struct notice take_notice(struct cursor *cursor);
 static void say_place(struct cursor *cursor, struct bytes greet);
 static void forget_place(struct cursor *cursor);
-static void say(struct cursor *cursor, enum topic_event which, const char *reason, uint64_t from);
+static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
 static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
                      struct buf *out);
@@ -58,23 +58,23 @@ const char *stream_outcome_text(int index)
 
 static bool settle(struct cursor *cursor)
 {
-    const struct channel *channel = cursor->reader.channel;
-    const struct journal *journal = &channel->journal;
+    const struct replica *replica = cursor->subscriber.replica;
+    const struct journal *journal = &replica->journal;
     bool is_lagging = cursor_is_lagging(cursor);
     struct notice notice = take_notice(cursor);
     bool is_reset = notice.reason > NOTICE_PLACE;
     count_up(COUNT_LAGGED, is_lagging);
-    if (is_lagging && !is_reset && channel_lag(channel) == CHANNEL_RESUME) {
+    if (is_lagging && !is_reset && replica_lag(replica) == CHANNEL_RESUME) {
         small_free_text(notice.greet, notice.greet_len);
         return false;
     }
     if (is_reset) {
-        cursor->reader.next = is_lagging ? journal->first : cursor->reader.next;
-        say(cursor, TOPIC_RESET, reasons[notice.reason], notice.from);
+        cursor->subscriber.next = is_lagging ? journal->first : cursor->subscriber.next;
+        say(cursor, CHANNEL_RESET, reasons[notice.reason], notice.from);
     } else if (is_lagging) {
-        uint64_t from = cursor->reader.next - 1;
-        cursor->reader.next = journal->next;
-        say(cursor, TOPIC_LAGGED, "slow", from);
+        uint64_t from = cursor->subscriber.next - 1;
+        cursor->subscriber.next = journal->next;
+        say(cursor, CHANNEL_LAGGED, "slow", from);
     }
     if (notice.greet != NULL || (!is_reset && !is_lagging)) {
         say_place(cursor, bytes_of(notice.greet, notice.greet_len));
@@ -100,7 +100,7 @@ static struct notice take_notice(struct cursor *cursor)
 static void say_place(struct cursor *cursor, struct bytes greet)
 {
     bool is_greeted = greet.len > 0;
-    struct buf *id = &cursor->reader.channel->branch->scratch;
+    struct buf *id = &cursor->subscriber.replica->local->scratch;
     buf_clear(id);
     cursors_put_id(cursor->stream, id);
     struct sse_event event = {
@@ -130,15 +130,15 @@ static void forget_place(struct cursor *cursor)
 }
 
 /// It may be said though the stream is ending: the ceiling is not asked.
-static void say(struct cursor *cursor, enum topic_event which, const char *reason, uint64_t from)
+static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from)
 {
     struct buf name;
     struct buf data;
     struct buf id;
     buf_init(&name, INT32_MAX); // a script's text
-    buf_init(&data, 2 * strlen(channel_name(cursor->reader.channel)) + NOTICE_BYTES_MAX);
+    buf_init(&data, 2 * strlen(replica_name(cursor->subscriber.replica)) + NOTICE_BYTES_MAX);
     buf_init(&id, cursors_id_size(cursor->stream));
-    channel_put_event_name(cursor->reader.channel, which, &name);
+    replica_put_event_name(cursor->subscriber.replica, which, &name);
     put_data(cursor, reason, from, &data);
     cursors_put_id(cursor->stream, &id);
     struct sse_event event = {
@@ -171,9 +171,9 @@ static void put_data(const struct cursor *cursor, const char *reason, uint64_t f
                      struct buf *out)
 {
     char number[DECIMAL_LEN_MAX];
-    uint64_t to = cursor->reader.next - 1;
+    uint64_t to = cursor->subscriber.next - 1;
     put(out, BYTES("{\"channel\":"));
-    put_string(bytes_from_string(channel_name(cursor->reader.channel)), out);
+    put_string(bytes_from_string(replica_name(cursor->subscriber.replica)), out);
     put(out, BYTES(",\"reason\":\""));
     put(out, bytes_from_string(reason));
     put(out, BYTES("\",\"from\":"));
@@ -192,7 +192,7 @@ static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *o
         put(out, BYTES("null"));
         return;
     }
-    struct event_id place = journal_id(&cursor->reader.channel->journal, sequence);
+    struct event_id place = journal_id(&cursor->subscriber.replica->journal, sequence);
     put(out, BYTES("\""));
     put(out, bytes_of(id, event_id_format(place, id)));
     put(out, BYTES("\""));

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/small.h"
 #include "http/conn.h"
-#include "hub/branch.h"
+#include "hub/local_hub.h"
 #include "sse/stream_parts.h"
 
 #include <errno.h>
@@ -194,7 +194,8 @@ size_t stream_pending_bytes(const struct stream *stream)
         pending += stream->_backlog->rest.len;
     }
     for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
-        pending += journal_bytes_from(&cursor->reader.channel->journal, cursor->reader.next);
+        pending +=
+            journal_bytes_from(&cursor->subscriber.replica->journal, cursor->subscriber.next);
     }
     return pending;
 }
@@ -268,7 +269,7 @@ void stream_finish(struct stream *stream)
 static bool on_flush(struct exchange *exchange)
 {
     struct stream *stream = exchange->holder;
-    return stream_flush(stream) == READER_DONE && !exchange_is_blocked(exchange) &&
+    return stream_flush(stream) == SUBSCRIBER_DONE && !exchange_is_blocked(exchange) &&
            exchange_pending_bytes(exchange) == 0;
 }
 
@@ -371,7 +372,7 @@ static void mark(struct stream *stream, size_t size)
 static void look_for_frames(const struct stream *stream)
 {
     if (stream->_cursors != NULL) {
-        branch_look(stream->_cursors->reader.channel->branch);
+        local_hub_sync(stream->_cursors->subscriber.replica->local);
     }
 }
 
@@ -394,7 +395,7 @@ static size_t own_bytes(const struct stream *stream)
 /// Without a channel nothing is published that could come first.
 static uint64_t newest_stamp(const struct stream *stream)
 {
-    return stream->_cursors == NULL ? 0 : stream->_cursors->reader.channel->branch->stamp;
+    return stream->_cursors == NULL ? 0 : stream->_cursors->subscriber.replica->local->stamp;
 }
 
 /// Sends a comment: a peer that is gone answers it with a reset, which the transport reports. A

@@ -26,7 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct channel;
+struct replica;
 struct cursor;
 struct service;
 struct stream;
@@ -117,11 +117,11 @@ struct stream_place {
 /// id are the stream's place. Returns 0,
 /// -EALREADY when it subscribes already, -E2BIG beyond `stream_channels`, or -ECANCELED when stream
 /// or channel is closed.
-MUST_USE int stream_subscribe(struct stream *stream, struct channel *channel,
+MUST_USE int stream_subscribe(struct stream *stream, struct replica *replica,
                               const struct stream_place *place);
 
 /// Stops to follow `channel`: what was not sent yet is not sent. False when it did not.
-bool stream_unsubscribe(struct stream *stream, struct channel *channel);
+bool stream_unsubscribe(struct stream *stream, struct replica *replica);
 
 /// Whether the stream follows some channel.
 static inline bool stream_is_subscribed(const struct stream *stream)

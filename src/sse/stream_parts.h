@@ -6,9 +6,9 @@
 #pragma once
 
 #include "base/buf.h"
-#include "hub/channel.h"
 #include "hub/frame.h"
-#include "hub/reader.h"
+#include "hub/replica.h"
+#include "hub/subscriber.h"
 #include "net/timer.h"
 #include "sse/stream.h"
 
@@ -28,7 +28,7 @@ enum notice_reason {
 
 /// A stream's place in a channel. Made by subscribing; freed when the stream leaves the channel.
 struct cursor {
-    struct reader reader;
+    struct subscriber subscriber;
     struct stream *stream;
     struct cursor *after;  // the next one of this stream
     struct notice *notice; // what it must be told before anything else; usually NULL
@@ -122,6 +122,6 @@ bool notices_say(struct stream *stream);
 
 // flush.c
 
-/// Writes what is due. Returns READER_MORE when it stopped before the kernel did; it will then go
-/// on in the next turn.
-enum reader_progress stream_flush(struct stream *stream);
+/// Writes what is due. Returns SUBSCRIBER_MORE when it stopped before the kernel did; it will then
+/// go on in the next turn.
+enum subscriber_progress stream_flush(struct stream *stream);

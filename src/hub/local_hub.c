@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+//
+// Other workers put the links of this worker's replicas into `due` and post the one wake-up
+// message, at most once until it has arrived. The message, or whatever looks earlier, takes all
+// that is due over in one go, under the lock; so the replicas never show different moments of the
+// hub. After that, publishers that wait here are told if the others have caught up.
+#include "hub/local_hub.h"
+
+#include "base/check.h"
+#include "hub/channel.h"
+#include "hub/group.h"
+#include "hub/replica.h"
+#include "net/loop.h"
+
+#include <errno.h>
+
+enum { SCRATCH_BYTES_MAX = INT32_MAX };
+
+static int find_obstacle(const struct local_hub *local, const struct group *group);
+static struct replica *find_open(const struct local_hub *local, struct bytes name);
+static void on_wake(struct message *message);
+static void tell_waiters(struct local_hub *local);
+
+void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
+                    struct mailbox *mailbox, const struct limits *limits)
+{
+    *local = (struct local_hub){
+        .hub = hub, .loop = loop, .mailbox = mailbox, .limits = limits, .wake.run = on_wake};
+    map_init(&local->replicas);
+    buf_init(&local->scratch, SCRATCH_BYTES_MAX);
+    list_init(&local->all);
+    list_init(&local->waiters);
+    list_init(&local->due);
+    hub_lock(hub);
+    CHECK(hub->local_count < HUB_WORKERS_MAX);
+    local->index = hub->local_count;
+    hub->locals[hub->local_count++] = local;
+    hub_unlock(hub);
+}
+
+void local_hub_deinit(struct local_hub *local)
+{
+    while (!list_is_empty(&local->all)) {
+        replica_free(LIST_ITEM(local->all.next, struct replica, node));
+    }
+    map_deinit(&local->replicas);
+    buf_reset(&local->scratch);
+}
+
+struct replica *local_hub_find(struct local_hub *local, struct bytes name)
+{
+    hub_lock(local->hub);
+    local_hub_pull(local); // so that a channel that another worker has closed is not found
+    struct replica *replica = find_open(local, name);
+    struct channel *channel = replica == NULL ? hub_channel(local->hub, name) : NULL;
+    if (channel != NULL) {
+        replica = replica_new(local, channel);
+    }
+    hub_unlock(local->hub);
+    return replica;
+}
+
+struct replica *local_hub_make(struct local_hub *local, struct bytes name, struct group *group,
+                               int *failure)
+{
+    struct hub *hub = local->hub;
+    hub_lock(hub);
+    struct channel *channel = hub_channel(hub, name);
+    *failure = channel == NULL ? find_obstacle(local, group) : 0;
+    if (channel == NULL && *failure == 0) {
+        channel = channel_new(hub, name, group);
+    }
+    struct replica *replica = channel == NULL ? NULL : replica_new(local, channel);
+    hub_unlock(hub);
+    return replica;
+}
+
+/// The limit that is in the way of another channel, as an error of `local_hub_make`; 0 for none.
+static int find_obstacle(const struct local_hub *local, const struct group *group)
+{
+    const struct hub *hub = local->hub;
+    if (hub->channel_count >= local->limits->channels) {
+        return -E2BIG;
+    }
+    if (group != NULL && group->channel_count >= group->channel_count_max) {
+        return -EDQUOT;
+    }
+    uint64_t size = sizeof(struct channel) + sizeof(struct replica);
+    if (hub->bytes + size > local->limits->channel_total_bytes) {
+        return -ENOMEM;
+    }
+    return group != NULL && group->bytes + size > group->bytes_max ? -ENOSPC : 0;
+}
+
+void local_hub_sync(struct local_hub *local)
+{
+    hub_lock(local->hub);
+    local_hub_pull(local);
+    hub_unlock(local->hub);
+}
+
+void local_hub_pull(struct local_hub *local)
+{
+    while (!list_is_empty(&local->due)) {
+        struct replica_link *link = LIST_ITEM(local->due.next, struct replica_link, due_node);
+        list_remove(&link->due_node);
+        replica_pull(CONTAINER_OF(link, struct replica, link));
+    }
+    local->stamp = local->hub->stamp;
+}
+
+worker_set local_hub_mark_woken(struct local_hub *local)
+{
+    if (local->is_woken) {
+        return 0;
+    }
+    local->is_woken = true;
+    return (worker_set)1 << local->index;
+}
+
+void local_hub_wake(struct local_hub *local)
+{
+    (void)mailbox_post(local->mailbox, &local->wake); // a worker that has ended needs no wake-up
+}
+
+static struct replica *find_open(const struct local_hub *local, struct bytes name)
+{
+    struct map_entry *entry = map_find(&local->replicas, name);
+    return entry == NULL ? NULL : CONTAINER_OF(entry, struct replica, entry);
+}
+
+static void on_wake(struct message *message)
+{
+    struct local_hub *local = CONTAINER_OF(message, struct local_hub, wake);
+    hub_lock(local->hub);
+    local->is_woken = false;
+    bool has_room = local->has_room;
+    local->has_room = false;
+    local_hub_pull(local);
+    hub_unlock(local->hub);
+    if (has_room) {
+        tell_waiters(local);
+    }
+}
+
+static void tell_waiters(struct local_hub *local)
+{
+    while (!list_is_empty(&local->waiters)) {
+        struct room_waiter *waiter = LIST_ITEM(local->waiters.next, struct room_waiter, node);
+        list_remove(&waiter->node);
+        loop_at_turn_end(local->loop, LOOP_WRITE, waiter->job);
+    }
+}

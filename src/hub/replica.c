@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT
+//
+// The way of an event through a worker. `replica_publish` encodes it, takes the hub's lock, appends
+// it to the channel's journal, marks the replicas that follow the channel as due, and gives the
+// lock back; then it wakes their workers. `replica_pull` takes the new frames over into a replica's
+// copy and queues the replica for the end of the turn. `on_turn_end` wakes the subscribers, which
+// write to their sockets, and notes how far they were offered frames. Only then may the journal let
+// go of those frames, so that a subscriber whose socket takes everything misses none.
+//
+// Wake-ups and the freeing of memory happen without the lock, because they take long and all
+// workers share the one lock.
+#include "hub/replica.h"
+
+#include "base/buf.h"
+#include "base/counters.h"
+#include "base/mem.h"
+#include "hub/local_hub.h"
+#include "wire/sse.h"
+
+#include <errno.h>
+
+enum {
+    AGE_STEPS = 8,          // a frame stays too long by at most one of so many parts of the age ...
+    AGE_STEP_MS_MAX = 1000, // ... and by at most so much
+    FOLLOWED_MAX = 1000, // frames that are copied at a time, while other workers wait for the lock
+};
+
+/// The subscribers that come next, the nearest first. A subscriber takes only itself out of the
+/// list, and only while it is being woken; at that moment it is no longer in here.
+struct foresight {
+    const struct list *head;
+    struct list *next; // the first subscriber that is not in `near`
+    struct subscriber *near[SUBSCRIBER_FORESIGHT];
+};
+
+static int append(struct replica *replica, worker_set *woken, struct event_id *id);
+static bool is_over(const struct replica *replica);
+static void follow(struct replica *replica);
+static void unfollow(struct replica *replica);
+static void on_turn_end(struct loop_job *job);
+static uint64_t wake_subscribers(struct replica *replica);
+static void look_ahead(struct foresight *foresight);
+static uint64_t offered(const struct replica *replica);
+static void note_idle(struct replica *replica);
+static void note_offered(struct replica *replica, uint64_t keep_from);
+static void on_age(struct timer *timer);
+static uint64_t trim(struct replica *replica, uint64_t keep_from);
+static void arm_age(struct replica *replica, const struct journal *journal);
+static void settle(struct replica *replica);
+static bool has_frames(struct replica *replica);
+static void note_closed(struct replica *replica);
+
+struct replica *replica_new(struct local_hub *local, struct channel *channel)
+{
+    struct replica *replica = mem_new(struct replica);
+    replica->local = local;
+    replica->channel = channel;
+    replica->link.local = local;
+    channel_join(channel, &replica->link, sizeof(struct replica));
+    journal_init_copy(&replica->journal, &channel->journal);
+    replica->entry.key = bytes_from_string(channel->name);
+    map_add(&local->replicas, &replica->entry);
+    list_append(&local->all, &replica->node);
+    list_init(&replica->subscribers);
+    timer_init(&replica->age, local->loop, on_age);
+    loop_job_init(&replica->job, on_turn_end);
+    loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
+    return replica;
+}
+
+void replica_free(struct replica *replica)
+{
+    struct local_hub *local = replica->local;
+    CHECK(replica->holds == 0);
+    CHECK(replica->subscriber_count == 0);
+    hub_lock(local->hub);
+    bool is_last = channel_leave(replica->channel, &replica->link, sizeof(struct replica));
+    worker_set woken = replica->link.follows ? hub_tell_room(local->hub) : 0;
+    hub_unlock(local->hub);
+    hub_wake(local->hub, woken);
+    if (!replica->is_closed) {
+        map_remove(&local->replicas, &replica->entry);
+    }
+    loop_job_cancel(&replica->job);
+    timer_deinit(&replica->age);
+    journal_deinit(&replica->journal);
+    list_remove(&replica->node);
+    if (is_last) {
+        channel_free(replica->channel);
+    }
+    mem_free(replica);
+}
+
+int replica_publish(struct replica *replica, const struct sse_event *event, struct event_id *id)
+{
+    struct local_hub *local = replica->local;
+    DCHECK(!event->has_id);
+    buf_clear(&local->scratch);
+    int refusal = sse_encode_event(&local->scratch, event, false);
+    if (refusal != 0) {
+        return refusal == SSE_TOO_LONG ? -EMSGSIZE : refusal;
+    }
+    worker_set woken = 0;
+    hub_lock(local->hub);
+    int failure = append(replica, &woken, id);
+    hub_unlock(local->hub);
+    hub_wake(local->hub, woken);
+    count_up(COUNT_PUBLISHED, failure == 0);
+    bool may_have_shed = failure == -ENOMEM || failure == -ENOSPC;
+    if (failure == 0 || may_have_shed) { // an empty replica has to go, too
+        loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
+    }
+    return failure;
+}
+
+/// Appends the encoded event to the journal, under the lock. Takes over, together with it, what
+/// other workers have published before: so this worker's subscribers see all events in one order.
+static int append(struct replica *replica, worker_set *woken, struct event_id *id)
+{
+    struct local_hub *local = replica->local;
+    struct channel *channel = replica->channel;
+    struct journal_moment moment = {.stamp = local->hub->stamp + 1,
+                                    .now_ms = loop_now_ms(local->loop)};
+    if (channel->is_closed) {
+        return -ECANCELED;
+    }
+    note_idle(replica);
+    struct bytes fields = buf_bytes(&local->scratch);
+    uint64_t bytes_max = local->limits->channel_total_bytes;
+    int failure = 0;
+    if (fields.len <= channel->journal.bounds.bytes) {
+        failure = channel_make_room(channel, fields.len, bytes_max, replica->link.offered);
+    }
+    failure = failure == 0 ? journal_append(&channel->journal, fields, moment) : failure;
+    if (failure == 0) {
+        channel_account(channel);
+        local->hub->stamp++;
+        *id = journal_id(&channel->journal, channel->journal.next - 1);
+        *woken = channel_tell(channel, local, false);
+        local_hub_pull(local);
+    }
+    return failure;
+}
+
+bool replica_is_over(const struct replica *replica)
+{
+    hub_lock(replica->local->hub);
+    bool is_so = is_over(replica);
+    hub_unlock(replica->local->hub);
+    return is_so;
+}
+
+/// Looks and notes the waiter under one lock. If another worker caught up between the two, it would
+/// not know of the waiter, and nobody would wake it.
+bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
+{
+    struct local_hub *local = replica->local;
+    hub_lock(local->hub);
+    bool is_so = is_over(replica);
+    if (is_so) {
+        local->hub->awaiting |= (worker_set)1 << local->index;
+    }
+    hub_unlock(local->hub);
+    if (is_so && !list_is_linked(&waiter->node)) {
+        list_append(&local->waiters, &waiter->node);
+    }
+    return is_so;
+}
+
+/// Whether a publisher should wait, under the lock. The bound is never more than the channel keeps,
+/// because frames beyond that would be lost before subscribers were woken for them.
+static bool is_over(const struct replica *replica)
+{
+    uint64_t bytes_max = replica->local->limits->stream_high_bytes;
+    uint64_t kept_bytes = replica->channel->journal.bounds.bytes;
+    return channel_bytes_behind(replica->channel, offered(replica)) >
+           (bytes_max < kept_bytes ? bytes_max : kept_bytes);
+}
+
+/// The copy keeps the frames that leave the journal, because a subscriber that has joined in this
+/// turn may have its place among them.
+void replica_age(struct replica *replica)
+{
+    struct channel *channel = replica->channel;
+    uint64_t now_ms = loop_now_ms(replica->local->loop);
+    hub_lock(channel->hub);
+    if (journal_expiry_ms(&channel->journal) <= now_ms) {
+        channel_trim(channel, now_ms, offered(replica));
+    }
+    hub_unlock(channel->hub);
+}
+
+struct journal_bounds replica_bounds(const struct replica *replica)
+{
+    hub_lock(replica->local->hub);
+    struct journal_bounds bounds = replica->channel->journal.bounds;
+    hub_unlock(replica->local->hub);
+    return bounds;
+}
+
+void replica_set_bounds(struct replica *replica, const struct journal_bounds *bounds)
+{
+    struct local_hub *local = replica->local;
+    hub_lock(local->hub);
+    replica->channel->journal.bounds = *bounds;
+    worker_set woken =
+        channel_tell(replica->channel, local, true); // all journals may have to shrink
+    local_hub_pull(local);
+    hub_unlock(local->hub);
+    hub_wake(local->hub, woken);
+    loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
+}
+
+void replica_set_lag(struct replica *replica, enum channel_lag lag)
+{
+    replica->channel->lag = (uint8_t)lag;
+}
+
+void replica_name_event(struct replica *replica, enum channel_event event, struct bytes name)
+{
+    char *copy = mem_string(name);
+    hub_lock(replica->local->hub);
+    char *old = replica->channel->event_names[event];
+    replica->channel->event_names[event] = copy;
+    hub_unlock(replica->local->hub);
+    mem_free(old);
+}
+
+void replica_put_event_name(const struct replica *replica, enum channel_event event,
+                            struct buf *out)
+{
+    static const char *const usual[] = {"reset", "lagged"};
+    hub_lock(replica->local->hub);
+    const char *name = replica->channel->event_names[event];
+    CHECK(buf_append(out, bytes_from_string(name == NULL ? usual[event] : name)));
+    hub_unlock(replica->local->hub);
+}
+
+struct event_id replica_cursor(const struct replica *replica)
+{
+    const struct journal *journal = &replica->channel->journal;
+    hub_lock(replica->local->hub);
+    struct event_id id = journal_id(journal, journal->next - 1);
+    hub_unlock(replica->local->hub);
+    return id;
+}
+
+void replica_join(struct replica *replica, struct subscriber *subscriber)
+{
+    DCHECK(!replica->is_closed);
+    if (!replica->link.follows) {
+        follow(replica);
+    } else {
+        hub_lock(replica->local->hub);
+        local_hub_pull(replica->local);
+        replica->first = replica->channel->journal.first;
+        hub_unlock(replica->local->hub);
+    }
+    subscriber->replica = replica;
+    list_append(&replica->subscribers, &subscriber->node);
+    replica->subscriber_count++;
+    replica->channel->subscriber_count++;
+}
+
+void replica_leave(struct subscriber *subscriber)
+{
+    struct replica *replica = subscriber->replica;
+    list_remove(&subscriber->node);
+    subscriber->replica = NULL;
+    replica->subscriber_count--;
+    replica->channel->subscriber_count--;
+    if (replica->subscriber_count == 0) {
+        loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);
+        settle(replica);
+    }
+}
+
+/// Begins to follow the channel. A long history is copied in parts, so that other workers get the
+/// lock in between.
+static void follow(struct replica *replica)
+{
+    struct local_hub *local = replica->local;
+    const struct journal *journal = &replica->channel->journal;
+    hub_lock(local->hub);
+    journal_init_copy(&replica->journal, journal);
+    while (!journal_follow(&replica->journal, journal, FOLLOWED_MAX)) {
+        hub_unlock(local->hub);
+        hub_lock(local->hub);
+    }
+    note_idle(replica);
+    replica->link.follows = true;
+    replica->first = journal->first;
+    local_hub_pull(local);
+    hub_unlock(local->hub);
+}
+
+/// Stops following the channel, when nobody subscribes here at the end of a turn. No publisher
+/// waits for this worker any more, so all that wait may look again.
+static void unfollow(struct replica *replica)
+{
+    struct hub *hub = replica->local->hub;
+    hub_lock(hub);
+    replica->link.follows = false;
+    worker_set woken = hub_tell_room(hub);
+    hub_unlock(hub);
+    hub_wake(hub, woken);
+    journal_drop(&replica->journal, replica->journal.next);
+}
+
+void replica_close(struct replica *replica)
+{
+    struct local_hub *local = replica->local;
+    hub_lock(local->hub);
+    channel_close(replica->channel);
+    worker_set woken = channel_tell(replica->channel, local, true);
+    local_hub_pull(local);
+    hub_unlock(local->hub);
+    hub_wake(local->hub, woken);
+}
+
+void replica_pull(struct replica *replica)
+{
+    if (replica->link.follows) {
+        (void)journal_follow(&replica->journal, &replica->channel->journal,
+                             UINT64_MAX); // it takes over all frames
+    }
+    if (replica->channel->is_closed) {
+        note_closed(replica);
+    }
+    loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);
+}
+
+void replica_hold(struct replica *replica)
+{
+    replica->holds++;
+}
+
+void replica_release(struct replica *replica)
+{
+    DCHECK(replica->holds > 0);
+    replica->holds--;
+    settle(replica);
+}
+
+/// The replica is held meanwhile, because the last subscriber may leave when it is woken.
+static void on_turn_end(struct loop_job *job)
+{
+    struct replica *replica = CONTAINER_OF(job, struct replica, job);
+    replica_hold(replica);
+    uint64_t keep_from = wake_subscribers(replica);
+    if (replica->subscriber_count == 0 && replica->link.follows) {
+        unfollow(replica);
+    }
+    note_offered(replica, keep_from);
+    replica_release(replica);
+}
+
+/// Wakes the subscribers. Returns the first frame that one of them could take now but leaves for
+/// the next turn, so that this frame is kept until then; UINT64_MAX when there is none.
+static uint64_t wake_subscribers(struct replica *replica)
+{
+    uint64_t keep_from = UINT64_MAX;
+    struct foresight foresight = {.head = &replica->subscribers, .next = replica->subscribers.next};
+    for (int i = 0; i < SUBSCRIBER_FORESIGHT; i++) {
+        look_ahead(
+            &foresight); // the first ones; the loop below goes on by one for each that it wakes
+    }
+    LIST_EACH (node, after, &replica->subscribers) {
+        struct subscriber *subscriber = LIST_ITEM(node, struct subscriber, node);
+        look_ahead(&foresight);
+        if (subscriber->ops->advance(subscriber) == SUBSCRIBER_MORE &&
+            subscriber->next < keep_from) {
+            keep_from = subscriber->next;
+        }
+    }
+    return keep_from;
+}
+
+/// Moves the foresight on by one subscriber.
+static void look_ahead(struct foresight *foresight)
+{
+    for (int i = 1; i < SUBSCRIBER_FORESIGHT; i++) {
+        foresight->near[i - 1] = foresight->near[i];
+    }
+    struct subscriber *far = NULL;
+    if (foresight->next != foresight->head) {
+        far = LIST_ITEM(foresight->next, struct subscriber, node);
+        foresight->next = foresight->next->next;
+        __builtin_prefetch(foresight->next);
+    }
+    foresight->near[SUBSCRIBER_FORESIGHT - 1] = far;
+    for (int i = 0; i < SUBSCRIBER_FORESIGHT; i++) {
+        if (foresight->near[i] != NULL) {
+            foresight->near[i]->ops->foresee(foresight->near[i], i + 1);
+        }
+    }
+}
+
+/// The first frame that this worker has yet to offer, under the lock. A worker that does not follow
+/// is told of no frame and so has nothing to offer, unless it has published in this turn itself.
+static uint64_t offered(const struct replica *replica)
+{
+    bool is_idle = !replica->link.follows && !loop_job_is_queued(&replica->job);
+    return is_idle ? replica->channel->journal.next : replica->link.offered;
+}
+
+/// Brings the link up to date for a worker that has nothing to offer. Under the lock.
+static void note_idle(struct replica *replica)
+{
+    replica->link.offered = offered(replica);
+}
+
+/// Notes that the subscribers here were woken for all that this worker has taken over, lets go of
+/// what is over the bounds, and tells the publishers that wait for this worker.
+static void note_offered(struct replica *replica, uint64_t keep_from)
+{
+    struct hub *hub = replica->local->hub;
+    hub_lock(hub);
+    replica->link.offered =
+        replica->link.follows ? replica->journal.next : replica->channel->journal.next;
+    worker_set woken = hub_tell_room(hub);
+    uint64_t first = trim(replica, keep_from);
+    hub_unlock(hub);
+    hub_wake(hub, woken);
+    journal_drop(&replica->journal, first);
+}
+
+static void on_age(struct timer *timer)
+{
+    struct replica *replica = CONTAINER_OF(timer, struct replica, age);
+    hub_lock(replica->local->hub);
+    note_idle(replica);
+    uint64_t first = trim(replica, replica->link.offered);
+    hub_unlock(replica->local->hub);
+    journal_drop(&replica->journal, first);
+    settle(replica);
+}
+
+/// Lets go of frames in the journal, under the lock. Returns the first frame that the copy here has
+/// to keep.
+static uint64_t trim(struct replica *replica, uint64_t keep_from)
+{
+    const struct journal *journal = &replica->channel->journal;
+    channel_trim(replica->channel, loop_now_ms(replica->local->loop), keep_from);
+    arm_age(replica, journal);
+    return journal->first < keep_from ? journal->first : keep_from;
+}
+
+/// Arms the timer for the oldest frame, a step later than its age: all frames that get too old
+/// within the step leave together, and the timer does not run for each. A frame that is too old and
+/// has to stay, because some worker has yet to offer it, is looked at again after a step.
+static void arm_age(struct replica *replica, const struct journal *journal)
+{
+    uint64_t expiry_ms = journal_expiry_ms(journal);
+    if (expiry_ms == UINT64_MAX) {
+        timer_disarm(&replica->age);
+        return;
+    }
+    uint64_t now_ms = loop_now_ms(replica->local->loop);
+    uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
+    step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
+    bool is_late = expiry_ms + step_ms <= now_ms;
+    timer_arm_at(&replica->age, (is_late ? now_ms + 1 : expiry_ms) + step_ms);
+}
+
+/// Frees the replica when nobody needs it any more. A replica that stays only for the history has
+/// its timer armed, so that the history goes when it is too old, and the replica with it.
+static void settle(struct replica *replica)
+{
+    if (replica->holds > 0 || replica->subscriber_count > 0) {
+        return;
+    }
+    if (replica->is_closed || !has_frames(replica)) {
+        replica_free(replica);
+    }
+}
+
+/// Whether the journal has frames for which this replica has to stay. In a channel that keeps no
+/// history, the frames that are left at the end of a turn are there for other workers, and the last
+/// of those lets go of them.
+static bool has_frames(struct replica *replica)
+{
+    const struct journal *journal = &replica->channel->journal;
+    hub_lock(replica->local->hub);
+    bool has_history = journal->bounds.count > 0 || loop_job_is_queued(&replica->job);
+    bool has_some = !journal_is_empty(journal) && has_history;
+    if (!timer_is_armed(&replica->age)) {
+        arm_age(replica, journal);
+    }
+    hub_unlock(replica->local->hub);
+    return has_some;
+}
+
+/// Takes the replica's name away here, once this worker has seen that the channel was closed.
+static void note_closed(struct replica *replica)
+{
+    if (!replica->is_closed) {
+        replica->is_closed = true;
+        map_remove(&replica->local->replicas, &replica->entry);
+    }
+}
