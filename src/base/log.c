@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/decimal.h"
+#include "base/json_escape.h"
 #include "base/mem.h"
 #include "base/outlet.h"
 #include "base/utf8.h"
@@ -21,7 +22,6 @@ enum {
     RECORD_FRAME_BYTES = 96, // time, level, quotes, braces
     FIELD_FRAME_BYTES = 48,  // separators, quotes, a number
     TEXT_BYTES_MAX = 16 * 1024,
-    ESCAPED_BYTES_MAX = 6, // what one byte becomes: \u00ff
 };
 
 static struct {
@@ -164,10 +164,10 @@ void log_end(void)
 /// Reserves the most that the record can take, so that its pieces need not ask one by one.
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count)
 {
-    size_t size = RECORD_FRAME_BYTES + clipped(text).len * ESCAPED_BYTES_MAX;
+    size_t size = RECORD_FRAME_BYTES + clipped(text).len * JSON_ESCAPE_LEN_MAX;
     for (size_t i = 0; i < count; i++) {
         size_t value_len = clipped(fields[i].text).len;
-        size += FIELD_FRAME_BYTES + fields[i].key.len + value_len * ESCAPED_BYTES_MAX;
+        size += FIELD_FRAME_BYTES + fields[i].key.len + value_len * JSON_ESCAPE_LEN_MAX;
     }
     the_log.at = buf_reserve(&the_log.gathered, size);
     return the_log.at != NULL;
@@ -302,7 +302,8 @@ static void append_value(struct bytes text)
 }
 
 /// Each line is a value of its own, and a tab in front of it, as tracebacks have, indents it. A
-/// line end becomes three bytes and the quotes two, so ESCAPED_BYTES_MAX a byte is enough for all.
+/// line end becomes three bytes and the quotes two, so JSON_ESCAPE_LEN_MAX a byte is enough for
+/// all.
 static void append_lines(struct bytes text)
 {
     bool is_first = true;
@@ -348,7 +349,7 @@ static void append_quoted(struct bytes text)
         if (byte >= 0x80 && i >= utf8_end) {
             utf8_end = i + utf8_valid_prefix(bytes_skip(text, i));
         }
-        bool is_plain = byte >= ' ' && byte != '"' && byte != '\\' && byte != 0x7f;
+        bool is_plain = json_is_plain(text.at[i]) && byte != 0x7f;
         bool is_utf8 = byte >= 0x80 && i < utf8_end;
         size_t len = 1;
         uint32_t character = is_utf8 ? unseen((const unsigned char *)text.at + i, &len) : byte;
@@ -394,24 +395,8 @@ static uint32_t unseen(const unsigned char *at, size_t *len)
 /// What is not UTF-8 is shown as Latin-1 code points: the log must be valid JSON whatever came in.
 static void append_escaped(uint32_t character)
 {
-    char text[16];
-    switch (character) {
-    case '\n':
-        append(BYTES("\\n"));
-        return;
-    case '\t':
-        append(BYTES("\\t"));
-        return;
-    case '"':
-        append(BYTES("\\\""));
-        return;
-    case '\\':
-        append(BYTES("\\\\"));
-        return;
-    default:
-        snprintf(text, sizeof(text), "\\u%04x", (unsigned)character);
-        append(bytes_from_string(text));
-    }
+    char text[JSON_ESCAPE_LEN_MAX];
+    append(bytes_of(text, json_write_escape(character, text)));
 }
 
 static void write_out(void)

@@ -2,13 +2,14 @@
 #include "bench/report.h"
 
 #include "base/check.h"
+#include "wire/json_string.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { LABEL_WIDTH = 26, VALUE_WIDTH = 16 };
+enum { LABEL_WIDTH = 26, VALUE_WIDTH = 16, PIECE_BYTES = 256 };
 
 static void print_json(const struct report *report, const char *scenario, const char *url);
 static void print_table(const struct report *report, const char *scenario, const char *url);
@@ -111,14 +112,12 @@ static void print_table(const struct report *report, const char *scenario, const
 /// As a JSON string. All texts here are ASCII, or what was typed on the command line.
 static void print_text(const char *text)
 {
+    struct bytes rest = bytes_from_string(text);
     putchar('"');
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < ' ' || byte == '"' || byte == '\\') {
-            printf("\\u%04x", byte);
-        } else {
-            putchar(byte);
-        }
+    while (rest.len > 0) {
+        char piece[PIECE_BYTES];
+        size_t len = json_escape(&rest, piece, sizeof(piece));
+        fwrite(piece, 1, len, stdout);
     }
     putchar('"');
 }

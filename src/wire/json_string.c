@@ -14,14 +14,12 @@ enum {
 };
 
 static size_t plain_len(struct bytes text, size_t at);
-static bool is_plain(char octet);
 static int scan_escape(struct bytes text, size_t *at);
 static int scan_unit(struct bytes text, size_t *at);
 static bool read_unit(struct bytes text, size_t at, uint32_t *unit);
 static char meaning_of(char escape);
 static size_t unescape_unit(struct bytes text, size_t *at, char *out);
 static size_t write_utf8(uint32_t point, char *out);
-static size_t escape_octet(char octet, char *out);
 
 int json_string_scan(struct bytes text, size_t *len, bool *has_escapes)
 {
@@ -79,7 +77,7 @@ size_t json_escape(struct bytes *rest, char *out, size_t size)
         struct bytes front = bytes_of(rest->at, rest->len < room ? rest->len : room);
         size_t plain = plain_len(front, 0);
         if (plain == 0) {
-            len += escape_octet(front.at[0], out + len);
+            len += json_write_escape((unsigned char)front.at[0], out + len);
             plain = 1;
         } else {
             memcpy(out + len, front.at, plain);
@@ -99,7 +97,7 @@ static size_t plain_len(struct bytes text, size_t at)
     static const uint64_t tops = UINT64_C(0x8080808080808080);
     size_t start = at;
     uint64_t word;
-    if (at < text.len && !is_plain(text.at[at])) {
+    if (at < text.len && !json_is_plain(text.at[at])) {
         return 0; // as between two escapes
     }
     while (text.len - at >= sizeof(word)) {
@@ -112,15 +110,10 @@ static size_t plain_len(struct bytes text, size_t at)
         }
         at += sizeof(word);
     }
-    while (at < text.len && is_plain(text.at[at])) {
+    while (at < text.len && json_is_plain(text.at[at])) {
         at++;
     }
     return at - start;
-}
-
-static bool is_plain(char octet)
-{
-    return (unsigned char)octet >= ' ' && octet != '"' && octet != '\\';
 }
 
 /// At a backslash.
@@ -221,24 +214,4 @@ static size_t write_utf8(uint32_t point, char *out)
     }
     out[0] = (char)((0xf00U >> len & 0xf0) | point);
     return len;
-}
-
-/// What does not stand for itself.
-static size_t escape_octet(char octet, char *out)
-{
-    static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    static const char hex[] = "0123456789abcdef";
-    out[0] = '\\';
-    for (size_t i = 0; i + 1 < sizeof(letters); i += 2) {
-        if (letters[i] == octet) {
-            out[1] = letters[i + 1];
-            return 2;
-        }
-    }
-    out[1] = 'u';
-    out[2] = '0';
-    out[3] = '0';
-    out[4] = hex[(unsigned char)octet >> 4];
-    out[5] = hex[octet & 0xf];
-    return JSON_ESCAPE_LEN_MAX;
 }

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/json_escape.h"
 #include "wire/json_error.h"
 
 #include <stdbool.h>
@@ -17,8 +18,6 @@ MUST_USE int json_string_scan(struct bytes text, size_t *len, bool *has_escapes)
 
 /// Writes what a judged string means to `out`, which has `text.len` bytes; returns how many.
 size_t json_unescape(struct bytes text, char *out);
-
-enum { JSON_ESCAPE_LEN_MAX = 6 };
 
 /// Writes the front of `rest`, which is UTF-8, as it stands between quotes to `out`, as much as
 /// `size` bytes hold; they are JSON_ESCAPE_LEN_MAX at least. `rest` is then what is left. Returns
