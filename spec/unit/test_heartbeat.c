@@ -41,7 +41,7 @@ static void tear_down(void)
         heartbeat_stop(&bench.beats[i]);
     }
     heartbeats_deinit(&bench.heartbeats);
-    EXPECT_INT(bench.loop._slot_count, 0); // no timer is left behind
+    EXPECT_INT(bench.loop.timers.count, 0); // no timer is left behind
     EXPECT_INT(loop_close(&bench.loop, 0), 0);
     loop_deinit(&bench.loop);
 }

@@ -2,7 +2,6 @@
 #include "unit.h"
 
 #include "base/mem.h"
-#include "shared/expiry.h"
 #include "shared/shared.h"
 #include "shared/shared_text.h"
 
@@ -11,7 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { MIB = 1024 * 1024, THREADS = 4, ROUNDS = 10000, MANY = 3000 };
+enum { MIB = 1024 * 1024, THREADS = 4, ROUNDS = 10000 };
 
 static struct shared_value string(struct bytes bytes)
 {
@@ -401,41 +400,6 @@ TEST(stores_that_are_full_are_freed_with_all_that_is_in_them)
         shared_release(store);
     }
     shared_free(shared);
-}
-
-TEST(a_heap_of_expiries_gives_them_in_order_whatever_comes_and_goes)
-{
-    struct expiry_heap heap;
-    struct expiry *all = mem_zero(MANY * sizeof(struct expiry));
-    expiry_heap_init(&heap);
-    srandom(1);
-    for (int i = 0; i < 10 * MANY; i++) {
-        struct expiry *expiry = &all[random() % MANY];
-        if (random() % 3 == 0) {
-            expiry_disarm(&heap, expiry);
-        } else {
-            expiry_arm(&heap, expiry, (uint64_t)random() % 1000);
-        }
-    }
-    size_t count = 0;
-    for (int i = 0; i < MANY; i++) {
-        count += expiry_is_over(&all[i], 1000);
-    }
-    EXPECT_INT(heap._count, count);
-    uint64_t last_ms = 0;
-    for (uint64_t now_ms = 0; now_ms < 1000; now_ms++) {
-        struct expiry *expiry;
-        while ((expiry = expiry_first(&heap, now_ms)) != NULL) {
-            EXPECT(expiry->due_ms >= last_ms && expiry->due_ms <= now_ms);
-            last_ms = expiry->due_ms;
-            expiry_disarm(&heap, expiry);
-            count--;
-        }
-    }
-    EXPECT_INT(count, 0);
-    EXPECT(heap._capacity <= 64);
-    expiry_heap_deinit(&heap);
-    mem_free(all);
 }
 
 /// What one thread of the stress does, and what it found wrong. No expectation may fail in it.

@@ -63,7 +63,7 @@ int loop_init(struct loop *loop)
 void loop_deinit(struct loop *loop)
 {
     CHECK(uv_loop_close(&loop->uv) == 0);
-    mem_free(loop->_slots);
+    due_heap_deinit(&loop->timers);
     mem_free(loop->read_memory);
 }
 

@@ -8,6 +8,7 @@
 // dies in `loop_deinit`, which requires that every handle was closed before.
 #pragma once
 
+#include "base/due_heap.h"
 #include "base/list.h"
 #include "net/poller.h"
 
@@ -29,13 +30,6 @@ struct loop_job {
 /// Called after the last job of each turn.
 typedef void (*loop_turn_fn)(void *arg);
 
-struct timer;
-
-struct loop_timer_slot {
-    uint64_t due_ms; // the timer's due time when it was placed here; may be older than its real one
-    struct timer *timer;
-};
-
 struct loop {
     uv_loop_t uv;
     struct poller poller; // the connections
@@ -46,9 +40,7 @@ struct loop {
     bool _has_fired;     // timers, in this turn
     uint64_t _polled_ms; // when the last turn began, on libuv's clock; 0 before the first
     struct list _jobs[LOOP_PHASE_COUNT];
-    struct loop_timer_slot *_slots; // binary heap by due_ms
-    size_t _slot_count;
-    size_t _slot_capacity;
+    struct due_heap timers; // those that were armed and have not fired, see `net/timer.h`
     loop_turn_fn on_turn_end;
     void *on_turn_end_arg;
     char *read_memory; // where every transport of this loop reads into; LOOP_READ_BYTES

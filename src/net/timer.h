@@ -6,6 +6,8 @@
 // `fired` may do anything, free the timer's owner included.
 #pragma once
 
+#include "base/due_heap.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,8 +20,8 @@ typedef void (*timer_fn)(struct timer *timer);
 struct timer {
     struct loop *_loop;
     timer_fn fired;
-    uint64_t _due_ms; // UINT64_MAX while disarmed
-    size_t _slot;     // 1 + place in the heap, 0 when not there
+    uint64_t _due_ms;  // UINT64_MAX while disarmed
+    struct due _place; // in the loop's heap; by an older due time, perhaps
 };
 
 void timer_init(struct timer *timer, struct loop *loop, timer_fn fired);

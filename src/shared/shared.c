@@ -10,10 +10,10 @@
 #include "shared/shared.h"
 
 #include "base/buf.h"
+#include "base/due_heap.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "shared/expiry.h"
 #include "shared/kept.h"
 #include "shared/shared_text.h"
 
@@ -25,7 +25,7 @@ struct shared {
     pthread_mutex_t lock; // guards all that follows, and the stores
     struct map stores;
     struct list store_list;
-    struct expiry_heap expiries; // of items that have a ttl
+    struct due_heap expiries; // of items that have a ttl
     uint64_t bytes;
     uint64_t now_ms; // the latest that anybody has said
 };
@@ -51,7 +51,7 @@ struct place {
 struct item {
     struct place place;     // store->places; after `drop`, the list of items to be freed
     struct map_entry entry; // store->items
-    struct expiry expiry;   // shared->expiries
+    struct due expiry;      // shared->expiries
     struct shared_store *store;
     struct kept value;
     char key[];
@@ -70,7 +70,7 @@ struct replacing {
 enum {
     // What counts as used: the struct, what the allocator adds to it, and the slots that it has
     // in the map, the heap and the list.
-    ITEM_BYTES = sizeof(struct item) + 40,
+    ITEM_BYTES = sizeof(struct item) + 48,
     TEXT_BYTES = sizeof(struct shared_text) + 16,
     STORE_BYTES = sizeof(struct shared_store) + 200,
     SWEEP_COUNT = 4, // expired items that one call removes, at most
@@ -85,6 +85,7 @@ static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped);
 static bool leave(struct shared *shared, struct list *dropped);
 static bool is_full(int result);
 static void drop(struct item *item, struct list *dropped);
+static bool has_expired(const struct item *item);
 static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped);
 static int write_value(struct shared_store *store, const struct shared_write *write,
                        const struct shared_value *value, bool is_add);
@@ -106,7 +107,7 @@ struct shared *shared_new(void)
     CHECK(pthread_mutex_init(&shared->lock, NULL) == 0);
     map_init(&shared->stores);
     list_init(&shared->store_list);
-    expiry_heap_init(&shared->expiries);
+    due_heap_init(&shared->expiries);
     return shared;
 }
 
@@ -124,7 +125,7 @@ void shared_free(struct shared *shared)
     }
     IGNORE(leave(shared, &dropped)); // no item is left, so none that has expired
     CHECK(shared->bytes == 0);
-    expiry_heap_deinit(&shared->expiries);
+    due_heap_deinit(&shared->expiries);
     map_deinit(&shared->stores);
     CHECK(pthread_mutex_destroy(&shared->lock) == 0);
     mem_free(shared);
@@ -346,18 +347,17 @@ static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped)
         shared->now_ms = now_ms;
     }
     for (int i = 0; i < SWEEP_COUNT; i++) {
-        struct expiry *expiry = expiry_first(&shared->expiries, shared->now_ms);
-        if (expiry == NULL) {
+        if (due_heap_first_ms(&shared->expiries) > shared->now_ms) {
             return;
         }
-        drop(CONTAINER_OF(expiry, struct item, expiry), dropped);
+        drop(CONTAINER_OF(due_heap_first(&shared->expiries), struct item, expiry), dropped);
     }
 }
 
 /// Gives the lock back and frees the items in `dropped`. Returns whether no expired item was left.
 static bool leave(struct shared *shared, struct list *dropped)
 {
-    bool is_swept = expiry_first(&shared->expiries, shared->now_ms) == NULL;
+    bool is_swept = due_heap_first_ms(&shared->expiries) > shared->now_ms;
     pthread_mutex_unlock(&shared->lock);
     LIST_EACH (node, after, dropped) {
         struct item *item = LIST_ITEM(node, struct item, place.node);
@@ -380,13 +380,19 @@ static void drop(struct item *item, struct list *dropped)
     struct shared_store *store = item->store;
     struct shared *shared = store->shared;
     map_remove(&store->items, &item->entry);
-    expiry_disarm(&shared->expiries, &item->expiry);
+    due_heap_remove(&shared->expiries, &item->expiry);
     list_remove(&item->place.node);
     list_append(dropped, &item->place.node);
     uint64_t bytes = item_bytes(store, item->entry.key.len) + text_bytes(&item->value);
     shared->bytes -= bytes;
     store->bytes -= bytes;
     free_store_if_idle(store);
+}
+
+static bool has_expired(const struct item *item)
+{
+    const struct shared *shared = item->store->shared;
+    return due_heap_ms(&shared->expiries, &item->expiry) <= shared->now_ms;
 }
 
 static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped)
@@ -396,7 +402,7 @@ static struct item *find(const struct shared_store *store, struct bytes key, str
         return NULL;
     }
     struct item *item = CONTAINER_OF(entry, struct item, entry);
-    if (expiry_is_over(&item->expiry, store->shared->now_ms)) {
+    if (has_expired(item)) {
         drop(item, dropped);
         return NULL;
     }
@@ -519,9 +525,9 @@ static void set_ttl(struct item *item, uint64_t ttl_ms)
 {
     struct shared *shared = item->store->shared;
     if (ttl_ms == 0) {
-        expiry_disarm(&shared->expiries, &item->expiry);
+        due_heap_remove(&shared->expiries, &item->expiry);
     } else {
-        expiry_arm(&shared->expiries, &item->expiry, shared->now_ms + ttl_ms);
+        due_heap_put(&shared->expiries, &item->expiry, shared->now_ms + ttl_ms);
     }
 }
 
@@ -551,7 +557,7 @@ static size_t walk(struct shared_store *store, struct place *walker, size_t max,
         const struct place *place = LIST_ITEM(node, struct place, node);
         const struct item *item = LIST_ITEM(node, struct item, place.node);
         node = node->next;
-        if (!place->is_walker && !expiry_is_over(&item->expiry, store->shared->now_ms)) {
+        if (!place->is_walker && !has_expired(item)) {
             uint16_t key_len = (uint16_t)item->entry.key.len;
             memcpy(keys + *len, &key_len, KEY_PREFIX_BYTES);
             memcpy(keys + *len + KEY_PREFIX_BYTES, item->key, key_len);

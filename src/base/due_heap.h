@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// Which of many things is due first: a binary heap by moment. A `struct due` is a member of the
+// thing, which must leave the heap before it is freed. The moment itself stands in the heap, so
+// that putting one in its place touches no other thing's memory to compare. No clock and no
+// callback: the owner of the heap asks it. Not locked; the owner's lock, if it has one, guards it.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// All zero: in no heap.
+struct due {
+    size_t _slot; // 1 + place in the heap, 0 when not there
+};
+
+struct due_slot {
+    uint64_t due_ms;
+    struct due *due;
+};
+
+struct due_heap {
+    struct due_slot *_slots;
+    size_t count;
+    size_t _capacity;
+};
+
+/// An empty heap. Allocates nothing; all zero is an empty heap too.
+void due_heap_init(struct due_heap *heap);
+
+/// Frees the heap's own memory. CHECKs that it is empty.
+void due_heap_deinit(struct due_heap *heap);
+
+/// `due` is due at `due_ms`, whether it is in the heap already or not.
+void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms);
+
+/// Takes `due` out, if it is there.
+void due_heap_remove(struct due_heap *heap, struct due *due);
+
+/// The one that is due first; NULL when the heap is empty.
+static inline struct due *due_heap_first(const struct due_heap *heap)
+{
+    return heap->count == 0 ? NULL : heap->_slots[0].due;
+}
+
+/// When that is; UINT64_MAX when the heap is empty.
+static inline uint64_t due_heap_first_ms(const struct due_heap *heap)
+{
+    return heap->count == 0 ? UINT64_MAX : heap->_slots[0].due_ms;
+}
+
+/// When `due` is due; UINT64_MAX when it is not in the heap.
+static inline uint64_t due_heap_ms(const struct due_heap *heap, const struct due *due)
+{
+    return due->_slot == 0 ? UINT64_MAX : heap->_slots[due->_slot - 1].due_ms;
+}
