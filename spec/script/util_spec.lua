@@ -3,6 +3,7 @@
 local support = require "spec.sse.support"
 local cjson = require "cjson"
 local Server = require "spec.support.server"
+local wall = require("spec.support.clock").wall
 
 local start, get, await_marks = support.start, support.get, support.await_marks
 
@@ -263,5 +264,25 @@ server:get("/", function(_, response) response:send(tostring(lunesse.clock() - b
     server:advance(1000)
     local passed = tonumber(get(server, "/"))
     assert.is_true(passed >= 1000 and passed < 1010)
+  end)
+
+  it("has a test clock that runs as much slower as the program that is tested", function()
+    local server = start([[
+server:get("/", function(_, response)
+  local began = lunesse.clock()
+  lunesse.sleep(0.002)
+  response:send(tostring(lunesse.clock() - began))
+end)
+]], { args = { "--test-clock=100" } })
+    local began = wall()
+    local passed = tonumber(get(server, "/"))
+    local waited = wall() - began
+    assert.is_true(waited >= 0.1, waited)
+    assert.is_true(passed >= 0.001 and passed <= waited / 100, passed .. " of " .. waited)
+    for _, times in ipairs { "0", "1025", "-1", "x", "" } do
+      local code, _, err = Server.run { "--test-clock=" .. times, "." }
+      assert.equal(2, code)
+      assert.matches("--test-clock", err, 1, true)
+    end
   end)
 end)

@@ -110,7 +110,7 @@ local function arguments(path, options)
     table.move({ "--limit", ("run_timeout=%g"):format(clock.slow) }, 1, 2, 1, args)
   end
   if options.clock then
-    args[#args + 1] = "--test-clock"
+    args[#args + 1] = ("--test-clock=%d"):format(math.ceil(clock.slow))
   end
   if not has_option(options.args, "%-%-workers") then
     args[#args + 1] = "--workers=" .. worker_count(options)
@@ -151,13 +151,14 @@ function Server:_await_ready()
 end
 
 ---Starts the program and waits until it listens. `script` is the text of one script, or a table of
----file names and texts. Options: `args`, `env`, `clock` (time stands still until `advance`), `path`
----(serve this file or folder instead of `script`), `shared` (outlives the test; the spec stops it),
----`sockets` (descriptors of listening sockets that it gets, instead of an address), `stderr` (a
----path to which the log goes, where it is neither looked at nor judged), `workers` (so many,
----whatever the suite runs with: 1 where the script keeps something in a variable, which is each
----worker's own), `wrap` (words in front of the program; see `Server.under`), `run_timeout` (false:
----it is the script's on slow builds too).
+---file names and texts. Options: `args`, `env`, `clock` (`advance` moves the program's time, which
+---passes as much slower as LUNESSE_SLOW says that the build is), `path` (serve this file or folder
+---instead of `script`), `shared` (outlives the test; the spec stops it), `sockets` (descriptors of
+---listening sockets that it gets, instead of an address), `stderr` (a path to which the log goes,
+---where it is neither looked at nor judged), `workers` (so many, whatever the suite runs with: 1
+---where the script keeps something in a variable, which is each worker's own), `wrap` (words in
+---front of the program; see `Server.under`), `run_timeout` (false: it is the script's on slow
+---builds too).
 ---@param script string | table<string, string> | nil
 ---@param options? table
 function Server.start(script, options)

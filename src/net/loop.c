@@ -17,6 +17,9 @@ enum {
 /// What `loop_advance` added to the clock, of all loops.
 static atomic_uint_fast64_t advanced_ms;
 
+/// The clock of all loops runs 2^slowness times slower than the machine's. See `loop_slow_down`.
+static unsigned slowness;
+
 static void on_timer(uv_timer_t *handle);
 static void on_prepare(uv_prepare_t *handle);
 static void on_check(uv_check_t *handle);
@@ -99,12 +102,12 @@ int loop_close(struct loop *loop, uint64_t patience_ms)
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
-    return uv_now(&loop->uv) + advanced_ms;
+    return (uv_now(&loop->uv) >> slowness) + advanced_ms;
 }
 
 uint64_t loop_clock_ns(void)
 {
-    return uv_hrtime() + advanced_ms * 1000000;
+    return (uv_hrtime() >> slowness) + advanced_ms * 1000000;
 }
 
 uint64_t loop_machine_ns(void)
@@ -116,6 +119,12 @@ void loop_advance(struct loop *loop, uint64_t ms)
 {
     advanced_ms += ms;
     aim_timer(loop);
+}
+
+void loop_slow_down(unsigned times)
+{
+    for (slowness = 0; 1U << slowness < times; slowness++) {
+    }
 }
 
 void loop_at_turn_end(struct loop *loop, enum loop_phase phase, struct loop_job *job)
@@ -222,7 +231,8 @@ static void aim_timer(struct loop *loop)
         return;
     }
     uint64_t now_ms = loop_now_ms(loop);
-    uv_timer_start(&loop->_timer, on_timer, next_ms > now_ms ? next_ms - now_ms : 0, 0);
+    uint64_t wait_ms = next_ms > now_ms ? (next_ms - now_ms) << slowness : 0;
+    uv_timer_start(&loop->_timer, on_timer, wait_ms, 0);
 }
 
 static void aim_idle(struct loop *loop)

@@ -80,6 +80,11 @@ uint64_t loop_machine_ns(void);
 /// turn; other loops must be woken to see it.
 void loop_advance(struct loop *loop, uint64_t ms);
 
+/// Lets the clock of all loops run `times` times slower than the machine's, or a little slower yet
+/// (the next power of two): for specs of a program that valgrind or a sanitizer slows down, so that
+/// as much happens in one of its seconds as without. Must come before the first loop runs.
+void loop_slow_down(unsigned times);
+
 /// Queues `job` for the end of this turn. Does nothing when it is queued already. A job queued by a
 /// job of the same phase runs in the next turn, which then does not wait.
 void loop_at_turn_end(struct loop *loop, enum loop_phase phase, struct loop_job *job);

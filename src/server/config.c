@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKERS_MAX = HUB_WORKERS_MAX };
+enum { WORKERS_MAX = HUB_WORKERS_MAX, TEST_CLOCK_MAX = 1024 };
 
 enum option_id {
     OPTION_HOST = 256,
@@ -51,7 +51,7 @@ static const struct option options[] = {
     {"metrics", required_argument, NULL, OPTION_METRICS},
     {"admin", required_argument, NULL, OPTION_ADMIN},
     {"check", no_argument, NULL, OPTION_CHECK},
-    {"test-clock", no_argument, NULL, OPTION_TEST_CLOCK},
+    {"test-clock", optional_argument, NULL, OPTION_TEST_CLOCK},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -89,6 +89,7 @@ static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);
 static int apply_unix_mode(struct config *config, const char *value);
 static int apply_workers(struct config *config, const char *value);
+static int apply_test_clock(struct config *config, const char *value);
 static bool parse_number(const char *text, unsigned max, unsigned *number);
 static int apply_log_format(struct config *config, const char *value);
 static int check_path(const char *option, const char *value);
@@ -206,8 +207,8 @@ static int apply(struct config *config, int option, const char *value)
         config->is_check = true;
         return 0;
     case OPTION_TEST_CLOCK:
-        config->has_test_clock = true;
-        return 0;
+        config->test_clock = 1;
+        return value == NULL ? 0 : apply_test_clock(config, value);
     case OPTION_VERSION:
     case OPTION_HELP:
         break;
@@ -252,6 +253,14 @@ static int apply_workers(struct config *config, const char *value)
     }
     if (!parse_number(value, WORKERS_MAX, &config->worker_count) || config->worker_count == 0) {
         return complain("--workers", value, "a number between 1 and 64, or auto,");
+    }
+    return 0;
+}
+
+static int apply_test_clock(struct config *config, const char *value)
+{
+    if (!parse_number(value, TEST_CLOCK_MAX, &config->test_clock) || config->test_clock == 0) {
+        return complain("--test-clock", value, "a number between 1 and 1024");
     }
     return 0;
 }

@@ -26,6 +26,7 @@ struct config {
     const char *metrics_path; // where it tells what it has counted; NULL for nowhere
     const char *admin;        // the operator's own address; NULL for none
     unsigned worker_count;
+    unsigned test_clock; // the clock can be moved, and runs so many times slower; 0: as any clock
     uint16_t port;
     uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves
     bool has_port;
@@ -33,7 +34,6 @@ struct config {
     bool is_watching; // reload when scripts change
     bool is_check;
     bool logs_query; // in the access log
-    bool has_test_clock;
     enum log_level log_level;
     enum log_format log_format;
     struct config_limit limits[CONFIG_LIMITS_MAX]; // --limit, over what scripts say

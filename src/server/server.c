@@ -9,6 +9,7 @@
 #include "base/output.h"
 #include "http/access.h"
 #include "hub/hub.h"
+#include "net/loop.h"
 #include "net/signals.h"
 #include "server/addresses.h"
 #include "server/admin.h"
@@ -94,6 +95,9 @@ int server_run(const struct config *config)
     }
     if (result != 0) {
         return result;
+    }
+    if (config->test_clock > 0) {
+        loop_slow_down(config->test_clock);
     }
     struct server *server = mem_new(struct server);
     *server = (struct server){

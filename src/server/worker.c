@@ -105,7 +105,7 @@ static void init_generations(struct worker *worker, struct limits *limits)
         .heartbeats = &worker->heartbeats,
         .limits = limits,
         .is_dev = options->config->is_dev,
-        .has_test_clock = options->config->has_test_clock,
+        .has_test_clock = options->config->test_clock > 0,
         .worker = worker->number,
         .on_reload_wanted = on_reload_wanted,
         .on_clock_moved = on_clock_moved,
