@@ -48,6 +48,10 @@ describe("subscribe", function()
     server:stop()
   end)
 
+  after_each(function()
+    hub.await_nobody(server, "room") -- the streams of the next test are alone
+  end)
+
   it("answers true, and opens the stream by itself", function()
     assert.equal("true true true",
       try(server, "return sse:subscribe(kept.room), sse.active, response.headers_sent"))
@@ -158,6 +162,10 @@ describe("unsubscribe", function()
 
   teardown(function()
     server:stop()
+  end)
+
+  after_each(function()
+    hub.await_nobody(server, "room") -- the streams of the next test are alone
   end)
 
   it("says whether there was something to undo", function()

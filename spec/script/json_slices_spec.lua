@@ -2,6 +2,7 @@
 -- script can wait.
 
 local support = require "spec.sse.support"
+local clock = require "spec.support.clock"
 
 local start, get, await_marks = support.start, support.get, support.await_marks
 
@@ -123,7 +124,7 @@ server:get("/", function(_, response) response:send(text) end)
   it("takes longer than run_timeout, of which each slice has the whole", function()
     assert.equal("60001", say(LONG .. [[
       response:send(#json.decode(json.encode(json.decode(text))))
-    ]], { args = { "--limit", "run_timeout=0.05" } }))
+    ]], { args = { "--limit", "run_timeout=" .. 0.05 * clock.slow } }))
   end)
 
   it("ends where it waits when its reader leaves", function()

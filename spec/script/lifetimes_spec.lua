@@ -278,7 +278,7 @@ server:get("/refused", function(request, response)
   mark(grown < 0.5 and "nothing" or grown .. " KiB")
   response.sse:close()
 end)
-]]):format(REFUSED), { args = { "--limit", "run_timeout=" .. 5 * clock.slow } })
+]]):format(REFUSED), { clock = true, args = { "--limit", "run_timeout=" .. 5 * clock.slow } })
     assert.equal(support.chunks(":\n\n"),
       support.stream_bytes(server, "/refused", { seconds = 20 }))
     await_marks(server, { "nothing" })

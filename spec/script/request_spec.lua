@@ -231,8 +231,10 @@ end)
   it("can be read after the peer has left", function()
     local late = start [[
 server:post("/:name", function(request, response)
+  local has_left
+  response:on("close", function() has_left = true end)
   mark("started")
-  lunesse.sleep(0.05)
+  while not has_left do lunesse.sleep(0.001) end
   mark(request.method, request.path, request.params.name, request.query.q, request:text(),
     request.headers["x-a"], request.id ~= nil and "id", tostring(request.ip))
 end)
