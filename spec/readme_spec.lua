@@ -4,6 +4,7 @@
 
 local lfs = require "lfs"
 local posix = require "spec_posix"
+local Client = require "spec.support.client"
 local Pages = require "spec.support.pages"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
@@ -234,6 +235,37 @@ describe("docs/streams.md", function()
       server:advance(1)
     end
     assert.equal("done", stream:finish())
+  end)
+end)
+
+describe("a page that a browser gets, of", function()
+  it("docs/guide.md, shows what is posted, as text", function()
+    local blocks = Pages.blocks("docs/guide.md")
+    local server = Server.start(Pages.files(blocks, #blocks), { workers = 1 })
+    local shown = Client.browse(server.url .. "/", [[
+      const field = document.querySelector('input')
+      for (const line of ['full moon', '<b>bold</b>']) {
+        field.value = line
+        document.querySelector('form').requestSubmit()
+      }
+      const items = () => [...document.querySelectorAll('li')].map(item => item.textContent)
+      while (items().length < 2) await new Promise(done => setTimeout(done, 20))
+      return items().sort()
+    ]])
+    assert.same({ "<b>bold</b>", "full moon" }, shown)
+  end)
+
+  it("docs/channels.md, misses nothing between its state and its stream", function()
+    local script = Pages.block("docs/channels.md", "lua", "goals:cursor()").text
+    local server = Server.start({ ["goals.lua"] = script }, { workers = 1 })
+    local shown = Client.browse(server.url .. "/", [[
+      const output = document.querySelector('output')
+      const before = output.value
+      await fetch('/goals', { method: 'POST' })
+      while (output.value !== '1') await new Promise(done => setTimeout(done, 20))
+      return [before, output.value]
+    ]])
+    assert.same({ "0", "1" }, shown)
   end)
 end)
 
