@@ -6,8 +6,9 @@
 
 enum { SLOTS_MIN = 16 };
 
-static void fit(struct due_heap *heap, size_t count);
-static size_t sift_up(struct due_heap *heap, struct due_slot slot, size_t at);
+static void resize(struct due_heap *heap, size_t capacity);
+static void sift(struct due_heap *heap, struct due_slot slot, size_t at);
+static void sift_up(struct due_heap *heap, struct due_slot slot, size_t at);
 static void sift_down(struct due_heap *heap, struct due_slot slot, size_t at);
 static void place(struct due_heap *heap, struct due_slot slot, size_t at);
 
@@ -27,15 +28,17 @@ void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms)
 {
     struct due_slot slot = {due_ms, due};
     if (due->_slot == 0) {
-        fit(heap, heap->count + 1);
-        (void)sift_up(heap, slot, heap->count++); // nothing is below the last place
+        if (heap->count == heap->_capacity) {
+            resize(heap, heap->_capacity == 0 ? SLOTS_MIN : heap->_capacity * 2);
+        }
+        sift_up(heap, slot, heap->count++); // nothing is below the last place
         return;
     }
     DCHECK(heap->_slots[due->_slot - 1].due == due);
-    sift_down(heap, slot, sift_up(heap, slot, due->_slot - 1));
+    sift(heap, slot, due->_slot - 1);
 }
 
-/// The last one takes its place.
+/// The last one takes its place. Half of the memory is given back when three quarters are empty.
 void due_heap_remove(struct due_heap *heap, struct due *due)
 {
     if (due->_slot == 0) {
@@ -46,35 +49,37 @@ void due_heap_remove(struct due_heap *heap, struct due *due)
     struct due_slot last = heap->_slots[--heap->count];
     due->_slot = 0;
     if (at < heap->count) {
-        sift_down(heap, last, sift_up(heap, last, at));
+        sift(heap, last, at);
     }
-    fit(heap, heap->count);
+    if (heap->count < heap->_capacity / 4 && heap->_capacity > SLOTS_MIN) {
+        resize(heap, heap->_capacity / 2);
+    }
 }
 
-/// Twice as much when it is full, half when three quarters are empty.
-static void fit(struct due_heap *heap, size_t count)
+static void resize(struct due_heap *heap, size_t capacity)
 {
-    size_t capacity = heap->_capacity;
-    if (count > capacity) {
-        capacity = capacity == 0 ? SLOTS_MIN : capacity * 2;
-    } else if (capacity > SLOTS_MIN && count < capacity / 4) {
-        capacity /= 2;
-    } else {
-        return;
-    }
     heap->_slots = mem_resize(heap->_slots, capacity * sizeof(struct due_slot));
     heap->_capacity = capacity;
 }
 
-/// Puts `slot` at `at` or above, and returns where.
-static size_t sift_up(struct due_heap *heap, struct due_slot slot, size_t at)
+/// Puts `slot` at `at`, or where it belongs above or below.
+static void sift(struct due_heap *heap, struct due_slot slot, size_t at)
+{
+    if (at > 0 && slot.due_ms < heap->_slots[(at - 1) / 2].due_ms) {
+        sift_up(heap, slot, at);
+    } else {
+        sift_down(heap, slot, at);
+    }
+}
+
+/// Puts `slot` at `at` or above.
+static void sift_up(struct due_heap *heap, struct due_slot slot, size_t at)
 {
     while (at > 0 && slot.due_ms < heap->_slots[(at - 1) / 2].due_ms) {
         place(heap, heap->_slots[(at - 1) / 2], at);
         at = (at - 1) / 2;
     }
     place(heap, slot, at);
-    return at;
 }
 
 /// Puts `slot` at `at` or below.
