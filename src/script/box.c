@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "script/box.h"
 
+#include "base/mem.h"
+#include "script/parts.h"
 #include "wire/url.h"
 
 #include <math.h>
@@ -13,9 +15,26 @@ static int l_tostring(lua_State *L);
 
 enum { METHODS_UPVALUE = 1, PROPERTIES_UPVALUE, METHODS_FIELD = 1 };
 
-void box_open(lua_State *L, const struct box_class *const *classes)
+struct boxes {
+    const struct box_class *const *classes;
+    int metatable_refs[BOX_TYPE_COUNT];
+    const void *metatables[BOX_TYPE_COUNT]; // their identities
+};
+
+struct boxes *boxes_new(const struct box_class *const *classes)
 {
-    generation_of(L)->classes = classes;
+    struct boxes *boxes = mem_new(struct boxes);
+    boxes->classes = classes;
+    return boxes;
+}
+
+void boxes_free(struct boxes *boxes)
+{
+    mem_free(boxes);
+}
+
+void box_open(lua_State *L)
+{
     for (int type = 0; type < BOX_TYPE_COUNT; type++) {
         make_class(L, (enum box_type)type);
     }
@@ -23,44 +42,37 @@ void box_open(lua_State *L, const struct box_class *const *classes)
 
 void box_set_type(lua_State *L, enum box_type type)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->metatable_refs[type]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->boxes->metatable_refs[type]);
     lua_setmetatable(L, -2);
-}
-
-void check_not_ended(lua_State *L)
-{
-    if (generation_of(L)->is_ended) {
-        luaL_error(L, "the server has ended");
-    }
 }
 
 void *check_box(lua_State *L, int index, enum box_type type)
 {
     if (lua_getmetatable(L, index)) {
-        bool is_right = lua_topointer(L, -1) == generation_of(L)->metatables[type];
+        bool is_right = lua_topointer(L, -1) == parts_of(L)->boxes->metatables[type];
         lua_pop(L, 1);
         if (is_right) {
             return lua_touserdata(L, index);
         }
     }
-    luaL_typeerror(L, index, generation_of(L)->classes[type]->name);
+    luaL_typeerror(L, index, parts_of(L)->boxes->classes[type]->name);
     return NULL;
 }
 
 bool box_is_metatable(lua_State *L, int index)
 {
-    const struct generation *generation = generation_of(L);
+    const struct boxes *boxes = parts_of(L)->boxes;
     const void *table = lua_topointer(L, index);
     bool is_found = false;
     for (int type = 0; type < BOX_TYPE_COUNT; type++) {
-        is_found = is_found || generation->metatables[type] == table;
+        is_found = is_found || boxes->metatables[type] == table;
     }
     return is_found;
 }
 
 void box_push_methods(lua_State *L, enum box_type type)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->metatable_refs[type]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->boxes->metatable_refs[type]);
     lua_rawgeti(L, -1, METHODS_FIELD);
     lua_remove(L, -2);
 }
@@ -150,8 +162,8 @@ int opt_field(lua_State *L, int index, const char *name)
 /// [] -> []
 static void make_class(lua_State *L, enum box_type type)
 {
-    const struct box_class *class = generation_of(L)->classes[type];
-    struct generation *generation = generation_of(L);
+    const struct box_class *class = parts_of(L)->boxes->classes[type];
+    struct boxes *boxes = parts_of(L)->boxes;
     lua_newtable(L); // [metatable]
     lua_newtable(L); // [metatable, methods]
     luaL_setfuncs(L, class->methods, 0);
@@ -177,8 +189,8 @@ static void make_class(lua_State *L, enum box_type type)
     }
     lua_pushliteral(L, "protected");
     lua_setfield(L, -2, "__metatable");
-    generation->metatables[type] = lua_topointer(L, -1);
-    generation->metatable_refs[type] = luaL_ref(L, LUA_REGISTRYINDEX);
+    boxes->metatables[type] = lua_topointer(L, -1);
+    boxes->metatable_refs[type] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /// box.name: a method, or what the property's function pushes.

@@ -7,11 +7,26 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "script/generation.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+struct boxes;
+
+/// The types of boxes.
+enum box_type {
+    BOX_REQUEST,
+    BOX_RESPONSE,
+    BOX_SSE,
+    BOX_TIMER,
+    BOX_CHANNEL,
+    BOX_SHARED,
+    BOX_EVENT,
+    BOX_METRIC,
+    BOX_TYPE_COUNT
+};
 
 /// A property: pushes one value for the box at stack index 1.
 typedef int (*box_property_fn)(lua_State *L);
@@ -29,16 +44,16 @@ struct box_class {
     lua_CFunction collect; // `__gc`, or NULL; the box at index 1
 };
 
-/// Makes the metatables of all types; `classes` has one of each, in order, and lives as long as the
-/// program. Raises only when memory runs out.
-void box_open(lua_State *L, const struct box_class *const *classes);
+/// The types of boxes of one state. `classes` has one of each, in order, and lives as long as the
+/// program. Owned by its generation.
+struct boxes *boxes_new(const struct box_class *const *classes);
+void boxes_free(struct boxes *boxes);
+
+/// Makes the metatables of all types. Raises only when memory runs out.
+void box_open(lua_State *L);
 
 /// Gives the userdata on top of the stack its type.
 void box_set_type(lua_State *L, enum box_type type);
-
-/// Raises once the generation has ended: Lua, which is closing the state, calls no finalizer of a
-/// box that a finalizer makes now, so what it held would be held for ever.
-void check_not_ended(lua_State *L);
 
 /// The userdata at `index` if it is of `type`; raises an argument error otherwise.
 void *check_box(lua_State *L, int index, enum box_type type);

@@ -9,8 +9,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-struct generation;
-struct task;
+struct parts;
 
 enum call_outcome {
     CALL_DONE,      // returned; its results are on the stack
@@ -20,24 +19,24 @@ enum call_outcome {
     CALL_NO_MEMORY, // passed `lua_bytes`
 };
 
-/// Resumes the task's coroutine with the `argument_count` values on top of its stack. A failed one
+/// Resumes a task's coroutine with the `argument_count` values on top of its stack. A failed one
 /// keeps its error for closing variables. *Calls Lua.*
-enum call_outcome call_task(struct task *task, int argument_count, int *result_count);
+enum call_outcome call_resume(lua_State *coroutine, int argument_count, int *result_count);
 
 /// Calls the function below `argument_count` arguments on the main stack, for loading scripts.
 /// Leaves `result_count` results, or a message. *Calls Lua.*
-enum call_outcome call_main(struct generation *generation, int argument_count, int result_count);
+enum call_outcome call_main(struct parts *parts, int argument_count, int result_count);
 
 /// Closes a coroutine: pending to-be-closed variables run, guarded anew. False when one of them, or
 /// the coroutine before, failed. *Calls Lua.*
-bool call_close(struct generation *generation, lua_State *coroutine);
+bool call_close(struct parts *parts, lua_State *coroutine);
 
 /// Collects garbage for about `step_kib` KiB of work. True when a whole cycle is complete. *Calls
 /// Lua* (finalizers of scripts).
-bool call_collect(struct generation *generation, int step_kib);
+bool call_collect(struct parts *parts, int step_kib);
 
 /// Pushes a failed coroutine's error on the main stack.
-void call_push_error(struct generation *generation, lua_State *coroutine);
+void call_push_error(struct parts *parts, lua_State *coroutine);
 
 /// Closes a coroutine within a run; nothing can wait meanwhile. Returns as `lua_closethread`.
 /// *Calls Lua.*

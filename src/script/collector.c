@@ -3,8 +3,10 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/timer.h"
 #include "script/call.h"
-#include "script/generation.h"
+#include "script/parts.h"
+#include "script/state.h"
 
 #include <limits.h>
 
@@ -18,12 +20,22 @@ enum {
     SLACK_BYTES = 512 * 1024, // garbage that is not worth a cycle
 };
 
+struct collector {
+    struct parts *parts;
+    struct timer timer;
+    size_t settled_bytes; // in use after the last whole cycle
+    int cycles_left;
+    size_t ended_count; // visits that have ended since
+};
+
 static void on_timer(struct timer *timer);
 
-void collector_init(struct collector *collector, struct generation *generation)
+struct collector *collector_new(struct parts *parts)
 {
-    *collector = (struct collector){.generation = generation};
-    timer_init(&collector->timer, generation->options.loop, on_timer);
+    struct collector *collector = mem_new(struct collector);
+    collector->parts = parts;
+    timer_init(&collector->timer, parts->options->loop, on_timer);
+    return collector;
 }
 
 void collector_wake(struct collector *collector)
@@ -46,24 +58,38 @@ void collector_hurry(struct collector *collector)
 void collector_relieve(struct collector *collector)
 {
     for (int i = 0; i < CYCLES; i++) {
-        IGNORE(call_collect(collector->generation, CYCLE_KIB)); // complete by then
+        IGNORE(call_collect(collector->parts, CYCLE_KIB)); // complete by then
     }
 }
 
-void collector_deinit(struct collector *collector)
+void collector_finish(struct collector *collector)
+{
+    for (int i = 0; i < CYCLES; i++) {
+        while (!call_collect(collector->parts, INT_MAX / 2048)) {
+        }
+    }
+    collector->ended_count = 0; // until another has ended, a second look finds nothing
+}
+
+bool collector_has_work(const struct collector *collector)
+{
+    return collector->ended_count > 0;
+}
+
+void collector_free(struct collector *collector)
 {
     timer_deinit(&collector->timer);
+    mem_free(collector);
 }
 
 static void on_timer(struct timer *timer)
 {
     struct collector *collector = CONTAINER_OF(timer, struct collector, timer);
-    struct generation *generation = collector->generation;
-    if (!call_collect(generation, STEP_KIB) || --collector->cycles_left > 0) {
+    if (!call_collect(collector->parts, STEP_KIB) || --collector->cycles_left > 0) {
         timer_arm(timer, STEP_MS);
         return;
     }
-    collector->settled_bytes = generation->lua_bytes;
+    collector->settled_bytes = state_bytes(collector->parts->state);
     collector->ended_count = 0;
     mem_tidy();
 }

@@ -2,24 +2,16 @@
 //
 // Collects a state's garbage in small steps while there is nothing else to do. Lua collects only as
 // it allocates, so without this what ten thousand readers leave behind would stay until as many
-// come again. A member of the generation; costs nothing while nothing ends.
+// come again. Owned by its generation; costs nothing while nothing ends.
 #pragma once
 
-#include "net/timer.h"
+#include <lua.h>
+#include <stdbool.h>
 
-#include <stddef.h>
+struct collector;
+struct parts;
 
-struct generation;
-
-struct collector {
-    struct generation *generation;
-    struct timer timer;
-    size_t settled_bytes; // in use after the last whole cycle
-    int cycles_left;
-    size_t ended_count; // visits that have ended since
-};
-
-void collector_init(struct collector *collector, struct generation *generation);
+struct collector *collector_new(struct parts *parts);
 
 /// A visit ended and left garbage: when that is likely to be half of all, see to it soon.
 void collector_wake(struct collector *collector);
@@ -33,4 +25,10 @@ void collector_hurry(struct collector *collector);
 /// (finalizers of scripts).
 void collector_relieve(struct collector *collector);
 
-void collector_deinit(struct collector *collector);
+/// Collects all that no script reaches, now. *Calls Lua* (finalizers of scripts).
+void collector_finish(struct collector *collector);
+
+/// Whether a visit has ended since all was collected.
+bool collector_has_work(const struct collector *collector);
+
+void collector_free(struct collector *collector);

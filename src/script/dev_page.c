@@ -3,7 +3,6 @@
 
 #include "base/buf.h"
 #include "http/exchange.h"
-#include "script/generation.h"
 
 #include <lua.h>
 #include <stdio.h>
@@ -26,8 +25,8 @@ static void begin(struct buf *page, const char *title, struct bytes head);
 static void append_around(struct buf *page, const struct place *place);
 static bool read_line(FILE *file, struct buf *line);
 static void append_line(struct buf *page, int number, struct bytes line, bool is_marked);
-static void append_poll(struct buf *page, const struct generation *generation);
-static void name_code(char name[CODE_NAME_BYTES], const struct generation *generation);
+static void append_poll(struct buf *page, uint64_t number);
+static void name_code(char name[CODE_NAME_BYTES], uint64_t number);
 static void append(struct buf *page, struct bytes bytes);
 static void append_escaped(struct buf *page, struct bytes text);
 static void end(struct exchange *exchange, struct buf *page);
@@ -71,8 +70,8 @@ bool dev_page_is_wanted(const struct exchange *exchange)
                request_quality(request, BYTES("text/plain"));
 }
 
-void dev_page_send(struct exchange *exchange, const struct generation *generation,
-                   struct bytes message, const struct place *place)
+void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes message,
+                   const struct place *place)
 {
     struct buf page;
     begin(&page, "The handler failed", BYTES(""));
@@ -87,7 +86,7 @@ void dev_page_send(struct exchange *exchange, const struct generation *generatio
     append(&page, BYTES("<pre>"));
     append_escaped(&page, bytes_skip(message, first_len));
     append(&page, BYTES("</pre><p>The page follows by itself when there is newer code.</p>\n"));
-    append_poll(&page, generation);
+    append_poll(&page, number);
     end(exchange, &page);
 }
 
@@ -109,12 +108,12 @@ bool dev_page_asks(const struct exchange *exchange)
     return request_field(exchange->request, BYTES(CODE_FIELD), &code);
 }
 
-void dev_page_answer(struct exchange *exchange, const struct generation *generation, bool is_latest)
+void dev_page_answer(struct exchange *exchange, uint64_t number, bool is_latest)
 {
     char name[CODE_NAME_BYTES];
     struct bytes code = BYTES("");
     IGNORE(request_field(exchange->request, BYTES(CODE_FIELD), &code)); // without it, as if older
-    name_code(name, generation);
+    name_code(name, number);
     bool is_same = is_latest && bytes_equal(code, bytes_from_string(name));
     exchange->response.status = is_same ? 204 : 205;
     IGNORE(exchange_send(exchange, BYTES(""))); // it is fresh
@@ -194,10 +193,10 @@ static void append_line(struct buf *page, int number, struct bytes line, bool is
     append(page, is_marked ? BYTES("</mark>\n") : BYTES("\n"));
 }
 
-static void append_poll(struct buf *page, const struct generation *generation)
+static void append_poll(struct buf *page, uint64_t number)
 {
     char name[CODE_NAME_BYTES];
-    name_code(name, generation);
+    name_code(name, number);
     append(page, BYTES("<script>setInterval(() => fetch(location.href, { cache: 'no-store', "
                        "headers: { '" CODE_FIELD "': '"));
     append(page, bytes_from_string(name));
@@ -206,10 +205,9 @@ static void append_poll(struct buf *page, const struct generation *generation)
 }
 
 /// The number alone would be that of another program's first code after a restart.
-static void name_code(char name[CODE_NAME_BYTES], const struct generation *generation)
+static void name_code(char name[CODE_NAME_BYTES], uint64_t number)
 {
-    snprintf(name, CODE_NAME_BYTES, "%ld-%llu", (long)getpid(),
-             (unsigned long long)generation->number);
+    snprintf(name, CODE_NAME_BYTES, "%ld-%llu", (long)getpid(), (unsigned long long)number);
 }
 
 /// A page that is too long for its buf, or for the memory that there is, ends where that is.

@@ -9,9 +9,9 @@
 #include "base/check.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct exchange;
-struct generation;
 struct lua_State;
 
 enum { PLACE_FILE_MAX = 1024 };
@@ -32,10 +32,10 @@ struct place place_of_route(const char *source);
 /// Whether the peer would rather see a page than plain text.
 bool dev_page_is_wanted(const struct exchange *exchange);
 
-/// Answers with the page for a handler that failed with `message`, its traceback included. Nothing
-/// has been sent yet.
-void dev_page_send(struct exchange *exchange, const struct generation *generation,
-                   struct bytes message, const struct place *place);
+/// Answers with the page for a handler of generation `number` that failed with `message`, its
+/// traceback included. Nothing has been sent yet.
+void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes message,
+                   const struct place *place);
 
 /// Answers with the page for scripts that could not be loaded because of `why`.
 void dev_page_send_broken(struct exchange *exchange, struct bytes why);
@@ -43,7 +43,6 @@ void dev_page_send_broken(struct exchange *exchange, struct bytes why);
 /// Whether the request is a page's question for newer code.
 bool dev_page_asks(const struct exchange *exchange);
 
-/// Answers it: 204 while `generation` is the code that the page is about, and is the latest, and
+/// Answers it: 204 while the page is about generation `number`, which is the latest, and
 /// else 205.
-void dev_page_answer(struct exchange *exchange, const struct generation *generation,
-                     bool is_latest);
+void dev_page_answer(struct exchange *exchange, uint64_t number, bool is_latest);

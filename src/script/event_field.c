@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "script/box.h"
 #include "script/json_value.h"
+#include "script/state.h"
 #include "wire/sse.h"
 
 static struct bytes check_value(lua_State *L, int index);
@@ -38,7 +39,7 @@ static struct bytes check_value(lua_State *L, int index)
         return lua_toboolean(L, index) ? BYTES("true") : BYTES("false");
     case LUA_TTABLE:
     case LUA_TLIGHTUSERDATA: // json null
-        lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->json_encode_ref);
+        state_push_encoder(L);
         lua_pushvalue(L, index);
         lua_call(L, 1, 1);
         lua_replace(L, index);

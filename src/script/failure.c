@@ -2,10 +2,11 @@
 #include "script/failure.h"
 
 #include "base/log.h"
+#include "script/application.h"
 #include "script/call.h"
 #include "script/dev_page.h"
-#include "script/generation.h"
 #include "script/listeners.h"
+#include "script/parts.h"
 #include "script/task.h"
 #include "script/visit.h"
 
@@ -72,8 +73,9 @@ static void answer(struct visit *visit, struct bytes message, lua_State *failed)
 {
     struct exchange *exchange = visit->exchange;
     if (exchange->response.state == RESPONSE_FRESH) {
+        int on_error_ref = application_on_error(visit->parts->application);
         start_over(visit);
-        if (visit->generation->on_error_ref != LUA_NOREF && !visit->is_failing) {
+        if (on_error_ref != LUA_NOREF && !visit->is_failing) {
             start_error_handler(visit, message, failed);
         } else {
             struct place place = place_of_failure(failed, message);
@@ -89,14 +91,15 @@ static void answer(struct visit *visit, struct bytes message, lua_State *failed)
 /// on_error(error, request, response), in the place of the handler.
 static void start_error_handler(struct visit *visit, struct bytes message, lua_State *failed)
 {
-    lua_State *L = visit->generation->L;
+    lua_State *L = visit->parts->L;
     visit->is_failing = true;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, visit->generation->on_error_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, application_on_error(visit->parts->application));
     push_error(L, message, failed);
     visit_push(L, visit);                    // [fn, error, response]
     lua_getiuservalue(L, -1, VISIT_REQUEST); // [fn, error, response, request]
     lua_insert(L, -2);                       // [fn, error, request, response]
-    struct task *task = task_new(L, 3, visit);
+    struct task *task = task_new(L, 3);
+    visit_adopt(visit, task);
     task->is_handler = true;
     task_start(task);
 }
@@ -107,7 +110,7 @@ static void push_error(lua_State *L, struct bytes message, lua_State *failed)
 {
     struct bytes text = without_traceback(message);
     if (lua_status(failed) > LUA_YIELD) {
-        call_push_error(generation_of(L), failed);
+        call_push_error(parts_of(L), failed);
         if (lua_type(L, -1) != LUA_TSTRING) {
             return;
         }
@@ -121,11 +124,11 @@ static void send_plain(struct visit *visit, struct bytes message, const struct p
 {
     struct exchange *exchange = visit->exchange;
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
-    bool is_dev = visit->generation->options.is_dev;
+    bool is_dev = visit->parts->options->is_dev;
     start_over(visit);
     response_forget_content(&exchange->response);
     if (is_dev && dev_page_is_wanted(exchange)) {
-        dev_page_send(exchange, visit->generation, message, place);
+        dev_page_send(exchange, visit->parts->options->number, message, place);
         return;
     }
     exchange->response.is_text = true;

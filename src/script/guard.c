@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "script/generation.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "script/parts.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -31,7 +33,23 @@ enum {
     TICKS = 10,                // in a `run_timeout`
     TICK_NS_MIN = 1000 * 1000, // the system's own are coarser still
     TICK_NS_MAX = 100 * 1000 * 1000,
+    LOAD_RUNS = 10,            // what the program starts with may load as long as so many runs
     HOOK_INSTRUCTIONS = 10000, // between two looks at the clock, where there is no timer
+};
+
+struct guard {
+    const struct parts *parts;
+    guard_route_fn route;
+    unsigned load_runs;              // see `guard_load_runs`
+    unsigned held_count;             // how often waits are forbidden now
+    uint64_t started_ns;             // the run that is going on; by the clock on the wall
+    uint64_t limit_ns;               // of the run, in CPU time
+    unsigned limit_runs;             // as a multiple of `run_timeout`
+    bool is_struck;                  // the run passed its limit
+    char struck_at[LUA_IDSIZE + 16]; // script and line where it did
+    volatile bool is_due;            // it has, and is ended at the next instruction
+    volatile uint64_t seen_ns;       // when a tick first saw it, in CPU time; 0: not yet
+    lua_State *volatile computing;   // the coroutine that the run is in
 };
 
 /// Of a thread that runs scripts.
@@ -39,7 +57,7 @@ struct watch {
     timer_t timer;     // as long as the thread
     uint64_t limit_ms; // that the ticks are for; 0: none was asked for yet
     bool has_timer;
-    struct generation *volatile generation; // that has a run; NULL between two
+    struct guard *volatile guard; // that has a run; NULL between two
 };
 
 static _Thread_local struct watch watch;
@@ -47,58 +65,126 @@ static _Thread_local struct watch watch;
 static void aim(uint64_t limit_ms);
 static bool make_timer(void);
 static void on_tick(int number);
-static void look(struct generation *generation);
+static void look(struct guard *guard);
 static void on_hook(lua_State *L, lua_Debug *record);
-static void strike(struct generation *generation, lua_State *L, lua_Debug *record);
+static void strike(struct guard *guard, lua_State *L, lua_Debug *record);
 static void rest(lua_State *L);
 static uint64_t cpu_ns(void);
 
-void guard_begin(struct generation *generation, lua_State *L, unsigned runs)
+struct guard *guard_new(const struct parts *parts, guard_route_fn route)
 {
-    uint64_t limit_ms = generation->options.limits->run_timeout_ms;
+    struct guard *guard = mem_new(struct guard);
+    guard->parts = parts;
+    guard->route = route;
+    guard->load_runs = LOAD_RUNS;
+    return guard;
+}
+
+/// No run goes on: a tick would find it.
+void guard_free(struct guard *guard)
+{
+    CHECK(watch.guard != guard);
+    mem_free(guard);
+}
+
+void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
+{
+    guard->started_ns = loop_machine_ns();
+    uint64_t limit_ms = guard->parts->options->limits->run_timeout_ms;
     if (watch.limit_ms != limit_ms) {
         aim(limit_ms);
     }
-    generation->is_due = false;
-    generation->is_struck = false;
-    generation->run_seen_ns = 0;
-    generation->run_limit_ns = limit_ms * 1000000 * runs;
-    generation->run_limit_runs = runs;
-    generation->computing = L;
+    guard->is_due = false;
+    guard->is_struck = false;
+    guard->seen_ns = 0;
+    guard->limit_ns = limit_ms * 1000000 * runs;
+    guard->limit_runs = runs;
+    guard->computing = L;
     if (!watch.has_timer) {
         rest(L);
     }
-    watch.generation = generation; // a tick finds all of the above
+    watch.guard = guard; // a tick finds all of the above
 }
 
-bool guard_end(struct generation *generation, lua_State *L)
+bool guard_end(struct guard *guard, lua_State *L)
 {
-    bool was_struck = generation->is_struck;
-    watch.generation = NULL;
-    if (generation->is_due) {
+    bool was_struck = guard->is_struck;
+    watch.guard = NULL;
+    if (guard->is_due) {
         rest(L);
     }
-    generation->is_due = false;
-    generation->is_struck = false;
+    guard->is_due = false;
+    guard->is_struck = false;
     return was_struck;
 }
 
-lua_State *guard_switch(struct generation *generation, lua_State *L)
+lua_State *guard_switch(struct guard *guard, lua_State *L)
 {
-    lua_State *before = generation->computing;
-    generation->computing = L;
-    if (generation->is_due) {
+    lua_State *before = guard->computing;
+    guard->computing = L;
+    if (guard->is_due) {
         lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
     }
     return before;
 }
 
+bool guard_has_struck(const struct guard *guard)
+{
+    return guard->is_struck;
+}
+
+const char *guard_place(const struct guard *guard)
+{
+    return guard->struck_at;
+}
+
 void guard_push_overrun(lua_State *L)
 {
-    const struct generation *generation = generation_of(L);
-    double seconds = (double)generation->run_limit_ns / 1e9 / generation->run_limit_runs;
-    const char *times = generation->run_limit_runs == 1 ? "" : "ten times ";
+    const struct guard *guard = parts_of(L)->guard;
+    double seconds = (double)guard->limit_ns / 1e9 / guard->limit_runs;
+    const char *times = guard->limit_runs == 1 ? "" : "ten times ";
     lua_pushfstring(L, "ran for more than %srun_timeout (%f s)", times, seconds);
+}
+
+uint64_t guard_run_ns(const struct guard *guard)
+{
+    return loop_machine_ns() - guard->started_ns;
+}
+
+uint64_t guard_limit_ns(const struct guard *guard)
+{
+    return guard->limit_ns;
+}
+
+const char *guard_route(const struct guard *guard)
+{
+    return guard->route(guard->parts);
+}
+
+void guard_forbid_waits(struct guard *guard)
+{
+    guard->held_count++;
+}
+
+void guard_allow_waits(struct guard *guard)
+{
+    DCHECK(guard->held_count > 0);
+    guard->held_count--;
+}
+
+bool guard_forbids_waits(const struct guard *guard)
+{
+    return guard->held_count > 0;
+}
+
+unsigned guard_load_runs(const struct guard *guard)
+{
+    return guard->load_runs;
+}
+
+void guard_hasten_load(struct guard *guard)
+{
+    guard->load_runs = 1;
 }
 
 static void aim(uint64_t limit_ms)
@@ -137,37 +223,37 @@ static bool make_timer(void)
 static void on_tick(int number)
 {
     int error = errno;
-    struct generation *generation = watch.generation;
+    struct guard *guard = watch.guard;
     (void)number;
-    if (generation != NULL) {
-        look(generation);
+    if (guard != NULL) {
+        look(guard);
     }
-    if (generation != NULL && generation->is_due) {
-        lua_sethook(generation->computing, on_hook, LUA_MASKCOUNT, 1); // Lua allows this here
+    if (guard != NULL && guard->is_due) {
+        lua_sethook(guard->computing, on_hook, LUA_MASKCOUNT, 1); // Lua allows this here
     }
     errno = error;
 }
 
 /// The first look at a run begins to count: it has computed for some part of a tick by then.
-static void look(struct generation *generation)
+static void look(struct guard *guard)
 {
     uint64_t now_ns = cpu_ns();
-    if (generation->run_seen_ns == 0) {
-        generation->run_seen_ns = now_ns;
-    } else if (now_ns - generation->run_seen_ns >= generation->run_limit_ns) {
-        generation->is_due = true;
+    if (guard->seen_ns == 0) {
+        guard->seen_ns = now_ns;
+    } else if (now_ns - guard->seen_ns >= guard->limit_ns) {
+        guard->is_due = true;
     }
 }
 
 /// One that an earlier run has left in a coroutine goes.
 static void on_hook(lua_State *L, lua_Debug *record)
 {
-    struct generation *generation = generation_of(L);
-    if (!generation->is_due && !watch.has_timer && watch.generation == generation) {
-        look(generation);
+    struct guard *guard = parts_of(L)->guard;
+    if (!guard->is_due && !watch.has_timer && watch.guard == guard) {
+        look(guard);
     }
-    if (generation->is_due) {
-        strike(generation, L, record);
+    if (guard->is_due) {
+        strike(guard, L, record);
     } else {
         rest(L);
     }
@@ -175,14 +261,14 @@ static void on_hook(lua_State *L, lua_Debug *record)
 
 /// Parking catches what raising cannot: an `xpcall` whose message handler loops, a looping
 /// `__close`.
-static void strike(struct generation *generation, lua_State *L, lua_Debug *record)
+static void strike(struct guard *guard, lua_State *L, lua_Debug *record)
 {
-    if (!generation->is_struck) {
+    if (!guard->is_struck) {
         lua_getinfo(L, "Sl", record);
-        snprintf(generation->struck_at, sizeof(generation->struck_at), "%s:%d", record->short_src,
+        snprintf(guard->struck_at, sizeof(guard->struck_at), "%s:%d", record->short_src,
                  record->currentline);
     }
-    generation->is_struck = true;
+    guard->is_struck = true;
     lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
     if (lua_isyieldable(L)) {
         lua_yield(L, 0);

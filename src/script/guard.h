@@ -19,18 +19,51 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-struct generation;
+struct guard;
+struct limits;
+struct parts;
+
+/// The pattern of the route that runs, for the log; NULL when there is none.
+typedef const char *(*guard_route_fn)(const struct parts *parts);
+
+/// The guard of one Lua state. Owned by its generation; `limits` and `parts` live as long.
+struct guard *guard_new(const struct parts *parts, guard_route_fn route);
+void guard_free(struct guard *guard);
 
 /// A run begins in `L`, which may last `runs` times as long as `run_timeout`.
-void guard_begin(struct generation *generation, lua_State *L, unsigned runs);
+void guard_begin(struct guard *guard, lua_State *L, unsigned runs);
 
 /// The run that began in `L` has ended. Whether it was one that passed its limit.
-bool guard_end(struct generation *generation, lua_State *L);
+bool guard_end(struct guard *guard, lua_State *L);
 
 /// Within a run, `L` computes from now on: a coroutine is resumed, or it has come back. Returns the
 /// one that has computed until now.
-lua_State *guard_switch(struct generation *generation, lua_State *L);
+lua_State *guard_switch(struct guard *guard, lua_State *L);
+
+/// Whether the run that goes on has passed its limit; script and line where it did.
+bool guard_has_struck(const struct guard *guard);
+const char *guard_place(const struct guard *guard);
 
 /// Pushes what a run that passed its limit is told: "ran for more than run_timeout (1 s)".
 void guard_push_overrun(lua_State *L);
+
+/// How long the run that goes on, or was the last, has taken until now by the clock on the wall,
+/// and how long it may take by CPU time.
+uint64_t guard_run_ns(const struct guard *guard);
+uint64_t guard_limit_ns(const struct guard *guard);
+
+/// See `guard_route_fn`.
+const char *guard_route(const struct guard *guard);
+
+/// Between the two nothing can wait: a coroutine is being closed, or was resumed from where Lua
+/// cannot yield. Pairs may stand in one another.
+void guard_forbid_waits(struct guard *guard);
+void guard_allow_waits(struct guard *guard);
+bool guard_forbids_waits(const struct guard *guard);
+
+/// How many times `run_timeout` loading a script may take: ten, as nobody is served before the
+/// first scripts are there; once it was hastened, one, as others wait meanwhile.
+unsigned guard_load_runs(const struct guard *guard);
+void guard_hasten_load(struct guard *guard);

@@ -4,7 +4,6 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "script/box.h"
-#include "script/generation.h"
 #include "script/json_value.h"
 #include "script/slice.h"
 #include "wire/json_reader.h"

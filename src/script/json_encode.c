@@ -4,7 +4,6 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/utf8.h"
-#include "script/generation.h"
 #include "script/json_value.h"
 #include "script/slice.h"
 #include "wire/json_keys.h"

@@ -2,18 +2,37 @@
 #include "script/lib_channel.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "hub/group.h"
 #include "hub/local_hub.h"
 #include "hub/replica.h"
+#include "net/loop.h"
+#include "script/application.h"
+#include "script/collector.h"
 #include "script/event.h"
 #include "script/event_field.h"
+#include "script/parts.h"
+#include "script/state.h"
 #include "script/task.h"
 
 #include <errno.h>
 
-/// A box's memory is one pointer, to the channel.
+// The memory of a box is one pointer, to the channel.
 
+// Of the weak table channel -> box in the registry.
+static const char boxes_key;
+
+/// Of a generation.
+struct publishers {
+    struct list tasks; // that published so much that they wait for the turn's end
+    struct loop_job job;
+    struct room_waiter waiter;
+    int options_ref; // what loading asked of channels that others use; LUA_NOREF without
+};
+
+static void wake_publishers(struct loop_job *job);
+static bool is_loading(lua_State *L);
 static struct local_hub *local_hub_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
@@ -68,20 +87,44 @@ struct replica *check_channel(lua_State *L, int index)
     return *box;
 }
 
+void lib_channel_open(struct parts *parts)
+{
+    struct publishers *publishers = mem_new(struct publishers);
+    list_init(&publishers->tasks);
+    loop_job_init(&publishers->job, wake_publishers);
+    list_init(&publishers->waiter.node);
+    publishers->waiter.job = &publishers->job;
+    publishers->options_ref = LUA_NOREF;
+    parts->publishers = publishers;
+}
+
+void lib_channel_close(struct parts *parts)
+{
+    list_remove(&parts->publishers->waiter.node);
+    loop_job_cancel(&parts->publishers->job);
+    mem_free(parts->publishers);
+}
+
+void lib_channel_open_boxes(lua_State *L)
+{
+    state_push_weak_table(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
+}
+
 /// Who published most of the turn waited first; now he comes last. Who published to a channel that
 /// another worker has yet to offer to its readers waits on.
-void lib_channel_wake_publishers(struct loop_job *job)
+static void wake_publishers(struct loop_job *job)
 {
-    struct generation *generation = CONTAINER_OF(job, struct generation, published_job);
-    if (!list_is_empty(&generation->publishers)) {
-        struct list *first = generation->publishers.next;
+    struct publishers *publishers = CONTAINER_OF(job, struct publishers, job);
+    if (!list_is_empty(&publishers->tasks)) {
+        struct list *first = publishers->tasks.next;
         list_remove(first);
-        list_append(&generation->publishers, first);
+        list_append(&publishers->tasks, first);
     }
-    LIST_EACH (node, after, &generation->publishers) {
+    LIST_EACH (node, after, &publishers->tasks) {
         struct task *task = LIST_ITEM(node, struct task, wait_node);
         struct replica *replica = task->wait_replica;
-        if (!replica_await_room(replica, &generation->publishers_waiter)) {
+        if (!replica_await_room(replica, &publishers->waiter)) {
             list_remove(&task->wait_node);
             push_id(task->waiting, journal_id(&replica->journal, task->wait_sequence));
             task_wake(task, 1);
@@ -89,13 +132,13 @@ void lib_channel_wake_publishers(struct loop_job *job)
     }
 }
 
-enum call_outcome lib_channel_apply_postponed(struct generation *generation)
+enum call_outcome lib_channel_apply_postponed(struct parts *parts)
 {
-    if (generation->channel_options_ref == LUA_NOREF) {
+    if (parts->publishers->options_ref == LUA_NOREF) {
         return CALL_DONE;
     }
-    lua_pushcfunction(generation->L, apply_postponed);
-    return call_main(generation, 0, 0);
+    lua_pushcfunction(parts->L, apply_postponed);
+    return call_main(parts, 0, 0);
 }
 
 /// channel(name, [options]) -> Channel; nil, message, "E2BIG" or "ENOMEM"
@@ -117,7 +160,7 @@ static int l_channel(lua_State *L)
             return push_refusal(L, group, failure);
         }
     }
-    if (is_there && generation_of(L)->is_loading) {
+    if (is_there && is_loading(L)) {
         postpone_options(L, option_names);
     } else {
         apply_options(L, replica);
@@ -125,10 +168,15 @@ static int l_channel(lua_State *L)
     return 1;
 }
 
+static bool is_loading(lua_State *L)
+{
+    return application_stage(parts_of(L)->application) == APPLICATION_LOADING;
+}
+
 static int push_refusal(lua_State *L, const struct group *group, int failure)
 {
-    const struct limits *limits = generation_of(L)->options.limits;
-    collector_hurry(&generation_of(L)->collector);
+    const struct limits *limits = parts_of(L)->options->limits;
+    collector_hurry(parts_of(L)->collector);
     switch (failure) {
     case -E2BIG:
         limit_met("channels", limits->channels);
@@ -145,7 +193,7 @@ static int push_refusal(lua_State *L, const struct group *group, int failure)
 
 static int push_full(lua_State *L)
 {
-    limit_met("channel_total_bytes", generation_of(L)->options.limits->channel_total_bytes);
+    limit_met("channel_total_bytes", parts_of(L)->options->limits->channel_total_bytes);
     return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
 }
 
@@ -157,14 +205,14 @@ static int push_full_group(lua_State *L, const struct group *group)
 
 static struct local_hub *local_hub_of(lua_State *L)
 {
-    return generation_of(L)->options.local_hub;
+    return parts_of(L)->options->local_hub;
 }
 
 static struct bytes check_name(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
     struct bytes name = check_bytes(L, 1);
-    uint64_t bytes_max = generation_of(L)->options.limits->channel_name_bytes;
+    uint64_t bytes_max = parts_of(L)->options->limits->channel_name_bytes;
     luaL_argcheck(L, name.len > 0, 1, "a channel's name is not empty");
     if (name.len > bytes_max) {
         limit_met("channel_name_bytes", bytes_max);
@@ -267,7 +315,7 @@ static int l_channel_group(lua_State *L)
     if (group == NULL) {
         return luaL_error(L, "there are %d groups of channels already", (int)GROUPS_MAX);
     }
-    if (is_there && generation_of(L)->is_loading) {
+    if (is_there && is_loading(L)) {
         lua_pushvalue(L, 1);
         postpone_options(L, group_option_names);
     } else {
@@ -335,20 +383,20 @@ static void apply_options(lua_State *L, struct replica *replica)
 /// this load may yet fail. The options are copied, as the script may change its table.
 static void postpone_options(lua_State *L, const char *const *names)
 {
-    struct generation *generation = generation_of(L);
+    struct publishers *publishers = parts_of(L)->publishers;
     if (!lua_istable(L, 2)) {
         return;
     }
-    if (generation->channel_options_ref == LUA_NOREF) {
+    if (publishers->options_ref == LUA_NOREF) {
         lua_newtable(L);
-        generation->channel_options_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        publishers->options_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_newtable(L);
     for (size_t i = 0; names[i] != NULL; i++) {
         lua_getfield(L, 2, names[i]);
         lua_setfield(L, 4, names[i]);
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation->channel_options_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, publishers->options_ref);
     lua_Integer count = (lua_Integer)lua_rawlen(L, 5);
     lua_pushvalue(L, 3);
     lua_rawseti(L, 5, count + 1);
@@ -359,7 +407,7 @@ static void postpone_options(lua_State *L, const char *const *names)
 
 static int apply_postponed(lua_State *L)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_options_ref); // [list]
+    lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->publishers->options_ref); // [list]
     lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
     for (lua_Integer i = 1; i < count; i += 2) {
         lua_rawgeti(L, 1, i + 1);
@@ -377,7 +425,7 @@ static int apply_postponed(lua_State *L)
 /// Pushes the box that there is; a weak table knows it.
 static bool push_box(lua_State *L, const struct replica *replica)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_boxes_ref);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key);
     bool is_there = lua_rawgetp(L, -1, replica) == LUA_TUSERDATA;
     lua_remove(L, -2);
     if (!is_there) {
@@ -401,7 +449,7 @@ static struct replica *push_new_box(lua_State *L, struct bytes name, struct grou
     }
     replica_hold(replica);
     *box = replica;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->channel_boxes_ref);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key);
     lua_pushvalue(L, -2);
     lua_rawsetp(L, -2, replica);
     lua_pop(L, 1);
@@ -441,11 +489,11 @@ static int l_publish(lua_State *L)
 static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id)
 {
     struct task *task = task_current(L);
-    struct generation *generation = task->generation;
+    struct publishers *publishers = parts_of(L)->publishers;
     task->wait_replica = replica; // its box stays on the stack of the coroutine that waits
     task->wait_sequence = id.sequence;
-    list_append(&generation->publishers, &task->wait_node);
-    loop_at_turn_end(generation->options.loop, LOOP_WRITE, &generation->published_job);
+    list_append(&publishers->tasks, &task->wait_node);
+    loop_at_turn_end(parts_of(L)->options->loop, LOOP_WRITE, &publishers->job);
     return task_park(L, stop_waiting, NULL);
 }
 

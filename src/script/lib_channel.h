@@ -7,9 +7,8 @@
 #include "script/box.h"
 #include "script/call.h"
 
+struct parts;
 struct replica;
-struct generation;
-struct loop_job;
 
 extern const struct box_class lib_channel_class;
 
@@ -21,8 +20,11 @@ struct replica *check_channel(lua_State *L, int index);
 
 /// Gives the channels that were there before the scripts loaded the options that these asked for.
 /// While they load nothing of others changes, because the load may yet fail.
-enum call_outcome lib_channel_apply_postponed(struct generation *generation);
+enum call_outcome lib_channel_apply_postponed(struct parts *parts);
 
-/// Wakes the tasks that wait for the end of the turn because they published so much. The
-/// generation's job.
-void lib_channel_wake_publishers(struct loop_job *job);
+/// What publishing needs of a generation: before its first script, and after its last.
+void lib_channel_open(struct parts *parts);
+void lib_channel_close(struct parts *parts);
+
+/// Makes the table of boxes. Raises only when memory runs out.
+void lib_channel_open_boxes(lua_State *L);

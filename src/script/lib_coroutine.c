@@ -2,9 +2,10 @@
 #include "script/lib_coroutine.h"
 
 #include "script/call.h"
-#include "script/generation.h"
 #include "script/guard.h"
 #include "script/obstacle.h"
+#include "script/parts.h"
+#include "script/state.h"
 #include "script/task.h"
 
 #include <stdbool.h>
@@ -96,11 +97,11 @@ static int l_close(lua_State *L)
 static void check_not_waiting(lua_State *L, lua_State *coroutine)
 {
     lua_Debug record;
-    if (coroutine == generation_of(L)->L) {
+    if (coroutine == parts_of(L)->L) {
         luaL_error(L, "the main coroutine belongs to the server");
     }
-    if (task_owns(coroutine) && lua_status(coroutine) == LUA_OK && lua_gettop(coroutine) > 0 &&
-        lua_getstack(coroutine, 0, &record) == 0) {
+    if (state_is_of_task(coroutine) && lua_status(coroutine) == LUA_OK &&
+        lua_gettop(coroutine) > 0 && lua_getstack(coroutine, 0, &record) == 0) {
         luaL_error(L, "this coroutine belongs to another task");
     }
     if (lua_status(coroutine) != LUA_YIELD || lua_getstack(coroutine, 0, &record) == 0) {
@@ -124,13 +125,17 @@ static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is
         lua_pushliteral(coroutine, "cannot resume dead coroutine");
         return finish(L, coroutine, LUA_ERRRUN, is_wrap);
     }
-    struct generation *generation = generation_of(L);
-    int held = lua_isyieldable(L) ? 0 : 1; // a wait in there could not get through here
-    generation->closing_count += held;
-    IGNORE(guard_switch(generation, coroutine)); // L
+    struct guard *guard = parts_of(L)->guard;
+    bool is_held = !lua_isyieldable(L); // a wait in there could not get through here
+    if (is_held) {
+        guard_forbid_waits(guard);
+    }
+    IGNORE(guard_switch(guard, coroutine)); // L
     int status = lua_resume(coroutine, L, argument_count, &result_count);
-    IGNORE(guard_switch(generation, L)); // the coroutine
-    generation->closing_count -= held;
+    IGNORE(guard_switch(guard, L)); // the coroutine
+    if (is_held) {
+        guard_allow_waits(guard);
+    }
     if (status == LUA_YIELD && is_waiting(L)) {
         return lua_yieldk(L, 0, is_wrap, after_wait);
     }
@@ -148,7 +153,7 @@ static int after_wait(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     lua_State *coroutine = lua_tothread(L, 1);
-    struct task *task = generation_of(L)->running;
+    const struct task *task = task_current(L);
     int value_count = task->waiting == coroutine ? task->value_count : 0;
     return go_on(L, coroutine, value_count, context != 0);
 }
@@ -182,7 +187,6 @@ static int raise_from(lua_State *L, int status)
 /// took too long.
 static bool is_waiting(lua_State *L)
 {
-    const struct generation *generation = generation_of(L);
-    return generation->is_struck ||
-           (generation->running != NULL && generation->running->is_parking);
+    const struct task *task = task_running(L);
+    return guard_has_struck(parts_of(L)->guard) || (task != NULL && task->is_parking);
 }

@@ -19,21 +19,6 @@ static void sort(struct log_field *fields, size_t count);
 
 const luaL_Reg lib_log_functions[] = {{"log", l_log}, {"log_is_on", l_log_is_on}, {NULL, NULL}};
 
-/// What is too long is cut. A single piece that begins with "@" is an order to Lua's own writer of
-/// warnings: "@on", "@off".
-void lib_log_warning(void *generation, const char *piece, int has_more)
-{
-    struct buf *warning = &((struct generation *)generation)->warning;
-    if (buf_is_empty(warning) && !has_more && *piece == '@') {
-        return;
-    }
-    IGNORE(buf_append(warning, bytes_from_string(piece))); // or it is cut here
-    if (!has_more) {
-        LOG(LOG_WARN, "a warning of Lua's", log_bytes("warning", buf_bytes(warning)));
-        buf_reset(warning);
-    }
-}
-
 /// log(level, text, fields, json): `json` has the text of those fields that are tables.
 static int l_log(lua_State *L)
 {

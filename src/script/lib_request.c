@@ -5,7 +5,10 @@
 #include "http/exchange.h"
 #include "http/request.h"
 #include "net/socket_address.h"
+#include "script/application.h"
 #include "script/json_decode.h"
+#include "script/parts.h"
+#include "script/state.h"
 #include "script/visit.h"
 #include "wire/url.h"
 
@@ -96,7 +99,7 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     if (!buf_is_empty(&request->body)) {
         push_bytes(L, buf_bytes(&request->body));
         lua_setiuservalue(L, -2, SLOT_BODY);
-        box->visit->generation->body_bytes += request->body_counted;
+        state_add_body(box->visit->parts->state, request->body_counted);
     }
     buf_reset(&exchange->request->body); // an empty one may hold memory too
     exchange_move_request(exchange, &box->request);

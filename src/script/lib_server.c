@@ -2,16 +2,18 @@
 #include "script/lib_server.h"
 
 #include "base/mem.h"
+#include "http/response.h"
+#include "script/application.h"
 #include "script/box.h"
-#include "script/generation.h"
 #include "script/lib_response.h"
-#include "script/retire.h"
+#include "script/parts.h"
+#include "script/scheduler.h"
 #include "wire/route.h"
 #include "wire/url.h"
 
 #include <string.h>
 
-static struct generation *check_loading(lua_State *L);
+static struct application *check_loading(lua_State *L);
 static void read_options(lua_State *L, struct route *route);
 static bool is_without_body(struct bytes method);
 static int raise_refusal(lua_State *L, struct route *route, int refusal,
@@ -51,25 +53,25 @@ const char *lib_server_unrouted_text(int status)
     }
 }
 
-static struct generation *check_loading(lua_State *L)
+static struct application *check_loading(lua_State *L)
 {
-    struct generation *generation = generation_of(L);
-    if (!generation->is_loading) {
+    struct application *application = parts_of(L)->application;
+    if (application_stage(application) != APPLICATION_LOADING) {
         luaL_error(L, "only while the scripts load");
     }
-    return generation;
+    return application;
 }
 
 static int l_is_loading(lua_State *L)
 {
-    lua_pushboolean(L, generation_of(L)->is_loading);
+    lua_pushboolean(L, application_stage(parts_of(L)->application) == APPLICATION_LOADING);
     return 1;
 }
 
 /// route(method, pattern, handler, source, { detached, raw_path, always_streams, ... })
 static int l_route(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     struct bytes method = check_bytes(L, 1);
     struct bytes pattern = check_bytes(L, 2);
     luaL_checktype(L, 3, LUA_TFUNCTION);
@@ -85,9 +87,8 @@ static int l_route(lua_State *L)
     route->pattern = mem_string(pattern);
     route->source = mem_string(source);
     route->takes_body = route->has_body_bytes || !is_without_body(method);
-    list_append(&generation->route_list, &route->node);
     struct route_problem problem = {0};
-    int refusal = route_add(generation->routes, method, pattern, route, &problem);
+    int refusal = application_add_route(application, route, method, pattern, &problem);
     return refusal == 0 ? 0 : raise_refusal(L, route, refusal, &problem);
 }
 
@@ -150,21 +151,20 @@ static int raise_refusal(lua_State *L, struct route *route, int refusal,
 /// fallback(fn): answers what no route takes.
 static int l_fallback(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    generation->fallback.handler_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    generation->fallback.has_middlewares = true;
+    application_set_fallback(application, luaL_ref(L, LUA_REGISTRYINDEX));
     return 0;
 }
 
 /// on_error(fn)
 static int l_on_error(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    generation->on_error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    application_set_on_error(application, luaL_ref(L, LUA_REGISTRYINDEX));
     return 0;
 }
 
@@ -172,13 +172,13 @@ static int l_on_error(lua_State *L)
 static int l_on_reload(lua_State *L)
 {
     static const char *const names[] = {"keep", "end", NULL}; // as enum on_reload
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     lua_settop(L, 1);
     if (lua_isfunction(L, 1)) {
-        generation->on_reload = ON_RELOAD_CALL;
-        generation->on_reload_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        application_set_on_reload(application, ON_RELOAD_CALL, luaL_ref(L, LUA_REGISTRYINDEX));
     } else {
-        generation->on_reload = (uint8_t)luaL_checkoption(L, 1, NULL, names);
+        enum on_reload what = (enum on_reload)luaL_checkoption(L, 1, NULL, names);
+        application_set_on_reload(application, what, LUA_NOREF);
     }
     return 0;
 }
@@ -186,14 +186,15 @@ static int l_on_reload(lua_State *L)
 /// reload() -> true. The scripts are loaded anew when this turn ends.
 static int l_reload(lua_State *L)
 {
-    const struct generation *generation = generation_of(L);
-    if (generation->is_loading) {
+    const struct parts *parts = parts_of(L);
+    if (application_stage(parts->application) == APPLICATION_LOADING) {
         luaL_error(L, "reload is for later: the scripts are being loaded");
     }
-    if (generation->running == NULL) { // each end of a generation would be followed by the next
+    if (scheduler_running(parts->scheduler) ==
+        NULL) { // each end of a generation would be followed by the next
         luaL_error(L, "a finalizer cannot ask for a reload");
     }
-    generation->options.on_reload_wanted(generation->options.owner);
+    parts->options->on_reload_wanted(parts->options->owner);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -201,7 +202,7 @@ static int l_reload(lua_State *L)
 /// listen(host or path, port, is_unix, mode). The same address twice is one address.
 static int l_listen(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     struct bytes text = check_bytes(L, 1);
     struct address address = {.port = (uint16_t)luaL_checkinteger(L, 2),
                               .mode = (uint16_t)luaL_optinteger(L, 4, 0),
@@ -209,26 +210,22 @@ static int l_listen(lua_State *L)
     luaL_argcheck(L, text.len > 0 && text.len < ADDRESS_TEXT_MAX, 1,
                   "an address of 1 to 107 characters expected");
     memcpy(address.text, text.at, text.len);
-    for (size_t i = 0; i < generation->address_count; i++) {
-        const struct address *known = &generation->addresses[i];
-        if (strcmp(known->text, address.text) == 0 && known->port == address.port &&
-            known->is_unix == address.is_unix) {
-            return known->mode == address.mode
-                       ? 0
-                       : luaL_error(L, "%s was declared with another mode before", address.text);
-        }
+    switch (application_add_address(application, &address)) {
+    case ADDRESS_IS_NEW:
+    case ADDRESS_IS_KNOWN:
+        return 0;
+    case ADDRESS_HAS_OTHER_MODE:
+        return luaL_error(L, "%s was declared with another mode before", address.text);
+    case ADDRESS_TOO_MANY:
+        break;
     }
-    if (generation->address_count == ADDRESSES_MAX) {
-        return luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
-    }
-    generation->addresses[generation->address_count++] = address;
-    return 0;
+    return luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
 }
 
 /// limit(name, value) -> true | nil, message
 static int l_limit(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    check_loading(L);
     const char *name = luaL_checkstring(L, 1);
     const char *unit = limits_unit(name);
     if (unit == NULL) {
@@ -237,7 +234,7 @@ static int l_limit(lua_State *L)
         return 2;
     }
     double value = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : -1;
-    if (limits_set(generation->options.limits, name, value) != 0) {
+    if (limits_set(parts_of(L)->options->limits, name, value) != 0) {
         lua_pushnil(L);
         lua_pushfstring(L, "bad value for the limit '%s': %s expected", name, unit);
         return 2;
@@ -249,12 +246,13 @@ static int l_limit(lua_State *L)
 /// header(name, value) -> true | nil, message. Every answer has it.
 static int l_header(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     struct bytes name = check_bytes(L, 1);
     struct bytes value = check_bytes(L, 2);
     const char *why = "this header belongs to the answer that it describes";
     if (response_may_be_common(name)) {
-        why = lib_response_refusal(response_set_field(&generation->declared, name, value));
+        why =
+            lib_response_refusal(response_set_field(application_common(application), name, value));
     }
     if (why != NULL) {
         lua_pushnil(L);
@@ -268,7 +266,7 @@ static int l_header(lua_State *L)
 /// host(text) -> true | nil, message
 static int l_host(lua_State *L)
 {
-    struct generation *generation = check_loading(L);
+    struct application *application = check_loading(L);
     struct bytes host = check_bytes(L, 1);
     if (!url_host_is_valid(host)) {
         lua_pushnil(L);
@@ -277,7 +275,7 @@ static int l_host(lua_State *L)
                         lua_tostring(L, 1));
         return 2;
     }
-    if (!buf_append(&generation->hosts, host) || !buf_append(&generation->hosts, BYTES("\n"))) {
+    if (!application_add_host(application, host)) {
         lua_pushnil(L);
         lua_pushliteral(L, "the hosts are more than 64 KiB");
         return 2;

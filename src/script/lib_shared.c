@@ -2,6 +2,9 @@
 #include "script/lib_shared.h"
 
 #include "base/limits.h"
+#include "net/loop.h"
+#include "script/parts.h"
+#include "script/state.h"
 #include "shared/shared.h"
 #include "shared/shared_text.h"
 
@@ -12,6 +15,8 @@ enum { KEYS_DEFAULT = 1000 };
 enum { KEY = 2, VALUE = 3, OPTIONS = 4 };       // arguments
 enum { NEW_VALUE = 4, REPLACE_OPTIONS = 5 };    // of replace, whose VALUE is the old one
 enum { SLOT_NAME = 1, SLOT_COUNT = SLOT_NAME }; // user values of a box
+
+static const char boxes_key; // of the weak table name -> box in the registry
 
 struct shared_box {
     struct shared_store *store;
@@ -59,6 +64,12 @@ const struct box_class lib_shared_class = {"Shared", methods, properties, l_coll
 
 const luaL_Reg lib_shared_functions[] = {{"shared", l_shared}, {NULL, NULL}};
 
+void lib_shared_open_boxes(lua_State *L)
+{
+    state_push_weak_table(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
+}
+
 /// shared(name, [options]) -> Shared. Born empty, so that nothing is lost when memory runs out.
 static int l_shared(lua_State *L)
 {
@@ -71,7 +82,7 @@ static int l_shared(lua_State *L)
     uint64_t bytes_max = 0;
     bool has_limit = check_bytes_option(L, &bytes_max);
     lua_settop(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation_of(L)->shared_boxes_ref); // [name, boxes]
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key); // [name, boxes]
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) == LUA_TUSERDATA) {
         set_limit(L, has_limit, bytes_max);
@@ -82,7 +93,7 @@ static int l_shared(lua_State *L)
     box_set_type(L, BOX_SHARED); // [name, boxes, nil, box]
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 4, SLOT_NAME);
-    box->store = shared_hold(generation_of(L)->options.shared, name);
+    box->store = shared_hold(parts_of(L)->options->shared, name);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 4);
     lua_rawset(L, 2);
@@ -258,7 +269,7 @@ static struct shared_write check_write(lua_State *L, int index, const char *cons
         .key = key,
         .now_ms = now_ms(L),
         .ttl_ms = check_ttl_ms(L, index),
-        .bytes_max = generation_of(L)->options.limits->shared_bytes,
+        .bytes_max = parts_of(L)->options->limits->shared_bytes,
     };
 }
 
@@ -327,7 +338,7 @@ static struct shared_value number_at(lua_State *L, int index)
 
 static uint64_t now_ms(lua_State *L)
 {
-    return loop_now_ms(generation_of(L)->options.loop);
+    return loop_now_ms(parts_of(L)->options->loop);
 }
 
 /// One that is no string.
@@ -372,7 +383,7 @@ static int push_outcome(lua_State *L, int result)
         limit_met("store_bytes", shared_limit_of(check_shared(L)->store));
         return box_push_failure(L, "the store has as many bytes as it may", "ENOMEM");
     default:
-        limit_met("shared_bytes", generation_of(L)->options.limits->shared_bytes);
+        limit_met("shared_bytes", parts_of(L)->options->limits->shared_bytes);
         return box_push_failure(L, "the shared stores have as many bytes as the limit allows",
                                 "ENOMEM");
     }

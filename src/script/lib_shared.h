@@ -10,3 +10,6 @@ extern const struct box_class lib_shared_class;
 
 /// shared.
 extern const luaL_Reg lib_shared_functions[];
+
+/// Makes the table of boxes. Raises only when memory runs out.
+void lib_shared_open_boxes(lua_State *L);

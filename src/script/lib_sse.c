@@ -4,10 +4,13 @@
 #include "http/conn.h"
 #include "http/exchange.h"
 #include "hub/replica.h"
+#include "script/application.h"
 #include "script/event.h"
 #include "script/event_field.h"
+#include "script/handler.h"
 #include "script/lib_channel.h"
 #include "script/lib_request.h"
+#include "script/parts.h"
 #include "script/task.h"
 #include "script/visit.h"
 
@@ -104,7 +107,7 @@ static int l_open(lua_State *L)
         return luaL_error(L, "the response is already sent");
     }
     check_headers(L, visit);
-    return push_result(L, visit, visit_open_stream(visit, &options));
+    return push_result(L, visit, handler_open_stream(visit, &options));
 }
 
 /// A header that would not be sent as it was set raises.
@@ -122,7 +125,7 @@ static void check_headers(lua_State *L, const struct visit *visit)
 static struct stream_options default_options(const struct visit *visit)
 {
     const struct route *route = visit->route;
-    const struct generation_options *options = &visit->generation->options;
+    const struct generation_options *options = visit->parts->options;
     return (struct stream_options){
         .heartbeats = options->heartbeats,
         .heartbeat_ms = route->has_heartbeat ? route->heartbeat_ms : options->limits->heartbeat_ms,
@@ -197,7 +200,7 @@ static bool ensure_open(lua_State *L, struct visit *visit)
     }
     check_headers(L, visit);
     struct stream_options options = default_options(visit);
-    return visit_open_stream(visit, &options) == 0;
+    return handler_open_stream(visit, &options) == 0;
 }
 
 static int push_result(lua_State *L, struct visit *visit, int failure)

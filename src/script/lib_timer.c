@@ -2,18 +2,28 @@
 #include "script/lib_timer.h"
 
 #include "base/check.h"
+#include "base/mem.h"
+#include "script/application.h"
 #include "script/obstacle.h"
+#include "script/parts.h"
+#include "script/scheduler.h"
+#include "script/state.h"
 #include "script/task.h"
 #include "script/visit.h"
 
 /// The user values of a timer box.
 enum { SLOT_FN = 1, SLOT_COUNT = SLOT_FN };
 
+/// Of a generation.
+struct timers {
+    struct list armed;
+};
+
 struct timer_box {
-    struct list node;       // generation->timers while armed
+    struct list node;       // of the armed ones
     struct list visit_node; // visit->timers while tied
     struct timer timer;
-    struct generation *generation;
+    struct parts *parts;
     struct visit *visit;  // whose task made it; NULL when not tied
     struct task *task;    // that runs the function now
     uint64_t interval_ms; // 0: fires once
@@ -22,7 +32,8 @@ struct timer_box {
     bool is_of_load; // made while the scripts loaded: it stops with the generation
 };
 
-static struct task *find_task_of_load(const struct generation *generation);
+static bool is_loading(const struct parts *parts);
+static struct task *find_task_of_load(const struct parts *parts);
 static int make(lua_State *L, bool is_repeating);
 static struct timer_box *push_new(lua_State *L, uint64_t interval_ms);
 static uint64_t due_ms_after(uint64_t delay_ms);
@@ -49,6 +60,23 @@ const struct box_class lib_timer_class = {"Timer", methods, properties, NULL};
 const luaL_Reg lib_timer_functions[] = {
     {"after", l_after}, {"every", l_every}, {"sleep", l_sleep}, {NULL, NULL}};
 
+void lib_timer_open(struct parts *parts)
+{
+    parts->timers = mem_new(struct timers);
+    list_init(&parts->timers->armed);
+}
+
+void lib_timer_close(struct parts *parts)
+{
+    CHECK(!lib_timer_has_armed(parts));
+    mem_free(parts->timers);
+}
+
+bool lib_timer_has_armed(const struct parts *parts)
+{
+    return !list_is_empty(&parts->timers->armed);
+}
+
 void lib_timer_stop_tied(struct visit *visit)
 {
     while (!list_is_empty(&visit->timers)) {
@@ -65,37 +93,42 @@ void lib_timer_untie(struct visit *visit)
     }
 }
 
-void lib_timer_start_loaded(struct generation *generation)
+void lib_timer_start_loaded(struct parts *parts)
 {
-    LIST_EACH (node, after, &generation->timers) {
+    LIST_EACH (node, after, &parts->timers->armed) {
         struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
         timer_arm_at(&box->timer, box->due_ms);
     }
 }
 
-void lib_timer_stop_loaded(struct generation *generation)
+void lib_timer_stop_loaded(struct parts *parts)
 {
-    LIST_EACH (node, after, &generation->timers) {
+    LIST_EACH (node, after, &parts->timers->armed) {
         struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
         if (box->is_of_load) {
             stop(box);
         }
     }
-    for (struct task *task; (task = find_task_of_load(generation)) != NULL;) {
+    for (struct task *task; (task = find_task_of_load(parts)) != NULL;) {
         task_cancel(task);
     }
 }
 
-void lib_timer_stop_all(struct generation *generation)
+void lib_timer_stop_all(struct parts *parts)
 {
-    while (!list_is_empty(&generation->timers)) {
-        stop(LIST_ITEM(generation->timers.next, struct timer_box, node));
+    while (!list_is_empty(&parts->timers->armed)) {
+        stop(LIST_ITEM(parts->timers->armed.next, struct timer_box, node));
     }
 }
 
-static struct task *find_task_of_load(const struct generation *generation)
+static bool is_loading(const struct parts *parts)
 {
-    LIST_EACH (node, after, &generation->tasks) {
+    return application_stage(parts->application) == APPLICATION_LOADING;
+}
+
+static struct task *find_task_of_load(const struct parts *parts)
+{
+    LIST_EACH (node, after, scheduler_tasks(parts->scheduler)) {
         struct task *task = LIST_ITEM(node, struct task, node);
         if (task->is_of_load) {
             return task;
@@ -128,23 +161,23 @@ static int make(lua_State *L, bool is_repeating)
     opt_field(L, 3, "each_worker");
     bool is_detached = lua_toboolean(L, -2);
     bool is_of_each_worker = lua_toboolean(L, -1);
-    struct generation *generation = generation_of(L);
-    struct task *task = generation->running;
+    struct parts *parts = parts_of(L);
+    struct task *task = scheduler_running(parts->scheduler);
     check_not_ended(L);
     struct timer_box *box = push_new(L, is_repeating ? delay_ms : 0);
-    if (generation->is_loading && generation->options.worker != 1 && !is_of_each_worker) {
+    if (is_loading(parts) && parts->options->worker != 1 && !is_of_each_worker) {
         return 1; // another worker runs it; here it has stopped
     }
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, SLOT_FN);
     lua_pushvalue(L, -1);
     box->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    list_append(&generation->timers, &box->node);
+    list_append(&parts->timers->armed, &box->node);
     if (task != NULL && task->visit != NULL && !is_detached) {
         tie(box, task->visit);
     }
     box->due_ms = due_ms_after(delay_ms);
-    if (generation->is_in_charge) {
+    if (application_stage(parts->application) == APPLICATION_IN_CHARGE) {
         timer_arm_at(&box->timer, box->due_ms);
     }
     return 1;
@@ -153,15 +186,15 @@ static int make(lua_State *L, bool is_repeating)
 /// A timer that is not armed.
 static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
 {
-    struct generation *generation = generation_of(L);
-    const struct task *task = generation->running;
+    struct parts *parts = parts_of(L);
+    const struct task *task = scheduler_running(parts->scheduler);
     struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
-    *box = (struct timer_box){.generation = generation,
-                              .interval_ms = interval_ms,
-                              .anchor_ref = LUA_NOREF,
-                              .is_of_load =
-                                  generation->is_loading || (task != NULL && task->is_of_load)};
-    timer_init(&box->timer, generation->options.loop, on_fired);
+    *box =
+        (struct timer_box){.parts = parts,
+                           .interval_ms = interval_ms,
+                           .anchor_ref = LUA_NOREF,
+                           .is_of_load = is_loading(parts) || (task != NULL && task->is_of_load)};
+    timer_init(&box->timer, parts->options->loop, on_fired);
     list_init(&box->node);
     list_init(&box->visit_node);
     box_set_type(L, BOX_TIMER);
@@ -188,7 +221,7 @@ static void tie(struct timer_box *box, struct visit *visit)
 static void on_fired(struct timer *timer)
 {
     struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);
-    lua_State *L = box->generation->L;
+    lua_State *L = box->parts->L;
     struct visit *visit = box->visit;
     bool is_busy = box->task != NULL;
     bool is_repeating = box->interval_ms > 0;
@@ -196,7 +229,7 @@ static void on_fired(struct timer *timer)
     if (!is_repeating) {
         stop(box);
     } else {
-        uint64_t now_ms = loop_now_ms(box->generation->options.loop);
+        uint64_t now_ms = loop_now_ms(box->parts->options->loop);
         uint64_t late_ms = now_ms - box->due_ms;
         box->due_ms += box->interval_ms * (1 + late_ms / box->interval_ms);
         timer_arm_at(timer, box->due_ms);
@@ -211,7 +244,10 @@ static void on_fired(struct timer *timer)
 /// [fn] -> []
 static void run_in_task(struct timer_box *box, struct visit *visit)
 {
-    struct task *task = task_new(box->generation->L, 0, visit);
+    struct task *task = task_new(box->parts->L, 0);
+    if (visit != NULL) {
+        visit_adopt(visit, task);
+    }
     task->is_of_load = box->is_of_load;
     if (box->anchor_ref != LUA_NOREF) {
         box->task = task;
@@ -240,7 +276,7 @@ static void stop(struct timer_box *box)
         box->task->on_ended = NULL;
         box->task = NULL;
     }
-    luaL_unref(box->generation->L, LUA_REGISTRYINDEX, box->anchor_ref);
+    luaL_unref(box->parts->L, LUA_REGISTRYINDEX, box->anchor_ref);
     box->anchor_ref = LUA_NOREF;
 }
 
@@ -265,9 +301,11 @@ static int l_stop(lua_State *L)
 /// a task that does nothing ends, and with it the wait, as with any last task.
 static void ask_for_answer(lua_State *L, struct visit *visit)
 {
-    if (visit_is_dormant(visit) && !visit->generation->is_ended) {
+    if (visit_is_dormant(visit) && !state_has_ended(visit->parts->state)) {
         lua_pushcfunction(L, l_nothing);
-        task_start(task_new(L, 0, visit));
+        struct task *task = task_new(L, 0);
+        visit_adopt(visit, task);
+        task_start(task);
     }
 }
 

@@ -8,12 +8,20 @@
 
 #include "script/box.h"
 
+struct parts;
 struct visit;
 
 extern const struct box_class lib_timer_class;
 
 /// after, every, sleep.
 extern const luaL_Reg lib_timer_functions[];
+
+/// The list of timers of a generation: before its first script, and after its last.
+void lib_timer_open(struct parts *parts);
+void lib_timer_close(struct parts *parts);
+
+/// Whether any timer is armed.
+bool lib_timer_has_armed(const struct parts *parts);
 
 /// Stops the timers that are tied to `visit`.
 void lib_timer_stop_tied(struct visit *visit);
@@ -22,10 +30,10 @@ void lib_timer_stop_tied(struct visit *visit);
 void lib_timer_untie(struct visit *visit);
 
 /// Arms the timers that were made while the scripts loaded: from now on they run.
-void lib_timer_start_loaded(struct generation *generation);
+void lib_timer_start_loaded(struct parts *parts);
 
 /// Stops the timers that were made while the scripts loaded, and what runs of them. *Calls Lua.*
-void lib_timer_stop_loaded(struct generation *generation);
+void lib_timer_stop_loaded(struct parts *parts);
 
 /// Stops every timer of the generation.
-void lib_timer_stop_all(struct generation *generation);
+void lib_timer_stop_all(struct parts *parts);

@@ -2,7 +2,9 @@
 #include "script/lib_util.h"
 
 #include "base/utf8.h"
+#include "net/loop.h"
 #include "script/box.h"
+#include "script/parts.h"
 #include "wire/url.h"
 
 #include <time.h>
@@ -48,7 +50,7 @@ static int l_version(lua_State *L)
 /// worker() -> number of the worker that runs the script, from 1
 static int l_worker(lua_State *L)
 {
-    lua_pushinteger(L, generation_of(L)->options.worker);
+    lua_pushinteger(L, parts_of(L)->options->worker);
     return 1;
 }
 
@@ -82,7 +84,7 @@ static int l_whole(lua_State *L)
 /// advance(seconds): moves the engine's clock forward, that of all workers.
 static int l_advance(lua_State *L)
 {
-    const struct generation_options *options = &generation_of(L)->options;
+    const struct generation_options *options = parts_of(L)->options;
     loop_advance(options->loop, check_duration_ms(L, 1));
     options->on_clock_moved(options->owner);
     return 0;

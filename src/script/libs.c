@@ -14,6 +14,7 @@
 #include "script/lib_sse.h"
 #include "script/lib_timer.h"
 #include "script/lib_util.h"
+#include "script/parts.h"
 
 const struct box_class *const libs_classes[BOX_TYPE_COUNT] = {
     [BOX_REQUEST] = &lib_request_class, [BOX_RESPONSE] = &lib_response_class,
@@ -40,7 +41,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_response_functions, 0);
     luaL_setfuncs(L, lib_util_functions, 0);
     luaL_setfuncs(L, lib_coroutine_functions, 0);
-    if (generation_of(L)->options.has_test_clock) {
+    if (parts_of(L)->options->has_test_clock) {
         luaL_setfuncs(L, lib_util_test_functions, 0);
     }
     lib_json_open(L);

@@ -3,6 +3,8 @@
 
 #include "http/exchange.h"
 #include "script/box.h"
+#include "script/parts.h"
+#include "script/state.h"
 #include "script/task.h"
 #include "script/visit.h"
 
@@ -54,7 +56,7 @@ void listeners_fire(struct visit *visit, const char *event, struct bytes argumen
     if (!visit->has_listeners) {
         return;
     }
-    lua_State *L = visit->generation->L;
+    lua_State *L = visit->parts->L;
     int top = lua_gettop(L);
     int count = push_due(L, visit, event); // [due]
     for (int i = 1; i <= count; i++) {
@@ -71,7 +73,7 @@ static int add(lua_State *L, bool is_once)
     luaL_checktype(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);
     if (visit->exchange == NULL) {
-        if (tell_late(visit, event) && !visit->generation->is_ended) {
+        if (tell_late(visit, event) && !state_has_ended(visit->parts->state)) {
             lua_settop(L, 3);
             start(L, bytes_from_string(exchange_reason_text((enum exchange_reason)visit->reason)));
         }
@@ -159,5 +161,5 @@ static void remove_at(lua_State *L, int list, lua_Integer at)
 static void start(lua_State *L, struct bytes argument)
 {
     lua_pushlstring(L, argument.at, argument.len);
-    task_start(task_new(L, 1, NULL)); // it runs at the end of the turn
+    task_start(task_new(L, 1)); // it runs at the end of the turn
 }

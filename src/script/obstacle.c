@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "script/obstacle.h"
 
-#include "script/generation.h"
+#include "script/application.h"
+#include "script/guard.h"
+#include "script/parts.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -43,14 +45,14 @@ static void push_place(lua_State *L, int level)
 /// A closing variable can wait, unless its coroutine is being closed.
 static void push_obstacle(lua_State *L)
 {
-    const struct generation *generation = generation_of(L);
+    const struct parts *parts = parts_of(L);
     if (is_in_finalizer(L)) {
         lua_pushliteral(L, "in a finalizer (__gc)");
-    } else if (generation->is_loading) {
+    } else if (application_stage(parts->application) == APPLICATION_LOADING) {
         lua_pushliteral(L, "while the scripts load");
     } else if (push_caller_in_c(L)) {
         return;
-    } else if (generation->closing_count > 0) {
+    } else if (guard_forbids_waits(parts->guard)) {
         lua_pushliteral(L, "in a coroutine that is being ended (__close), or that was resumed "
                            "where nothing can wait");
     } else {

@@ -2,42 +2,41 @@
 #include "script/retire.h"
 
 #include "base/jitter.h"
-#include "script/call.h"
+#include "script/application.h"
+#include "script/collector.h"
 #include "script/failure.h"
 #include "script/generation.h"
 #include "script/lib_timer.h"
+#include "script/scheduler.h"
 #include "script/task.h"
 #include "script/visit.h"
 #include "sse/stream.h"
 
-#include <limits.h>
-
 enum {
     RETRY_MS_MIN = 100, // when a reader comes back to the new code
     RETRY_MS_MAX = 999,
-    CYCLES = 2, // what has a finalizer outlives the cycle that finds it
 };
 
-static void collect(struct generation *generation);
 static bool runs(const struct generation *generation);
 static void let_go(struct generation *generation);
 static size_t end_streams(struct generation *generation);
 static void end_stream(struct stream *stream);
-static void call_hook(struct generation *generation);
+static void call_hook(struct generation *generation, int ref);
 static bool is_open_stream(const struct visit *visit);
 
 void generation_retire(struct generation *generation)
 {
-    lib_timer_stop_loaded(generation);
-    collect(generation);
-    switch ((enum on_reload)generation->on_reload) {
+    lib_timer_stop_loaded(&generation->parts);
+    collector_finish(generation->parts.collector);
+    int ref;
+    switch (application_on_reload(generation->parts.application, &ref)) {
     case ON_RELOAD_KEEP:
         break;
     case ON_RELOAD_END:
         (void)end_streams(generation); // whoever reports it counts for itself
         break;
     case ON_RELOAD_CALL:
-        call_hook(generation);
+        call_hook(generation, ref);
         break;
     }
 }
@@ -46,8 +45,8 @@ void generation_retire(struct generation *generation)
 size_t generation_end(struct generation *generation)
 {
     size_t count = end_streams(generation);
-    lib_timer_stop_all(generation);
-    LIST_EACH (node, after, &generation->visits) {
+    lib_timer_stop_all(&generation->parts);
+    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
         if (visit->stream == NULL && visit->exchange->response.state == RESPONSE_FRESH) {
             failure_replaced(visit);
@@ -58,9 +57,7 @@ size_t generation_end(struct generation *generation)
         }
     }
     generation->is_cut = true;
-    while (!list_is_empty(&generation->tasks)) {
-        task_cancel(LIST_ITEM(generation->tasks.next, struct task, node));
-    }
+    task_cancel_all(&generation->parts);
     return count;
 }
 
@@ -69,13 +66,15 @@ size_t generation_end(struct generation *generation)
 bool generation_is_idle(struct generation *generation)
 {
     if (generation->is_cut) {
-        return list_is_empty(&generation->visits) && list_is_empty(&generation->ready);
+        return list_is_empty(visits_open(generation->parts.visits)) &&
+               !scheduler_has_ready(generation->parts.scheduler);
     }
     if (runs(generation)) {
         return false;
     }
-    if (!list_is_empty(&generation->visits) && generation->collector.ended_count > 0) {
-        collect(generation);
+    if (!list_is_empty(visits_open(generation->parts.visits)) &&
+        collector_has_work(generation->parts.collector)) {
+        collector_finish(generation->parts.collector);
         if (runs(generation)) {
             return false; // a finalizer began something
         }
@@ -87,10 +86,11 @@ bool generation_is_idle(struct generation *generation)
 /// Whether something runs, waits, or waits to be told.
 static bool runs(const struct generation *generation)
 {
-    if (!list_is_empty(&generation->tasks) || !list_is_empty(&generation->timers)) {
+    if (!list_is_empty(scheduler_tasks(generation->parts.scheduler)) ||
+        lib_timer_has_armed(&generation->parts)) {
         return true;
     }
-    LIST_EACH (node, after, &generation->visits) {
+    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
         if (LIST_ITEM(node, struct visit, node)->anchor_ref != LUA_NOREF) {
             return true;
         }
@@ -102,7 +102,7 @@ static bool runs(const struct generation *generation)
 /// but dead.
 static void let_go(struct generation *generation)
 {
-    LIST_EACH (node, after, &generation->visits) {
+    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
         if (visit->stream->is_open && !stream_is_subscribed(visit->stream)) {
             end_stream(visit->stream);
@@ -111,26 +111,17 @@ static void let_go(struct generation *generation)
     }
 }
 
-static void collect(struct generation *generation)
-{
-    for (int i = 0; i < CYCLES; i++) {
-        while (!call_collect(generation, INT_MAX / 2048)) {
-        }
-    }
-    generation->collector.ended_count = 0; // until another has ended, a second look finds nothing
-}
-
 /// Closing variables may collect garbage, and with it any visit: none is kept in a variable of the
 /// walk.
 static size_t end_streams(struct generation *generation)
 {
     size_t count = 0;
     struct list batch;
-    list_take(&batch, &generation->visits);
+    list_take(&batch, visits_open(generation->parts.visits));
     while (!list_is_empty(&batch)) {
         struct visit *visit = LIST_ITEM(batch.next, struct visit, node);
         list_remove(&visit->node);
-        list_append(&generation->visits, &visit->node);
+        list_append(visits_open(generation->parts.visits), &visit->node);
         if (is_open_stream(visit)) {
             count++;
             end_stream(visit->stream);
@@ -150,13 +141,13 @@ static void end_stream(struct stream *stream)
 }
 
 /// fn(streams), in the old code.
-static void call_hook(struct generation *generation)
+static void call_hook(struct generation *generation, int ref)
 {
-    lua_State *L = generation->L;
+    lua_State *L = generation->parts.L;
     lua_Integer count = 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, generation->on_reload_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     lua_newtable(L);
-    LIST_EACH (node, after, &generation->visits) {
+    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
         if (is_open_stream(visit) && visit->anchor_ref != LUA_NOREF) {
             visit_push(L, visit);
@@ -165,7 +156,7 @@ static void call_hook(struct generation *generation)
             lua_pop(L, 1);
         }
     }
-    task_start_now(task_new(L, 1, NULL)); // now: what it ends at once is reported as ended
+    task_start_now(task_new(L, 1)); // now: what it ends at once is reported as ended
 }
 
 static bool is_open_stream(const struct visit *visit)

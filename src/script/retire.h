@@ -12,9 +12,6 @@
 
 struct generation;
 
-/// What becomes of the streams that need the old code.
-enum on_reload { ON_RELOAD_KEEP, ON_RELOAD_END, ON_RELOAD_CALL };
-
 /// Retires the generation: timers made while it loaded stop, what no script reaches is collected,
 /// and `on_reload` is done; a function runs until it waits. *Calls Lua.*
 void generation_retire(struct generation *generation);

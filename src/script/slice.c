@@ -1,23 +1,36 @@
 // SPDX-License-Identifier: MIT
 #include "script/slice.h"
 
-#include "script/generation.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "script/parts.h"
 #include "script/task.h"
 
 enum { SLICE_NS = 3 * 1000 * 1000 }; // little beside what a reader notices, much beside a turn
 
+struct slices {
+    struct loop *loop;
+    struct list tasks; // whose long work waits for its next slice
+    struct loop_job job;
+};
+
 static void wake_next(struct loop_job *job);
 static void stop_waiting(struct task *task, void *arg);
 
-void slice_init(struct generation *generation)
+struct slices *slices_new(struct loop *loop)
 {
-    list_init(&generation->slices);
-    loop_job_init(&generation->slice_job, wake_next);
+    struct slices *slices = mem_new(struct slices);
+    slices->loop = loop;
+    list_init(&slices->tasks);
+    loop_job_init(&slices->job, wake_next);
+    return slices;
 }
 
-void slice_deinit(struct generation *generation)
+void slices_free(struct slices *slices)
 {
-    loop_job_cancel(&generation->slice_job);
+    loop_job_cancel(&slices->job);
+    mem_free(slices);
 }
 
 uint64_t slice_end_ns(void)
@@ -33,24 +46,24 @@ bool slice_is_over(lua_State *L, uint64_t end_ns)
 int slice_give_way(lua_State *L, lua_KFunction then, lua_KContext context)
 {
     struct task *task = task_current(L);
-    struct generation *generation = task->generation;
-    list_append(&generation->slices, &task->wait_node);
-    loop_at_turn_end(generation->options.loop, LOOP_RUN, &generation->slice_job);
+    struct slices *slices = parts_of(L)->slices;
+    list_append(&slices->tasks, &task->wait_node);
+    loop_at_turn_end(slices->loop, LOOP_RUN, &slices->job);
     return task_park_then(L, stop_waiting, then, context);
 }
 
 /// The task runs in the next turn, which does not wait. So does this job while there are others.
 static void wake_next(struct loop_job *job)
 {
-    struct generation *generation = CONTAINER_OF(job, struct generation, slice_job);
-    if (list_is_empty(&generation->slices)) {
+    struct slices *slices = CONTAINER_OF(job, struct slices, job);
+    if (list_is_empty(&slices->tasks)) {
         return; // it was cancelled
     }
-    struct task *task = LIST_ITEM(generation->slices.next, struct task, wait_node);
+    struct task *task = LIST_ITEM(slices->tasks.next, struct task, wait_node);
     list_remove(&task->wait_node);
     task_wake(task, 0);
-    if (!list_is_empty(&generation->slices)) {
-        loop_at_turn_end(generation->options.loop, LOOP_RUN, &generation->slice_job);
+    if (!list_is_empty(&slices->tasks)) {
+        loop_at_turn_end(slices->loop, LOOP_RUN, &slices->job);
     }
 }
 

@@ -11,11 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct generation;
+struct loop;
+struct slices;
 
-/// What `slice_give_way` needs from the generation, before its first script and after its last.
-void slice_init(struct generation *generation);
-void slice_deinit(struct generation *generation);
+/// The queue of a generation, which owns it.
+struct slices *slices_new(struct loop *loop);
+void slices_free(struct slices *slices);
 
 /// When a slice that begins now ends, in `slice_is_over`'s clock.
 uint64_t slice_end_ns(void);

@@ -4,14 +4,14 @@
 #include "base/check.h"
 #include "base/small.h"
 #include "script/call.h"
-#include "script/failure.h"
-#include "script/generation.h"
-#include "script/visit.h"
+#include "script/collector.h"
+#include "script/guard.h"
+#include "script/parts.h"
+#include "script/scheduler.h"
+#include "script/state.h"
 
 #include <lauxlib.h>
 
-static void take_thread(struct task *task);
-static void give_thread_back(struct task *task, bool is_reusable);
 static void run(struct task *task);
 static void begin_wait(lua_State *L, task_undo_fn undo, void *arg);
 static void unpark(struct task *task);
@@ -21,22 +21,20 @@ static void report(struct task *task);
 static void release(struct task *task, bool is_sound);
 static void close_inner(struct task *task);
 
-struct task *task_new(lua_State *L, int argument_count, struct visit *visit)
+struct task *task_new(lua_State *L, int argument_count)
 {
     struct task *task = small_new(struct task);
-    task->generation = generation_of(L);
-    list_append(&task->generation->tasks, &task->node);
+    struct parts *parts = parts_of(L);
+    task->parts = parts;
+    list_append(scheduler_tasks(parts->scheduler), &task->node);
     list_init(&task->ready_node);
     list_init(&task->visit_node);
     list_init(&task->wait_node);
-    timer_init(&task->timer, task->generation->options.loop, NULL);
-    take_thread(task);
+    timer_init(&task->timer, parts->options->loop, NULL);
+    task->L = scheduler_take_thread(parts->scheduler, &task->thread_ref);
     lua_xmove(L, task->L, argument_count + 1);
     task->waiting = task->L;
     task->value_count = argument_count;
-    if (visit != NULL) {
-        visit_adopt(visit, task);
-    }
     return task;
 }
 
@@ -50,17 +48,22 @@ void task_start_now(struct task *task)
     run(task);
 }
 
+struct task *task_running(lua_State *L)
+{
+    return scheduler_running(parts_of(L)->scheduler);
+}
+
 struct task *task_current(lua_State *L)
 {
-    struct task *task = generation_of(L)->running;
+    struct task *task = task_running(L);
     CHECK(task != NULL);
     return task;
 }
 
 bool task_can_park(lua_State *L)
 {
-    const struct generation *generation = generation_of(L);
-    return generation->running != NULL && generation->closing_count == 0 && lua_isyieldable(L);
+    return task_running(L) != NULL && !guard_forbids_waits(parts_of(L)->guard) &&
+           lua_isyieldable(L);
 }
 
 int task_park(lua_State *L, task_undo_fn undo, void *arg)
@@ -93,53 +96,17 @@ void task_cancel(struct task *task)
     release(task, true);
 }
 
-void tasks_run_ready(struct loop_job *job)
+void task_cancel_all(struct parts *parts)
 {
-    struct generation *generation = CONTAINER_OF(job, struct generation, ready_job);
-    struct list batch;
-    list_take(&batch, &generation->ready);
-    while (!list_is_empty(&batch)) {
-        struct task *task = LIST_ITEM(batch.next, struct task, ready_node);
-        list_remove(&task->ready_node);
-        run(task);
+    struct list *tasks = scheduler_tasks(parts->scheduler);
+    while (!list_is_empty(tasks)) {
+        task_cancel(LIST_ITEM(tasks->next, struct task, node));
     }
 }
 
-bool task_owns(lua_State *coroutine)
+void task_run(struct list *ready_node)
 {
-    return (*(struct coroutine_mark **)lua_getextraspace(coroutine))->is_task;
-}
-
-/// Only a coroutine that ended well, or that was closed while it waited, carries another task: an
-/// error that was raised inside the guard's hook leaves hooks disabled in its coroutine for ever.
-/// The memory cap is lifted, because the main stack is not protected, even while a script runs.
-static void take_thread(struct task *task)
-{
-    struct generation *generation = task->generation;
-    lua_State *L = generation->L;
-    if (generation->kept_thread_count > 0) {
-        struct kept_thread kept = generation->kept_threads[--generation->kept_thread_count];
-        task->L = kept.L;
-        task->thread_ref = kept.ref;
-        return;
-    }
-    bool is_capped = generation->is_capped;
-    generation->is_capped = false;
-    task->L = lua_newthread(L);
-    task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    generation->is_capped = is_capped;
-    *(struct coroutine_mark **)lua_getextraspace(task->L) = &task->generation->task_mark;
-}
-
-static void give_thread_back(struct task *task, bool is_reusable)
-{
-    struct generation *generation = task->generation;
-    if (is_reusable && generation->kept_thread_count < THREADS_KEPT_MAX) {
-        struct kept_thread kept = {task->L, task->thread_ref};
-        generation->kept_threads[generation->kept_thread_count++] = kept;
-    } else {
-        luaL_unref(generation->L, LUA_REGISTRYINDEX, task->thread_ref);
-    }
+    run(LIST_ITEM(ready_node, struct task, ready_node));
 }
 
 static void run(struct task *task)
@@ -148,7 +115,9 @@ static void run(struct task *task)
     int argument_count = task->waiting == task->L ? task->value_count : 0;
     task->state = TASK_RUNNING;
     task->is_parking = false;
-    enum call_outcome outcome = call_task(task, argument_count, &result_count);
+    scheduler_set_running(task->parts->scheduler, task);
+    enum call_outcome outcome = call_resume(task->L, argument_count, &result_count);
+    scheduler_set_running(task->parts->scheduler, NULL);
     if (outcome == CALL_PARKED && task->state == TASK_PARKED && !task->is_cancelled) {
         return;
     }
@@ -158,7 +127,7 @@ static void run(struct task *task)
 /// A yield that nobody of ours asked for is the script's own, outside any coroutine of its own.
 static void end(struct task *task, enum call_outcome outcome)
 {
-    struct generation *generation = task->generation;
+    struct parts *parts = task->parts;
     unpark(task);
     switch (outcome) {
     case CALL_DONE:
@@ -166,8 +135,8 @@ static void end(struct task *task, enum call_outcome outcome)
         break;
     case CALL_PARKED:
         if (!task->is_cancelled) {
-            luaL_traceback(generation->L, task->L,
-                           "coroutine.yield outside a coroutine of the script", 0);
+            luaL_traceback(parts->L, task->L, "coroutine.yield outside a coroutine of the script",
+                           0);
             report(task);
         }
         break;
@@ -179,8 +148,8 @@ static void end(struct task *task, enum call_outcome outcome)
     }
     bool has_failed = outcome != CALL_DONE && outcome != CALL_PARKED;
     release(task, !has_failed);
-    if (has_failed && generation->was_refused) {
-        collector_relieve(&generation->collector);
+    if (has_failed && state_was_refused(parts->state)) {
+        collector_relieve(parts->collector);
     }
 }
 
@@ -188,9 +157,9 @@ static void end(struct task *task, enum call_outcome outcome)
 static void report(struct task *task)
 {
     size_t len = 0;
-    const char *text = lua_tolstring(task->generation->L, -1, &len);
-    failure_handle(task, bytes_of(text, len));
-    lua_pop(task->generation->L, 1);
+    const char *text = lua_tolstring(task->parts->L, -1, &len);
+    scheduler_events(task->parts->scheduler)->on_failed(task, bytes_of(text, len));
+    lua_pop(task->parts->L, 1);
 }
 
 static void begin_wait(lua_State *L, task_undo_fn undo, void *arg)
@@ -218,8 +187,7 @@ static void unpark(struct task *task)
 static void make_ready(struct task *task)
 {
     task->state = TASK_READY;
-    list_append(&task->generation->ready, &task->ready_node);
-    loop_at_turn_end(task->generation->options.loop, LOOP_RUN, &task->generation->ready_job);
+    scheduler_add_ready(task->parts->scheduler, &task->ready_node);
 }
 
 /// Leaves every list before the coroutine is closed, because closing runs code of the script. The
@@ -239,11 +207,12 @@ static void release(struct task *task, bool is_sound)
     }
     bool is_closed = lua_status(task->L) == LUA_OK && lua_gettop(task->L) == 0;
     if (!is_closed) {
-        is_closed = call_close(task->generation, task->L);
+        is_closed = call_close(task->parts, task->L);
     }
-    give_thread_back(task, is_sound && is_closed);
+    scheduler_give_thread_back(task->parts->scheduler, task->L, task->thread_ref,
+                               is_sound && is_closed);
     if (visit != NULL) {
-        visit_task_ended(visit);
+        scheduler_events(task->parts->scheduler)->on_ended(visit);
     }
     small_free(task);
 }
@@ -258,7 +227,7 @@ static void close_inner(struct task *task)
             outer = lua_tothread(outer, 1);
             CHECK(outer != NULL);
         }
-        IGNORE(call_close(task->generation, task->waiting)); // it is the script's: it goes
+        IGNORE(call_close(task->parts, task->waiting)); // it is the script's: it goes
         task->waiting = outer;
     }
 }

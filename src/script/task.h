@@ -19,8 +19,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
+struct parts;
 struct replica;
-struct generation;
 struct visit;
 struct task;
 
@@ -34,10 +34,10 @@ typedef void (*task_undo_fn)(struct task *task, void *arg);
 typedef void (*task_ended_fn)(struct task *task, void *arg);
 
 struct task {
-    struct list node;       // generation->tasks
-    struct list ready_node; // generation->ready
+    struct list node;       // in `scheduler_tasks`
+    struct list ready_node; // of the scheduler
     struct list visit_node; // visit->tasks
-    struct generation *generation;
+    struct parts *parts;
     struct visit *visit; // NULL when it belongs to none
     lua_State *L;
     int thread_ref;
@@ -59,9 +59,8 @@ struct task {
 };
 
 /// A task for the function and its `argument_count` arguments on top of `L`'s stack, which are
-/// taken. It belongs to `visit` (may be NULL). The caller starts it, before it does anything else
-/// that may call Lua.
-struct task *task_new(lua_State *L, int argument_count, struct visit *visit);
+/// taken. The caller starts it, before it does anything else that may call Lua.
+struct task *task_new(lua_State *L, int argument_count);
 
 /// Has a new task run at the end of this turn.
 void task_start(struct task *task);
@@ -69,16 +68,15 @@ void task_start(struct task *task);
 /// Runs a new task now. *Calls Lua.* The task may be gone afterwards.
 void task_start_now(struct task *task);
 
+/// The task that runs now; NULL where none does.
+struct task *task_running(lua_State *L);
+
 /// The task that runs now in `L`, to be parked by a binding. CHECKs that one does.
 struct task *task_current(lua_State *L);
 
 /// Whether the running task could wait here: not inside a metamethod, a sort comparator or a
 /// closing variable.
 bool task_can_park(lua_State *L);
-
-/// Whether the coroutine was made for tasks. A script can get hold of it; only its task may start
-/// it.
-bool task_owns(lua_State *coroutine);
 
 /// Parks the running task; a binding says `return task_park(L, undo, arg);` and whatever is passed
 /// to `task_wake` is what the binding then returns to the script. Does not return when the task was
@@ -98,5 +96,8 @@ void task_wake(struct task *task, int value_count);
 /// waits. *Calls Lua.*
 void task_cancel(struct task *task);
 
-/// Runs everything that is ready. The generation's end-of-turn job. *Calls Lua.*
-void tasks_run_ready(struct loop_job *job);
+/// The same for every task that there is. *Calls Lua.*
+void task_cancel_all(struct parts *parts);
+
+/// Runs the task of that node. For the scheduler. *Calls Lua.*
+void task_run(struct list *ready_node);

@@ -12,27 +12,23 @@
 // if none does, the boxes are collected and the stream goes on by itself. The request, which is the
 // larger part, is dropped with the anchor.
 //
-// The anchor goes at one place, `visits_leave`, which runs when the turn ends and nothing of ours
+// The anchor goes at one place, a job that runs when the turn ends and nothing of ours
 // is on the C stack. So a visit that was anchored when the turn began lives until the turn ends,
 // whatever scripts do meanwhile: a function may call Lua and go on to use the visit.
-//
-// When the exchange is done, in this order: the link is cut, tied timers stop, close listeners are
-// queued, and the tasks are cancelled if the peer left a stream, or an answer that may become one.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/list.h"
 #include "http/exchange.h"
 #include "sse/stream.h"
-#include "wire/route.h"
 
 #include <lua.h>
 #include <stdbool.h>
 
-struct generation;
-struct loop_job;
+struct parts;
 struct route;
 struct task;
+struct visits;
 
 /// The user values of a response box.
 enum visit_slot {
@@ -44,8 +40,8 @@ enum visit_slot {
 
 struct visit {
     struct stream_holder holder; // what its event stream tells
-    struct list node;            // generation->visits while the exchange is not done
-    struct generation *generation;
+    struct list node;            // in `visits_open` while the exchange is not done
+    struct parts *parts;
     struct exchange *exchange; // NULL once it is done
     struct stream *stream;     // NULL until an event stream is opened
     const struct route *route;
@@ -53,7 +49,7 @@ struct visit {
     struct list waiters;        // tasks that wait for the output to drain
     struct list timers;         // that stop with the stream
     int anchor_ref;             // LUA_NOREF once nothing needs it
-    struct visit *next_leaving; // in generation->leaving
+    struct visit *next_leaving; // of those whose anchor may go
     uint8_t reason;             // enum exchange_reason, once done
     bool has_listeners;         // somebody asked to be told of something
     bool is_failing;            // the error handler has its turn
@@ -64,10 +60,19 @@ struct visit {
     bool is_leaving;     // the anchor goes when the turn ends, if nothing needs it then
 };
 
-/// Makes the visit for a complete request and runs the route's handler, or the fallback. *Calls
-/// Lua.*
-void visit_handle(struct generation *generation, struct exchange *exchange,
-                  const struct route *route, const struct route_match *match);
+/// All visits of a generation, which owns this. `keeps_request` says whether an open stream goes on
+/// to need the request box at `index`.
+struct visits *visits_new(struct parts *parts, bool (*keeps_request)(lua_State *L, int index));
+
+/// Every exchange is done.
+void visits_free(struct visits *visits);
+
+/// Those whose exchange is not done.
+struct list *visits_open(struct visits *visits);
+
+/// Makes the visit of an exchange, anchored, and pushes the response box.
+struct visit *visit_push_new(struct parts *parts, struct exchange *exchange,
+                             const struct route *route);
 
 /// Pushes the response box. It must be anchored.
 void visit_push(lua_State *L, const struct visit *visit);
@@ -78,18 +83,14 @@ void visit_anchor(lua_State *L, int index);
 /// Has the anchor taken away at the end of this turn, if nothing of a script needs it then.
 void visit_settle(struct visit *visit);
 
-/// Takes the anchors away from the visits that nothing needs. The generation's last job of a turn.
-void visits_leave(struct loop_job *job);
-
 /// No script can reach the visit, and it is not anchored: the stream goes on without it.
 void visit_let_go(struct visit *visit);
 
+/// From here on the body counts as the scripts' memory, if they still have it.
+void visit_forget_body(struct visit *visit);
+
 /// The task belongs to the visit from now on.
 void visit_adopt(struct visit *visit, struct task *task);
-
-/// A task of the visit has ended, one way or the other. When nothing is left that could answer, a
-/// 500 is sent.
-void visit_task_ended(struct visit *visit);
 
 /// Whether no task and no timer of its own will answer the request: only another request's handler
 /// could, which may have kept the response.
@@ -102,9 +103,6 @@ bool visit_takes_stream(const struct visit *visit);
 /// A script has taken the event stream, which it may open later.
 void visit_expect_stream(struct visit *visit);
 
-/// Opens the event stream. Returns as `stream_open`.
-MUST_USE int visit_open_stream(struct visit *visit, const struct stream_options *options);
-
 /// Parks the running task until the output has drained; resumes it with `true`, or `nil, "closed",
 /// "ECLOSED"`.
 int visit_park_until_drained(lua_State *L, struct visit *visit);
@@ -113,4 +111,4 @@ int visit_park_until_drained(lua_State *L, struct visit *visit);
 void visit_cancel_tasks(struct visit *visit);
 
 /// The server is ending: requests that nothing works on end.
-void visits_end(struct generation *generation);
+void visits_end(struct visits *visits);

@@ -43,12 +43,14 @@ static int bind_own(struct worker *workers, size_t worker_count)
 {
     const struct config *config = workers[0].options.config;
     const struct generation *generation = workers[0].generations.current;
-    if (config_has_address(config) || generation->address_count == 0) {
+    size_t count;
+    const struct address *declared = application_addresses(generation->parts.application, &count);
+    if (config_has_address(config) || count == 0) {
         struct address address = address_of_config(config);
         return bind_address(workers, worker_count, &address);
     }
-    for (size_t i = 0; i < generation->address_count; i++) {
-        if (bind_address(workers, worker_count, &generation->addresses[i]) != 0) {
+    for (size_t i = 0; i < count; i++) {
+        if (bind_address(workers, worker_count, &declared[i]) != 0) {
             return 1;
         }
     }

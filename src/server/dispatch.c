@@ -7,8 +7,8 @@
 #include "http/exchange.h"
 #include "script/dev_page.h"
 #include "script/generation.h"
+#include "script/handler.h"
 #include "script/lib_server.h"
-#include "script/visit.h"
 #include "server/generations.h"
 #include "wire/url.h"
 
@@ -31,6 +31,7 @@ static void on_answered(void *user, const struct exchange *exchange, uint64_t ns
 static bool asks_metrics_here(const struct dispatch *dispatch, const struct exchange *exchange);
 static bool asks(struct bytes path, const struct exchange *exchange);
 static void count_route(struct dispatch *dispatch, struct request *request);
+static struct application *application_of(const struct dispatch *dispatch);
 static void find(struct dispatch *dispatch, struct exchange *exchange);
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange);
 static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange);
@@ -140,7 +141,7 @@ static void answer_by_scripts(struct dispatch *dispatch, struct exchange *exchan
     if (body_size > 0 && !mem_has(body_size)) {
         send_text(exchange, 503, "503: there is no memory for the body; try again later\n");
     } else if (route != NULL) {
-        visit_handle(generation, exchange, route, &dispatch->match);
+        handler_start(&generation->parts, exchange, route, &dispatch->match);
     } else {
         answer_unrouted(dispatch, exchange);
     }
@@ -153,7 +154,7 @@ static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchang
     bool is_broken = generations->failure != NULL;
     if (dev_page_asks(exchange)) {
         conn_set_probe(exchange->conn, true);
-        dev_page_answer(exchange, generations->current, !is_broken);
+        dev_page_answer(exchange, generations->current->options.number, !is_broken);
         return true;
     }
     if (is_broken && dev_page_is_wanted(exchange)) {
@@ -169,11 +170,16 @@ static void on_answered(void *user, const struct exchange *exchange, uint64_t ns
     requests_count(&dispatch->requests, exchange, ns);
 }
 
+static struct application *application_of(const struct dispatch *dispatch)
+{
+    return dispatch->generations->current->parts.application;
+}
+
 static void find(struct dispatch *dispatch, struct exchange *exchange)
 {
     struct request *request = exchange->request;
-    route_find(dispatch->generations->current->routes, request->method, request->target.path,
-               &dispatch->match);
+    route_find(application_route_table(application_of(dispatch)), request->method,
+               request->target.path, &dispatch->match);
     request->route = dispatch->match.outcome == ROUTE_FOUND ? dispatch->match.target : NULL;
     count_route(dispatch, request);
 }
@@ -239,7 +245,7 @@ static bool has_bad_path(const struct dispatch *dispatch, const struct exchange 
 static bool has_foreign_host(const struct dispatch *dispatch, const struct exchange *exchange)
 {
     const struct request *request = exchange->request;
-    struct bytes hosts = buf_bytes(&dispatch->generations->current->hosts);
+    struct bytes hosts = application_hosts(application_of(dispatch));
     struct bytes host = request->target.authority;
     if (hosts.len == 0 || (host.len == 0 && !request_field(request, BYTES("host"), &host))) {
         return false;
@@ -258,7 +264,7 @@ static bool has_foreign_host(const struct dispatch *dispatch, const struct excha
 /// The scripts' fallback finds the status, and Allow, already set.
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange)
 {
-    struct generation *generation = dispatch->generations->current;
+    struct route *fallback = application_fallback(application_of(dispatch));
     int status = unrouted_status(dispatch, exchange);
     exchange->response.status = (uint16_t)status;
     if (status == 405 || status == 204) {
@@ -267,9 +273,9 @@ static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange
     if (status == 501) {
         exchange->wants_close = true; // CONNECT: what follows is not HTTP
     }
-    if (generation->fallback.handler_ref != LUA_NOREF) {
+    if (fallback != NULL) {
         dispatch->match.param_count = 0;
-        visit_handle(generation, exchange, &generation->fallback, &dispatch->match);
+        handler_start(&dispatch->generations->current->parts, exchange, fallback, &dispatch->match);
     } else if (status == 204) {
         IGNORE(exchange_send(exchange, BYTES(""))); // it is fresh
     } else {
@@ -299,7 +305,7 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
     char allow[ALLOW_BYTES_MAX];
     struct bytes text = BYTES("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     if (exchange->request->target.form != TARGET_ASTERISK) {
-        text = bytes_of(allow, route_allow(dispatch->generations->current->routes,
+        text = bytes_of(allow, route_allow(application_route_table(application_of(dispatch)),
                                            exchange->request->target.path, allow, sizeof(allow)));
     }
     set_field(exchange, BYTES("Allow"), text);

@@ -103,7 +103,7 @@ void generations_discard(struct generations *generations, const char *why)
 {
     struct generation *candidate = generations->candidate;
     if (candidate != NULL) {
-        generations->next_number = candidate->number;
+        generations->next_number = candidate->options.number;
         generations->candidate = NULL;
         generation_free(candidate);
     }
@@ -117,7 +117,8 @@ void generations_sweep(struct generations *generations)
         if (generation_is_idle(generation)) {
             list_remove(node);
             generations->retired_count--;
-            LOG(LOG_DEBUG, "generation ended", log_int("generation", (int64_t)generation->number));
+            LOG(LOG_DEBUG, "generation ended",
+                log_int("generation", (int64_t)generation->options.number));
             generation_free(generation);
         }
     }
@@ -154,10 +155,12 @@ static struct generation *make(struct generations *generations, struct limits *l
 {
     struct generation_options options = generations->options;
     options.limits = limits;
+    options.number = generations->next_number++;
     char *other_why = NULL;
     struct generation *generation = generation_new(&options, &other_why);
-    generation->number = generations->next_number++;
-    generation->is_beside = generations->current != NULL; // its readers wait for this one
+    if (generations->current != NULL) {
+        generation_load_beside(generation);
+    }
     if (*why == NULL) {
         *why = other_why;
     } else {
@@ -200,7 +203,7 @@ static void end_oldest(struct generations *generations)
         }
         size_t stream_count = generation_end(oldest);
         LOG(LOG_WARN, "generation ended by force: too many reloads since",
-            log_int("generation", (int64_t)oldest->number),
+            log_int("generation", (int64_t)oldest->options.number),
             log_int("streams", (int64_t)stream_count));
     }
 }
@@ -208,13 +211,13 @@ static void end_oldest(struct generations *generations)
 static void compare(const struct generation *old, const struct generation *fresh,
                     struct change *change)
 {
-    LIST_EACH (node, after, &fresh->route_list) {
+    LIST_EACH (node, after, application_routes(fresh->parts.application)) {
         const struct route *route = LIST_ITEM(node, struct route, node);
         const struct route *before = find_route(old, route);
         change->added += before == NULL;
         change->changed += before != NULL && before->digest != route->digest;
     }
-    LIST_EACH (gone, following, &old->route_list) {
+    LIST_EACH (gone, following, application_routes(old->parts.application)) {
         change->removed += find_route(fresh, LIST_ITEM(gone, struct route, node)) == NULL;
     }
     if (!has_same_addresses(old, fresh) && fresh->options.worker == 1) {
@@ -225,7 +228,7 @@ static void compare(const struct generation *old, const struct generation *fresh
 static const struct route *find_route(const struct generation *generation,
                                       const struct route *wanted)
 {
-    LIST_EACH (node, after, &generation->route_list) {
+    LIST_EACH (node, after, application_routes(generation->parts.application)) {
         const struct route *route = LIST_ITEM(node, struct route, node);
         if (strcmp(route->method, wanted->method) == 0 &&
             strcmp(route->pattern, wanted->pattern) == 0) {
@@ -237,12 +240,14 @@ static const struct route *find_route(const struct generation *generation,
 
 static bool has_same_addresses(const struct generation *a, const struct generation *b)
 {
-    bool is_same = a->address_count == b->address_count;
-    for (size_t i = 0; is_same && i < a->address_count; i++) {
-        is_same = strcmp(a->addresses[i].text, b->addresses[i].text) == 0 &&
-                  a->addresses[i].port == b->addresses[i].port &&
-                  a->addresses[i].mode == b->addresses[i].mode &&
-                  a->addresses[i].is_unix == b->addresses[i].is_unix;
+    size_t count;
+    size_t other_count;
+    const struct address *one = application_addresses(a->parts.application, &count);
+    const struct address *other = application_addresses(b->parts.application, &other_count);
+    bool is_same = count == other_count;
+    for (size_t i = 0; is_same && i < count; i++) {
+        is_same = strcmp(one[i].text, other[i].text) == 0 && one[i].port == other[i].port &&
+                  one[i].mode == other[i].mode && one[i].is_unix == other[i].is_unix;
     }
     return is_same;
 }

@@ -178,7 +178,7 @@ static void report(const struct reload *reload)
         kept += reload->workers[i].reload.change.kept;
         ended += reload->workers[i].reload.change.ended;
     }
-    uint64_t number = reload->workers[0].generations.current->number;
+    uint64_t number = reload->workers[0].generations.current->options.number;
     LOG(LOG_INFO, "reloaded", log_int("generation", (int64_t)number),
         log_int("scripts", (int64_t)first->script_count),
         log_int("added", (int64_t)first->change.added),

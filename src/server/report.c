@@ -19,11 +19,11 @@ static const char *advice(const struct address *address, int failure);
 void report_routes(const struct generation *generation, const char *base)
 {
     int widest = 0;
-    LIST_EACH (node, after, &generation->route_list) {
+    LIST_EACH (node, after, application_routes(generation->parts.application)) {
         int len = (int)strlen(LIST_ITEM(node, struct route, node)->pattern);
         widest = len > widest ? len : widest;
     }
-    LIST_EACH (node, after, &generation->route_list) {
+    LIST_EACH (node, after, application_routes(generation->parts.application)) {
         const struct route *route = LIST_ITEM(node, struct route, node);
         const char *method = strcmp(route->method, "*") == 0 ? "any" : route->method;
         fprintf(output_stream(), "%-7s %s%-*s  %s\n", method, base, widest, route->pattern,
@@ -69,7 +69,7 @@ void report_counts(size_t worker_count)
 
 void report_hidden_routes(const struct generation *generation, const char *option, const char *path)
 {
-    LIST_EACH (node, after, &generation->route_list) {
+    LIST_EACH (node, after, application_routes(generation->parts.application)) {
         const struct route *route = LIST_ITEM(node, struct route, node);
         if (path != NULL && strcmp(route->pattern, path) == 0) {
             LOG(LOG_WARN, "a path of the server hides a route", log_string("option", option),
@@ -80,7 +80,7 @@ void report_hidden_routes(const struct generation *generation, const char *optio
 
 void report_missing_routes(const struct generation *generation, const char *script)
 {
-    if (!generation_has_answers(generation)) {
+    if (!application_has_answers(generation->parts.application)) {
         LOG(LOG_WARN, "the scripts declare no route: every request is answered with 404",
             log_string("scripts", script));
     }
@@ -127,7 +127,7 @@ void report_listen_failure(const struct address *address, int failure)
 
 static bool has_page(const struct generation *generation)
 {
-    LIST_EACH (node, after, &generation->route_list) {
+    LIST_EACH (node, after, application_routes(generation->parts.application)) {
         const struct route *route = LIST_ITEM(node, struct route, node);
         if (strcmp(route->method, "GET") == 0 && strcmp(route->pattern, "/") == 0) {
             return true;

@@ -7,6 +7,7 @@
 #include "base/output.h"
 #include "base/small.h"
 #include "net/tcp.h"
+#include "script/state.h"
 #include "script/visit.h"
 #include "server/admin.h"
 #include "server/config.h"
@@ -144,7 +145,8 @@ static void bound_connections(struct worker *worker)
 static size_t socket_count_of_all(const struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
-    size_t address_count = worker->generations.current->address_count;
+    size_t address_count;
+    IGNORE(application_addresses(worker->generations.current->parts.application, &address_count));
     if (options->inherited_count > 0) {
         return (size_t)options->inherited_count;
     }
@@ -248,9 +250,9 @@ static void drain(struct worker *worker)
     close_listeners(worker);
     timer_arm(&worker->deadline, worker->limits->drain_timeout_ms);
     LIST_EACH (node, after, &worker->generations.retired) {
-        visits_end(LIST_ITEM(node, struct generation, node));
+        visits_end(LIST_ITEM(node, struct generation, node)->parts.visits);
     }
-    visits_end(worker->generations.current);
+    visits_end(worker->generations.current->parts.visits);
     farewell_begin(&worker->farewell, worker->limits->drain_timeout_ms);
     service_drain(&worker->service);
 }
@@ -341,7 +343,8 @@ static void take_common_fields(struct worker *worker)
 {
     struct generation *generation = worker->generations.current;
     worker->service.common_fields =
-        generation == NULL ? BYTES("") : response_fields(&generation->declared);
+        generation == NULL ? BYTES("")
+                           : response_fields(application_common(generation->parts.application));
 }
 
 static void on_reload_wanted(void *owner)
@@ -361,7 +364,7 @@ static void on_turn_end(void *arg)
     struct worker *worker = arg;
     generations_sweep(&worker->generations);
     if (worker->generations.current != NULL) {
-        count_set(COUNT_LUA_BYTES, worker->generations.current->lua_bytes);
+        count_set(COUNT_LUA_BYTES, state_bytes(worker->generations.current->parts.state));
     }
     output_flush();
     log_flush();

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#include "script/application.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "http/response.h"
+#include "wire/route.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+enum { HOSTS_BYTES_MAX = 64 * 1024 };
+
+struct application {
+    enum application_stage stage;
+    struct route_table *table;
+    struct list routes;
+    struct route fallback;  // handler_ref is LUA_NOREF without
+    struct response common; // its fields are those of every answer: `server:headers`
+    struct buf hosts;       // a line each
+    int on_error_ref;       // LUA_NOREF without
+    enum on_reload on_reload;
+    int on_reload_ref; // for ON_RELOAD_CALL
+    struct address addresses[ADDRESSES_MAX];
+    size_t address_count;
+};
+
+static void free_route(struct route *route);
+
+struct application *application_new(void)
+{
+    struct application *application = mem_new(struct application);
+    application->table = route_table_new();
+    application->fallback.handler_ref = LUA_NOREF;
+    application->on_error_ref = LUA_NOREF;
+    application->on_reload_ref = LUA_NOREF;
+    list_init(&application->routes);
+    response_init(&application->common);
+    buf_init(&application->hosts, HOSTS_BYTES_MAX);
+    return application;
+}
+
+void application_free(struct application *application)
+{
+    route_table_free(application->table);
+    LIST_EACH (node, after, &application->routes) {
+        free_route(LIST_ITEM(node, struct route, node));
+    }
+    response_deinit(&application->common);
+    buf_reset(&application->hosts);
+    mem_free(application);
+}
+
+enum application_stage application_stage(const struct application *application)
+{
+    return application->stage;
+}
+
+void application_set_stage(struct application *application, enum application_stage stage)
+{
+    DCHECK(stage >= application->stage);
+    application->stage = stage;
+}
+
+int application_add_route(struct application *application, struct route *route, struct bytes method,
+                          struct bytes pattern, struct route_problem *problem)
+{
+    list_append(&application->routes, &route->node);
+    return route_add(application->table, method, pattern, route, problem);
+}
+
+const struct list *application_routes(const struct application *application)
+{
+    return &application->routes;
+}
+
+const struct route_table *application_route_table(const struct application *application)
+{
+    return application->table;
+}
+
+struct route *application_fallback(struct application *application)
+{
+    return application->fallback.handler_ref == LUA_NOREF ? NULL : &application->fallback;
+}
+
+void application_set_fallback(struct application *application, int handler_ref)
+{
+    application->fallback.handler_ref = handler_ref;
+    application->fallback.has_middlewares = true;
+}
+
+bool application_has_answers(const struct application *application)
+{
+    return !list_is_empty(&application->routes) || application->fallback.handler_ref != LUA_NOREF;
+}
+
+int application_on_error(const struct application *application)
+{
+    return application->on_error_ref;
+}
+
+void application_set_on_error(struct application *application, int ref)
+{
+    application->on_error_ref = ref;
+}
+
+enum on_reload application_on_reload(const struct application *application, int *ref)
+{
+    *ref = application->on_reload_ref;
+    return application->on_reload;
+}
+
+void application_set_on_reload(struct application *application, enum on_reload what, int ref)
+{
+    DCHECK((what == ON_RELOAD_CALL) == (ref != LUA_NOREF));
+    application->on_reload = what;
+    application->on_reload_ref = ref;
+}
+
+enum address_outcome application_add_address(struct application *application,
+                                             const struct address *address)
+{
+    for (size_t i = 0; i < application->address_count; i++) {
+        const struct address *known = &application->addresses[i];
+        if (strcmp(known->text, address->text) == 0 && known->port == address->port &&
+            known->is_unix == address->is_unix) {
+            return known->mode == address->mode ? ADDRESS_IS_KNOWN : ADDRESS_HAS_OTHER_MODE;
+        }
+    }
+    if (application->address_count == ADDRESSES_MAX) {
+        return ADDRESS_TOO_MANY;
+    }
+    application->addresses[application->address_count++] = *address;
+    return ADDRESS_IS_NEW;
+}
+
+const struct address *application_addresses(const struct application *application, size_t *count)
+{
+    *count = application->address_count;
+    return application->addresses;
+}
+
+struct response *application_common(struct application *application)
+{
+    return &application->common;
+}
+
+struct bytes application_hosts(const struct application *application)
+{
+    return buf_bytes(&application->hosts);
+}
+
+bool application_add_host(struct application *application, struct bytes host)
+{
+    return buf_append(&application->hosts, host) && buf_append(&application->hosts, BYTES("\n"));
+}
+
+static void free_route(struct route *route)
+{
+    mem_free(route->method);
+    mem_free(route->pattern);
+    mem_free(route->source);
+    mem_free(route);
+}

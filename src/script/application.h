@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// What the scripts of a generation have declared: routes, the fallback, addresses, hosts, fields of
+// every answer, and what is called on an error and on a reload. Owned by its generation. Scripts
+// declare while they load; afterwards nothing of it changes, and the server reads it.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct application;
+struct response;
+struct route_problem;
+struct route_table;
+
+enum {
+    ADDRESSES_MAX = 16, // that scripts may declare
+    ADDRESS_TEXT_MAX = 108,
+};
+
+/// An address that a script declared with `server:listen`.
+struct address {
+    char text[ADDRESS_TEXT_MAX]; // host, or path of a Unix socket
+    uint16_t port;
+    uint16_t mode; // of a Unix socket's file; 0 for what the umask leaves
+    bool is_unix;
+};
+
+/// One route as a script registered it. Owned by the application.
+struct route {
+    struct list node;  // in `application_routes`
+    int handler_ref;   // Lua function, middlewares included
+    bool is_detached;  // on_leave = "detach"
+    bool is_cancelled; // on_leave = "cancel", in so many words: plain answers, too
+    bool takes_raw_path;
+    bool always_streams; // sse = "always": whatever Accept says
+    bool takes_body;     // otherwise a body is not read
+    bool has_body_bytes; // `body_bytes_max` is set
+    bool has_heartbeat;
+    bool has_middlewares; // the handler's function begins with them
+    uint64_t body_bytes_max;
+    uint64_t heartbeat_ms;
+    char *method;
+    char *pattern;
+    char *source;    // "scripts/clock.lua:5"
+    void *counts;    // where dispatch counts answers; NULL until there is one
+    uint64_t digest; // of what it runs: equal for equal code
+};
+
+/// How far the scripts are.
+enum application_stage {
+    APPLICATION_LOADING, // routes and limits may still be declared
+    APPLICATION_LOADED,
+    APPLICATION_IN_CHARGE, // or it was: its timers run
+};
+
+/// What becomes of the streams that need the old code.
+enum on_reload { ON_RELOAD_KEEP, ON_RELOAD_END, ON_RELOAD_CALL };
+
+/// What came of declaring an address.
+enum address_outcome { ADDRESS_IS_NEW, ADDRESS_IS_KNOWN, ADDRESS_HAS_OTHER_MODE, ADDRESS_TOO_MANY };
+
+struct application *application_new(void);
+void application_free(struct application *application);
+
+enum application_stage application_stage(const struct application *application);
+void application_set_stage(struct application *application, enum application_stage stage);
+
+/// Takes the route, whose texts are on the heap, and enters it under `method` and `pattern`.
+/// Returns as `route_add`; a route that was refused is kept all the same.
+MUST_USE int application_add_route(struct application *application, struct route *route,
+                                   struct bytes method, struct bytes pattern,
+                                   struct route_problem *problem);
+
+/// All routes, in the order in which they were declared.
+const struct list *application_routes(const struct application *application);
+
+/// The same, to find one by the path of a request.
+const struct route_table *application_route_table(const struct application *application);
+
+/// What answers when no route does; NULL without.
+struct route *application_fallback(struct application *application);
+void application_set_fallback(struct application *application, int handler_ref);
+
+/// Whether the scripts have declared what answers a request: a route, or what no route takes.
+bool application_has_answers(const struct application *application);
+
+/// A reference to what shapes the answer after an error; LUA_NOREF without.
+int application_on_error(const struct application *application);
+void application_set_on_error(struct application *application, int ref);
+
+/// What is done on a reload; `ref` is for ON_RELOAD_CALL.
+enum on_reload application_on_reload(const struct application *application, int *ref);
+void application_set_on_reload(struct application *application, enum on_reload what, int ref);
+
+/// The same address twice is one address.
+enum address_outcome application_add_address(struct application *application,
+                                             const struct address *address);
+const struct address *application_addresses(const struct application *application, size_t *count);
+
+/// Its fields are those of every answer.
+struct response *application_common(struct application *application);
+
+/// The hosts that the server answers for, a line each; empty for any.
+struct bytes application_hosts(const struct application *application);
+
+/// False when there are too many.
+bool application_add_host(struct application *application, struct bytes host);

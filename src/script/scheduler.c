@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "script/scheduler.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "script/parts.h"
+#include "script/state.h"
+
+#include <lauxlib.h>
+
+enum { THREADS_KEPT_MAX = 64 };
+
+struct kept_thread {
+    lua_State *L;
+    int ref; // keeps it alive, in the registry
+};
+
+struct scheduler {
+    struct parts *parts;
+    const struct task_events *events;
+    void (*run)(struct list *ready_node);
+    struct task *running;
+    struct list tasks; // all that have not ended
+    struct list ready; // to be resumed at the end of this turn
+    struct loop_job ready_job;
+    struct kept_thread kept_threads[THREADS_KEPT_MAX];
+    size_t kept_thread_count;
+};
+
+static void run_ready(struct loop_job *job);
+
+struct scheduler *scheduler_new(struct parts *parts, void (*run)(struct list *ready_node),
+                                const struct task_events *events)
+{
+    struct scheduler *scheduler = mem_new(struct scheduler);
+    scheduler->parts = parts;
+    scheduler->run = run;
+    scheduler->events = events;
+    list_init(&scheduler->tasks);
+    list_init(&scheduler->ready);
+    loop_job_init(&scheduler->ready_job, run_ready);
+    return scheduler;
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+    CHECK(list_is_empty(&scheduler->tasks));
+    loop_job_cancel(&scheduler->ready_job);
+    mem_free(scheduler);
+}
+
+const struct task_events *scheduler_events(const struct scheduler *scheduler)
+{
+    return scheduler->events;
+}
+
+struct list *scheduler_tasks(struct scheduler *scheduler)
+{
+    return &scheduler->tasks;
+}
+
+void scheduler_add_ready(struct scheduler *scheduler, struct list *ready_node)
+{
+    list_append(&scheduler->ready, ready_node);
+    loop_at_turn_end(scheduler->parts->options->loop, LOOP_RUN, &scheduler->ready_job);
+}
+
+bool scheduler_has_ready(const struct scheduler *scheduler)
+{
+    return !list_is_empty(&scheduler->ready);
+}
+
+struct task *scheduler_running(const struct scheduler *scheduler)
+{
+    return scheduler->running;
+}
+
+void scheduler_set_running(struct scheduler *scheduler, struct task *task)
+{
+    DCHECK(task == NULL || scheduler->running == NULL);
+    scheduler->running = task;
+}
+
+/// The memory cap is lifted, because the main stack is not protected, even while a script runs.
+lua_State *scheduler_take_thread(struct scheduler *scheduler, int *ref)
+{
+    lua_State *L = scheduler->parts->L;
+    if (scheduler->kept_thread_count > 0) {
+        struct kept_thread kept = scheduler->kept_threads[--scheduler->kept_thread_count];
+        *ref = kept.ref;
+        return kept.L;
+    }
+    struct state *state = scheduler->parts->state;
+    bool was_capped = state_cap(state, false);
+    lua_State *fresh = lua_newthread(L);
+    *ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    state_cap(state, was_capped);
+    state_mark_task(state, fresh);
+    return fresh;
+}
+
+void scheduler_give_thread_back(struct scheduler *scheduler, lua_State *thread, int ref,
+                                bool is_reusable)
+{
+    if (is_reusable && scheduler->kept_thread_count < THREADS_KEPT_MAX) {
+        struct kept_thread kept = {.L = thread, .ref = ref};
+        scheduler->kept_threads[scheduler->kept_thread_count++] = kept;
+    } else {
+        luaL_unref(scheduler->parts->L, LUA_REGISTRYINDEX, ref);
+    }
+}
+
+static void run_ready(struct loop_job *job)
+{
+    struct scheduler *scheduler = CONTAINER_OF(job, struct scheduler, ready_job);
+    struct list batch;
+    list_take(&batch, &scheduler->ready);
+    while (!list_is_empty(&batch)) {
+        struct list *ready_node = batch.next;
+        list_remove(ready_node);
+        scheduler->run(ready_node);
+    }
+}
