@@ -55,6 +55,18 @@ local EXAMPLES = {
     },
     good = { ["src/base/a.h"] = '#include "base/b.h"\n', ["src/base/b.h"] = "" },
   },
+  ["files of a floor do not use each other in circles"] = {
+    bad = { -- by calls, one by the address of a function; no header tells
+      ["src/script/a.c"] = fn("void a_go(void)", "    b_go();\n"),
+      ["src/script/b.c"] = fn("void b_go(void)", "    c_later(a_go);\n"),
+    },
+    good = { -- a header of a floor below, a static function of the same name, a comment
+      ["src/script/a.c"] = '#include "script/b.h"\n' .. fn("void a_go(void)", "    b_go();\n"),
+      ["src/script/b.c"] = fn("static void a_go(void)", "") .. "\n" ..
+        fn("void b_go(void)", "    a_go(); // b\n"),
+      ["src/script/b.h"] = '#include "http/a.h"\n', ["src/http/a.h"] = "",
+    },
+  },
   ["no file is longer than 600 lines"] = {
     bad = { ["src/base/a.c"] = ("\n"):rep(601) },
     good = { ["src/base/a.c"] = ("\n"):rep(600) },
@@ -134,6 +146,10 @@ describe("the house rule:", function()
     assert.is_true(median <= tidy.limits.median_lines)
   end)
 
+  it("no floor is excused from circles that has none", function()
+    assert.same({}, tidy.without_circles(files))
+  end)
+
   it("every header compiles alone", function()
     local _, flags = Process.run { "pkg-config", "--cflags", "lua5.4", "libuv" }
     for path in pairs(files) do
@@ -189,8 +205,8 @@ int second(void)
 }
 ]])
     assert.same({
-      { name = "first", line = 8, lines = 7, parameters = 3, nesting = 1 },
-      { name = "second", line = 17, lines = 8, parameters = 0, nesting = 2 },
+      { name = "first", line = 8, lines = 7, parameters = 3, nesting = 1, is_static = true },
+      { name = "second", line = 17, lines = 8, parameters = 0, nesting = 2, is_static = false },
     }, functions)
   end)
 
@@ -200,6 +216,24 @@ int second(void)
       text = text .. fn("void a(void)", ("b();\n"):rep(count)) .. "\n"
     end
     assert.same({ 8, 12, 10 }, { tidy.function_lines { ["src/base/a.c"] = text } })
+  end)
+
+  it("sees circles between files by includes, by tables, and by longer ways", function()
+    local rule = tidy.rules["files of a floor do not use each other in circles"]
+    assert.same({ "circle: src/script/a -> src/script/b -> src/script/a" }, rule {
+      ["src/script/a.c"] = '#include "script/b.h"\n', ["src/script/b.h"] = "",
+      ["src/script/b.c"] = '#include "script/a.h"\n', ["src/script/a.h"] = "",
+    })
+    assert.same({ "circle: src/script/a -> src/script/b -> src/script/c -> src/script/a" }, rule {
+      ["src/script/a.c"] = "const struct x a_class = { b_list };\n",
+      ["src/script/b.c"] = "const struct x b_list[] = {{c_go}};\n",
+      ["src/script/c.c"] = fn("int c_go(void)", "    return a_class.y;\n"),
+    })
+  end)
+
+  it("names the floors that are free of circles and still excused", function()
+    local floors = tidy.without_circles { ["src/http/a.c"] = fn("void a(void)", "") }
+    assert.same({ "http", "hub", "net", "server", "sse" }, floors)
   end)
 
   it("sees a circle of three headers", function()

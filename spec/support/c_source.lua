@@ -91,6 +91,22 @@ function source.includes(text)
   return includes
 end
 
+---The names of the functions and tables that a `.c` file defines for others, and of those that it
+---has for itself.
+function source.definitions(text)
+  local exported, own = {}, {}
+  for _, fn in ipairs(source.functions(text)) do
+    (fn.is_static and own or exported)[fn.name] = true
+  end
+  for line in source.code(text):gmatch("[^\n]+") do
+    local name = line:match("^const%s[^=(]-([%w_]+)%[?[%w_]*%]?%s=%s")
+    if name then
+      exported[name] = true
+    end
+  end
+  return exported, own
+end
+
 ---How many parameters stand between the outer parentheses of `signature`, which ends with them.
 local function count_parameters(signature)
   local list = signature:match("(%b())%s*$")
@@ -126,9 +142,20 @@ local function describe(code, signature_at, brace_at, stop)
     name = signature:match("([%w_]+)%s*%b()%s*$") or "?",
     line = first,
     lines = line_at(code, stop) - first + 1,
+    is_static = signature:find("%f[%w_]static%f[^%w_]") ~= nil,
     parameters = count_parameters(signature),
     nesting = count_nesting(code:sub(brace_at + 1, stop - 1)),
   }
+end
+
+---The line that ends before the line break at `at`. Looked for backwards: a pattern would try every
+---place of the file.
+local function line_before(code, at)
+  local first = at
+  while first > 1 and code:byte(first - 1) ~= 10 do
+    first = first - 1
+  end
+  return code:sub(first, at - 1)
 end
 
 ---The first character of the signature that ends before `brace_at`: what follows the last line that
@@ -136,7 +163,7 @@ end
 local function signature_start(code, brace_at)
   local start = brace_at
   while start > 1 do
-    local previous = code:sub(1, start - 2):match("[^\n]*$")
+    local previous = line_before(code, start - 1)
     if not previous:find("%S") or previous:find("[;}{\\]%s*$") or previous:find("^%s*#") then
       break
     end
@@ -146,8 +173,8 @@ local function signature_start(code, brace_at)
 end
 
 ---Every function that is defined: `name`, `line`, `lines` (signature to closing brace),
----`parameters`, `nesting`. A function's braces stand alone at the start of a line, which
----clang-format sees to.
+---`parameters`, `nesting`, `is_static`. A function's braces stand alone at the start of a line,
+---which clang-format sees to.
 function source.functions(text)
   local code = "\n" .. source.code(text)
   local functions, position = {}, 1

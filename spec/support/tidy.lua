@@ -177,6 +177,121 @@ rules["headers do not include each other in circles"] = function(files)
   return complaints
 end
 
+-- Floors that have circles between their files still. One that has none left goes from here.
+tidy.in_circles = { http = true, sse = true, hub = true, net = true, server = true }
+
+---The module of a file: `src/net/loop` for both `loop.c` and `loop.h`.
+local function module_of(path)
+  return path:match("^(src/.+)%.[ch]$")
+end
+
+---Who defines what: the name of a function or table -> its module.
+local function definers(files)
+  local homes = {}
+  for path, text in pairs(files) do
+    if path:find("^src/.*%.c$") then
+      for name in pairs((source.definitions(text))) do
+        homes[name] = module_of(path)
+      end
+    end
+  end
+  return homes
+end
+
+---Which module uses which other one of its floor: it includes its header, or names a function or a
+---table that is defined there.
+local function uses(files)
+  local homes, graph = definers(files), {}
+  local function add(from, to)
+    graph[from] = graph[from] or {}
+    if to and to ~= from and floor_of(to .. ".c") == floor_of(from .. ".c") then
+      graph[from][to] = true
+    end
+  end
+  for path, text in pairs(files) do
+    if is_source(path) then
+      for _, include in ipairs(source.includes(text)) do
+        add(module_of(path), module_of("src/" .. include.name))
+      end
+    end
+    if path:find("^src/.*%.c$") then
+      local own = select(2, source.definitions(text))
+      for name in source.code(text):gmatch("[%a_][%w_]*") do
+        add(module_of(path), not own[name] and homes[name] or nil)
+      end
+    end
+  end
+  return graph
+end
+
+local function sorted_keys(set)
+  local keys = {}
+  for key in pairs(set or {}) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return keys
+end
+
+---The shortest way from a module back to itself, as a list; nil when there is none.
+local function way_back(graph, start)
+  local queue, came_from = { start }, {}
+  for _, module in ipairs(queue) do
+    for _, target in ipairs(sorted_keys(graph[module])) do
+      if target == start then
+        local way = { start }
+        while module ~= start do
+          table.insert(way, 1, module)
+          module = came_from[module]
+        end
+        table.insert(way, 1, start)
+        return way
+      elseif not came_from[target] then
+        came_from[target] = module
+        queue[#queue + 1] = target
+      end
+    end
+  end
+end
+
+---The floors that have circles -> complaints.
+local function circles(files)
+  local graph, seen, found = uses(files), {}, {}
+  for _, module in ipairs(sorted_keys(graph)) do
+    local way = not seen[module] and way_back(graph, module)
+    if way then
+      for _, member in ipairs(way) do
+        seen[member] = true
+      end
+      local floor = floor_of(module .. ".c")
+      found[floor] = found[floor] or {}
+      table.insert(found[floor], "circle: " .. table.concat(way, " -> "))
+    end
+  end
+  return found
+end
+
+rules["files of a floor do not use each other in circles"] = function(files)
+  local complaints, found = {}, circles(files)
+  for _, floor in ipairs(sorted_keys(found)) do
+    if not tidy.in_circles[floor] then
+      table.move(found[floor], 1, #found[floor], #complaints + 1, complaints)
+    end
+  end
+  return complaints
+end
+
+---The floors of `tidy.in_circles` that have no circle any more.
+function tidy.without_circles(files)
+  local free, found = {}, circles(files)
+  for _, floor in ipairs(sorted_keys(tidy.in_circles)) do
+    if not found[floor] then
+      free[#free + 1] = floor
+    end
+  end
+  return free
+end
+
 rules["no file is longer than 600 lines"] = function(files)
   return each_file(files, is_text, function(path, text, complain)
     local count = select(2, text:gsub("\n", ""))
