@@ -31,20 +31,25 @@ struct address {
     bool is_unix;
 };
 
-/// One route as a script registered it. Owned by the application.
-struct route {
-    struct list node;  // in `application_routes`
-    int handler_ref;   // Lua function, middlewares included
+/// How requests of a route are treated.
+struct route_options {
     bool is_detached;  // on_leave = "detach"
     bool is_cancelled; // on_leave = "cancel", in so many words: plain answers, too
     bool takes_raw_path;
     bool always_streams; // sse = "always": whatever Accept says
     bool takes_body;     // otherwise a body is not read
     bool has_body_bytes; // `body_bytes_max` is set
-    bool has_heartbeat;
-    bool has_middlewares; // the handler's function begins with them
+    bool has_heartbeat;  // `heartbeat_ms` is set
     uint64_t body_bytes_max;
     uint64_t heartbeat_ms;
+};
+
+/// One route as a script registered it. Owned by the application.
+struct route {
+    struct list node; // in `application_routes`
+    struct route_options options;
+    int handler_ref;      // Lua function, middlewares included
+    bool has_middlewares; // the handler's function begins with them
     char *method;
     char *pattern;
     char *source;    // "scripts/clock.lua:5"

@@ -29,7 +29,6 @@ static void end(struct visit *visit, enum exchange_reason reason);
 static bool is_for_reader(const struct visit *visit);
 static bool asks_for_stream(const struct visit *visit);
 static void cut(struct visit *visit, bool stops_timers);
-static void wake_waiters(struct visit *visit);
 
 static const struct exchange_events events = {
     .on_drained = on_drained,
@@ -83,7 +82,7 @@ int handler_open_stream(struct visit *visit, const struct stream_options *option
     visit->holder.events = &stream_events;
     visit->stream->holder = &visit->holder;
     visit->was_stream = true;
-    if (visit->has_peer_ended) {
+    if (visit_has_peer_ended(visit)) {
         stream_probe(visit->stream);
     }
     return 0;
@@ -91,7 +90,7 @@ int handler_open_stream(struct visit *visit, const struct stream_options *option
 
 static void on_task_ended(struct visit *visit)
 {
-    if (visit_is_dormant(visit) && visit->has_peer_ended) {
+    if (visit_is_dormant(visit) && visit_has_peer_ended(visit)) {
         exchange_abort(visit->exchange, EXCHANGE_LEFT);
     } else if (visit_is_dormant(visit) && !visit->has_listeners) {
         failure_unanswered(visit); // whoever answers later wants to know when the peer leaves
@@ -107,7 +106,7 @@ static void on_drained(struct exchange *exchange)
 static void on_peer_ended(struct exchange *exchange)
 {
     struct visit *visit = exchange->holder;
-    visit->has_peer_ended = true;
+    visit_note_peer_ended(visit);
     if (visit_is_dormant(visit)) {
         exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
     } else if (is_for_reader(visit)) {
@@ -129,7 +128,7 @@ static void on_stream_drained(struct stream_holder *holder)
 static void on_stream_peer_ended(struct stream_holder *holder)
 {
     struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
-    visit->has_peer_ended = true;
+    visit_note_peer_ended(visit);
 }
 
 static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms)
@@ -149,7 +148,7 @@ static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until
 static void on_stream_dismissed(struct stream_holder *holder)
 {
     struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
-    if (!visit->route->is_detached) {
+    if (!visit->route->options.is_detached) {
         visit_cancel_tasks(visit);
     }
 }
@@ -161,7 +160,7 @@ static void on_stream_done(struct stream_holder *holder, enum exchange_reason re
 
 static void tell_drained(struct visit *visit)
 {
-    wake_waiters(visit);
+    visit_wake_waiters(visit);
     listeners_fire(visit, "drain", BYTES(""));
 }
 
@@ -172,14 +171,14 @@ static void end(struct visit *visit, enum exchange_reason reason)
     bool is_left = !is_over && is_for_reader(visit);
     visit->reason = (uint8_t)reason;
     if (!is_over && visit->exchange->response.state == RESPONSE_FRESH) {
-        visit->expects_stream = visit_takes_stream(visit); // a handler that runs on may still ask
+        visit_expect_as_asked(visit); // a handler that runs on may still ask
     }
     visit_forget_body(visit);
     cut(visit, is_left || visit->was_stream);
-    wake_waiters(visit);
+    visit_wake_waiters(visit);
     listeners_fire(visit, is_over ? "finish" : "abort", BYTES(""));
     listeners_fire(visit, "close", bytes_from_string(exchange_reason_text(reason)));
-    if (is_left && !visit->route->is_detached) {
+    if (is_left && !visit->route->options.is_detached) {
         visit_cancel_tasks(visit);
     }
     visit_settle(visit);
@@ -193,17 +192,17 @@ static bool is_for_reader(const struct visit *visit)
     if (visit->was_stream) {
         return true;
     }
-    if (visit->route->is_cancelled) {
+    if (visit->route->options.is_cancelled) {
         return state != RESPONSE_ENDED;
     }
-    return state == RESPONSE_FRESH && (visit->expects_stream || asks_for_stream(visit));
+    return state == RESPONSE_FRESH && (visit_expects_stream(visit) || asks_for_stream(visit));
 }
 
 /// Of those that take either, such as MCP's, most answers are plain.
 static bool asks_for_stream(const struct visit *visit)
 {
     const struct request *request = visit->exchange->request;
-    return visit_takes_stream(visit) && (visit->route->always_streams ||
+    return visit_takes_stream(visit) && (visit->route->options.always_streams ||
                                          request_quality(request, BYTES("application/json")) == 0);
 }
 
@@ -216,19 +215,5 @@ static void cut(struct visit *visit, bool stops_timers)
         lib_timer_stop_tied(visit);
     } else {
         lib_timer_untie(visit); // after a plain response timers run on by themselves
-    }
-}
-
-static void wake_waiters(struct visit *visit)
-{
-    while (!list_is_empty(&visit->waiters)) {
-        struct task *task = LIST_ITEM(visit->waiters.next, struct task, wait_node);
-        list_remove(&task->wait_node);
-        if (visit->exchange != NULL) {
-            lua_pushboolean(task->waiting, 1);
-            task_wake(task, 1);
-        } else {
-            task_wake(task, box_push_closed(task->waiting));
-        }
     }
 }

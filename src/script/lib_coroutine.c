@@ -153,8 +153,7 @@ static int after_wait(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     lua_State *coroutine = lua_tothread(L, 1);
-    const struct task *task = task_current(L);
-    int value_count = task->waiting == coroutine ? task->value_count : 0;
+    int value_count = task_value_count(task_current(L), coroutine);
     return go_on(L, coroutine, value_count, context != 0);
 }
 
@@ -188,5 +187,5 @@ static int raise_from(lua_State *L, int status)
 static bool is_waiting(lua_State *L)
 {
     const struct task *task = task_running(L);
-    return guard_has_struck(parts_of(L)->guard) || (task != NULL && task->is_parking);
+    return guard_has_struck(parts_of(L)->guard) || (task != NULL && task_is_parking(task));
 }

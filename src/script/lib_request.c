@@ -92,7 +92,7 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     lua_setiuservalue(L, -2, SLOT_RESPONSE);
     if (match->param_count > 0) {
         lua_newtable(L);
-        push_params(L, match, box->visit->route->takes_raw_path);
+        push_params(L, match, box->visit->route->options.takes_raw_path);
         lua_setfield(L, -2, "params");
         lua_setiuservalue(L, -2, SLOT_MADE);
     }

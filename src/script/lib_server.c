@@ -86,7 +86,7 @@ static int l_route(lua_State *L)
     route->method = mem_string(method);
     route->pattern = mem_string(pattern);
     route->source = mem_string(source);
-    route->takes_body = route->has_body_bytes || !is_without_body(method);
+    route->options.takes_body = route->options.has_body_bytes || !is_without_body(method);
     struct route_problem problem = {0};
     int refusal = application_add_route(application, route, method, pattern, &problem);
     return refusal == 0 ? 0 : raise_refusal(L, route, refusal, &problem);
@@ -95,24 +95,27 @@ static int l_route(lua_State *L)
 /// What scripts say was checked where they said it.
 static void read_options(lua_State *L, struct route *route)
 {
-    route->is_detached = opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
-    route->is_cancelled = opt_field(L, 5, "cancelled") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->options.is_detached =
+        opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->options.is_cancelled =
+        opt_field(L, 5, "cancelled") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->has_middlewares =
         opt_field(L, 5, "has_middlewares") == LUA_TBOOLEAN && lua_toboolean(L, -1);
-    route->always_streams =
+    route->options.always_streams =
         opt_field(L, 5, "always_streams") == LUA_TBOOLEAN && lua_toboolean(L, -1);
-    route->takes_raw_path = opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->options.takes_raw_path =
+        opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
-        route->has_body_bytes = true;
-        route->body_bytes_max = (uint64_t)luaL_checkinteger(L, lua_gettop(L));
+        route->options.has_body_bytes = true;
+        route->options.body_bytes_max = (uint64_t)luaL_checkinteger(L, lua_gettop(L));
     }
     if (opt_field(L, 5, "code") == LUA_TSTRING) {
         route->digest = digest_of(check_bytes(L, lua_gettop(L)));
     }
     int type = opt_field(L, 5, "heartbeat");
-    route->has_heartbeat = type != LUA_TNIL;
+    route->options.has_heartbeat = type != LUA_TNIL;
     if (type == LUA_TNUMBER) {
-        route->heartbeat_ms = check_duration_ms(L, lua_gettop(L));
+        route->options.heartbeat_ms = check_duration_ms(L, lua_gettop(L));
     }
 }
 

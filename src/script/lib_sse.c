@@ -128,7 +128,8 @@ static struct stream_options default_options(const struct visit *visit)
     const struct generation_options *options = visit->parts->options;
     return (struct stream_options){
         .heartbeats = options->heartbeats,
-        .heartbeat_ms = route->has_heartbeat ? route->heartbeat_ms : options->limits->heartbeat_ms,
+        .heartbeat_ms = route->options.has_heartbeat ? route->options.heartbeat_ms
+                                                     : options->limits->heartbeat_ms,
     };
 }
 
@@ -273,7 +274,7 @@ static struct stream_place check_place(lua_State *L, const struct visit *visit)
         place.greet = check_bytes(L, lua_gettop(L));
     }
     // What stood above may have been code of the script, by which the request was dropped.
-    bool has_request = visit->exchange != NULL && !visit->is_request_dropped;
+    bool has_request = visit_has_request(visit);
     if (has_request && lib_request_push_last_event_id(L, visit->exchange->request)) {
         place.last = check_bytes(L, lua_gettop(L));
     }

@@ -251,8 +251,7 @@ static void run_in_task(struct timer_box *box, struct visit *visit)
     task->is_of_load = box->is_of_load;
     if (box->anchor_ref != LUA_NOREF) {
         box->task = task;
-        task->on_ended = on_task_ended;
-        task->ended_arg = box;
+        task_tell_end(task, on_task_ended, box);
     }
     task_start(task);
 }
@@ -273,7 +272,7 @@ static void stop(struct timer_box *box)
     list_remove(&box->visit_node);
     box->visit = NULL;
     if (box->task != NULL) {
-        box->task->on_ended = NULL;
+        task_tell_end(box->task, NULL, NULL);
         box->task = NULL;
     }
     luaL_unref(box->parts->L, LUA_REGISTRYINDEX, box->anchor_ref);

@@ -91,7 +91,7 @@ static bool runs(const struct generation *generation)
         return true;
     }
     LIST_EACH (node, after, visits_open(generation->parts.visits)) {
-        if (LIST_ITEM(node, struct visit, node)->anchor_ref != LUA_NOREF) {
+        if (visit_is_anchored(LIST_ITEM(node, struct visit, node))) {
             return true;
         }
     }
@@ -125,7 +125,7 @@ static size_t end_streams(struct generation *generation)
         if (is_open_stream(visit)) {
             count++;
             end_stream(visit->stream);
-            if (!visit->route->is_detached) {
+            if (!visit->route->options.is_detached) {
                 visit_cancel_tasks(visit);
             }
         }
@@ -149,7 +149,7 @@ static void call_hook(struct generation *generation, int ref)
     lua_newtable(L);
     LIST_EACH (node, after, visits_open(generation->parts.visits)) {
         struct visit *visit = LIST_ITEM(node, struct visit, node);
-        if (is_open_stream(visit) && visit->anchor_ref != LUA_NOREF) {
+        if (is_open_stream(visit) && visit_is_anchored(visit)) {
             visit_push(L, visit);
             lua_getiuservalue(L, -1, VISIT_STREAM);
             lua_rawseti(L, -3, ++count);

@@ -34,7 +34,7 @@ struct task *task_new(lua_State *L, int argument_count)
     task->L = scheduler_take_thread(parts->scheduler, &task->thread_ref);
     lua_xmove(L, task->L, argument_count + 1);
     task->waiting = task->L;
-    task->value_count = argument_count;
+    task->_value_count = argument_count;
     return task;
 }
 
@@ -46,6 +46,22 @@ void task_start(struct task *task)
 void task_start_now(struct task *task)
 {
     run(task);
+}
+
+void task_tell_end(struct task *task, task_ended_fn ended, void *arg)
+{
+    task->_on_ended = ended;
+    task->_ended_arg = arg;
+}
+
+bool task_is_parking(const struct task *task)
+{
+    return task->_is_parking;
+}
+
+int task_value_count(const struct task *task, const lua_State *coroutine)
+{
+    return task->waiting == coroutine ? task->_value_count : 0;
 }
 
 struct task *task_running(lua_State *L)
@@ -82,7 +98,7 @@ void task_wake(struct task *task, int value_count)
 {
     DCHECK(task->state == TASK_PARKED);
     task->_undo = NULL;
-    task->value_count = value_count;
+    task->_value_count = value_count;
     make_ready(task);
 }
 
@@ -112,9 +128,9 @@ void task_run(struct list *ready_node)
 static void run(struct task *task)
 {
     int result_count = 0;
-    int argument_count = task->waiting == task->L ? task->value_count : 0;
+    int argument_count = task->waiting == task->L ? task->_value_count : 0;
     task->state = TASK_RUNNING;
-    task->is_parking = false;
+    task->_is_parking = false;
     scheduler_set_running(task->parts->scheduler, task);
     enum call_outcome outcome = call_resume(task->L, argument_count, &result_count);
     scheduler_set_running(task->parts->scheduler, NULL);
@@ -167,9 +183,9 @@ static void begin_wait(lua_State *L, task_undo_fn undo, void *arg)
     struct task *task = task_current(L);
     DCHECK(task->state == TASK_RUNNING && task->_undo == NULL);
     task->state = TASK_PARKED;
-    task->is_parking = true;
+    task->_is_parking = true;
     task->waiting = L;
-    task->value_count = 0;
+    task->_value_count = 0;
     task->_undo = undo;
     task->_undo_arg = arg;
 }
@@ -199,8 +215,8 @@ static void release(struct task *task, bool is_sound)
     list_remove(&task->visit_node);
     list_remove(&task->wait_node);
     timer_deinit(&task->timer);
-    if (task->on_ended != NULL) {
-        task->on_ended(task, task->ended_arg);
+    if (task->_on_ended != NULL) {
+        task->_on_ended(task, task->_ended_arg);
     }
     if (task->state != TASK_RUNNING) {
         close_inner(task);

@@ -42,18 +42,18 @@ struct task {
     lua_State *L;
     int thread_ref;
     lua_State *waiting;    // the coroutine that waits: L, or one that the script made inside it
-    int value_count;       // values to resume `waiting` with, on its stack
+    int _value_count;      // values to resume `waiting` with, on its stack
     struct list wait_node; // in the list of whatever it waits for
     struct replica *wait_replica; // that it published to; see lib_channel.c
     uint64_t wait_sequence;
     struct timer timer; // for sleep
     task_undo_fn _undo;
     void *_undo_arg;
-    task_ended_fn on_ended;
-    void *ended_arg;
+    task_ended_fn _on_ended;
+    void *_ended_arg;
     uint8_t state;     // enum task_state
     bool is_cancelled; // ends when it next waits
-    bool is_parking;   // is on its way out to wait, through coroutines of the script
+    bool _is_parking;  // is on its way out to wait, through coroutines of the script
     bool is_handler;   // the route's handler: it owes an answer
     bool is_of_load;   // of a timer that was made while the scripts loaded
 };
@@ -67,6 +67,15 @@ void task_start(struct task *task);
 
 /// Runs a new task now. *Calls Lua.* The task may be gone afterwards.
 void task_start_now(struct task *task);
+
+/// Has `ended` called when the task has ended; NULL for nothing. Until then `arg` stays.
+void task_tell_end(struct task *task, task_ended_fn ended, void *arg);
+
+/// Whether the task is on its way out to wait, through coroutines of the script.
+bool task_is_parking(const struct task *task);
+
+/// How many values of `task_wake` are on the stack of `coroutine`.
+int task_value_count(const struct task *task, const lua_State *coroutine);
 
 /// The task that runs now; NULL where none does.
 struct task *task_running(lua_State *L);

@@ -57,37 +57,37 @@ struct visit *visit_push_new(struct parts *parts, struct exchange *exchange,
     struct visit *visit = lua_newuserdatauv(L, sizeof(struct visit), VISIT_SLOT_COUNT);
     *visit = (struct visit){.parts = parts, .exchange = exchange, .route = route};
     list_init(&visit->tasks);
-    list_init(&visit->waiters);
+    list_init(&visit->_waiters);
     list_init(&visit->timers);
     list_append(&parts->visits->open, &visit->node);
     box_set_type(L, BOX_RESPONSE);
     lua_pushvalue(L, -1);
-    visit->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    visit->_anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     exchange->holder = visit;
     return visit;
 }
 
 void visit_push(lua_State *L, const struct visit *visit)
 {
-    DCHECK(visit->anchor_ref != LUA_NOREF);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, visit->anchor_ref);
+    DCHECK(visit->_anchor_ref != LUA_NOREF);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, visit->_anchor_ref);
 }
 
 void visit_anchor(lua_State *L, int index)
 {
     struct visit *visit = lua_touserdata(L, index);
-    if (visit->anchor_ref == LUA_NOREF) {
+    if (visit->_anchor_ref == LUA_NOREF) {
         lua_pushvalue(L, index);
-        visit->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        visit->_anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
 }
 
 void visit_settle(struct visit *visit)
 {
     struct visits *visits = visit->parts->visits;
-    if (visit->anchor_ref != LUA_NOREF && !visit->is_leaving && !is_needed(visit)) {
-        visit->is_leaving = true;
-        visit->next_leaving = visits->leaving;
+    if (visit->_anchor_ref != LUA_NOREF && !visit->_is_leaving && !is_needed(visit)) {
+        visit->_is_leaving = true;
+        visit->_next_leaving = visits->leaving;
         visits->leaving = visit;
         loop_at_turn_end(visit->parts->options->loop, LOOP_FREE, &visits->leave_job);
     }
@@ -95,10 +95,10 @@ void visit_settle(struct visit *visit)
 
 void visit_let_go(struct visit *visit)
 {
-    if (visit->exchange == NULL || visit->anchor_ref != LUA_NOREF) {
+    if (visit->exchange == NULL || visit->_anchor_ref != LUA_NOREF) {
         return;
     }
-    DCHECK(list_is_empty(&visit->tasks) && list_is_empty(&visit->waiters));
+    DCHECK(list_is_empty(&visit->tasks) && list_is_empty(&visit->_waiters));
     visit_forget_body(visit);
     exchange_let_go(visit->exchange);
     response_deinit(&visit->exchange->response); // nor will anybody ask for a field of it
@@ -115,7 +115,7 @@ void visit_forget_body(struct visit *visit)
 
 void visit_adopt(struct visit *visit, struct task *task)
 {
-    if (visit->anchor_ref != LUA_NOREF) { // otherwise nothing keeps the visit alive for the task
+    if (visit->_anchor_ref != LUA_NOREF) { // otherwise nothing keeps the visit alive for the task
         task->visit = visit;
         list_append(&visit->tasks, &task->visit_node);
     }
@@ -132,17 +132,17 @@ bool visit_takes_stream(const struct visit *visit)
 {
     const struct exchange *exchange = visit->exchange;
     if (exchange == NULL) {
-        return visit->expects_stream;
+        return visit->_expects_stream;
     }
     return !exchange->is_head &&
-           (visit->route->always_streams ||
+           (visit->route->options.always_streams ||
             request_quality(exchange->request, BYTES("text/event-stream")) > 0);
 }
 
 void visit_expect_stream(struct visit *visit)
 {
-    visit->expects_stream = true;
-    if (visit->exchange != NULL && visit->has_peer_ended) {
+    visit->_expects_stream = true;
+    if (visit->exchange != NULL && visit->_has_peer_ended) {
         exchange_ask_peer(visit->exchange);
     }
 }
@@ -150,9 +150,53 @@ void visit_expect_stream(struct visit *visit)
 int visit_park_until_drained(lua_State *L, struct visit *visit)
 {
     struct task *task = task_current(L);
-    list_append(&visit->waiters, &task->wait_node);
+    list_append(&visit->_waiters, &task->wait_node);
     exchange_await_drain(visit->exchange);
     return task_park(L, stop_waiting, NULL);
+}
+
+bool visit_is_anchored(const struct visit *visit)
+{
+    return visit->_anchor_ref != LUA_NOREF;
+}
+
+bool visit_has_request(const struct visit *visit)
+{
+    return visit->exchange != NULL && !visit->_is_request_dropped;
+}
+
+void visit_note_peer_ended(struct visit *visit)
+{
+    visit->_has_peer_ended = true;
+}
+
+bool visit_has_peer_ended(const struct visit *visit)
+{
+    return visit->_has_peer_ended;
+}
+
+bool visit_expects_stream(const struct visit *visit)
+{
+    return visit->_expects_stream;
+}
+
+void visit_expect_as_asked(struct visit *visit)
+{
+    visit->_expects_stream = visit_takes_stream(visit);
+}
+
+void visit_wake_waiters(struct visit *visit)
+{
+    while (!list_is_empty(&visit->_waiters)) {
+        struct task *task = LIST_ITEM(visit->_waiters.next, struct task, wait_node);
+        list_remove(&task->wait_node);
+        if (visit->exchange != NULL) {
+            lua_pushboolean(task->waiting, 1);
+            task_wake(task, 1);
+        } else {
+            task_wake(task, box_push_closed(task->waiting));
+        }
+    }
 }
 
 void visit_cancel_tasks(struct visit *visit)
@@ -183,8 +227,8 @@ static void leave(struct loop_job *job)
     struct visit *visit = visits->leaving;
     visits->leaving = NULL;
     while (visit != NULL) {
-        struct visit *next = visit->next_leaving;
-        visit->is_leaving = false;
+        struct visit *next = visit->_next_leaving;
+        visit->_is_leaving = false;
         if (!is_needed(visit)) {
             unanchor(visit);
         }
@@ -216,7 +260,7 @@ static void drop_request(struct visit *visit)
     visit_push(L, visit);
     lua_getiuservalue(L, -1, VISIT_REQUEST); // [response, request]
     if (!visit->parts->visits->keeps_request(L, -1)) {
-        visit->is_request_dropped = true;
+        visit->_is_request_dropped = true;
         if (visit->exchange != NULL) {
             visit_forget_body(visit);
             exchange_let_go(visit->exchange);
@@ -229,10 +273,10 @@ static void drop_request(struct visit *visit)
 
 static void unanchor(struct visit *visit)
 {
-    if (visit->was_stream && !visit->is_request_dropped) {
+    if (visit->was_stream && !visit->_is_request_dropped) {
         drop_request(visit);
     }
-    luaL_unref(visit->parts->L, LUA_REGISTRYINDEX, visit->anchor_ref);
-    visit->anchor_ref = LUA_NOREF;
+    luaL_unref(visit->parts->L, LUA_REGISTRYINDEX, visit->_anchor_ref);
+    visit->_anchor_ref = LUA_NOREF;
     collector_wake(visit->parts->collector);
 }

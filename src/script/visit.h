@@ -45,19 +45,19 @@ struct visit {
     struct exchange *exchange; // NULL once it is done
     struct stream *stream;     // NULL until an event stream is opened
     const struct route *route;
-    struct list tasks;          // that belong to it
-    struct list waiters;        // tasks that wait for the output to drain
-    struct list timers;         // that stop with the stream
-    int anchor_ref;             // LUA_NOREF once nothing needs it
-    struct visit *next_leaving; // of those whose anchor may go
-    uint8_t reason;             // enum exchange_reason, once done
-    bool has_listeners;         // somebody asked to be told of something
-    bool is_failing;            // the error handler has its turn
-    bool was_stream;            // an event stream was opened
-    bool has_peer_ended;        // the peer has closed its sending side
-    bool is_request_dropped;
-    bool expects_stream; // `response.sse` was taken, or might be at the early end
-    bool is_leaving;     // the anchor goes when the turn ends, if nothing needs it then
+    struct list tasks;           // that belong to it
+    struct list _waiters;        // tasks that wait for the output to drain
+    struct list timers;          // that stop with the stream
+    int _anchor_ref;             // LUA_NOREF once nothing needs it
+    struct visit *_next_leaving; // of those whose anchor may go
+    uint8_t reason;              // enum exchange_reason, once done
+    bool has_listeners;          // somebody asked to be told of something
+    bool is_failing;             // the error handler has its turn
+    bool was_stream;             // an event stream was opened
+    bool _has_peer_ended;        // the peer has closed its sending side
+    bool _is_request_dropped;
+    bool _expects_stream; // `response.sse` was taken, or might be at the early end
+    bool _is_leaving;     // the anchor goes when the turn ends, if nothing needs it then
 };
 
 /// All visits of a generation, which owns this. `keeps_request` says whether an open stream goes on
@@ -106,6 +106,24 @@ void visit_expect_stream(struct visit *visit);
 /// Parks the running task until the output has drained; resumes it with `true`, or `nil, "closed",
 /// "ECLOSED"`.
 int visit_park_until_drained(lua_State *L, struct visit *visit);
+
+/// Wakes the tasks that wait for the output.
+void visit_wake_waiters(struct visit *visit);
+
+/// Whether scripts may still reach the visit in other ways than through a variable.
+bool visit_is_anchored(const struct visit *visit);
+
+/// Whether the exchange has a request still.
+bool visit_has_request(const struct visit *visit);
+
+/// The peer has closed its sending side.
+void visit_note_peer_ended(struct visit *visit);
+bool visit_has_peer_ended(const struct visit *visit);
+
+/// Whether `response.sse` was taken, or might be: `visit_expect_as_asked` is for an end that comes
+/// early, when all that is known is what the request takes.
+bool visit_expects_stream(const struct visit *visit);
+void visit_expect_as_asked(struct visit *visit);
 
 /// Cancels what works on the visit, which lives on. *Calls Lua.*
 void visit_cancel_tasks(struct visit *visit);

@@ -66,9 +66,9 @@ static void on_head(void *user, struct exchange *exchange)
     judge(dispatch, exchange);
     const struct route *route = request->route;
     request->is_body_unwanted =
-        dispatch->verdict != VERDICT_TAKEN || route == NULL || !route->takes_body;
-    if (route != NULL && route->has_body_bytes) {
-        request->body_bytes_max = route->body_bytes_max;
+        dispatch->verdict != VERDICT_TAKEN || route == NULL || !route->options.takes_body;
+    if (route != NULL && route->options.has_body_bytes) {
+        request->body_bytes_max = route->options.body_bytes_max;
     }
 }
 
@@ -232,7 +232,7 @@ static bool has_bad_path(const struct dispatch *dispatch, const struct exchange 
     const struct request *request = exchange->request;
     const struct route *route = request->route;
     const struct route_match *match = &dispatch->match;
-    if (route != NULL && route->takes_raw_path) {
+    if (route != NULL && route->options.takes_raw_path) {
         return false;
     }
     return request->target.has_dot_segment ||
