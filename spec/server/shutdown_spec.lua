@@ -361,7 +361,9 @@ end)
           " at once connections=1 seconds_at_most=91") == 1
       end)
       server.process:signal(signal)
-      assert.equal(0, server.process:wait(0.5))
+      -- A slow build may need longer than the half second that it is left for an orderly end.
+      local code, why = server.process:wait(0.5)
+      assert.is_true(code == 0 or clock.slow > 1 and why == "signal 15", why)
       server:kill()
       client:close()
     end
