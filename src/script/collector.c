@@ -16,7 +16,7 @@ enum {
     STEP_KIB = 256,           // a step's work: well under a millisecond
     CYCLE_KIB = INT_MAX,      // more than there is: to the end of the cycle
     CYCLES = 2,               // what has a finalizer outlives the cycle that finds it
-    VISIT_BYTES = 2048,       // what a visit leaves behind, roughly
+    SCOPE_BYTES = 2048,       // what a scope leaves behind, roughly
     SLACK_BYTES = 512 * 1024, // garbage that is not worth a cycle
 };
 
@@ -25,7 +25,7 @@ struct collector {
     struct timer timer;
     size_t settled_bytes; // in use after the last whole cycle
     int cycles_left;
-    size_t ended_count; // visits that have ended since
+    size_t ended_count; // scopes that have ended since
 };
 
 static void on_timer(struct timer *timer);
@@ -41,7 +41,7 @@ struct collector *collector_new(struct parts *parts)
 void collector_wake(struct collector *collector)
 {
     collector->ended_count++;
-    size_t garbage_bytes = collector->ended_count * VISIT_BYTES;
+    size_t garbage_bytes = collector->ended_count * SCOPE_BYTES;
     if (garbage_bytes > SLACK_BYTES + collector->settled_bytes / 2) {
         collector_hurry(collector);
     }

@@ -13,7 +13,7 @@ struct parts;
 
 struct collector *collector_new(struct parts *parts);
 
-/// A visit ended and left garbage: when that is likely to be half of all, see to it soon.
+/// A scope ended and left garbage: when that is likely to be half of all, see to it soon.
 void collector_wake(struct collector *collector);
 
 /// A channel was refused: handles of others may be garbage that keeps them. Collects soon, in
@@ -28,7 +28,7 @@ void collector_relieve(struct collector *collector);
 /// Collects all that no script reaches, now. *Calls Lua* (finalizers of scripts).
 void collector_finish(struct collector *collector);
 
-/// Whether a visit has ended since all was collected.
+/// Whether a scope has ended since all was collected.
 bool collector_has_work(const struct collector *collector);
 
 void collector_free(struct collector *collector);

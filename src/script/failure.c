@@ -7,47 +7,47 @@
 #include "script/dev_page.h"
 #include "script/listeners.h"
 #include "script/parts.h"
+#include "script/scope.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-static void report(const struct visit *visit, struct bytes message);
-static void answer(struct visit *visit, struct bytes message, lua_State *failed);
-static void start_error_handler(struct visit *visit, struct bytes message, lua_State *failed);
+static void report(const struct scope *scope, struct bytes message);
+static void answer(struct scope *scope, struct bytes message, lua_State *failed);
+static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed);
 static void push_error(lua_State *L, struct bytes message, lua_State *failed);
-static void send_plain(struct visit *visit, struct bytes message, const struct place *place);
-static void start_over(const struct visit *visit);
+static void send_plain(struct scope *scope, struct bytes message, const struct place *place);
+static void start_over(const struct scope *scope);
 static struct bytes without_traceback(struct bytes message);
 
 void failure_handle(struct task *task, struct bytes message)
 {
-    struct visit *visit = task->visit;
-    report(visit, message);
-    if (visit == NULL || visit->exchange == NULL || visit->exchange->is_doomed) {
+    struct scope *scope = task->scope;
+    report(scope, message);
+    if (scope == NULL || scope->exchange == NULL || scope->exchange->is_doomed) {
         return;
     }
-    listeners_fire(visit, "error", without_traceback(message));
-    if (task->is_handler && visit->exchange->response.state != RESPONSE_ENDED) {
-        answer(visit, message, task->L);
+    listeners_fire(scope, "error", without_traceback(message));
+    if (task->is_handler && scope->exchange->response.state != RESPONSE_ENDED) {
+        answer(scope, message, task->L);
     }
 }
 
-void failure_unanswered(struct visit *visit)
+void failure_unanswered(struct scope *scope)
 {
     struct bytes message = BYTES("the handler returned without an answer, and nothing of the "
                                  "request waits that could give one: no task, no timer, no "
                                  "listener of the response");
-    struct place place = place_of_route(visit->route->source);
-    report(visit, message);
-    send_plain(visit, message, &place);
+    struct place place = place_of_route(scope->route->source);
+    report(scope, message);
+    send_plain(scope, message, &place);
 }
 
-void failure_replaced(struct visit *visit)
+void failure_replaced(struct scope *scope)
 {
-    struct exchange *exchange = visit->exchange;
-    start_over(visit);
+    struct exchange *exchange = scope->exchange;
+    start_over(scope);
     response_forget_content(&exchange->response);
     exchange->response.status = 503;
     exchange->response.is_text = true;
@@ -55,51 +55,51 @@ void failure_replaced(struct visit *visit)
     IGNORE(exchange_send(exchange, BYTES("503: the scripts were replaced meanwhile\n"))); // or gone
 }
 
-static void report(const struct visit *visit, struct bytes message)
+static void report(const struct scope *scope, struct bytes message)
 {
     char id[EXCHANGE_ID_LEN_MAX];
-    if (visit == NULL || visit->exchange == NULL) {
+    if (scope == NULL || scope->exchange == NULL) {
         LOG(LOG_ERROR, "script error", log_lines("error", message));
         return;
     }
-    const char *pattern = visit->route->pattern;
+    const char *pattern = scope->route->pattern;
     LOG(LOG_ERROR, "script error", log_string("route", pattern == NULL ? "-" : pattern),
-        log_bytes("id", bytes_of(id, exchange_id(visit->exchange, id))),
+        log_bytes("id", bytes_of(id, exchange_id(scope->exchange, id))),
         log_lines("error", message));
 }
 
 /// `failed` is the coroutine, with its stack.
-static void answer(struct visit *visit, struct bytes message, lua_State *failed)
+static void answer(struct scope *scope, struct bytes message, lua_State *failed)
 {
-    struct exchange *exchange = visit->exchange;
+    struct exchange *exchange = scope->exchange;
     if (exchange->response.state == RESPONSE_FRESH) {
-        int on_error_ref = application_on_error(visit->parts->application);
-        start_over(visit);
-        if (on_error_ref != LUA_NOREF && !visit->is_failing) {
-            start_error_handler(visit, message, failed);
+        int on_error_ref = application_on_error(scope->parts->application);
+        start_over(scope);
+        if (on_error_ref != LUA_NOREF && !scope->is_failing) {
+            start_error_handler(scope, message, failed);
         } else {
             struct place place = place_of_failure(failed, message);
-            send_plain(visit, message, &place);
+            send_plain(scope, message, &place);
         }
-    } else if (visit->stream != NULL) {
-        stream_cut(visit->stream, EXCHANGE_FAILED);
+    } else if (scope->stream != NULL) {
+        stream_cut(scope->stream, EXCHANGE_FAILED);
     } else {
         exchange_cut(exchange, EXCHANGE_FAILED);
     }
 }
 
 /// on_error(error, request, response), in the place of the handler.
-static void start_error_handler(struct visit *visit, struct bytes message, lua_State *failed)
+static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed)
 {
-    lua_State *L = visit->parts->L;
-    visit->is_failing = true;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, application_on_error(visit->parts->application));
+    lua_State *L = scope->parts->L;
+    scope->is_failing = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, application_on_error(scope->parts->application));
     push_error(L, message, failed);
-    visit_push(L, visit);                    // [fn, error, response]
-    lua_getiuservalue(L, -1, VISIT_REQUEST); // [fn, error, response, request]
+    scope_push(L, scope);                    // [fn, error, response]
+    lua_getiuservalue(L, -1, SCOPE_REQUEST); // [fn, error, response, request]
     lua_insert(L, -2);                       // [fn, error, request, response]
     struct task *task = task_new(L, 3);
-    visit_adopt(visit, task);
+    scope_adopt(scope, task);
     task->is_handler = true;
     task_start(task);
 }
@@ -120,15 +120,15 @@ static void push_error(lua_State *L, struct bytes message, lua_State *failed)
 }
 
 /// In development the peer is told what the log is told.
-static void send_plain(struct visit *visit, struct bytes message, const struct place *place)
+static void send_plain(struct scope *scope, struct bytes message, const struct place *place)
 {
-    struct exchange *exchange = visit->exchange;
+    struct exchange *exchange = scope->exchange;
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
-    bool is_dev = visit->parts->options->is_dev;
-    start_over(visit);
+    bool is_dev = scope->parts->options->is_dev;
+    start_over(scope);
     response_forget_content(&exchange->response);
     if (is_dev && dev_page_is_wanted(exchange)) {
-        dev_page_send(exchange, visit->parts->options->number, message, place);
+        dev_page_send(exchange, scope->parts->options->number, message, place);
         return;
     }
     exchange->response.is_text = true;
@@ -136,10 +136,10 @@ static void send_plain(struct visit *visit, struct bytes message, const struct p
 }
 
 /// Whatever the handler prepared belonged to another answer; what middlewares set belongs to any.
-static void start_over(const struct visit *visit)
+static void start_over(const struct scope *scope)
 {
-    struct response *response = &visit->exchange->response;
-    if (!visit->route->has_middlewares && !response->is_marked) {
+    struct response *response = &scope->exchange->response;
+    if (!scope->route->has_middlewares && !response->is_marked) {
         response_deinit(response);
     }
     response_start_over(response);

@@ -9,14 +9,14 @@
 #include "base/bytes.h"
 
 struct task;
-struct visit;
+struct scope;
 
 /// The task failed with `message`, traceback included.
 void failure_handle(struct task *task, struct bytes message);
 
 /// The handler has ended and nothing is left that could answer: a plain 500 is sent.
-void failure_unanswered(struct visit *visit);
+void failure_unanswered(struct scope *scope);
 
 /// Too many reloads have come since the request did, and what would have answered it is ended: a
 /// 503 says so. Nothing was sent yet.
-void failure_replaced(struct visit *visit);
+void failure_replaced(struct scope *scope);

@@ -17,10 +17,10 @@
 #include "script/lib_timer.h"
 #include "script/libs.h"
 #include "script/scheduler.h"
+#include "script/scope.h"
 #include "script/slice.h"
 #include "script/state.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ struct generation *generation_new(const struct generation_options *options, char
     parts->scheduler = scheduler_new(parts, task_run, &handler_task_events);
     parts->slices = slices_new(options->loop);
     parts->application = application_new();
-    parts->visits = visits_new(parts, lib_request_has_last_event_id);
+    parts->scopes = scopes_new(parts, lib_request_has_last_event_id);
     lib_timer_open(parts);
     lib_channel_open(parts);
     open_libraries(generation, why);
@@ -59,7 +59,7 @@ struct generation *generation_new(const struct generation_options *options, char
 void generation_free(struct generation *generation)
 {
     struct parts *parts = &generation->parts;
-    CHECK(list_is_empty(visits_open(parts->visits)));
+    CHECK(list_is_empty(scopes_open(parts->scopes)));
     lib_timer_stop_all(parts);
     task_cancel_all(parts);
     lib_timer_stop_all(parts); // closing variables may have made some
@@ -75,7 +75,7 @@ static void free_parts(struct parts *parts)
     state_free(parts->state);
     lib_channel_close(parts);
     lib_timer_close(parts);
-    visits_free(parts->visits);
+    scopes_free(parts->scopes);
     application_free(parts->application);
     slices_free(parts->slices);
     scheduler_free(parts->scheduler);

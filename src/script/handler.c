@@ -10,12 +10,12 @@
 #include "script/listeners.h"
 #include "script/parts.h"
 #include "script/scheduler.h"
+#include "script/scope.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 #include <lauxlib.h>
 
-static void on_task_ended(struct visit *visit);
+static void on_task_ended(struct scope *scope);
 static void on_drained(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
@@ -24,11 +24,11 @@ static void on_stream_peer_ended(struct stream_holder *holder);
 static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_stream_dismissed(struct stream_holder *holder);
 static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
-static void tell_drained(struct visit *visit);
-static void end(struct visit *visit, enum exchange_reason reason);
-static bool is_for_reader(const struct visit *visit);
-static bool asks_for_stream(const struct visit *visit);
-static void cut(struct visit *visit, bool stops_timers);
+static void tell_drained(struct scope *scope);
+static void end(struct scope *scope, enum exchange_reason reason);
+static bool is_for_reader(const struct scope *scope);
+static bool asks_for_stream(const struct scope *scope);
+static void cut(struct scope *scope, bool stops_timers);
 
 static const struct exchange_events events = {
     .on_drained = on_drained,
@@ -54,14 +54,14 @@ void handler_start(struct parts *parts, struct exchange *exchange, const struct 
 {
     lua_State *L = parts->L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref);
-    struct visit *visit = visit_push_new(parts, exchange, route); // [handler, response]
+    struct scope *scope = scope_push_new(parts, exchange, route); // [handler, response]
     exchange->events = &events;
     lib_request_push_new(L, exchange, match); // [handler, response, request]
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, -3, VISIT_REQUEST);
+    lua_setiuservalue(L, -3, SCOPE_REQUEST);
     lua_insert(L, -2); // [handler, request, response]
     struct task *task = task_new(L, 2);
-    visit_adopt(visit, task);
+    scope_adopt(scope, task);
     task->is_handler = true;
     task_start_now(task);
 }
@@ -69,33 +69,33 @@ void handler_start(struct parts *parts, struct exchange *exchange, const struct 
 const char *handler_route(const struct parts *parts)
 {
     const struct task *task = scheduler_running(parts->scheduler);
-    return task == NULL || task->visit == NULL ? NULL : task->visit->route->pattern;
+    return task == NULL || task->scope == NULL ? NULL : task->scope->route->pattern;
 }
 
-int handler_open_stream(struct visit *visit, const struct stream_options *options)
+int handler_open_stream(struct scope *scope, const struct stream_options *options)
 {
     int failure;
-    visit->stream = stream_open(visit->exchange, options, &failure);
-    if (visit->stream == NULL) {
+    scope->stream = stream_open(scope->exchange, options, &failure);
+    if (scope->stream == NULL) {
         return failure;
     }
-    visit->holder.events = &stream_events;
-    visit->stream->holder = &visit->holder;
-    visit->was_stream = true;
-    if (visit_has_peer_ended(visit)) {
-        stream_probe(visit->stream);
+    scope->holder.events = &stream_events;
+    scope->stream->holder = &scope->holder;
+    scope->was_stream = true;
+    if (scope_has_peer_ended(scope)) {
+        stream_probe(scope->stream);
     }
     return 0;
 }
 
-static void on_task_ended(struct visit *visit)
+static void on_task_ended(struct scope *scope)
 {
-    if (visit_is_dormant(visit) && visit_has_peer_ended(visit)) {
-        exchange_abort(visit->exchange, EXCHANGE_LEFT);
-    } else if (visit_is_dormant(visit) && !visit->has_listeners) {
-        failure_unanswered(visit); // whoever answers later wants to know when the peer leaves
+    if (scope_is_dormant(scope) && scope_has_peer_ended(scope)) {
+        exchange_abort(scope->exchange, EXCHANGE_LEFT);
+    } else if (scope_is_dormant(scope) && !scope->has_listeners) {
+        failure_unanswered(scope); // whoever answers later wants to know when the peer leaves
     }
-    visit_settle(visit);
+    scope_settle(scope);
 }
 
 static void on_drained(struct exchange *exchange)
@@ -105,11 +105,11 @@ static void on_drained(struct exchange *exchange)
 
 static void on_peer_ended(struct exchange *exchange)
 {
-    struct visit *visit = exchange->holder;
-    visit_note_peer_ended(visit);
-    if (visit_is_dormant(visit)) {
+    struct scope *scope = exchange->holder;
+    scope_note_peer_ended(scope);
+    if (scope_is_dormant(scope)) {
         exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
-    } else if (is_for_reader(visit)) {
+    } else if (is_for_reader(scope)) {
         exchange_ask_peer(exchange);
     }
 }
@@ -122,20 +122,20 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason)
 
 static void on_stream_drained(struct stream_holder *holder)
 {
-    tell_drained(CONTAINER_OF(holder, struct visit, holder));
+    tell_drained(CONTAINER_OF(holder, struct scope, holder));
 }
 
 static void on_stream_peer_ended(struct stream_holder *holder)
 {
-    struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
-    visit_note_peer_ended(visit);
+    struct scope *scope = CONTAINER_OF(holder, struct scope, holder);
+    scope_note_peer_ended(scope);
 }
 
 static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms)
 {
-    const struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
-    LIST_EACH (node, after, &visit->tasks) {
-        const struct task *task = LIST_ITEM(node, struct task, visit_node);
+    const struct scope *scope = CONTAINER_OF(holder, struct scope, holder);
+    LIST_EACH (node, after, &scope->tasks) {
+        const struct task *task = LIST_ITEM(node, struct task, scope_node);
         bool sleeps_on = timer_is_armed(&task->timer) && timer_due_ms(&task->timer) > until_ms;
         if (task->is_handler && !sleeps_on) {
             return true;
@@ -147,73 +147,73 @@ static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until
 /// A loop of sends would spin until the response is out.
 static void on_stream_dismissed(struct stream_holder *holder)
 {
-    struct visit *visit = CONTAINER_OF(holder, struct visit, holder);
-    if (!visit->route->options.is_detached) {
-        visit_cancel_tasks(visit);
+    struct scope *scope = CONTAINER_OF(holder, struct scope, holder);
+    if (!scope->route->options.is_detached) {
+        scope_cancel_tasks(scope);
     }
 }
 
 static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason)
 {
-    end(CONTAINER_OF(holder, struct visit, holder), reason);
+    end(CONTAINER_OF(holder, struct scope, holder), reason);
 }
 
-static void tell_drained(struct visit *visit)
+static void tell_drained(struct scope *scope)
 {
-    visit_wake_waiters(visit);
-    listeners_fire(visit, "drain", BYTES(""));
+    scope_wake_waiters(scope);
+    listeners_fire(scope, "drain", BYTES(""));
 }
 
 /// The link is cut first: whatever script code runs from here on finds every handle closed.
-static void end(struct visit *visit, enum exchange_reason reason)
+static void end(struct scope *scope, enum exchange_reason reason)
 {
     bool is_over = reason == EXCHANGE_FINISHED;
-    bool is_left = !is_over && is_for_reader(visit);
-    visit->reason = (uint8_t)reason;
-    if (!is_over && visit->exchange->response.state == RESPONSE_FRESH) {
-        visit_expect_as_asked(visit); // a handler that runs on may still ask
+    bool is_left = !is_over && is_for_reader(scope);
+    scope->reason = (uint8_t)reason;
+    if (!is_over && scope->exchange->response.state == RESPONSE_FRESH) {
+        scope_expect_as_asked(scope); // a handler that runs on may still ask
     }
-    visit_forget_body(visit);
-    cut(visit, is_left || visit->was_stream);
-    visit_wake_waiters(visit);
-    listeners_fire(visit, is_over ? "finish" : "abort", BYTES(""));
-    listeners_fire(visit, "close", bytes_from_string(exchange_reason_text(reason)));
-    if (is_left && !visit->route->options.is_detached) {
-        visit_cancel_tasks(visit);
+    scope_forget_body(scope);
+    cut(scope, is_left || scope->was_stream);
+    scope_wake_waiters(scope);
+    listeners_fire(scope, is_over ? "finish" : "abort", BYTES(""));
+    listeners_fire(scope, "close", bytes_from_string(exchange_reason_text(reason)));
+    if (is_left && !scope->route->options.is_detached) {
+        scope_cancel_tasks(scope);
     }
-    visit_settle(visit);
+    scope_settle(scope);
 }
 
 /// Whether what works on the answer ends when the reader leaves: an event stream, what may become
 /// one, and a plain answer where the route says so.
-static bool is_for_reader(const struct visit *visit)
+static bool is_for_reader(const struct scope *scope)
 {
-    enum response_state state = (enum response_state)visit->exchange->response.state;
-    if (visit->was_stream) {
+    enum response_state state = (enum response_state)scope->exchange->response.state;
+    if (scope->was_stream) {
         return true;
     }
-    if (visit->route->options.is_cancelled) {
+    if (scope->route->options.is_cancelled) {
         return state != RESPONSE_ENDED;
     }
-    return state == RESPONSE_FRESH && (visit_expects_stream(visit) || asks_for_stream(visit));
+    return state == RESPONSE_FRESH && (scope_expects_stream(scope) || asks_for_stream(scope));
 }
 
 /// Of those that take either, such as MCP's, most answers are plain.
-static bool asks_for_stream(const struct visit *visit)
+static bool asks_for_stream(const struct scope *scope)
 {
-    const struct request *request = visit->exchange->request;
-    return visit_takes_stream(visit) && (visit->route->options.always_streams ||
+    const struct request *request = scope->exchange->request;
+    return scope_takes_stream(scope) && (scope->route->options.always_streams ||
                                          request_quality(request, BYTES("application/json")) == 0);
 }
 
-static void cut(struct visit *visit, bool stops_timers)
+static void cut(struct scope *scope, bool stops_timers)
 {
-    visit->exchange = NULL;
-    visit->stream = NULL;
-    list_remove(&visit->node);
+    scope->exchange = NULL;
+    scope->stream = NULL;
+    list_remove(&scope->node);
     if (stops_timers) {
-        lib_timer_stop_tied(visit);
+        lib_timer_stop_tied(scope);
     } else {
-        lib_timer_untie(visit); // after a plain response timers run on by themselves
+        lib_timer_untie(scope); // after a plain response timers run on by themselves
     }
 }

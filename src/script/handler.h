@@ -15,13 +15,13 @@ struct exchange;
 struct parts;
 struct route;
 struct stream_options;
-struct visit;
+struct scope;
 
 /// What the scheduler tells: failures of tasks are handled, and when nothing is left that could
 /// answer, a 500 is sent.
 extern const struct task_events handler_task_events;
 
-/// Makes the visit for a complete request and runs the route's handler, or the fallback. *Calls
+/// Makes the scope for a complete request and runs the route's handler, or the fallback. *Calls
 /// Lua.*
 void handler_start(struct parts *parts, struct exchange *exchange, const struct route *route,
                    const struct route_match *match);
@@ -30,4 +30,4 @@ void handler_start(struct parts *parts, struct exchange *exchange, const struct 
 const char *handler_route(const struct parts *parts);
 
 /// Opens the event stream. Returns as `stream_open`.
-MUST_USE int handler_open_stream(struct visit *visit, const struct stream_options *options);
+MUST_USE int handler_open_stream(struct scope *scope, const struct stream_options *options);

@@ -8,8 +8,8 @@
 #include "script/application.h"
 #include "script/json_decode.h"
 #include "script/parts.h"
+#include "script/scope.h"
 #include "script/state.h"
-#include "script/visit.h"
 #include "wire/url.h"
 
 /// The user values of a request box.
@@ -17,7 +17,7 @@ enum { SLOT_BODY = 1, SLOT_MADE, SLOT_RESPONSE, SLOT_COUNT = SLOT_RESPONSE };
 
 struct request_box {
     uint64_t number;
-    const struct visit *visit; // kept alive by SLOT_RESPONSE
+    const struct scope *scope; // kept alive by SLOT_RESPONSE
     uint32_t seed;
     struct request request; // the last member: its block stands behind it
 };
@@ -86,20 +86,20 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     size_t size = offsetof(struct request_box, request) + request_size(request);
     struct request_box *box = lua_newuserdatauv(L, size, SLOT_COUNT);
     box->number = request->number;
-    box->visit = exchange->holder;
+    box->scope = exchange->holder;
     box->seed = conn_server_seed(exchange->conn);
     lua_pushvalue(L, -2);
     lua_setiuservalue(L, -2, SLOT_RESPONSE);
     if (match->param_count > 0) {
         lua_newtable(L);
-        push_params(L, match, box->visit->route->options.takes_raw_path);
+        push_params(L, match, box->scope->route->options.takes_raw_path);
         lua_setfield(L, -2, "params");
         lua_setiuservalue(L, -2, SLOT_MADE);
     }
     if (!buf_is_empty(&request->body)) {
         push_bytes(L, buf_bytes(&request->body));
         lua_setiuservalue(L, -2, SLOT_BODY);
-        state_add_body(box->visit->parts->state, request->body_counted);
+        state_add_body(box->scope->parts->state, request->body_counted);
     }
     buf_reset(&exchange->request->body); // an empty one may hold memory too
     exchange_move_request(exchange, &box->request);
@@ -326,10 +326,10 @@ static void make_ip(lua_State *L, const struct request *request)
     (void)request;
     const struct request_box *box = check_box(L, 1, BOX_REQUEST);
     char host[PEER_HOST_BYTES_MAX];
-    if (box->visit->exchange == NULL) {
+    if (box->scope->exchange == NULL) {
         lua_pushboolean(L, 0);
     } else {
-        push_bytes(L, bytes_of(host, exchange_peer_host(box->visit->exchange, host)));
+        push_bytes(L, bytes_of(host, exchange_peer_host(box->scope->exchange, host)));
     }
 }
 

@@ -5,21 +5,21 @@
 #include "script/json_encode.h"
 #include "script/lib_sse.h"
 #include "script/listeners.h"
+#include "script/scope.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 #include <errno.h>
 
-static struct visit *check_visit(lua_State *L);
-static bool is_closed(const struct visit *visit);
+static struct scope *check_scope(lua_State *L);
+static bool is_closed(const struct scope *scope);
 static int return_self(lua_State *L);
 static void check_field(lua_State *L, int index, int refusal);
-static void check_fresh(lua_State *L, const struct visit *visit);
-static void set_status(lua_State *L, struct visit *visit, int index);
-static void set_headers(lua_State *L, struct visit *visit, int index);
+static void check_fresh(lua_State *L, const struct scope *scope);
+static void set_status(lua_State *L, struct scope *scope, int index);
+static void set_headers(lua_State *L, struct scope *scope, int index);
 static struct bytes opt_content(lua_State *L, int index);
 static int push_result(lua_State *L, int failure);
-static int write_piece(lua_State *L, struct visit *visit, struct bytes piece);
+static int write_piece(lua_State *L, struct scope *scope, struct bytes piece);
 static int l_keep_headers(lua_State *L);
 static int l_status(lua_State *L);
 static int l_header(lua_State *L);
@@ -53,14 +53,14 @@ const luaL_Reg lib_response_functions[] = {{"keep_headers", l_keep_headers}, {NU
 
 const struct box_class lib_response_class = {"Response", methods, properties, NULL};
 
-static struct visit *check_visit(lua_State *L)
+static struct scope *check_scope(lua_State *L)
 {
     return check_box(L, 1, BOX_RESPONSE);
 }
 
-static bool is_closed(const struct visit *visit)
+static bool is_closed(const struct scope *scope)
 {
-    return visit->exchange == NULL || visit->exchange->is_doomed;
+    return scope->exchange == NULL || scope->exchange->is_doomed;
 }
 
 static int return_self(lua_State *L)
@@ -95,9 +95,9 @@ static void check_field(lua_State *L, int index, int refusal)
     }
 }
 
-static void check_fresh(lua_State *L, const struct visit *visit)
+static void check_fresh(lua_State *L, const struct scope *scope)
 {
-    if (visit->exchange->response.state != RESPONSE_FRESH) {
+    if (scope->exchange->response.state != RESPONSE_FRESH) {
         luaL_error(L, "the head is already sent");
     }
 }
@@ -105,9 +105,9 @@ static void check_fresh(lua_State *L, const struct visit *visit)
 /// keep_headers(response): the middlewares are through, and the handler begins.
 static int l_keep_headers(lua_State *L)
 {
-    const struct visit *visit = check_visit(L);
-    if (!is_closed(visit) && visit->exchange->response.state == RESPONSE_FRESH) {
-        response_keep_fields(&visit->exchange->response);
+    const struct scope *scope = check_scope(L);
+    if (!is_closed(scope) && scope->exchange->response.state == RESPONSE_FRESH) {
+        response_keep_fields(&scope->exchange->response);
     }
     return 0;
 }
@@ -115,34 +115,34 @@ static int l_keep_headers(lua_State *L)
 /// response:status(code) -> response; response:status() -> code
 static int l_status(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     if (lua_gettop(L) == 1) {
-        lua_pushinteger(L, visit->exchange == NULL ? 0 : visit->exchange->response.status);
+        lua_pushinteger(L, scope->exchange == NULL ? 0 : scope->exchange->response.status);
         return 1;
     }
-    set_status(L, visit, 2);
+    set_status(L, scope, 2);
     return return_self(L);
 }
 
-static void set_status(lua_State *L, struct visit *visit, int index)
+static void set_status(lua_State *L, struct scope *scope, int index)
 {
     lua_Integer status = luaL_checkinteger(L, index);
     luaL_argcheck(L, status >= 200 && status <= 599, index,
                   "a status between 200 and 599 expected");
-    if (!is_closed(visit)) {
-        check_fresh(L, visit);
-        visit->exchange->response.status = (uint16_t)status;
+    if (!is_closed(scope)) {
+        check_fresh(L, scope);
+        scope->exchange->response.status = (uint16_t)status;
     }
 }
 
 /// response:header(name, value) -> response; response:header(name) -> value or nil
 static int l_header(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes name = check_bytes(L, 2);
     if (lua_gettop(L) == 2) {
         struct bytes value;
-        if (is_closed(visit) || !response_field(&visit->exchange->response, name, &value)) {
+        if (is_closed(scope) || !response_field(&scope->exchange->response, name, &value)) {
             lua_pushnil(L);
             return 1;
         }
@@ -150,8 +150,8 @@ static int l_header(lua_State *L)
         return 1;
     }
     struct bytes value = check_bytes(L, 3);
-    if (!is_closed(visit)) {
-        int refusal = response_set_field(&visit->exchange->response, name, value);
+    if (!is_closed(scope)) {
+        int refusal = response_set_field(&scope->exchange->response, name, value);
         check_field(L, refusal == RESPONSE_BAD_VALUE ? 3 : 2, refusal);
     }
     return return_self(L);
@@ -160,11 +160,11 @@ static int l_header(lua_State *L)
 /// response:add_header(name, value) -> response. Beside those of the same name.
 static int l_add_header(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes name = check_bytes(L, 2);
     struct bytes value = check_bytes(L, 3);
-    if (!is_closed(visit)) {
-        int refusal = response_add_field(&visit->exchange->response, name, value);
+    if (!is_closed(scope)) {
+        int refusal = response_add_field(&scope->exchange->response, name, value);
         check_field(L, refusal == RESPONSE_BAD_VALUE ? 3 : 2, refusal);
     }
     return return_self(L);
@@ -173,11 +173,11 @@ static int l_add_header(lua_State *L)
 /// response:type(mime) -> response
 static int l_type(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes type = check_bytes(L, 2);
-    if (!is_closed(visit)) {
+    if (!is_closed(scope)) {
         check_field(L, 2,
-                    response_set_field(&visit->exchange->response, BYTES("Content-Type"), type));
+                    response_set_field(&scope->exchange->response, BYTES("Content-Type"), type));
     }
     return return_self(L);
 }
@@ -185,24 +185,24 @@ static int l_type(lua_State *L)
 /// response:send(body) -> true; nil, "closed", "ECLOSED"
 static int l_send(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes content = opt_content(L, 2);
-    if (is_closed(visit)) {
+    if (is_closed(scope)) {
         return box_push_closed(L);
     }
-    if (visit->exchange->response.state != RESPONSE_FRESH) {
+    if (scope->exchange->response.state != RESPONSE_FRESH) {
         return luaL_error(L, "the response is already sent");
     }
     if (content.len > 0) {
-        visit->exchange->response.is_text = true;
+        scope->exchange->response.is_text = true;
     }
-    return push_result(L, exchange_send(visit->exchange, content));
+    return push_result(L, exchange_send(scope->exchange, content));
 }
 
 /// response:json(value) -> true; nil, "closed", "ECLOSED". Gives way when the value is large.
 static int l_json(lua_State *L)
 {
-    check_visit(L);
+    check_scope(L);
     luaL_checkany(L, 2);
     lua_settop(L, 2);
     return json_encode(L, 2, send_json);
@@ -211,11 +211,11 @@ static int l_json(lua_State *L)
 /// [response, value, text]
 static int send_json(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
-    if (is_closed(visit)) {
+    struct scope *scope = check_scope(L);
+    if (is_closed(scope)) {
         return box_push_closed(L);
     }
-    struct response *response = &visit->exchange->response;
+    struct response *response = &scope->exchange->response;
     struct bytes type;
     if (response->state == RESPONSE_FRESH &&
         !response_field(response, BYTES("Content-Type"), &type)) {
@@ -252,22 +252,22 @@ static int push_result(lua_State *L, int failure)
 /// each.
 static int l_write_head(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
-    if (is_closed(visit)) {
+    struct scope *scope = check_scope(L);
+    if (is_closed(scope)) {
         return return_self(L);
     }
-    check_fresh(L, visit);
-    set_status(L, visit, 2);
+    check_fresh(L, scope);
+    set_status(L, scope, 2);
     if (!lua_isnoneornil(L, 3)) {
-        set_headers(L, visit, 3);
+        set_headers(L, scope, 3);
     }
-    IGNORE(exchange_begin(visit->exchange)); // it is fresh
+    IGNORE(exchange_begin(scope->exchange)); // it is fresh
     return return_self(L);
 }
 
-static void set_headers(lua_State *L, struct visit *visit, int index)
+static void set_headers(lua_State *L, struct scope *scope, int index)
 {
-    struct response *response = &visit->exchange->response;
+    struct response *response = &scope->exchange->response;
     luaL_checktype(L, index, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, index) != 0) { // [.., name, value]
@@ -291,18 +291,18 @@ static void set_headers(lua_State *L, struct visit *visit, int index)
 /// Waits while the peer is slow.
 static int l_write(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes piece = check_bytes(L, 2);
-    if (is_closed(visit) || visit->exchange->response.state == RESPONSE_ENDED) {
+    if (is_closed(scope) || scope->exchange->response.state == RESPONSE_ENDED) {
         return box_push_closed(L);
     }
-    return write_piece(L, visit, piece);
+    return write_piece(L, scope, piece);
 }
 
-static int write_piece(lua_State *L, struct visit *visit, struct bytes piece)
+static int write_piece(lua_State *L, struct scope *scope, struct bytes piece)
 {
-    struct exchange *exchange = visit->exchange;
-    if (visit->stream != NULL) {
+    struct exchange *exchange = scope->exchange;
+    if (scope->stream != NULL) {
         return luaL_error(L, "an event stream is open: use response.sse");
     }
     if (exchange->response.state == RESPONSE_FRESH) {
@@ -315,7 +315,7 @@ static int write_piece(lua_State *L, struct visit *visit, struct bytes piece)
         return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
     }
     if (failure == 0 && exchange_is_over(exchange) && task_can_park(L)) {
-        return visit_park_until_drained(L, visit);
+        return scope_park_until_drained(L, scope);
     }
     return push_result(L, failure);
 }
@@ -323,36 +323,36 @@ static int write_piece(lua_State *L, struct visit *visit, struct bytes piece)
 /// response:finish([chunk]) -> true; nil, "closed", "ECLOSED"
 static int l_finish(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes piece = opt_content(L, 2);
-    if (is_closed(visit) || visit->exchange->response.state == RESPONSE_ENDED) {
+    if (is_closed(scope) || scope->exchange->response.state == RESPONSE_ENDED) {
         return box_push_closed(L);
     }
-    if (visit->stream != NULL) {
+    if (scope->stream != NULL) {
         return luaL_error(L, "an event stream is open: use response.sse");
     }
-    if (visit->exchange->response.state == RESPONSE_FRESH) {
-        return push_result(L, exchange_send(visit->exchange, piece));
+    if (scope->exchange->response.state == RESPONSE_FRESH) {
+        return push_result(L, exchange_send(scope->exchange, piece));
     }
-    int failure = exchange_write(visit->exchange, piece);
+    int failure = exchange_write(scope->exchange, piece);
     if (failure == -ENOBUFS) {
         return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
     }
-    return push_result(L, failure == 0 ? exchange_finish(visit->exchange) : failure);
+    return push_result(L, failure == 0 ? exchange_finish(scope->exchange) : failure);
 }
 
 static int p_headers_sent(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     lua_pushboolean(L,
-                    visit->exchange == NULL || visit->exchange->response.state != RESPONSE_FRESH);
+                    scope->exchange == NULL || scope->exchange->response.state != RESPONSE_FRESH);
     return 1;
 }
 
 static int p_completed(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     lua_pushboolean(L,
-                    visit->exchange == NULL || visit->exchange->response.state == RESPONSE_ENDED);
+                    scope->exchange == NULL || scope->exchange->response.state == RESPONSE_ENDED);
     return 1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The response box: what a script says of the response message, whole or by hand. Its memory is the
-// visit. Once the exchange is done, what sends answers `nil, "closed", "ECLOSED"`, and what
+// scope. Once the exchange is done, what sends answers `nil, "closed", "ECLOSED"`, and what
 // prepares does nothing.
 #pragma once
 

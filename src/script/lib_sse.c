@@ -11,28 +11,28 @@
 #include "script/lib_channel.h"
 #include "script/lib_request.h"
 #include "script/parts.h"
+#include "script/scope.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 #include <errno.h>
 
-/// The user values of an sse box. Its memory is one pointer, to the visit.
+/// The user values of an sse box. Its memory is one pointer, to the scope.
 enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
 
-static struct visit *check_visit(lua_State *L);
-static void check_headers(lua_State *L, const struct visit *visit);
-static bool ensure_open(lua_State *L, struct visit *visit);
-static struct stream_options default_options(const struct visit *visit);
+static struct scope *check_scope(lua_State *L);
+static void check_headers(lua_State *L, const struct scope *scope);
+static bool ensure_open(lua_State *L, struct scope *scope);
+static struct stream_options default_options(const struct scope *scope);
 static void read_options(lua_State *L, struct stream_options *options);
-static struct sse_event check_own_event(lua_State *L, const struct visit *visit);
-static int push_result(lua_State *L, struct visit *visit, int failure);
+static struct sse_event check_own_event(lua_State *L, const struct scope *scope);
+static int push_result(lua_State *L, struct scope *scope, int failure);
 static int l_open(lua_State *L);
 static int l_send(lua_State *L);
 static int l_try_send(lua_State *L);
 static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
 static int l_subscribe(lua_State *L);
-static struct stream_place check_place(lua_State *L, const struct visit *visit);
+static struct stream_place check_place(lua_State *L, const struct scope *scope);
 static void check_since(lua_State *L, struct stream_place *place);
 static int l_unsubscribe(lua_State *L);
 static int l_close(lua_State *L);
@@ -64,27 +64,27 @@ const struct box_class lib_sse_class = {"Sse", methods, properties, l_collect};
 
 int lib_sse_push_of_response(lua_State *L)
 {
-    struct visit *visit = check_box(L, 1, BOX_RESPONSE);
-    if (lua_getiuservalue(L, 1, VISIT_STREAM) != LUA_TNIL) {
+    struct scope *scope = check_box(L, 1, BOX_RESPONSE);
+    if (lua_getiuservalue(L, 1, SCOPE_STREAM) != LUA_TNIL) {
         return 1;
     }
-    if (!visit_takes_stream(visit)) {
+    if (!scope_takes_stream(scope)) {
         return 1; // the nil
     }
-    struct visit **box = lua_newuserdatauv(L, sizeof(struct visit *), SLOT_COUNT);
-    *box = visit;
+    struct scope **box = lua_newuserdatauv(L, sizeof(struct scope *), SLOT_COUNT);
+    *box = scope;
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, SLOT_RESPONSE);
     box_set_type(L, BOX_SSE);
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, 1, VISIT_STREAM);
-    visit_expect_stream(visit);
+    lua_setiuservalue(L, 1, SCOPE_STREAM);
+    scope_expect_stream(scope);
     return 1;
 }
 
-static struct visit *check_visit(lua_State *L)
+static struct scope *check_scope(lua_State *L)
 {
-    struct visit **box = check_box(L, 1, BOX_SSE);
+    struct scope **box = check_box(L, 1, BOX_SSE);
     return *box;
 }
 
@@ -92,29 +92,29 @@ static struct visit *check_visit(lua_State *L)
 static int l_open(lua_State *L)
 {
     static const char *const names[] = {"retry", "heartbeat", NULL};
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     check_options(L, 2, names);
-    struct stream_options options = default_options(visit);
+    struct stream_options options = default_options(scope);
     read_options(L, &options);
-    if (visit->exchange == NULL || visit->exchange->is_doomed) {
+    if (scope->exchange == NULL || scope->exchange->is_doomed) {
         return box_push_closed(L);
     }
-    if (visit->stream != NULL) {
-        return visit->stream->is_open ? box_push_failure(L, "already open", "EALREADY")
+    if (scope->stream != NULL) {
+        return scope->stream->is_open ? box_push_failure(L, "already open", "EALREADY")
                                       : box_push_closed(L);
     }
-    if (visit->exchange->response.state != RESPONSE_FRESH) {
+    if (scope->exchange->response.state != RESPONSE_FRESH) {
         return luaL_error(L, "the response is already sent");
     }
-    check_headers(L, visit);
-    return push_result(L, visit, handler_open_stream(visit, &options));
+    check_headers(L, scope);
+    return push_result(L, scope, handler_open_stream(scope, &options));
 }
 
 /// A header that would not be sent as it was set raises.
-static void check_headers(lua_State *L, const struct visit *visit)
+static void check_headers(lua_State *L, const struct scope *scope)
 {
     struct bytes name;
-    if (response_stream_conflict(&visit->exchange->response, &name)) {
+    if (response_stream_conflict(&scope->exchange->response, &name)) {
         luaL_error(L,
                    "the header %s was set, and an event stream has its own: open it on a response "
                    "without that header",
@@ -122,10 +122,10 @@ static void check_headers(lua_State *L, const struct visit *visit)
     }
 }
 
-static struct stream_options default_options(const struct visit *visit)
+static struct stream_options default_options(const struct scope *scope)
 {
-    const struct route *route = visit->route;
-    const struct generation_options *options = visit->parts->options;
+    const struct route *route = scope->route;
+    const struct generation_options *options = scope->parts->options;
     return (struct stream_options){
         .heartbeats = options->heartbeats,
         .heartbeat_ms = route->options.has_heartbeat ? route->options.heartbeat_ms
@@ -153,12 +153,12 @@ static void read_options(lua_State *L, struct stream_options *options)
 /// still answered with a 500.
 static int l_send(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     if (event_is_table(L)) {
         return event_encode(L, l_send);
     }
-    struct sse_event event = check_own_event(L, visit);
-    return ensure_open(L, visit) ? push_result(L, visit, stream_send(visit->stream, &event))
+    struct sse_event event = check_own_event(L, scope);
+    return ensure_open(L, scope) ? push_result(L, scope, stream_send(scope->stream, &event))
                                  : box_push_closed(L);
 }
 
@@ -166,45 +166,45 @@ static int l_send(lua_State *L)
 /// "closed", "ECLOSED". It never waits.
 static int l_try_send(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
-    struct sse_event event = check_own_event(L, visit);
-    int failure = ensure_open(L, visit) ? stream_try_send(visit->stream, &event) : -ECANCELED;
+    struct scope *scope = check_scope(L);
+    struct sse_event event = check_own_event(L, scope);
+    int failure = ensure_open(L, scope) ? stream_try_send(scope->stream, &event) : -ECANCELED;
     if (failure == -EAGAIN) {
         return box_push_failure(L, "full", "EAGAIN");
     }
     if (failure != 0) {
-        return push_result(L, visit, failure);
+        return push_result(L, scope, failure);
     }
     lua_pushboolean(L, 1);
     return 1;
 }
 
-static struct sse_event check_own_event(lua_State *L, const struct visit *visit)
+static struct sse_event check_own_event(lua_State *L, const struct scope *scope)
 {
     struct sse_event event = check_event(L, true);
-    if (event.has_id && visit->stream != NULL && stream_is_subscribed(visit->stream)) {
+    if (event.has_id && scope->stream != NULL && stream_is_subscribed(scope->stream)) {
         luaL_error(L, "a stream that follows a channel gets its ids from the engine");
     }
     return event;
 }
 
-static bool ensure_open(lua_State *L, struct visit *visit)
+static bool ensure_open(lua_State *L, struct scope *scope)
 {
-    if (visit->exchange == NULL || visit->exchange->is_doomed) {
+    if (scope->exchange == NULL || scope->exchange->is_doomed) {
         return false;
     }
-    if (visit->stream != NULL) {
-        return visit->stream->is_open;
+    if (scope->stream != NULL) {
+        return scope->stream->is_open;
     }
-    if (visit->exchange->response.state != RESPONSE_FRESH) {
+    if (scope->exchange->response.state != RESPONSE_FRESH) {
         luaL_error(L, "the response is already sent");
     }
-    check_headers(L, visit);
-    struct stream_options options = default_options(visit);
-    return handler_open_stream(visit, &options) == 0;
+    check_headers(L, scope);
+    struct stream_options options = default_options(scope);
+    return handler_open_stream(scope, &options) == 0;
 }
 
-static int push_result(lua_State *L, struct visit *visit, int failure)
+static int push_result(lua_State *L, struct scope *scope, int failure)
 {
     if (failure == -EMSGSIZE) {
         return box_push_failure(L, "the event is larger than stream_max_bytes", "EMSGSIZE");
@@ -212,8 +212,8 @@ static int push_result(lua_State *L, struct visit *visit, int failure)
     if (failure != 0) {
         return box_push_closed(L);
     }
-    if (stream_is_over(visit->stream) && task_can_park(L)) {
-        return visit_park_until_drained(L, visit);
+    if (stream_is_over(scope->stream) && task_can_park(L)) {
+        return scope_park_until_drained(L, scope);
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -222,18 +222,18 @@ static int push_result(lua_State *L, struct visit *visit, int failure)
 /// sse:comment(text) -> true; nil, "closed", "ECLOSED"
 static int l_comment(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct bytes text = check_bytes(L, 2);
-    return ensure_open(L, visit) ? push_result(L, visit, stream_comment(visit->stream, text))
+    return ensure_open(L, scope) ? push_result(L, scope, stream_comment(scope->stream, text))
                                  : box_push_closed(L);
 }
 
 /// sse:retry(seconds) -> true; nil, "closed", "ECLOSED"
 static int l_retry(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     uint64_t retry_ms = check_duration_ms(L, 2);
-    return ensure_open(L, visit) ? push_result(L, visit, stream_retry(visit->stream, retry_ms))
+    return ensure_open(L, scope) ? push_result(L, scope, stream_retry(scope->stream, retry_ms))
                                  : box_push_closed(L);
 }
 
@@ -242,15 +242,15 @@ static int l_retry(lua_State *L)
 static int l_subscribe(lua_State *L)
 {
     static const char *const names[] = {"since", "greet", NULL};
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct replica *replica = check_channel(L, 2);
     check_options(L, 3, names);
     lua_settop(L, 3);
-    struct stream_place place = check_place(L, visit);
-    if (replica->is_closed || !ensure_open(L, visit)) {
+    struct stream_place place = check_place(L, scope);
+    if (replica->is_closed || !ensure_open(L, scope)) {
         return box_push_closed(L);
     }
-    switch (stream_subscribe(visit->stream, replica, &place)) {
+    switch (stream_subscribe(scope->stream, replica, &place)) {
     case 0:
         lua_pushboolean(L, 1);
         return 1;
@@ -265,7 +265,7 @@ static int l_subscribe(lua_State *L)
 
 /// The bytes stay on the stack. What the peer says counts before what the script says: it may be
 /// coming back to the same URL.
-static struct stream_place check_place(lua_State *L, const struct visit *visit)
+static struct stream_place check_place(lua_State *L, const struct scope *scope)
 {
     struct stream_place place = {.last = BYTES("")};
     check_since(L, &place);
@@ -274,8 +274,8 @@ static struct stream_place check_place(lua_State *L, const struct visit *visit)
         place.greet = check_bytes(L, lua_gettop(L));
     }
     // What stood above may have been code of the script, by which the request was dropped.
-    bool has_request = visit_has_request(visit);
-    if (has_request && lib_request_push_last_event_id(L, visit->exchange->request)) {
+    bool has_request = scope_has_request(scope);
+    if (has_request && lib_request_push_last_event_id(L, scope->exchange->request)) {
         place.last = check_bytes(L, lua_gettop(L));
     }
     return place;
@@ -301,9 +301,9 @@ static void check_since(lua_State *L, struct stream_place *place)
 /// sse:unsubscribe(channel) -> whether it was subscribed
 static int l_unsubscribe(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
+    struct scope *scope = check_scope(L);
     struct replica *replica = check_channel(L, 2);
-    bool was_subscribed = visit->stream != NULL && stream_unsubscribe(visit->stream, replica);
+    bool was_subscribed = scope->stream != NULL && stream_unsubscribe(scope->stream, replica);
     lua_pushboolean(L, was_subscribed);
     return 1;
 }
@@ -312,9 +312,9 @@ static int l_unsubscribe(lua_State *L)
 /// opens and ends.
 static int l_close(lua_State *L)
 {
-    struct visit *visit = check_visit(L);
-    if (ensure_open(L, visit)) {
-        stream_end(visit->stream);
+    struct scope *scope = check_scope(L);
+    if (ensure_open(L, scope)) {
+        stream_end(scope->stream);
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -323,23 +323,23 @@ static int l_close(lua_State *L)
 /// No script can reach the box any more.
 static int l_collect(lua_State *L)
 {
-    struct visit **box = check_box(L, 1, BOX_SSE);
-    visit_let_go(*box);
+    struct scope **box = check_box(L, 1, BOX_SSE);
+    scope_let_go(*box);
     return 0;
 }
 
 static int p_active(lua_State *L)
 {
-    const struct visit *visit = check_visit(L);
-    lua_pushboolean(L, visit->exchange != NULL && visit->stream != NULL && visit->stream->is_open &&
-                           !visit->exchange->is_doomed);
+    const struct scope *scope = check_scope(L);
+    lua_pushboolean(L, scope->exchange != NULL && scope->stream != NULL && scope->stream->is_open &&
+                           !scope->exchange->is_doomed);
     return 1;
 }
 
 static int p_pending(lua_State *L)
 {
-    const struct visit *visit = check_visit(L);
-    size_t bytes = visit->stream == NULL ? 0 : stream_pending_bytes(visit->stream);
+    const struct scope *scope = check_scope(L);
+    size_t bytes = scope->stream == NULL ? 0 : stream_pending_bytes(scope->stream);
     lua_pushinteger(L, (lua_Integer)bytes);
     return 1;
 }
@@ -347,9 +347,9 @@ static int p_pending(lua_State *L)
 /// The same as the request's, which is kept if it has one.
 static int p_last_event_id(lua_State *L)
 {
-    check_visit(L);
+    check_scope(L);
     lua_getiuservalue(L, 1, SLOT_RESPONSE);
-    if (lua_getiuservalue(L, -1, VISIT_REQUEST) == LUA_TNIL) {
+    if (lua_getiuservalue(L, -1, SCOPE_REQUEST) == LUA_TNIL) {
         return 1; // the nil
     }
     lua_getfield(L, -1, "last_event_id");

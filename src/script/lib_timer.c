@@ -7,9 +7,9 @@
 #include "script/obstacle.h"
 #include "script/parts.h"
 #include "script/scheduler.h"
+#include "script/scope.h"
 #include "script/state.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 /// The user values of a timer box.
 enum { SLOT_FN = 1, SLOT_COUNT = SLOT_FN };
@@ -21,10 +21,10 @@ struct timers {
 
 struct timer_box {
     struct list node;       // of the armed ones
-    struct list visit_node; // visit->timers while tied
+    struct list scope_node; // scope->timers while tied
     struct timer timer;
     struct parts *parts;
-    struct visit *visit;  // whose task made it; NULL when not tied
+    struct scope *scope;  // whose task made it; NULL when not tied
     struct task *task;    // that runs the function now
     uint64_t interval_ms; // 0: fires once
     uint64_t due_ms;
@@ -37,9 +37,9 @@ static struct task *find_task_of_load(const struct parts *parts);
 static int make(lua_State *L, bool is_repeating);
 static struct timer_box *push_new(lua_State *L, uint64_t interval_ms);
 static uint64_t due_ms_after(uint64_t delay_ms);
-static void tie(struct timer_box *box, struct visit *visit);
+static void tie(struct timer_box *box, struct scope *scope);
 static void on_fired(struct timer *timer);
-static void run_in_task(struct timer_box *box, struct visit *visit);
+static void run_in_task(struct timer_box *box, struct scope *scope);
 static void on_task_ended(struct task *task, void *arg);
 static void stop(struct timer_box *box);
 static void on_slept(struct timer *timer);
@@ -48,7 +48,7 @@ static int l_after(lua_State *L);
 static int l_every(lua_State *L);
 static int l_sleep(lua_State *L);
 static int l_stop(lua_State *L);
-static void ask_for_answer(lua_State *L, struct visit *visit);
+static void ask_for_answer(lua_State *L, struct scope *scope);
 static int l_nothing(lua_State *L);
 static int p_active(lua_State *L);
 
@@ -77,19 +77,19 @@ bool lib_timer_has_armed(const struct parts *parts)
     return !list_is_empty(&parts->timers->armed);
 }
 
-void lib_timer_stop_tied(struct visit *visit)
+void lib_timer_stop_tied(struct scope *scope)
 {
-    while (!list_is_empty(&visit->timers)) {
-        stop(LIST_ITEM(visit->timers.next, struct timer_box, visit_node));
+    while (!list_is_empty(&scope->timers)) {
+        stop(LIST_ITEM(scope->timers.next, struct timer_box, scope_node));
     }
 }
 
-void lib_timer_untie(struct visit *visit)
+void lib_timer_untie(struct scope *scope)
 {
-    while (!list_is_empty(&visit->timers)) {
-        struct timer_box *box = LIST_ITEM(visit->timers.next, struct timer_box, visit_node);
-        list_remove(&box->visit_node);
-        box->visit = NULL;
+    while (!list_is_empty(&scope->timers)) {
+        struct timer_box *box = LIST_ITEM(scope->timers.next, struct timer_box, scope_node);
+        list_remove(&box->scope_node);
+        box->scope = NULL;
     }
 }
 
@@ -173,8 +173,8 @@ static int make(lua_State *L, bool is_repeating)
     lua_pushvalue(L, -1);
     box->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     list_append(&parts->timers->armed, &box->node);
-    if (task != NULL && task->visit != NULL && !is_detached) {
-        tie(box, task->visit);
+    if (task != NULL && task->scope != NULL && !is_detached) {
+        tie(box, task->scope);
     }
     box->due_ms = due_ms_after(delay_ms);
     if (application_stage(parts->application) == APPLICATION_IN_CHARGE) {
@@ -196,7 +196,7 @@ static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
                            .is_of_load = is_loading(parts) || (task != NULL && task->is_of_load)};
     timer_init(&box->timer, parts->options->loop, on_fired);
     list_init(&box->node);
-    list_init(&box->visit_node);
+    list_init(&box->scope_node);
     box_set_type(L, BOX_TIMER);
     return box;
 }
@@ -207,11 +207,11 @@ static uint64_t due_ms_after(uint64_t delay_ms)
     return loop_clock_ns() / 1000000 + delay_ms;
 }
 
-static void tie(struct timer_box *box, struct visit *visit)
+static void tie(struct timer_box *box, struct scope *scope)
 {
-    if (visit->exchange != NULL) {
-        box->visit = visit;
-        list_append(&visit->timers, &box->visit_node);
+    if (scope->exchange != NULL) {
+        box->scope = scope;
+        list_append(&scope->timers, &box->scope_node);
     }
 }
 
@@ -222,7 +222,7 @@ static void on_fired(struct timer *timer)
 {
     struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);
     lua_State *L = box->parts->L;
-    struct visit *visit = box->visit;
+    struct scope *scope = box->scope;
     bool is_busy = box->task != NULL;
     bool is_repeating = box->interval_ms > 0;
     lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref); // [box]
@@ -236,17 +236,17 @@ static void on_fired(struct timer *timer)
     }
     if (!is_busy) {
         lua_getiuservalue(L, -1, SLOT_FN);
-        run_in_task(box, visit);
+        run_in_task(box, scope);
     }
     lua_pop(L, 1);
 }
 
 /// [fn] -> []
-static void run_in_task(struct timer_box *box, struct visit *visit)
+static void run_in_task(struct timer_box *box, struct scope *scope)
 {
     struct task *task = task_new(box->parts->L, 0);
-    if (visit != NULL) {
-        visit_adopt(visit, task);
+    if (scope != NULL) {
+        scope_adopt(scope, task);
     }
     task->is_of_load = box->is_of_load;
     if (box->anchor_ref != LUA_NOREF) {
@@ -269,8 +269,8 @@ static void stop(struct timer_box *box)
 {
     timer_deinit(&box->timer);
     list_remove(&box->node);
-    list_remove(&box->visit_node);
-    box->visit = NULL;
+    list_remove(&box->scope_node);
+    box->scope = NULL;
     if (box->task != NULL) {
         task_tell_end(box->task, NULL, NULL);
         box->task = NULL;
@@ -284,13 +284,13 @@ static int l_stop(lua_State *L)
 {
     struct timer_box *box = check_box(L, 1, BOX_TIMER);
     bool was_active = box->anchor_ref != LUA_NOREF;
-    struct visit *visit = box->visit;
+    struct scope *scope = box->scope;
     if (was_active) {
         stop(box);
     }
-    if (visit != NULL) {
-        ask_for_answer(L, visit);
-        visit_settle(visit);
+    if (scope != NULL) {
+        ask_for_answer(L, scope);
+        scope_settle(scope);
     }
     lua_pushboolean(L, was_active);
     return 1;
@@ -298,12 +298,12 @@ static int l_stop(lua_State *L)
 
 /// A timer that might have answered is gone. Whoever stopped it may answer yet, in this turn; then
 /// a task that does nothing ends, and with it the wait, as with any last task.
-static void ask_for_answer(lua_State *L, struct visit *visit)
+static void ask_for_answer(lua_State *L, struct scope *scope)
 {
-    if (visit_is_dormant(visit) && !state_has_ended(visit->parts->state)) {
+    if (scope_is_dormant(scope) && !state_has_ended(scope->parts->state)) {
         lua_pushcfunction(L, l_nothing);
         struct task *task = task_new(L, 0);
-        visit_adopt(visit, task);
+        scope_adopt(scope, task);
         task_start(task);
     }
 }

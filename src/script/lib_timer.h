@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Timers and sleep. A timer box holds its timer itself and is anchored while it is armed. One that
-// is made while a request is being handled is tied to the visit: it stops when the event stream
+// is made while a request is being handled is tied to the scope: it stops when the event stream
 // closes, unless it was made `detached`. The function runs in a task of its own; while it still
 // runs, the timer skips its turns and keeps its phase.
 #pragma once
@@ -9,7 +9,7 @@
 #include "script/box.h"
 
 struct parts;
-struct visit;
+struct scope;
 
 extern const struct box_class lib_timer_class;
 
@@ -23,11 +23,11 @@ void lib_timer_close(struct parts *parts);
 /// Whether any timer is armed.
 bool lib_timer_has_armed(const struct parts *parts);
 
-/// Stops the timers that are tied to `visit`.
-void lib_timer_stop_tied(struct visit *visit);
+/// Stops the timers that are tied to `scope`.
+void lib_timer_stop_tied(struct scope *scope);
 
 /// Cuts the ties: the timers run on by themselves.
-void lib_timer_untie(struct visit *visit);
+void lib_timer_untie(struct scope *scope);
 
 /// Arms the timers that were made while the scripts loaded: from now on they run.
 void lib_timer_start_loaded(struct parts *parts);

@@ -4,17 +4,17 @@
 #include "http/exchange.h"
 #include "script/box.h"
 #include "script/parts.h"
+#include "script/scope.h"
 #include "script/state.h"
 #include "script/task.h"
-#include "script/visit.h"
 
 enum { LISTENER_FN = 1, LISTENER_IS_ONCE };
 
 static int add(lua_State *L, bool is_once);
 static void push_list(lua_State *L, const char *event);
 static void remove_at(lua_State *L, int list, lua_Integer at);
-static int push_due(lua_State *L, const struct visit *visit, const char *event);
-static bool tell_late(const struct visit *visit, const char *event);
+static int push_due(lua_State *L, const struct scope *scope, const char *event);
+static bool tell_late(const struct scope *scope, const char *event);
 static void start(lua_State *L, struct bytes argument);
 
 static const char *const events[] = {"close", "abort", "finish", "drain", "error", NULL};
@@ -51,14 +51,14 @@ int l_response_off(lua_State *L)
 /// Starting a task makes things of Lua's, so finalizers may run between two of them, and add and
 /// remove listeners. They change the list, while the functions that are due stand in a table of
 /// their own.
-void listeners_fire(struct visit *visit, const char *event, struct bytes argument)
+void listeners_fire(struct scope *scope, const char *event, struct bytes argument)
 {
-    if (!visit->has_listeners) {
+    if (!scope->has_listeners) {
         return;
     }
-    lua_State *L = visit->parts->L;
+    lua_State *L = scope->parts->L;
     int top = lua_gettop(L);
-    int count = push_due(L, visit, event); // [due]
+    int count = push_due(L, scope, event); // [due]
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, top + 1, i);
         start(L, argument);
@@ -68,20 +68,20 @@ void listeners_fire(struct visit *visit, const char *event, struct bytes argumen
 
 static int add(lua_State *L, bool is_once)
 {
-    struct visit *visit = check_box(L, 1, BOX_RESPONSE);
+    struct scope *scope = check_box(L, 1, BOX_RESPONSE);
     const char *event = events[luaL_checkoption(L, 2, NULL, events)];
     luaL_checktype(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);
-    if (visit->exchange == NULL) {
-        if (tell_late(visit, event) && !state_has_ended(visit->parts->state)) {
+    if (scope->exchange == NULL) {
+        if (tell_late(scope, event) && !state_has_ended(scope->parts->state)) {
             lua_settop(L, 3);
-            start(L, bytes_from_string(exchange_reason_text((enum exchange_reason)visit->reason)));
+            start(L, bytes_from_string(exchange_reason_text((enum exchange_reason)scope->reason)));
         }
         lua_settop(L, 1);
         return 1;
     }
-    visit->has_listeners = true;
-    visit_anchor(L, 1);
+    scope->has_listeners = true;
+    scope_anchor(L, 1);
     push_list(L, event);      // [box, event, fn, list]
     lua_createtable(L, 2, 0); // [box, event, fn, list, listener]
     lua_pushvalue(L, 3);
@@ -94,20 +94,20 @@ static int add(lua_State *L, bool is_once)
 }
 
 /// Whether a listener that comes after the end is to be told of `event` at once.
-static bool tell_late(const struct visit *visit, const char *event)
+static bool tell_late(const struct scope *scope, const char *event)
 {
-    bool is_finished = visit->reason == EXCHANGE_FINISHED;
+    bool is_finished = scope->reason == EXCHANGE_FINISHED;
     return strcmp(event, "close") == 0 || strcmp(event, is_finished ? "finish" : "abort") == 0;
 }
 
 /// Pushes the list of `event` of the box at index 1, made if it is not there.
 static void push_list(lua_State *L, const char *event)
 {
-    if (lua_getiuservalue(L, 1, VISIT_LISTENERS) != LUA_TTABLE) {
+    if (lua_getiuservalue(L, 1, SCOPE_LISTENERS) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_newtable(L);
         lua_pushvalue(L, -1);
-        lua_setiuservalue(L, 1, VISIT_LISTENERS);
+        lua_setiuservalue(L, 1, SCOPE_LISTENERS);
     }
     if (lua_getfield(L, -1, event) != LUA_TTABLE) {
         lua_pop(L, 1);
@@ -121,13 +121,13 @@ static void push_list(lua_State *L, const char *event)
 /// Pushes an array of the functions that are to be told of `event`, and takes those that are told
 /// once out of the list. Returns how many there are. A finalizer may run where the array is made;
 /// below nothing else is made.
-static int push_due(lua_State *L, const struct visit *visit, const char *event)
+static int push_due(lua_State *L, const struct scope *scope, const char *event)
 {
     int due = lua_gettop(L) + 1;
     int list = due + 3;
     lua_newtable(L);
-    visit_push(L, visit);
-    lua_getiuservalue(L, -1, VISIT_LISTENERS); // [due, response, listeners]
+    scope_push(L, scope);
+    lua_getiuservalue(L, -1, SCOPE_LISTENERS); // [due, response, listeners]
     int count = lua_getfield(L, -1, event) == LUA_TTABLE ? (int)lua_rawlen(L, -1) : 0;
     int kept_count = 0;
     for (int i = 1; i <= count; i++) { // [due, response, listeners, list]
@@ -157,7 +157,7 @@ static void remove_at(lua_State *L, int list, lua_Integer at)
     }
 }
 
-/// [fn] -> []. Belongs to no visit, so the visit's end does not cancel it.
+/// [fn] -> []. Belongs to no scope, so the scope's end does not cancel it.
 static void start(lua_State *L, struct bytes argument)
 {
     lua_pushlstring(L, argument.at, argument.len);

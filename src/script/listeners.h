@@ -11,7 +11,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-struct visit;
+struct scope;
 
 /// response:on(event, fn), :once(event, fn), :off(event, fn); the box at stack index 1. Return the
 /// box.
@@ -19,6 +19,6 @@ int l_response_on(lua_State *L);
 int l_response_once(lua_State *L);
 int l_response_off(lua_State *L);
 
-/// Starts every listener of `event`, each in a task of its own that belongs to no visit, with the
+/// Starts every listener of `event`, each in a task of its own that belongs to no scope, with the
 /// string argument. They run at the end of the turn.
-void listeners_fire(struct visit *visit, const char *event, struct bytes argument);
+void listeners_fire(struct scope *scope, const char *event, struct bytes argument);

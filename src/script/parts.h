@@ -26,7 +26,7 @@ struct shared;
 struct slices;
 struct state;
 struct timers;
-struct visits;
+struct scopes;
 
 /// What a generation needs from the program that loads it.
 struct generation_options {
@@ -54,7 +54,7 @@ struct parts {
     struct scheduler *scheduler;
     struct slices *slices;
     struct application *application;
-    struct visits *visits;
+    struct scopes *scopes;
     struct timers *timers;
     struct publishers *publishers;
 };

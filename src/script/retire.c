@@ -8,8 +8,8 @@
 #include "script/generation.h"
 #include "script/lib_timer.h"
 #include "script/scheduler.h"
+#include "script/scope.h"
 #include "script/task.h"
-#include "script/visit.h"
 #include "sse/stream.h"
 
 enum {
@@ -22,7 +22,7 @@ static void let_go(struct generation *generation);
 static size_t end_streams(struct generation *generation);
 static void end_stream(struct stream *stream);
 static void call_hook(struct generation *generation, int ref);
-static bool is_open_stream(const struct visit *visit);
+static bool is_open_stream(const struct scope *scope);
 
 void generation_retire(struct generation *generation)
 {
@@ -46,14 +46,14 @@ size_t generation_end(struct generation *generation)
 {
     size_t count = end_streams(generation);
     lib_timer_stop_all(&generation->parts);
-    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
-        struct visit *visit = LIST_ITEM(node, struct visit, node);
-        if (visit->stream == NULL && visit->exchange->response.state == RESPONSE_FRESH) {
-            failure_replaced(visit);
+    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+        struct scope *scope = LIST_ITEM(node, struct scope, node);
+        if (scope->stream == NULL && scope->exchange->response.state == RESPONSE_FRESH) {
+            failure_replaced(scope);
         } else if (generation->is_cut) {
-            exchange_abort(visit->exchange, EXCHANGE_SLOW);
-        } else if (visit->stream == NULL) {
-            exchange_cut(visit->exchange, EXCHANGE_RELOADED);
+            exchange_abort(scope->exchange, EXCHANGE_SLOW);
+        } else if (scope->stream == NULL) {
+            exchange_cut(scope->exchange, EXCHANGE_RELOADED);
         }
     }
     generation->is_cut = true;
@@ -61,18 +61,18 @@ size_t generation_end(struct generation *generation)
     return count;
 }
 
-/// Visits that nothing anchors may still wait for the collector, or for a variable that nobody will
+/// Scopes that nothing anchors may still wait for the collector, or for a variable that nobody will
 /// look at again. One that was ended before its time waits for nothing that its listeners begin.
 bool generation_is_idle(struct generation *generation)
 {
     if (generation->is_cut) {
-        return list_is_empty(visits_open(generation->parts.visits)) &&
+        return list_is_empty(scopes_open(generation->parts.scopes)) &&
                !scheduler_has_ready(generation->parts.scheduler);
     }
     if (runs(generation)) {
         return false;
     }
-    if (!list_is_empty(visits_open(generation->parts.visits)) &&
+    if (!list_is_empty(scopes_open(generation->parts.scopes)) &&
         collector_has_work(generation->parts.collector)) {
         collector_finish(generation->parts.collector);
         if (runs(generation)) {
@@ -90,8 +90,8 @@ static bool runs(const struct generation *generation)
         lib_timer_has_armed(&generation->parts)) {
         return true;
     }
-    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
-        if (visit_is_anchored(LIST_ITEM(node, struct visit, node))) {
+    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+        if (scope_is_anchored(LIST_ITEM(node, struct scope, node))) {
             return true;
         }
     }
@@ -102,31 +102,31 @@ static bool runs(const struct generation *generation)
 /// but dead.
 static void let_go(struct generation *generation)
 {
-    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
-        struct visit *visit = LIST_ITEM(node, struct visit, node);
-        if (visit->stream->is_open && !stream_is_subscribed(visit->stream)) {
-            end_stream(visit->stream);
+    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+        struct scope *scope = LIST_ITEM(node, struct scope, node);
+        if (scope->stream->is_open && !stream_is_subscribed(scope->stream)) {
+            end_stream(scope->stream);
         }
-        visit_let_go(visit);
+        scope_let_go(scope);
     }
 }
 
-/// Closing variables may collect garbage, and with it any visit: none is kept in a variable of the
+/// Closing variables may collect garbage, and with it any scope: none is kept in a variable of the
 /// walk.
 static size_t end_streams(struct generation *generation)
 {
     size_t count = 0;
     struct list batch;
-    list_take(&batch, visits_open(generation->parts.visits));
+    list_take(&batch, scopes_open(generation->parts.scopes));
     while (!list_is_empty(&batch)) {
-        struct visit *visit = LIST_ITEM(batch.next, struct visit, node);
-        list_remove(&visit->node);
-        list_append(visits_open(generation->parts.visits), &visit->node);
-        if (is_open_stream(visit)) {
+        struct scope *scope = LIST_ITEM(batch.next, struct scope, node);
+        list_remove(&scope->node);
+        list_append(scopes_open(generation->parts.scopes), &scope->node);
+        if (is_open_stream(scope)) {
             count++;
-            end_stream(visit->stream);
-            if (!visit->route->options.is_detached) {
-                visit_cancel_tasks(visit);
+            end_stream(scope->stream);
+            if (!scope->route->options.is_detached) {
+                scope_cancel_tasks(scope);
             }
         }
     }
@@ -147,11 +147,11 @@ static void call_hook(struct generation *generation, int ref)
     lua_Integer count = 0;
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     lua_newtable(L);
-    LIST_EACH (node, after, visits_open(generation->parts.visits)) {
-        struct visit *visit = LIST_ITEM(node, struct visit, node);
-        if (is_open_stream(visit) && visit_is_anchored(visit)) {
-            visit_push(L, visit);
-            lua_getiuservalue(L, -1, VISIT_STREAM);
+    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+        struct scope *scope = LIST_ITEM(node, struct scope, node);
+        if (is_open_stream(scope) && scope_is_anchored(scope)) {
+            scope_push(L, scope);
+            lua_getiuservalue(L, -1, SCOPE_STREAM);
             lua_rawseti(L, -3, ++count);
             lua_pop(L, 1);
         }
@@ -159,7 +159,7 @@ static void call_hook(struct generation *generation, int ref)
     task_start_now(task_new(L, 1)); // now: what it ends at once is reported as ended
 }
 
-static bool is_open_stream(const struct visit *visit)
+static bool is_open_stream(const struct scope *scope)
 {
-    return visit->stream != NULL && visit->stream->is_open;
+    return scope->stream != NULL && scope->stream->is_open;
 }

@@ -14,15 +14,15 @@
 struct parts;
 struct scheduler;
 struct task;
-struct visit;
+struct scope;
 
 /// What those above tasks want to know of them.
 struct task_events {
     /// The task failed with `message`, traceback included.
     void (*on_failed)(struct task *task, struct bytes message);
 
-    /// A task of the visit has ended, one way or the other, and is freed next.
-    void (*on_ended)(struct visit *visit);
+    /// A task of the scope has ended, one way or the other, and is freed next.
+    void (*on_ended)(struct scope *scope);
 };
 
 /// `run` is called with the ready node of a task whose turn it is.

@@ -28,7 +28,7 @@ struct task *task_new(lua_State *L, int argument_count)
     task->parts = parts;
     list_append(scheduler_tasks(parts->scheduler), &task->node);
     list_init(&task->ready_node);
-    list_init(&task->visit_node);
+    list_init(&task->scope_node);
     list_init(&task->wait_node);
     timer_init(&task->timer, parts->options->loop, NULL);
     task->L = scheduler_take_thread(parts->scheduler, &task->thread_ref);
@@ -210,9 +210,9 @@ static void make_ready(struct task *task)
 /// coroutine is sound unless its code failed.
 static void release(struct task *task, bool is_sound)
 {
-    struct visit *visit = task->visit;
+    struct scope *scope = task->scope;
     list_remove(&task->node);
-    list_remove(&task->visit_node);
+    list_remove(&task->scope_node);
     list_remove(&task->wait_node);
     timer_deinit(&task->timer);
     if (task->_on_ended != NULL) {
@@ -227,8 +227,8 @@ static void release(struct task *task, bool is_sound)
     }
     scheduler_give_thread_back(task->parts->scheduler, task->L, task->thread_ref,
                                is_sound && is_closed);
-    if (visit != NULL) {
-        scheduler_events(task->parts->scheduler)->on_ended(visit);
+    if (scope != NULL) {
+        scheduler_events(task->parts->scheduler)->on_ended(scope);
     }
     small_free(task);
 }

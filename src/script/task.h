@@ -7,7 +7,7 @@
 //       +--task_wake-- PARKED
 //
 // Any state but RUNNING can be cancelled; a running task that is cancelled ends when it next waits.
-// Owned by its generation; may belong to a visit, which cancels it. A parked task has one undo
+// Owned by its generation; may belong to a scope, which cancels it. A parked task has one undo
 // slot: every way of leaving (wake, cancel, end of the state) clears the slot first and runs it at
 // most once.
 #pragma once
@@ -21,7 +21,7 @@
 
 struct parts;
 struct replica;
-struct visit;
+struct scope;
 struct task;
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED };
@@ -36,9 +36,9 @@ typedef void (*task_ended_fn)(struct task *task, void *arg);
 struct task {
     struct list node;       // in `scheduler_tasks`
     struct list ready_node; // of the scheduler
-    struct list visit_node; // visit->tasks
+    struct list scope_node; // scope->tasks
     struct parts *parts;
-    struct visit *visit; // NULL when it belongs to none
+    struct scope *scope; // NULL when it belongs to none
     lua_State *L;
     int thread_ref;
     lua_State *waiting;    // the coroutine that waits: L, or one that the script made inside it

@@ -7,8 +7,8 @@
 #include "base/output.h"
 #include "base/small.h"
 #include "net/tcp.h"
+#include "script/scope.h"
 #include "script/state.h"
-#include "script/visit.h"
 #include "server/admin.h"
 #include "server/config.h"
 #include "server/descriptors.h"
@@ -250,9 +250,9 @@ static void drain(struct worker *worker)
     close_listeners(worker);
     timer_arm(&worker->deadline, worker->limits->drain_timeout_ms);
     LIST_EACH (node, after, &worker->generations.retired) {
-        visits_end(LIST_ITEM(node, struct generation, node)->parts.visits);
+        scopes_end(LIST_ITEM(node, struct generation, node)->parts.scopes);
     }
-    visits_end(worker->generations.current->parts.visits);
+    scopes_end(worker->generations.current->parts.scopes);
     farewell_begin(&worker->farewell, worker->limits->drain_timeout_ms);
     service_drain(&worker->service);
 }

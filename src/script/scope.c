@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+#include "script/scope.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "script/application.h"
+#include "script/box.h"
+#include "script/collector.h"
+#include "script/parts.h"
+#include "script/state.h"
+#include "script/task.h"
+
+#include <lauxlib.h>
+
+struct scopes {
+    struct parts *parts;
+    bool (*keeps_request)(lua_State *L, int index);
+    struct list open;      // whose exchange is not done
+    struct scope *leaving; // whose anchors go at the end of this turn, unless something needs them
+    struct loop_job leave_job;
+};
+
+static void leave(struct loop_job *job);
+static void stop_waiting(struct task *task, void *arg);
+static bool is_needed(const struct scope *scope);
+static void drop_request(struct scope *scope);
+static void unanchor(struct scope *scope);
+
+struct scopes *scopes_new(struct parts *parts, bool (*keeps_request)(lua_State *L, int index))
+{
+    struct scopes *scopes = mem_new(struct scopes);
+    scopes->parts = parts;
+    scopes->keeps_request = keeps_request;
+    list_init(&scopes->open);
+    loop_job_init(&scopes->leave_job, leave);
+    return scopes;
+}
+
+void scopes_free(struct scopes *scopes)
+{
+    CHECK(list_is_empty(&scopes->open));
+    loop_job_cancel(&scopes->leave_job);
+    mem_free(scopes);
+}
+
+struct list *scopes_open(struct scopes *scopes)
+{
+    return &scopes->open;
+}
+
+/// The box is anchored before the exchange knows it: from then on the end may come.
+struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
+                             const struct route *route)
+{
+    lua_State *L = parts->L;
+    struct scope *scope = lua_newuserdatauv(L, sizeof(struct scope), SCOPE_SLOT_COUNT);
+    *scope = (struct scope){.parts = parts, .exchange = exchange, .route = route};
+    list_init(&scope->tasks);
+    list_init(&scope->_waiters);
+    list_init(&scope->timers);
+    list_append(&parts->scopes->open, &scope->node);
+    box_set_type(L, BOX_RESPONSE);
+    lua_pushvalue(L, -1);
+    scope->_anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    exchange->holder = scope;
+    return scope;
+}
+
+void scope_push(lua_State *L, const struct scope *scope)
+{
+    DCHECK(scope->_anchor_ref != LUA_NOREF);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, scope->_anchor_ref);
+}
+
+void scope_anchor(lua_State *L, int index)
+{
+    struct scope *scope = lua_touserdata(L, index);
+    if (scope->_anchor_ref == LUA_NOREF) {
+        lua_pushvalue(L, index);
+        scope->_anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+}
+
+void scope_settle(struct scope *scope)
+{
+    struct scopes *scopes = scope->parts->scopes;
+    if (scope->_anchor_ref != LUA_NOREF && !scope->_is_leaving && !is_needed(scope)) {
+        scope->_is_leaving = true;
+        scope->_next_leaving = scopes->leaving;
+        scopes->leaving = scope;
+        loop_at_turn_end(scope->parts->options->loop, LOOP_FREE, &scopes->leave_job);
+    }
+}
+
+void scope_let_go(struct scope *scope)
+{
+    if (scope->exchange == NULL || scope->_anchor_ref != LUA_NOREF) {
+        return;
+    }
+    DCHECK(list_is_empty(&scope->tasks) && list_is_empty(&scope->_waiters));
+    scope_forget_body(scope);
+    exchange_let_go(scope->exchange);
+    response_deinit(&scope->exchange->response); // nor will anybody ask for a field of it
+    scope->stream->holder = NULL;
+    scope->stream = NULL;
+    scope->exchange = NULL;
+    list_remove(&scope->node);
+}
+
+void scope_forget_body(struct scope *scope)
+{
+    state_drop_body(scope->parts->state, exchange_body_bytes(scope->exchange));
+}
+
+void scope_adopt(struct scope *scope, struct task *task)
+{
+    if (scope->_anchor_ref != LUA_NOREF) { // otherwise nothing keeps the scope alive for the task
+        task->scope = scope;
+        list_append(&scope->tasks, &task->scope_node);
+    }
+}
+
+bool scope_is_dormant(const struct scope *scope)
+{
+    return scope->exchange != NULL && scope->exchange->response.state == RESPONSE_FRESH &&
+           !scope->exchange->is_doomed && list_is_empty(&scope->tasks) &&
+           list_is_empty(&scope->timers);
+}
+
+bool scope_takes_stream(const struct scope *scope)
+{
+    const struct exchange *exchange = scope->exchange;
+    if (exchange == NULL) {
+        return scope->_expects_stream;
+    }
+    return !exchange->is_head &&
+           (scope->route->options.always_streams ||
+            request_quality(exchange->request, BYTES("text/event-stream")) > 0);
+}
+
+void scope_expect_stream(struct scope *scope)
+{
+    scope->_expects_stream = true;
+    if (scope->exchange != NULL && scope->_has_peer_ended) {
+        exchange_ask_peer(scope->exchange);
+    }
+}
+
+int scope_park_until_drained(lua_State *L, struct scope *scope)
+{
+    struct task *task = task_current(L);
+    list_append(&scope->_waiters, &task->wait_node);
+    exchange_await_drain(scope->exchange);
+    return task_park(L, stop_waiting, NULL);
+}
+
+bool scope_is_anchored(const struct scope *scope)
+{
+    return scope->_anchor_ref != LUA_NOREF;
+}
+
+bool scope_has_request(const struct scope *scope)
+{
+    return scope->exchange != NULL && !scope->_is_request_dropped;
+}
+
+void scope_note_peer_ended(struct scope *scope)
+{
+    scope->_has_peer_ended = true;
+}
+
+bool scope_has_peer_ended(const struct scope *scope)
+{
+    return scope->_has_peer_ended;
+}
+
+bool scope_expects_stream(const struct scope *scope)
+{
+    return scope->_expects_stream;
+}
+
+void scope_expect_as_asked(struct scope *scope)
+{
+    scope->_expects_stream = scope_takes_stream(scope);
+}
+
+void scope_wake_waiters(struct scope *scope)
+{
+    while (!list_is_empty(&scope->_waiters)) {
+        struct task *task = LIST_ITEM(scope->_waiters.next, struct task, wait_node);
+        list_remove(&task->wait_node);
+        if (scope->exchange != NULL) {
+            lua_pushboolean(task->waiting, 1);
+            task_wake(task, 1);
+        } else {
+            task_wake(task, box_push_closed(task->waiting));
+        }
+    }
+}
+
+void scope_cancel_tasks(struct scope *scope)
+{
+    while (!list_is_empty(&scope->tasks)) {
+        struct task *task = LIST_ITEM(scope->tasks.next, struct task, scope_node);
+        list_remove(&task->scope_node);
+        task->scope = NULL;
+        task_cancel(task);
+    }
+}
+
+/// Who could answer a dormant one is the handler of another request: that is not waited for.
+void scopes_end(struct scopes *scopes)
+{
+    LIST_EACH (node, after, &scopes->open) {
+        struct scope *scope = LIST_ITEM(node, struct scope, node);
+        if (scope->stream == NULL && scope_is_dormant(scope)) {
+            exchange_abort(scope->exchange, EXCHANGE_SHUTDOWN);
+        }
+    }
+}
+
+/// Nothing is collected meanwhile, as nothing is made.
+static void leave(struct loop_job *job)
+{
+    struct scopes *scopes = CONTAINER_OF(job, struct scopes, leave_job);
+    struct scope *scope = scopes->leaving;
+    scopes->leaving = NULL;
+    while (scope != NULL) {
+        struct scope *next = scope->_next_leaving;
+        scope->_is_leaving = false;
+        if (!is_needed(scope)) {
+            unanchor(scope);
+        }
+        scope = next;
+    }
+}
+
+static void stop_waiting(struct task *task, void *arg)
+{
+    (void)arg;
+    list_remove(&task->wait_node);
+}
+
+/// Whether a task, timer or listener has to do with the scope, or an answer is still owed.
+static bool is_needed(const struct scope *scope)
+{
+    if (scope->exchange == NULL) {
+        return !list_is_empty(&scope->tasks);
+    }
+    return scope->stream == NULL || scope->has_listeners || !list_is_empty(&scope->tasks) ||
+           !list_is_empty(&scope->timers);
+}
+
+/// Of the request an open stream needs no more than the client's last event id. What is garbage is
+/// garbage at once then: what a box with a finalizer holds outlives the cycle that finds it.
+static void drop_request(struct scope *scope)
+{
+    lua_State *L = scope->parts->L;
+    scope_push(L, scope);
+    lua_getiuservalue(L, -1, SCOPE_REQUEST); // [response, request]
+    if (!scope->parts->scopes->keeps_request(L, -1)) {
+        scope->_is_request_dropped = true;
+        if (scope->exchange != NULL) {
+            scope_forget_body(scope);
+            exchange_let_go(scope->exchange);
+        }
+        lua_pushnil(L);
+        lua_setiuservalue(L, -3, SCOPE_REQUEST);
+    }
+    lua_pop(L, 2);
+}
+
+static void unanchor(struct scope *scope)
+{
+    if (scope->was_stream && !scope->_is_request_dropped) {
+        drop_request(scope);
+    }
+    luaL_unref(scope->parts->L, LUA_REGISTRYINDEX, scope->_anchor_ref);
+    scope->_anchor_ref = LUA_NOREF;
+    collector_wake(scope->parts->collector);
+}
