@@ -4,6 +4,7 @@
 local support = require "spec.reload.support"
 local Process = require "spec.support.process"
 local wire = require "spec.support.wire"
+local clock = require "spec.support.clock"
 
 local start, reload = support.start, support.reload
 
@@ -47,9 +48,9 @@ server:get("/shared", function(_, response)
   local _, _, code = lunesse.shared("s"):set("key", "value")
   response:send(code or "set")
 end)
-server:get("/run", function(_, response)
+server:get("/run", function(request, response)
   local start = os.clock()
-  while os.clock() - start < 0.2 do end
+  while os.clock() - start < tonumber(request.query.seconds) do end
   response:send("ran")
 end)
 server:get("/memory", function(_, response)
@@ -202,8 +203,8 @@ local CASES = {
   shared_bytes = { 0, 100000, see = function(server)
     return body_of(server, "/shared")
   end, low = "ENOMEM", high = "set" },
-  run_timeout = { 0.05, 100, see = function(server)
-    return server:request({ target = "/run" }).status
+  run_timeout = { 0.05 * clock.slow, 100, see = function(server) -- the scripts load under it too
+    return server:request({ target = "/run?seconds=" .. 0.2 * clock.slow }).status
   end, low = 500, high = 200 },
   lua_bytes = { 10000000, 100000000, see = function(server)
     return server:request({ target = "/memory" }).status
