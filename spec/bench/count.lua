@@ -3,6 +3,11 @@
 -- an event to one reader. Each figure is the difference of two runs that differ only in their
 -- number of operations, so that starting and stopping are not in it.
 --
+-- What Lua and libc execute is told apart from what the program itself does. Lua's collector works
+-- by the clock and by the state of its heap, so the figure of all of it varies by a few per cent
+-- from run to run, the less the more operations there are; that of the program by a few
+-- instructions.
+--
 --   LUNESSE_BIN=/path/to/another/lunesse make count     counts another build, for a comparison
 local build = assert(os.getenv("LUNESSE_BUILD"), "LUNESSE_BUILD is not set; type: make count")
 package.cpath = build .. "/?.so;" .. package.cpath
@@ -31,17 +36,37 @@ server:post("/publish", function(request, response)
 end)
 ]]
 
--- The instructions of the program while `work(server)` is done: all threads, from start to end.
-local function instructions(work)
+-- The instructions that callgrind's file `text` counts: all, and those of the program's own file.
+-- A line of costs belongs to the object and function named before it; the line after `calls=` says
+-- what a call cost below, and that is counted where it was spent.
+local function costs(text)
+  local binary = Server.binary():match("[^/]+$")
+  local names, object, is_call, own = {}, nil, false, 0
+  for line in text:gmatch("[^\n]+") do
+    local key, id, name = line:match("^(c?ob)=(%(%d+%))%s*(.*)")
+    local cost = line:match("^[%d+*-]%S* (%d+)$")
+    if key then
+      names[id] = name ~= "" and name or names[id]
+      object = key == "ob" and names[id]:match("[^/]+$") or object
+    elseif cost and not is_call and object == binary then
+      own = own + math.tointeger(cost)
+    end
+    is_call = line:find("^calls=") ~= nil
+  end
+  return { all = math.tointeger(text:match("\nsummary: (%d+)")), own = own }
+end
+
+-- The costs of the program while `work(server)` is done: all threads, from start to end.
+local function costs_of(work)
   local out = os.tmpname()
   local server = Server.start(SCRIPT, { workers = 1, wrap = {
     "valgrind", "-q", "--tool=callgrind", "--callgrind-out-file=" .. out,
   }, args = { "--log-level", "error" } })
   work(server)
   server:stop { seconds = STOP_SECONDS }
-  local total = Process.read_file(out):match("\nsummary: (%d+)")
+  local text = Process.read_file(out)
   os.remove(out)
-  return math.tointeger(total)
+  return costs(text)
 end
 
 -- Opens a stream and waits for its first event.
@@ -89,21 +114,26 @@ local function deliver(reader_count)
   end
 end
 
--- Instructions of one operation, when `work(more)` does `operations` more of them than `work(few)`.
-local function count(work, few, more, operations)
-  local figures = {}
-  for i = 1, ROUNDS do
-    figures[i] = (instructions(work(more)) - instructions(work(few))) / operations
-  end
+-- Median, smallest and largest of `figures`.
+local function spread(figures)
   table.sort(figures)
-  return figures[(ROUNDS + 1) // 2], figures[1], figures[ROUNDS]
+  local median = figures[(#figures + 1) // 2]
+  return ("%8.0f (%.0f to %.0f)"):format(median, figures[1], figures[#figures])
 end
 
-local function report(what, ...)
-  print(("%-52s %8.0f (%.0f to %.0f)"):format(what, ...))
+-- Instructions of one operation, when `work(more)` does `operations` more of them than `work(few)`.
+local function report(what, work, few, more, operations)
+  local all, own = {}, {}
+  for i = 1, ROUNDS do
+    local costs_more, costs_few = costs_of(work(more)), costs_of(work(few))
+    all[i] = (costs_more.all - costs_few.all) / operations
+    own[i] = (costs_more.own - costs_few.own) / operations
+  end
+  print(("%-46s %-26s %s"):format(what, spread(all), spread(own)))
 end
 
 print("instructions, median of " .. ROUNDS .. " rounds (smallest to largest)")
-report("a stream that opens, gets an event and leaves", count(visit_streams, 100, 400, 300))
-report("a plain request on an open connection", count(ask, 100, 400, 300))
-report("an event delivered to one reader", count(deliver, 10, 60, 50 * EVENTS))
+print(("%-46s %-26s %s"):format("", "     all", "     without libraries"))
+report("a stream that opens, gets an event and leaves", visit_streams, 100, 2100, 2000)
+report("a plain request on an open connection", ask, 100, 2100, 2000)
+report("an event delivered to one reader", deliver, 10, 60, 50 * EVENTS)
