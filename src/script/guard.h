@@ -28,7 +28,7 @@ struct parts;
 /// The pattern of the route that runs, for the log; NULL when there is none.
 typedef const char *(*guard_route_fn)(const struct parts *parts);
 
-/// The guard of one Lua state. Owned by its generation; `limits` and `parts` live as long.
+/// The guard of one Lua state. Owned by its generation; `parts` lives as long.
 struct guard *guard_new(const struct parts *parts, guard_route_fn route);
 void guard_free(struct guard *guard);
 

@@ -7,32 +7,24 @@
 #include "http/exchange.h"
 #include "net/tcp.h"
 #include "script/generation.h"
+#include "server/address_text.h"
 #include "server/dispatch.h"
 #include "server/report.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { ADMIN_CONNECTIONS = 32 };
 
-static bool parse(const char *text, struct address *address);
 static void on_accept(void *user, int fd, const struct socket_address *peer);
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 
 static const struct service_events events = {.on_head = on_head, .on_request = on_request};
 
-bool admin_is_address(const char *address)
-{
-    struct address parsed;
-    return parse(address, &parsed);
-}
-
 int admin_bind(struct admin *admin, const char *text)
 {
     struct address address;
-    CHECK(parse(text, &address)); // the command line was checked
+    CHECK(address_text_parse(text, &address)); // the command line was checked
     struct limits *limits = limits_new();
     limits->connections = ADMIN_CONNECTIONS;
     admin->limits = limits;
@@ -81,34 +73,6 @@ void admin_deinit(struct admin *admin)
         limits_release(admin->limits);
         admin->limits = NULL;
     }
-}
-
-static bool parse(const char *text, struct address *address)
-{
-    *address = (struct address){.is_unix = strncmp(text, "unix:", 5) == 0};
-    const char *host = address->is_unix ? text + 5 : text;
-    const char *colon = address->is_unix ? host + strlen(host) : strrchr(host, ':');
-    if (colon == NULL) {
-        return false;
-    }
-    size_t len = (size_t)(colon - host);
-    if (!address->is_unix) {
-        char *end = NULL;
-        unsigned long port = strtoul(colon + 1, &end, 10);
-        bool is_port = colon[1] >= '0' && colon[1] <= '9' && *end == '\0' && port <= UINT16_MAX;
-        bool is_bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
-        address->port = (uint16_t)port;
-        host += is_bracketed;
-        len -= is_bracketed ? 2 : 0;
-        if (!is_port || (host[0] == '[' && !is_bracketed)) {
-            return false;
-        }
-    }
-    if (len == 0 || len >= sizeof(address->text)) {
-        return false;
-    }
-    memcpy(address->text, host, len);
-    return true;
 }
 
 static void on_accept(void *user, int fd, const struct socket_address *peer)

@@ -31,9 +31,6 @@ struct admin {
 /// why not.
 MUST_USE int admin_bind(struct admin *admin, const char *address);
 
-/// Whether `address` has one of these forms.
-bool admin_is_address(const char *address);
-
 /// Begins to accept. It is bound. Returns 0 or a negative errno.
 MUST_USE int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch);
 

@@ -3,7 +3,7 @@
 
 #include "hub/hub.h"
 #include "script/generation.h"
-#include "server/admin.h"
+#include "server/address_text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -92,6 +92,7 @@ static int apply_workers(struct config *config, const char *value);
 static int apply_test_clock(struct config *config, const char *value);
 static bool parse_number(const char *text, unsigned max, unsigned *number);
 static int apply_log_format(struct config *config, const char *value);
+static int check_admin(const char *value);
 static int check_path(const char *option, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
@@ -202,7 +203,7 @@ static int apply(struct config *config, int option, const char *value)
         return check_path("--metrics", value);
     case OPTION_ADMIN:
         config->admin = value;
-        return admin_is_address(value) ? 0 : complain("--admin", value, "unix:PATH or HOST:PORT");
+        return check_admin(value);
     case OPTION_CHECK:
         config->is_check = true;
         return 0;
@@ -281,6 +282,13 @@ static int apply_log_format(struct config *config, const char *value)
     }
     config->log_format = *value == 't' ? LOG_TEXT : LOG_JSON;
     return 0;
+}
+
+static int check_admin(const char *value)
+{
+    struct address address;
+    bool is_address = address_text_parse(value, &address);
+    return is_address ? 0 : complain("--admin", value, "unix:PATH or HOST:PORT");
 }
 
 static int check_path(const char *option, const char *value)

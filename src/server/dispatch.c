@@ -46,6 +46,11 @@ static void set_field(struct exchange *exchange, struct bytes name, struct bytes
 const struct service_events dispatch_events = {
     .on_head = on_head, .on_request = on_request, .on_answered = on_answered};
 
+void dispatch_judge_anew(struct dispatch *dispatch)
+{
+    dispatch->judged_number = 0;
+}
+
 void dispatch_answer_admin(struct dispatch *dispatch, struct exchange *exchange)
 {
     struct bytes metrics_path = dispatch->metrics_path;

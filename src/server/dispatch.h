@@ -40,6 +40,9 @@ struct dispatch {
     uint64_t judged_number; // of the exchange that `match` and `verdict` belong to; 0 for none
 };
 
+/// Other scripts answer from now on, so what was found out by a head is found out again.
+void dispatch_judge_anew(struct dispatch *dispatch);
+
 /// Answers a request to the operator's address: the metrics, or whether the server is ready.
 void dispatch_answer_admin(struct dispatch *dispatch, struct exchange *exchange);
 

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "script/retire.h"
 #include "server/config.h"
-#include "server/dispatch.h"
 #include "server/scripts.h"
 #include "sse/stream.h"
 
@@ -27,16 +26,14 @@ static bool has_same_addresses(const struct generation *a, const struct generati
 static void set_failure(struct generations *generations, const char *why);
 
 void generations_init(struct generations *generations, const struct config *config,
-                      const struct generation_options *options, struct dispatch *dispatch)
+                      const struct generation_options *options)
 {
     *generations = (struct generations){
         .config = config,
         .options = *options,
-        .dispatch = dispatch,
         .next_number = 1,
     };
     list_init(&generations->retired);
-    dispatch->generations = generations;
 }
 
 void generations_deinit(struct generations *generations)
@@ -87,7 +84,6 @@ void generations_swap(struct generations *generations, struct change *change)
     compare(old, fresh, change);
     generations->current = fresh;
     generations->candidate = NULL;
-    generations->dispatch->judged_number = 0; // a request whose body still comes is judged anew
     list_append(&generations->retired, &old->node);
     generations->retired_count++;
     generation_take_over(fresh);

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 struct config;
-struct dispatch;
 struct service;
 
 enum { GENERATIONS_MAX = 3 };
@@ -34,7 +33,6 @@ struct generations {
     struct generation_options options; // its limits are the first generation's, or NULL
     struct generation *current;        // NULL before the first load
     struct generation *candidate;      // what was built last; NULL when it was decided about
-    struct dispatch *dispatch;         // hands requests to the current one
     const struct service *service;     // whose streams are counted
     struct list retired;               // the oldest first
     size_t retired_count;
@@ -45,7 +43,7 @@ struct generations {
 /// Nothing is loaded. All that `options` points to must outlive it, but for the limits: they are
 /// held for the first generation, which sets them.
 void generations_init(struct generations *generations, const struct config *config,
-                      const struct generation_options *options, struct dispatch *dispatch);
+                      const struct generation_options *options);
 
 /// Frees all generations. Their exchanges must be done. *Calls Lua.*
 void generations_deinit(struct generations *generations);

@@ -112,7 +112,8 @@ static void init_generations(struct worker *worker, struct limits *limits)
         .on_clock_moved = on_clock_moved,
         .owner = worker,
     };
-    generations_init(&worker->generations, options->config, &for_scripts, &worker->dispatch);
+    generations_init(&worker->generations, options->config, &for_scripts);
+    worker->dispatch.generations = &worker->generations;
     worker->generations.service = &worker->service;
 }
 
@@ -309,6 +310,7 @@ static void on_order(struct message *message)
         reload->why = generations_build(&worker->generations, &reload->script_count);
         break;
     case STEP_SWAP:
+        dispatch_judge_anew(&worker->dispatch); // also a request whose body still comes
         generations_swap(&worker->generations, &reload->change);
         take_limits(worker);
         take_common_fields(worker);
