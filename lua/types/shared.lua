@@ -107,7 +107,8 @@ function Shared:incr(key, by, options) end
 function Shared:delete(key) end
 
 ---The keys that have a value, those that are there longest first. What others add or delete
----meanwhile may be among them.
+---meanwhile may be among them. Where the system has no memory for so many, the answer is nil, and
+---why.
 ---
 ---```lua
 ---for _, name in ipairs(online:keys()) do
@@ -116,4 +117,6 @@ function Shared:delete(key) end
 ---```
 ---@param max? integer  how many at most, above 0. Default 1000
 ---@return string[] keys
+---@return string? err
+---@return "ENOMEM" | nil code
 function Shared:keys(max) end

@@ -129,6 +129,11 @@ server:get("/wrong", function(_, response)
     function() metric.counter("x_total", "Help.", { "a-b" }) end,
     function() metric.counter("x_total", "Help.",
       { "a", "b", "c", "d", "e", "f", "g", "h", "i" }) end,
+    function() metric.counter("x\0y_total", "Help.") end,
+    function() metric.counter("x_total\0", "Help.") end,
+    function() metric.counter("x_total", "Help\0.") end,
+    function() metric.counter("x_total", "Help\xff.") end,
+    function() metric.counter("x_total", "Help.", { "a\0" }) end,
     function() metric.histogram("x", "Help.", {}, { 2, 1 }) end,
     function() metric.histogram("x", "Help.", {}, {}) end,
     function() orders:add(-1, "x") end,
@@ -147,7 +152,7 @@ server:get("/wrong", function(_, response)
   response:send(table.concat(said, "\n"))
 end)]] }
     local body = support.get(server, "/wrong")
-    assert.equal(("false true\n"):rep(24) .. "false true", body)
+    assert.equal(("false true\n"):rep(29) .. "false true", body)
   end)
 end)
 

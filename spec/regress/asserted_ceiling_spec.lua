@@ -29,7 +29,7 @@ describe("headers that leave no room", function()
 end)
 
 describe("where memory ends", function()
-  local function start()
+  local function start(kilobytes)
     return support.start([[
 server:get("/answer", function(_, response)
   local part = ("x"):rep(10000000)
@@ -45,10 +45,28 @@ server:get("/small", function(_, response)
   for i = 1, 5000000 do parts[i] = { i } end
   response:send("had it")
 end)
+local many = lunesse.shared("many")
+server:get("/fill", function(_, response)
+  for i = many.count + 1, many.count + 50000 do
+    many:set(("%010d"):format(i):rep(25), true)
+    if i % 1000 == 0 then lunesse.sleep(0) end
+  end
+  response:send("filled")
+end)
+server:get("/keys", function(_, response)
+  local keys, _, code = many:keys(math.maxinteger)
+  response:send(keys and "had it" or code)
+end)
+server:get("/text", function(_, response)
+  local text, code = ("x"):rep(10000000), nil
+  for i = 1, 30 do code = code or select(3, many:set("text" .. i, text)) end
+  response:send(code or "had it")
+end)
 server:get("/", function(_, response) response:send("x") end)
 ]], {
-      workers = 1, wrap = Server.under "ulimit -v 220000",
-      args = { "--limit", "lua_bytes=1000000000", "--limit", "run_timeout=20" },
+      workers = 1, wrap = Server.under("ulimit -v " .. (kilobytes or 220000)),
+      args = { "--limit", "lua_bytes=1000000000", "--limit", "run_timeout=20",
+        "--limit", "shared_bytes=1000000000" },
     })
   end
 
@@ -74,6 +92,21 @@ server:get("/", function(_, response) response:send("x") end)
 
   it("a script that wants more fails, and the server goes on", function()
     survives "/script"
+  end)
+
+  it("a store refuses to list its keys, or to keep a text, and the server goes on", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    local server = start(130000)
+    for _ = 1, 3 do
+      assert.equal("filled", server:request({ target = "/fill" }).body)
+    end
+    assert.equal("ENOMEM", server:request({ target = "/keys" }).body)
+    assert.equal("x", server:request({ target = "/" }).body)
+    server = start()
+    assert.equal("ENOMEM", server:request({ target = "/text" }).body)
+    assert.equal("x", server:request({ target = "/" }).body)
   end)
 
   it("so does one that wants many small things", function()

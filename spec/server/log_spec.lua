@@ -89,6 +89,7 @@ local circle = {}
 circle.circle = circle
 lunesse.log.info("fields", {
   n = 3, big = math.maxinteger, f = 0.5, yes = true, no = false, s = "3", inf = 1 / 0,
+  nan = 0 / 0, negated = -(0 / 0),
   list = { 1, "two", { three = true } }, object = { a = { b = "c" } }, null = lunesse.json.null,
   circle = circle, fn = print, said = setmetatable({}, { __tostring = function() return "me" end }),
   long = { ("x"):rep(20000) }, hidden = { "\u{202e}\u{9b}\127ü" },
@@ -105,8 +106,8 @@ lunesse.log.info("fields", {
     local fields = cjson.decode(line)
     assert.truthy(line:find('"n":3,', 1, true))
     assert.truthy(line:find('"big":9223372036854775807,', 1, true))
-    assert.same({ 0.5, true, false, "3", "inf" },
-      { fields.f, fields.yes, fields.no, fields.s, fields.inf })
+    assert.same({ 0.5, true, false, "3", "inf", "nan", "nan" }, { fields.f, fields.yes, fields.no,
+      fields.s, fields.inf, fields.nan, fields.negated })
     assert.same({ 1, "two", { three = true } }, fields.list)
     assert.same({ a = { b = "c" } }, fields.object)
     assert.equal(cjson.null, fields.null)
@@ -120,7 +121,8 @@ lunesse.log.info("fields", {
 
   it("are shown as that JSON in the text log", function()
     local line = record "text"
-    for _, field in ipairs { "n=3", "f=0.5", "yes=true", "no=false", "s=3", "inf=inf", "null=null",
+    for _, field in ipairs { "n=3", "f=0.5", "yes=true", "no=false", "s=3", "inf=inf", "nan=nan",
+      "negated=nan", "null=null",
       "said=me", [==[list="[1,\"two\",{\"three\":true}]"]==],
       [==[object="{\"a\":{\"b\":\"c\"}}"]==] } do
       assert.truthy((line .. " "):find(" " .. field .. " ", 1, true), field .. " in " .. line)

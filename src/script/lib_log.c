@@ -86,11 +86,16 @@ static void push_value(lua_State *L, struct log_field *field)
         lua_pushvalue(L, value - 1);
         has_json = lua_rawget(L, 4) == LUA_TSTRING;
     }
+    bool is_number = lua_type(L, value) == LUA_TNUMBER;
     if (!has_json) {
         lua_settop(L, value);
         luaL_tolstring(L, value, NULL);
     }
-    bool is_number = lua_type(L, value) == LUA_TNUMBER && isfinite(lua_tonumber(L, value));
+    if (is_number && isnan(lua_tonumber(L, value))) {
+        lua_settop(L, value);
+        lua_pushliteral(L, "nan"); // the C library may write a sign, which says nothing
+    }
+    is_number = is_number && isfinite(lua_tonumber(L, value));
     bool is_json = has_json || is_number || lua_isboolean(L, value);
     field->type = is_json ? LOG_FIELD_JSON : LOG_FIELD_BYTES;
     field->text.at = lua_tolstring(L, -1, &field->text.len);

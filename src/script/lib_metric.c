@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/metric.h"
 #include "base/snapshot.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static int l_add(lua_State *L);
 static int l_set(lua_State *L);
 static int l_observe(lua_State *L);
 static int p_name(lua_State *L);
-static void check_name(lua_State *L, int index, const char *name, bool has_colons);
+static void check_name(lua_State *L, int index, int at, bool has_colons);
+static void check_help(lua_State *L);
 static void check_metric_name(lua_State *L, const char *name, enum metric_type type);
 static bool has_suffix(const char *name, const char *suffix);
 static void check_labels(lua_State *L, struct metric_spec *spec);
@@ -54,7 +56,7 @@ static int l_metric(lua_State *L)
     spec.help = luaL_checkstring(L, 3);
     lua_settop(L, 5);
     check_metric_name(L, spec.name, spec.type);
-    luaL_argcheck(L, *spec.help != '\0', 3, "what the metric tells, as a sentence, expected");
+    check_help(L);
     check_labels(L, &spec); // their names stay on the stack
     spec.bound_count = spec.type == METRIC_HISTOGRAM ? check_bounds(L, bounds) : 0;
     struct metric_box *box = lua_newuserdatauv(L, sizeof(struct metric_box), 0);
@@ -119,7 +121,7 @@ static struct metric *check_metric(lua_State *L)
 static void check_metric_name(lua_State *L, const char *name, enum metric_type type)
 {
     static const char *const taken[] = {"lunesse_", "http_server_", "process_"};
-    check_name(L, 2, name, true);
+    check_name(L, 2, 2, true);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
         luaL_argcheck(L, strncmp(name, taken[i], strlen(taken[i])) != 0, 2,
                       "names that begin with lunesse_, http_server_ or process_ are the server's");
@@ -132,21 +134,32 @@ static void check_metric_name(lua_State *L, const char *name, enum metric_type t
                   "names that end with _bucket, _count or _sum are those of a histogram's parts");
 }
 
+/// It stands in a text that is UTF-8.
+static void check_help(lua_State *L)
+{
+    struct bytes help = check_bytes(L, 3);
+    luaL_argcheck(L, help.len > 0, 3, "what the metric tells, as a sentence, expected");
+    bool is_text = utf8_valid_prefix(help) == help.len && memchr(help.at, '\0', help.len) == NULL;
+    luaL_argcheck(L, is_text, 3, "UTF-8 without a NUL expected");
+}
+
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t len = strlen(name), suffix_len = strlen(suffix);
     return len >= suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
-static void check_name(lua_State *L, int index, const char *name, bool has_colons)
+/// The name is the string at `at`; argument `index` is to blame.
+static void check_name(lua_State *L, int index, int at, bool has_colons)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
     static const char digits[] = "0123456789";
-    size_t len = strlen(name);
+    size_t len;
+    const char *name = lua_tolstring(L, at, &len);
     bool is_right = len > 0 && len <= METRIC_NAME_BYTES_MAX && strchr(digits, name[0]) == NULL;
     for (size_t i = 0; i < len && is_right; i++) {
-        is_right = strchr(letters, name[i]) != NULL || strchr(digits, name[i]) != NULL ||
-                   (has_colons && name[i] == ':');
+        bool is_letter = strchr(letters, name[i]) != NULL || strchr(digits, name[i]) != NULL;
+        is_right = name[i] != '\0' && (is_letter || (has_colons && name[i] == ':'));
     }
     luaL_argcheck(L, is_right, index,
                   "a name is letters, digits and '_', and begins with no digit");
@@ -173,7 +186,7 @@ static void check_labels(lua_State *L, struct metric_spec *spec)
 static void check_label(lua_State *L, const struct metric_spec *spec, size_t index)
 {
     const char *label = spec->labels[index];
-    check_name(L, 4, label, false);
+    check_name(L, 4, -1, false); // it is on top
     luaL_argcheck(L, strncmp(label, "__", 2) != 0 && strcmp(label, "le") != 0, 4,
                   "a label is not called le, nor begins with __");
     for (size_t i = 0; i < index; i++) {

@@ -205,7 +205,11 @@ static int l_keys(lua_State *L)
     lua_Integer max = luaL_optinteger(L, 2, KEYS_DEFAULT);
     luaL_argcheck(L, max > 0, 2, "a number above 0 expected");
     lua_settop(L, 1);
-    push_text(L, box, shared_keys(box->store, now_ms(L), (size_t)max));
+    struct shared_text *text = shared_keys(box->store, now_ms(L), (size_t)max);
+    if (text == NULL) {
+        return box_push_failure(L, "there is no memory for so many keys", "ENOMEM");
+    }
+    push_text(L, box, text);
     lua_newtable(L); // [box, text, keys]
     struct bytes rest = check_bytes(L, 2);
     struct bytes key;

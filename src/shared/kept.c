@@ -33,6 +33,11 @@ struct kept kept_of(const struct shared_value *value)
     return kept;
 }
 
+bool kept_is_whole(const struct kept *value)
+{
+    return value->type != SHARED_STRING || value->text != NULL;
+}
+
 void kept_release(const struct kept *value)
 {
     if (value->type == SHARED_STRING) {

@@ -23,8 +23,9 @@ struct kept {
     };
 };
 
-/// A copy, to be released.
+/// A copy, to be released. It has no text when there is no memory for one: see `kept_is_whole`.
 struct kept kept_of(const struct shared_value *value);
+bool kept_is_whole(const struct kept *value);
 void kept_release(const struct kept *value);
 
 /// The value as a caller gets it. It has the same text, which a caller who keeps it has to hold.

@@ -216,6 +216,9 @@ int shared_replace(struct shared_store *store, const struct shared_write *write,
     }
     if (value != NULL) {
         replacing.kept = kept_of(value);
+        if (!kept_is_whole(&replacing.kept)) {
+            return -ENOMEM;
+        }
     }
     do {
         result = try_to_replace(store, &replacing);
@@ -282,6 +285,7 @@ struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, siz
     buf_init(&keys, SIZE_MAX / 2);
     list_init(&walker.node);
     bool is_walking = true;
+    bool has_memory = true;
     while (is_walking) {
         size_t len = 0;
         enter(store->shared, now_ms, &dropped);
@@ -291,9 +295,10 @@ struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, siz
             list_remove(&walker.node);
         }
         IGNORE(leave(store->shared, &dropped)); // the walk leaves out expired items anyway
-        CHECK(buf_append(&keys, bytes_of(batch, len)));
+        has_memory = has_memory && buf_append(&keys, bytes_of(batch, len));
+        max = has_memory ? max : 0; // the next step takes the walker out
     }
-    struct shared_text *text = shared_text_new(buf_bytes(&keys));
+    struct shared_text *text = has_memory ? shared_text_new(buf_bytes(&keys)) : NULL;
     buf_reset(&keys);
     mem_free(batch);
     return text;
@@ -420,6 +425,9 @@ static int write_value(struct shared_store *store, const struct shared_write *wr
     int result;
     bool is_swept;
     struct kept kept = kept_of(value);
+    if (!kept_is_whole(&kept)) {
+        return -ENOMEM;
+    }
     do {
         struct list dropped;
         enter(store->shared, write->now_ms, &dropped);

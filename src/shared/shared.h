@@ -97,7 +97,8 @@ size_t shared_count(struct shared_store *store, uint64_t now_ms);
 
 /// The keys of at most `max` values, the oldest values first, as a text for `shared_next_key`; the
 /// caller releases it. Other threads get the lock in between. So a key that comes or goes meanwhile
-/// may be in the list or not; every other key is in it, once.
+/// may be in the list or not; every other key is in it, once. NULL when there is no memory for
+/// them.
 struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, size_t max);
 
 /// Takes the next key from `rest`, which begins as the whole text; false after the last.

@@ -7,7 +7,10 @@
 
 struct shared_text *shared_text_new(struct bytes bytes)
 {
-    struct shared_text *text = mem_alloc(sizeof(struct shared_text) + bytes.len);
+    struct shared_text *text = mem_try_resize(NULL, sizeof(struct shared_text) + bytes.len);
+    if (text == NULL) {
+        return NULL;
+    }
     atomic_init(&text->hold_count, 1);
     text->len = bytes.len;
     memcpy(text->at, bytes.at, bytes.len);

@@ -16,7 +16,7 @@ struct shared_text {
     char at[];
 };
 
-/// A copy of `bytes`, held once.
+/// A copy of `bytes`, held once. NULL when there is no memory for it.
 struct shared_text *shared_text_new(struct bytes bytes);
 
 void shared_text_hold(struct shared_text *text);
