@@ -211,7 +211,7 @@ static void send_all(struct outcome *outcome, struct bytes input, const struct p
         input = bytes_skip(input, size);
         sent += size;
         if (size % 2 == 1) {
-            uv_run(&the_loop.uv, UV_RUN_NOWAIT);
+            loop_turn(&the_loop);
             loopback_make_room(transport, plan->output_step);
         }
     }
@@ -224,7 +224,7 @@ static void settle(struct outcome *outcome, size_t output_step)
     bool is_busy = true;
     for (int turns = 0; is_busy; turns++) {
         CHECK(turns < TURNS_MAX);
-        uv_run(&the_loop.uv, UV_RUN_NOWAIT);
+        loop_turn(&the_loop);
         is_busy = !list_is_empty(&the_loop._jobs[LOOP_RUN]) ||
                   !list_is_empty(&the_loop._jobs[LOOP_WRITE]);
         if (!is_busy && !transport->is_gone && transport->awaits_room) {

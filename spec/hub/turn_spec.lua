@@ -2,35 +2,19 @@
 -- and everybody's share, however much one publisher has to say.
 
 local hub = require "spec.hub.support"
-local clock = require "spec.support.clock"
-local Process = require "spec.support.process"
+local strace = require "spec.support.strace"
 
 local run, data, numbers = hub.run, hub.data, hub.numbers
 
----How many system calls that write the server makes during `work`, as strace sees them; nil without
----strace. The answer to one more request marks the end, so that none is counted before it is over.
+---How many system calls that write the server makes during `work`; nil without strace. The answer
+---to one more request marks the end.
 local function count_writes(server, work)
-  if Process.run { "strace", "-V" } ~= 0 then
-    return nil
-  end
-  local strace = Process.start({
-    "strace", "-f", "-s", "500", "-e", "trace=write,writev,sendto,sendmsg,pwrite64,sendmmsg",
-    "-p", tostring(server.pid),
-  }, { env = { LC_ALL = "C" } })
-  clock.eventually(function()
-    return strace:stderr():find("attached", 1, true) or strace:has_ended()
-  end, 5)
-  if strace:has_ended() then
-    return nil
-  end
-  work()
-  run(server, "return 'that was all'")
-  local calls = clock.eventually(function()
-    return strace:stderr():match("^(.*\n)[^\n]*that was all")
-  end, 5)
-  strace:signal("INT")
-  strace:wait(5)
-  return select(2, calls:gsub("%f[%w]%l+%d*%(", ""))
+  local traced = strace.during(server, "write,writev,sendto,sendmsg,pwrite64,sendmmsg",
+    "that was all", function()
+      work()
+      run(server, "return 'that was all'")
+    end)
+  return traced and select(2, traced:gsub("%f[%w]%l+%d*%(", ""))
 end
 
 describe("what one turn publishes", function()

@@ -29,6 +29,7 @@ static void unsubscribe(struct world *world);
 static bool may_have_left(const struct client *client);
 static void end(struct world *world);
 static void cut(struct world *world);
+static void touch_sockets(struct world *world);
 static void close_channel(struct world *world);
 static void release_channel(struct world *world);
 static void change(struct world *world);
@@ -45,11 +46,12 @@ static const struct choice {
     {90, say_own},       {30, leave},          {20, subscribe},    {20, mutter},
     {10, end},           {8, unsubscribe},     {4, close_channel}, {4, change},
     {3, settle},         {2, release_channel}, {40, wake},         {6, cut},
+    {60, touch_sockets},
 };
 
 void steps_take(struct world *world)
 {
-    enum { WEIGHT_SUM = 1047 };
+    enum { WEIGHT_SUM = 1107 };
     uint64_t at = chance_below(WEIGHT_SUM);
     const struct choice *choice = choices;
     while (at >= choice->weight) {
@@ -296,6 +298,15 @@ static void cut(struct world *world)
     struct client *client = any_live(world);
     if (client != NULL) {
         host_cut(client);
+    }
+}
+
+/// Sockets of one worker, of which the clients know nothing.
+static void touch_sockets(struct world *world)
+{
+    struct worker *worker = any_worker(world);
+    for (uint64_t left = chance_between(1, 4); left > 0; left--) {
+        sockets_step(&worker->sockets);
     }
 }
 

@@ -14,6 +14,8 @@
 
 enum { PATIENCE_MS = 1000 };
 
+static uint64_t choose(void *chooser, uint64_t count);
+static void end_loop_turn(struct worker *worker);
 static void on_told(struct loop_job *job);
 static void begin_end_of_turn(struct worker *worker);
 static void begin_turn(struct worker *worker);
@@ -30,6 +32,7 @@ void worker_init(struct worker *worker, struct world *world, int index)
     service_init(&worker->service, &worker->loop, &world->limits, &world->conn_total);
     worker->service.events = &host_events;
     worker->service.user = worker;
+    sockets_init(&worker->sockets, &worker->loop.poller, choose, NULL);
     list_init(&worker->waiter.node);
     worker->waiter.job = &worker->told;
     loop_job_init(&worker->told, on_told);
@@ -38,12 +41,16 @@ void worker_init(struct worker *worker, struct world *world, int index)
 /// What waits for libuv waits for the machine's clock.
 void worker_close(struct worker *worker)
 {
+    sockets_close(&worker->sockets);
+    sockets_begin_end(&worker->sockets);
     mailbox_close(&worker->mailbox);
     service_deinit(&worker->service);
     heartbeats_deinit(&worker->heartbeats);
     local_hub_deinit(&worker->local_hub);
     uv_update_time(&worker->loop.uv);
     EXPECT(loop_close(&worker->loop, PATIENCE_MS) == 0, "a handle is still open");
+    sockets_end(&worker->sockets);
+    sockets_deinit(&worker->sockets);
     loop_deinit(&worker->loop);
 }
 
@@ -90,12 +97,14 @@ void worker_wake(struct worker *worker)
     }
 }
 
-/// The real end of a turn is what the loop does when libuv is about to wait.
+/// The end of the turn is the loop's own; the rest of a turn is made by hand.
 void worker_turn(struct worker *worker)
 {
     struct world *world = worker->world;
+    IGNORE(chance_one_in(8) ? sockets_tell_exactly(&worker->sockets)
+                            : sockets_tell(&worker->sockets));
     begin_end_of_turn(worker);
-    worker->loop._prepare.prepare_cb(&worker->loop._prepare);
+    end_loop_turn(worker);
     for (size_t i = 0; i < world->client_count; i++) {
         if (world->clients[i].worker == worker) {
             client_end_turn(&world->clients[i]);
@@ -124,6 +133,19 @@ struct replica *worker_replica(const struct worker *worker, const struct channel
         }
     }
     return NULL;
+}
+
+static uint64_t choose(void *chooser, uint64_t count)
+{
+    (void)chooser;
+    return chance_below(count);
+}
+
+static void end_loop_turn(struct worker *worker)
+{
+    sockets_begin_end(&worker->sockets);
+    loop_end_turn(&worker->loop);
+    sockets_end(&worker->sockets);
 }
 
 static void on_told(struct loop_job *job)

@@ -10,6 +10,7 @@
 #include "hub/local_hub.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "sockets.h"
 #include "sse/heartbeat.h"
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct worker {
     struct local_hub local_hub;
     struct heartbeats heartbeats;
     struct service service;
+    struct sockets sockets;  // beside the clients, in the loop's poller
     struct replica *awaited; // held by a publisher that waits until others have caught up, or NULL
     struct room_waiter waiter;
     struct loop_job told; // it looks whether they have

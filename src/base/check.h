@@ -12,10 +12,14 @@ _Noreturn void check_failed(const char *file, int line, const char *expression);
 
 #define CHECK(expression) ((expression) ? (void)0 : check_failed(__FILE__, __LINE__, #expression))
 
+/// DEBUG_CALL is for invariant functions, which CHECK what must hold between any two calls of a
+/// module: in debug builds only.
 #ifdef NDEBUG
 #define DCHECK(expression) ((void)sizeof((expression) ? 1 : 0))
+#define DEBUG_CALL(call) ((void)0)
 #else
 #define DCHECK(expression) CHECK(expression)
+#define DEBUG_CALL(call) (call)
 #endif
 
 #define UNREACHABLE() check_failed(__FILE__, __LINE__, "unreachable")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Accepts everything that waits at a listening socket and hands each connection over. Owned by
-// whoever opened it; `listener_close` is asynchronous and idempotent, and the struct must live
-// until the loop has closed. Same thread as its loop.
+// Accepts the connections that wait at a listening socket and hands each one over. Owned by whoever
+// opened it. `listener_close` is idempotent; the struct must live until the end of that turn. Same
+// thread as its loop.
 #pragma once
 
 #include "net/listening.h"
@@ -10,13 +10,13 @@
 #include "net/timer.h"
 
 #include <stdbool.h>
-#include <uv.h>
 
 struct listener {
-    uv_poll_t _poll;
+    struct polled _polled;
+    struct loop *_loop;
     struct listening _listening;
-    int _spare_fd;      // given up for a moment when there is no other, to turn a connection away
-    struct timer _rest; // until it looks again, when there is not even that one
+    int _spare_fd;      // closed for a moment when no other is free, to turn a connection away
+    struct timer _rest; // until it looks again, when no descriptor can be had at all
     bool is_open;
     void *user;
     /// A connection from `peer` came in: a descriptor that does not block, and is the callee's from
@@ -25,7 +25,7 @@ struct listener {
 };
 
 /// Takes over the socket and begins to accept. `user` and `on_accept` are set. Returns 0 or a
-/// negative UV_ code; then the socket is still the caller's.
+/// negative errno; then nobody is accepted. Either way the listener is open until `listener_close`.
 MUST_USE int listener_open(struct listener *listener, struct loop *loop,
                            const struct listening *listening);
 

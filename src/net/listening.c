@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A listening socket gets its options here, and each connection that it accepts inherits them: that
+// saves system calls a connection. The address is bound without SO_REUSEPORT first, so that a
+// second server is refused; workers share it afterwards.
 #include "net/listening.h"
 
 #include <errno.h>
@@ -12,7 +16,7 @@
 enum {
     BACKLOG = 4096,
     FILE_MODES = 0777,
-    SILENT_SECONDS = 1, // about how long who connects and says nothing goes unnoticed
+    SILENT_SECONDS = 1, // after about so long a peer that says nothing is accepted
     MS_PER_SECOND = 1000,
     KEEPALIVE_SECONDS_MAX = 32767, // what the kernel takes
 };
@@ -46,8 +50,8 @@ int listening_tcp(struct listening *listening, const char *host, uint16_t port,
     return failure != 0 ? give_up(listening, failure) : bind_and_listen(listening);
 }
 
-/// The umask makes the file what it should be from its first moment, and needs no second look at
-/// the path, which another file may have by then.
+/// The umask gives the file its mode from the first moment on. chmod would come after it, and might
+/// meet another file at the path.
 int listening_unix(struct listening *listening, const char *path, mode_t mode)
 {
     int failure = socket_address_of_path(&listening->address, path);
@@ -74,14 +78,17 @@ int listening_adopt(struct listening *listening, int fd, uint64_t peer_timeout_m
 {
     *listening = (struct listening){.fd = fd};
     int failure = check_adopted(fd, &listening->address);
+    if (failure == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        failure = -errno;
+    }
     if (failure == 0 && listening->address.storage.ss_family != AF_UNIX) {
         failure = set_options(fd, peer_timeout_ms);
     }
     return failure != 0 ? give_up(listening, failure) : 0;
 }
 
-/// The first socket was bound without SO_REUSEPORT, which the kernel allows only where nobody else
-/// is bound, whatever that other one has set. From now on both have it.
+/// The first socket was bound without SO_REUSEPORT. The kernel allows that only where nobody else
+/// is bound, whether they share or not. From now on both sockets have the option.
 int listening_share(struct listening *shared, const struct listening *first,
                     uint64_t peer_timeout_ms)
 {
@@ -103,15 +110,21 @@ int listening_share(struct listening *shared, const struct listening *first,
 void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms)
 {
     if (listening->address.storage.ss_family != AF_UNIX) {
-        (void)set_peer_timeout(listening->fd, peer_timeout_ms); // it was set once, so it can be
+        (void)set_peer_timeout(listening->fd, peer_timeout_ms); // it succeeded once on this socket
+    }
+}
+
+void listening_remove_file(const struct listening *listening)
+{
+    if (listening->owns_path && has_own_file(listening)) {
+        (void)unlink(
+            socket_address_path(&listening->address)); // fails when the file is gone already
     }
 }
 
 void listening_close(const struct listening *listening)
 {
-    if (listening->owns_path && has_own_file(listening)) {
-        (void)unlink(socket_address_path(&listening->address)); // who removed it was quicker
-    }
+    listening_remove_file(listening);
     close(listening->fd);
 }
 
@@ -136,7 +149,7 @@ static int check_adopted(int fd, struct socket_address *address)
                : -EINVAL;
 }
 
-/// -1 where the socket has no such option.
+/// The value of an option of the socket; -1 if the socket has no such option.
 static int int_option(int fd, int name)
 {
     int value = -1;
@@ -144,11 +157,11 @@ static int int_option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
 }
 
-/// Linux hands these options on to accepted sockets, which saves two system calls a connection. And
-/// it wakes nobody until the request is there: one wake-up a connection in the place of two, and
-/// what is accepted can be read at once. A peer to whom nothing is sent for long (a stream without
-/// heartbeats, a handler that waits) is asked by the kernel whether it is still there; after
-/// `peer_timeout_ms` without an answer the connection fails with ETIMEDOUT.
+/// Accepted sockets inherit these options on Linux, which saves two system calls a connection.
+/// TCP_DEFER_ACCEPT wakes the worker when the request is there: once for a connection, not twice,
+/// and the request can be read at once. With SO_KEEPALIVE the kernel asks a peer to which nothing
+/// is sent for long (a stream without heartbeats, a handler that waits) whether it is still there.
+/// After `peer_timeout_ms` without an answer the connection fails with ETIMEDOUT.
 static int set_options(int fd, uint64_t peer_timeout_ms)
 {
     int yes = 1;
@@ -213,8 +226,8 @@ static void note_file(struct listening *listening)
     }
 }
 
-/// Whoever removes the file of a server that listens may give the path to another server. The inode
-/// is not used again while this socket is open.
+/// Somebody may have removed the file, and another server may have bound the path. The inode tells:
+/// the kernel does not use it again while this socket is open.
 static bool has_own_file(const struct listening *listening)
 {
     struct stat status;
@@ -236,7 +249,8 @@ static int clear_path(const struct socket_address *address, const char *path)
     return failure != 0 ? failure : unlink(path) == 0 ? 0 : -errno;
 }
 
-/// Only a refusal proves that nobody listens: a busy server lets us wait, another user's says no.
+/// Only ECONNREFUSED proves that nobody listens. A busy server makes us wait (EAGAIN), and another
+/// user's socket denies access (EACCES).
 static int check_dead(const struct socket_address *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -2,8 +2,8 @@
 //
 // A socket that listens, TCP or Unix: bound here, or taken over from another program. The address
 // is exclusive: a second server on it is refused. Several sockets may still share it, one for each
-// worker, if they are made from the first one (`listening_share`). A value; the descriptor belongs
-// to whoever has it, until a listener takes it.
+// worker, if they are made from the first one (`listening_share`). The struct is a plain value. Its
+// descriptor belongs to the struct's owner, until a listener takes it over.
 #pragma once
 
 #include "base/check.h"
@@ -16,8 +16,8 @@
 struct listening {
     struct socket_address address; // port 0 has become a real one
     int fd;
-    bool owns_path; // of a Unix socket that was bound here: its file goes when it closes ...
-    dev_t device;   // ... if it is still this one
+    bool owns_path; // a Unix socket that was bound here: its file is removed at the end,
+    dev_t device;   // if it is still this file
     ino_t inode;
 };
 
@@ -32,23 +32,28 @@ MUST_USE int listening_tcp(struct listening *listening, const char *host, uint16
 
 /// Binds and listens on a Unix socket, whose file gets `mode`, or with 0 what the process's umask
 /// leaves. A socket file that nobody listens on is replaced; one that is in use gives -EADDRINUSE,
-/// a file of another kind -EEXIST. No other thread should make files meanwhile: it changes the
-/// umask.
+/// a file of another kind -EEXIST. It changes the umask for a moment, so no other thread should
+/// make files meanwhile.
 MUST_USE int listening_unix(struct listening *listening, const char *path, mode_t mode);
 
-/// Takes over `fd`, which another program has bound and listens on. Returns 0, or a negative errno:
-/// ENOTSOCK, or EINVAL when it is not a stream socket of these kinds that listens.
+/// Takes over `fd`, which another program has bound and listens on; from now on it does not block.
+/// Returns 0, or a negative errno: ENOTSOCK, or EINVAL when it is not a stream socket of these
+/// kinds that listens.
 MUST_USE int listening_adopt(struct listening *listening, int fd, uint64_t peer_timeout_ms);
 
-/// Makes `shared` another socket on the address of `first`, which `listening_tcp` has made: the
-/// kernel spreads connections over them. Nobody else can join: programs that do not ask for sharing
-/// are refused, and so is every other Lunesse. Returns 0 or a negative errno.
+/// Makes `shared` another socket on the address of `first`, which `listening_tcp` has made. The
+/// kernel spreads connections over them. Another program cannot join, not even another Lunesse:
+/// each first binds without sharing, and is refused. Returns 0 or a negative errno.
 MUST_USE int listening_share(struct listening *shared, const struct listening *first,
                              uint64_t peer_timeout_ms);
 
-/// Connections that are accepted from now on have this TCP_USER_TIMEOUT. Nothing for a Unix socket.
+/// Gives connections that are accepted from now on this TCP_USER_TIMEOUT. Does nothing to a Unix
+/// socket.
 void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms);
 
-/// Closes the descriptor, and removes the file of a Unix socket that was bound here, unless the
-/// path belongs to another file by now.
+/// Removes the file of a Unix socket that was bound here, unless the path belongs to another file
+/// by now. While the socket is still open, so that nobody connects to it after it has closed.
+void listening_remove_file(const struct listening *listening);
+
+/// The same, and closes the descriptor.
 void listening_close(const struct listening *listening);

@@ -1,4 +1,16 @@
 // SPDX-License-Identifier: MIT
+//
+// The wait is ours and libuv is a guest in it: libuv's epoll set stands in the poller's set, as
+// `uv_backend_fd` is made for. A turn goes:
+//
+//     wait           at most until libuv's next timer is due (`uv_backend_timeout`)
+//     read           the sockets that are ready tell their owners
+//     end            queued jobs run, closed sockets are told, the timer is aimed
+//     libuv runs     only when its set is ready or a timer is due: `uv_run` without waiting
+//     end            once more, for what libuv's callbacks have queued
+//
+// Timers come after the sockets, because after a pause of the process the deadlines of peers have
+// passed whose bytes are in the kernel. Everything else of libuv works as in its own loop.
 #include "net/loop.h"
 
 #include "base/check.h"
@@ -10,7 +22,7 @@
 #include <stdio.h>
 
 enum {
-    GAP_MS = 10, // by so much timers are late only when the loop did not run
+    GAP_MS = 10, // a timer that is later than this is late because the loop did not run
     NS_PER_MS = 1000 * 1000,
 };
 
@@ -20,18 +32,16 @@ static atomic_uint_fast64_t advanced_ms;
 /// The clock of all loops runs 2^slowness times slower than the machine's. See `loop_slow_down`.
 static unsigned slowness;
 
+static void turn(struct loop *loop, int timeout_ms);
+static int wait_ms(const struct loop *loop);
+static bool has_jobs(const struct loop *loop);
+static void count_lag(struct loop *loop);
 static void on_timer(uv_timer_t *handle);
-static void on_prepare(uv_prepare_t *handle);
-static void on_check(uv_check_t *handle);
-static void count_lag(uint64_t began_ms, uint64_t ended_ms);
-static void on_idle(uv_idle_t *handle);
 static void on_patience_end(uv_timer_t *handle);
 static void on_open_handle(uv_handle_t *handle, void *count);
-static void close_own(struct loop *loop);
-static void end_turn(struct loop *loop);
 static void run_jobs(struct list *jobs);
 static void aim_timer(struct loop *loop);
-static void aim_idle(struct loop *loop);
+static uint64_t machine_ms(uint64_t due_ms);
 
 const char *loop_library_version(void)
 {
@@ -45,7 +55,7 @@ int loop_init(struct loop *loop)
     if (failure != 0) {
         return failure;
     }
-    failure = poller_init(&loop->poller, &loop->uv);
+    failure = poller_init(&loop->poller, uv_backend_fd(&loop->uv));
     if (failure != 0) {
         CHECK(uv_loop_close(&loop->uv) == 0);
         return failure;
@@ -54,11 +64,6 @@ int loop_init(struct loop *loop)
         list_init(&loop->_jobs[phase]);
     }
     uv_timer_init(&loop->uv, &loop->_timer);
-    uv_prepare_init(&loop->uv, &loop->_prepare);
-    uv_check_init(&loop->uv, &loop->_check);
-    uv_idle_init(&loop->uv, &loop->_idle);
-    uv_prepare_start(&loop->_prepare, on_prepare);
-    uv_check_start(&loop->_check, on_check);
     loop->read_memory = mem_alloc(LOOP_READ_BYTES);
     return 0;
 }
@@ -66,26 +71,50 @@ int loop_init(struct loop *loop)
 void loop_deinit(struct loop *loop)
 {
     CHECK(uv_loop_close(&loop->uv) == 0);
+    poller_deinit(&loop->poller);
     due_heap_deinit(&loop->timers);
     mem_free(loop->read_memory);
 }
 
 void loop_run(struct loop *loop)
 {
-    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    while (!loop->_is_stopped) {
+        uv_update_time(&loop->uv);
+        count_lag(loop);
+        turn(loop, wait_ms(loop));
+    }
+    loop->_is_stopped = false;
 }
 
 void loop_stop(struct loop *loop)
 {
-    uv_stop(&loop->uv);
+    loop->_is_stopped = true;
 }
 
+void loop_turn(struct loop *loop)
+{
+    turn(loop, 0);
+}
+
+void loop_end_turn(struct loop *loop)
+{
+    for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
+        run_jobs(&loop->_jobs[phase]);
+    }
+    poller_tell_closed(&loop->poller);
+    if (loop->on_turn_end != NULL) {
+        loop->on_turn_end(loop->on_turn_end_arg);
+    }
+    aim_timer(loop);
+}
+
+/// The second end is for what the first one has queued and closed.
 int loop_close(struct loop *loop, uint64_t patience_ms)
 {
     uv_timer_t patience;
-    end_turn(loop);
-    end_turn(loop); // what the first one has closed
-    close_own(loop);
+    loop_end_turn(loop);
+    loop_end_turn(loop);
+    uv_close((uv_handle_t *)&loop->_timer, NULL);
     uv_timer_init(&loop->uv, &patience);
     uv_timer_start(&patience, on_patience_end, patience_ms, 0);
     uv_unref((uv_handle_t *)&patience);
@@ -145,68 +174,60 @@ void loop_job_cancel(struct loop_job *job)
     list_remove(&job->_node);
 }
 
-/// After a pause (the process was stopped, the machine suspended, one turn took long) deadlines of
-/// peers have passed whose bytes wait in the kernel: those are read before anything is timed out.
+/// libuv has something when its set is ready, and when `uv_backend_timeout` is 0: a timer is due, a
+/// handle is closing, or one was opened that is not yet in libuv's set.
+static void turn(struct loop *loop, int timeout_ms)
+{
+    poller_wait(&loop->poller, timeout_ms);
+    uv_update_time(&loop->uv);
+    loop->_woken_ms = uv_now(&loop->uv);
+    bool is_guest_ready = poller_tell(&loop->poller);
+    loop_end_turn(loop);
+    if (is_guest_ready || uv_backend_timeout(&loop->uv) == 0) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+        loop_end_turn(loop);
+    }
+}
+
+static int wait_ms(const struct loop *loop)
+{
+    bool is_busy = has_jobs(loop) || poller_has_closing(&loop->poller);
+    return is_busy ? 0 : uv_backend_timeout(&loop->uv);
+}
+
+static bool has_jobs(const struct loop *loop)
+{
+    bool has_any = false;
+    for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
+        has_any = has_any || !list_is_empty(&loop->_jobs[phase]);
+    }
+    return has_any;
+}
+
+/// Counts how long the turn kept everything else waiting: from the end of its wait until now. Both
+/// are whole milliseconds of a clock that is read anyway. Their difference is up to one millisecond
+/// off, to either side, so the sum of many is right.
+static void count_lag(struct loop *loop)
+{
+    if (loop->_woken_ms != 0) {
+        uint64_t lag_ms = uv_now(&loop->uv) - loop->_woken_ms;
+        durations_add(&counters_here->lag, lag_ms * NS_PER_MS);
+    }
+}
+
+/// After a pause (the process was stopped, the machine suspended, one callback took long) deadlines
+/// of peers have passed whose bytes wait in the kernel: those are read before anything is timed
+/// out.
 static void on_timer(uv_timer_t *handle)
 {
     struct loop *loop = CONTAINER_OF(handle, struct loop, _timer);
     uint64_t due_ms = timers_next_ms(loop);
     uint64_t now_ms = loop_now_ms(loop);
+    loop->_aimed_ms = 0;
     if (due_ms < now_ms && now_ms - due_ms > GAP_MS) {
         poller_catch_up(&loop->poller);
     }
-    loop->_has_fired = true;
     timers_fire(loop);
-}
-
-/// libuv runs its timers before it polls, and the check handles after: a turn ends at both places.
-static void on_prepare(uv_prepare_t *handle)
-{
-    struct loop *loop = CONTAINER_OF(handle, struct loop, _prepare);
-    uint64_t now_ms = uv_now(&loop->uv); // read after the last turn
-    if (loop->_polled_ms != 0) {
-        count_lag(loop->_polled_ms, now_ms);
-    }
-    end_turn(loop);
-    if (loop->_has_fired) {
-        loop->_has_fired = false;
-        count_lag(now_ms, uv_hrtime() / NS_PER_MS);
-    }
-}
-
-static void on_check(uv_check_t *handle)
-{
-    struct loop *loop = CONTAINER_OF(handle, struct loop, _check);
-    loop->_polled_ms = uv_now(&loop->uv); // read when it had waited
-    end_turn(loop);
-}
-
-/// Counts the time since `began_ms`. Both are whole milliseconds of a clock that libuv reads
-/// anyway; their difference is up to one millisecond off, to either side, so the sum of many is
-/// right.
-static void count_lag(uint64_t began_ms, uint64_t ended_ms)
-{
-    uint64_t lag_ms = ended_ms > began_ms ? ended_ms - began_ms : 0;
-    durations_add(&counters_here->lag, lag_ms * NS_PER_MS);
-}
-
-/// An active idle handle is what keeps libuv from waiting; there is nothing to do in it.
-static void on_idle(uv_idle_t *handle)
-{
-    (void)handle;
-}
-
-static void end_turn(struct loop *loop)
-{
-    for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
-        run_jobs(&loop->_jobs[phase]);
-    }
-    poller_tell_closed(&loop->poller);
-    if (loop->on_turn_end != NULL) {
-        loop->on_turn_end(loop->on_turn_end_arg);
-    }
-    aim_timer(loop);
-    aim_idle(loop);
 }
 
 static void run_jobs(struct list *jobs)
@@ -220,44 +241,26 @@ static void run_jobs(struct list *jobs)
     }
 }
 
+/// The timer is always armed, for the end of time when nothing waits: a libuv loop in which nothing
+/// is active counts as finished. Turns in which the first timer stays the same cost nothing.
 static void aim_timer(struct loop *loop)
 {
-    if (uv_is_closing((uv_handle_t *)&loop->_timer)) {
+    uint64_t aimed_ms = machine_ms(timers_next_ms(loop));
+    if (aimed_ms == loop->_aimed_ms || uv_is_closing((uv_handle_t *)&loop->_timer)) {
         return;
     }
-    uint64_t next_ms = timers_next_ms(loop);
-    if (next_ms == UINT64_MAX) {
-        uv_timer_stop(&loop->_timer);
-        return;
-    }
-    uint64_t now_ms = loop_now_ms(loop);
-    uint64_t wait_ms = next_ms > now_ms ? (next_ms - now_ms) << slowness : 0;
-    uv_timer_start(&loop->_timer, on_timer, wait_ms, 0);
+    loop->_aimed_ms = aimed_ms;
+    uint64_t now_ms = uv_now(&loop->uv);
+    uv_timer_start(&loop->_timer, on_timer, aimed_ms > now_ms ? aimed_ms - now_ms : 0, 0);
 }
 
-static void aim_idle(struct loop *loop)
+/// When libuv's clock shows `due_ms` of ours: at least 1. UINT64_MAX for what never comes.
+static uint64_t machine_ms(uint64_t due_ms)
 {
-    bool has_jobs = false;
-    for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
-        has_jobs = has_jobs || !list_is_empty(&loop->_jobs[phase]);
+    if (due_ms >= UINT64_MAX >> slowness) {
+        return UINT64_MAX;
     }
-    if (uv_is_closing((uv_handle_t *)&loop->_idle)) {
-        return;
-    }
-    if (has_jobs) {
-        uv_idle_start(&loop->_idle, on_idle);
-    } else {
-        uv_idle_stop(&loop->_idle);
-    }
-}
-
-static void close_own(struct loop *loop)
-{
-    poller_close(&loop->poller);
-    uv_close((uv_handle_t *)&loop->_timer, NULL);
-    uv_close((uv_handle_t *)&loop->_prepare, NULL);
-    uv_close((uv_handle_t *)&loop->_check, NULL);
-    uv_close((uv_handle_t *)&loop->_idle, NULL);
+    return due_ms > advanced_ms ? (due_ms - advanced_ms) << slowness : 1;
 }
 
 static void on_patience_end(uv_timer_t *handle)

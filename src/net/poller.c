@@ -1,122 +1,181 @@
 // SPDX-License-Identifier: MIT
+//
+// Events move from the kernel's set through `_found`, a batch at a time, to the sockets' owners.
+// The order of a turn is: `poller_wait` fills the batch, `poller_tell` empties it, and
+// `poller_tell_closed` gives closed sockets back to their owners. An event names its socket by
+// address, so the address must be good for as long as a batch may hold it. Three things could break
+// that, and each has its rule:
+//
+// - A callback closes a socket whose event comes later in the same batch. The struct stays until
+//   the end of the turn, and the state CLOSING makes the event void.
+// - A descriptor number is used again within the turn, for a socket that was just accepted. Events
+//   never name descriptors, so the old socket's event cannot reach the new one.
+// - A child process between fork and exec holds the socket as well. The kernel removes a socket
+//   from an epoll set only when nobody has it open any more, so the set would go on to report a
+//   freed address. The socket is therefore removed explicitly, before its descriptor is closed.
 #include "net/poller.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-enum { BATCH = 256 };
-
-static void on_set_ready(uv_poll_t *handle, int failure, int events);
-static int tell_batch(struct poller *poller);
+static bool tell(struct poller *poller, struct epoll_event event);
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events);
 static int watch(struct poller *poller, struct polled *polled, unsigned events);
 static unsigned events_of(uint32_t found);
-static void on_set_closed(uv_handle_t *handle);
 
-int poller_init(struct poller *poller, uv_loop_t *loop)
+int poller_init(struct poller *poller, int guest)
 {
     *poller = (struct poller){._set = epoll_create1(EPOLL_CLOEXEC)};
     if (poller->_set < 0) {
         return -errno;
     }
-    int failure = uv_poll_init(loop, &poller->_handle, poller->_set);
-    if (failure != 0) {
+    struct epoll_event readable = {.events = EPOLLIN, .data.ptr = NULL};
+    if (guest >= 0 && epoll_ctl(poller->_set, EPOLL_CTL_ADD, guest, &readable) != 0) {
+        int failure = -errno;
         close(poller->_set);
         return failure;
     }
-    return uv_poll_start(&poller->_handle, UV_READABLE, on_set_ready);
+    return 0;
 }
 
-void poller_close(struct poller *poller)
+void poller_deinit(struct poller *poller)
 {
-    uv_close((uv_handle_t *)&poller->_handle, on_set_closed);
+    close(poller->_set);
 }
 
-/// The set names a socket that it has named again only after all others, so the rounds are as many
-/// as it takes to come to each: who always has something to say does not hold this up.
+/// An interrupted wait has found nothing.
+void poller_wait(struct poller *poller, int timeout_ms)
+{
+    DEBUG_CALL(poller_check(poller));
+    int count = epoll_wait(poller->_set, poller->_found, POLLER_BATCH, timeout_ms);
+    DCHECK(count >= 0 || errno == EINTR);
+    poller->_found_count = count > 0 ? count : 0;
+}
+
+bool poller_tell(struct poller *poller)
+{
+    bool is_guest_ready = false;
+    for (int i = 0; i < poller->_found_count; i++) {
+        is_guest_ready = tell(poller, poller->_found[i]) || is_guest_ready;
+    }
+    poller->_found_count = 0;
+    return is_guest_ready;
+}
+
+/// The kernel reports a socket a second time only after all others that are ready. So the number of
+/// rounds in which each has its turn is bounded, however busy some of them are.
 void poller_catch_up(struct poller *poller)
 {
-    size_t rounds = poller->count / BATCH + 1;
-    while (rounds-- > 0 && tell_batch(poller) == BATCH) {
-    }
+    size_t rounds = poller->count / POLLER_BATCH + 1;
+    bool is_full;
+    do {
+        poller_wait(poller, 0);
+        is_full = poller->_found_count == POLLER_BATCH;
+        IGNORE(poller_tell(poller)); // the guest stays ready, and the next wait says so again
+    } while (is_full && --rounds > 0);
 }
 
-/// Telling may close more of them.
+/// A callback may close more sockets: those are told as well.
 void poller_tell_closed(struct poller *poller)
 {
-    while (poller->_closed != NULL) {
-        struct polled *polled = poller->_closed;
-        poller->_closed = polled->_next_closed;
+    DCHECK(poller->_found_count == 0); // no event names a socket any more
+    while (poller->_closing != NULL) {
+        struct polled *polled = poller->_closing;
+        poller->_closing = polled->_next_closing;
         poller->count--;
+        polled->_state = POLLED_CLOSED;
         polled->on_closed(polled);
     }
+    DEBUG_CALL(poller_check(poller));
 }
 
 void polled_open(struct poller *poller, struct polled *polled)
 {
-    DCHECK(!polled->_is_in_set && polled->wanted == 0);
+    DCHECK(polled->_state == POLLED_NEW && polled->wanted == 0 && polled->_watched == 0);
     poller->count++;
-    (void)polled;
+    polled->_state = POLLED_OPEN;
+    DEBUG_CALL(polled_check(polled));
 }
 
 int polled_want(struct poller *poller, struct polled *polled, unsigned events)
 {
+    DCHECK((events & ~(unsigned)(POLL_READ | POLL_WRITE)) == 0);
+    if (polled_is_closing(polled)) {
+        return 0;
+    }
     bool is_more = (events & ~(unsigned)polled->_watched) != 0;
-    int failure = is_more && !polled->is_closing ? watch(poller, polled, events) : 0;
+    int failure = is_more ? watch(poller, polled, events) : 0;
     if (failure == 0) {
         polled->wanted = (uint8_t)events;
     }
+    DEBUG_CALL(polled_check(polled));
     return failure;
 }
 
-/// The socket is taken out of the set first. The kernel would do so by itself only when the last
-/// descriptor of the socket is closed, and a child process that stands between fork and exec has
-/// one too: the set would go on to report `polled` after it was freed.
 void polled_close(struct poller *poller, struct polled *polled)
 {
-    if (polled->is_closing) {
+    if (polled_is_closing(polled)) {
         return;
     }
-    polled->is_closing = true;
-    if (polled->_is_in_set) {
+    if (polled->_state == POLLED_WATCHED) {
         CHECK(epoll_ctl(poller->_set, EPOLL_CTL_DEL, polled->fd, NULL) == 0);
     }
     close(polled->fd);
-    polled->_next_closed = poller->_closed;
-    poller->_closed = polled;
+    polled->fd = -1; // the number may be another socket's from now on
+    polled->_state = POLLED_CLOSING;
+    polled->_next_closing = poller->_closing;
+    poller->_closing = polled;
+    DEBUG_CALL(polled_check(polled));
 }
 
-/// Not more than a batch: what is left comes up again.
-static void on_set_ready(uv_poll_t *handle, int failure, int events)
+void poller_check(const struct poller *poller)
 {
-    (void)failure; // an epoll set has no error of its own
-    (void)events;
-    IGNORE(tell_batch(CONTAINER_OF(handle, struct poller, _handle)));
-}
-
-/// Returns how many were ready. One that is closed by another's callback stays in memory until the
-/// turn ends.
-static int tell_batch(struct poller *poller)
-{
-    struct epoll_event found[BATCH];
-    int count = epoll_wait(poller->_set, found, BATCH, 0);
-    for (int i = 0; i < count; i++) {
-        struct polled *polled = found[i].data.ptr;
-        if (!polled->is_closing) {
-            tell_ready(poller, polled, events_of(found[i].events));
-        }
+    size_t count = 0;
+    for (const struct polled *each = poller->_closing; each != NULL; each = each->_next_closing) {
+        CHECK(each->_state == POLLED_CLOSING);
+        polled_check(each);
+        count++;
+        CHECK(count <= poller->count);
     }
-    return count;
+    CHECK(poller->_set >= 0);
+    CHECK(poller->_found_count >= 0 && poller->_found_count <= POLLER_BATCH);
 }
 
+void polled_check(const struct polled *polled)
+{
+    CHECK(polled->_state > POLLED_NEW && polled->_state <= POLLED_CLOSED);
+    CHECK(polled->on_ready != NULL && polled->on_closed != NULL);
+    CHECK(polled_is_closing(polled) == (polled->fd < 0));
+    if (polled->_state == POLLED_OPEN) {
+        CHECK(polled->wanted == 0 && polled->_watched == 0);
+    } else if (polled->_state == POLLED_WATCHED) {
+        CHECK((polled->wanted & ~polled->_watched) == 0);
+    }
+}
+
+/// Returns whether it was the guest's event.
+static bool tell(struct poller *poller, struct epoll_event event)
+{
+    struct polled *polled = event.data.ptr;
+    if (polled == NULL) {
+        return true;
+    }
+    DCHECK(polled->_state == POLLED_WATCHED || polled->_state == POLLED_CLOSING);
+    if (polled->_state == POLLED_WATCHED) {
+        tell_ready(poller, polled, events_of(event.events));
+    }
+    return false;
+}
+
+/// An event that is no longer wanted would come up in every wait, so the kernel is told not to
+/// look for it.
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events)
 {
     unsigned told = events & (polled->wanted | POLL_FAILED);
     if (told != 0) {
         polled->on_ready(polled, told);
     } else {
-        IGNORE(watch(poller, polled, polled->wanted)); // it would come up again and again
+        IGNORE(watch(poller, polled, polled->wanted));
     }
 }
 
@@ -125,11 +184,11 @@ static int watch(struct poller *poller, struct polled *polled, unsigned events)
     struct epoll_event wanted = {.data.ptr = polled};
     wanted.events |= events & POLL_READ ? EPOLLIN : 0;
     wanted.events |= events & POLL_WRITE ? EPOLLOUT : 0;
-    int how = polled->_is_in_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int how = polled->_state == POLLED_WATCHED ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     if (epoll_ctl(poller->_set, how, polled->fd, &wanted) != 0) {
         return -errno;
     }
-    polled->_is_in_set = true;
+    polled->_state = POLLED_WATCHED;
     polled->_watched = (uint8_t)events;
     return 0;
 }
@@ -141,9 +200,4 @@ static unsigned events_of(uint32_t found)
     events |= found & EPOLLOUT ? POLL_WRITE : 0;
     events |= found & (EPOLLERR | EPOLLHUP) ? POLL_FAILED : 0;
     return events;
-}
-
-static void on_set_closed(uv_handle_t *handle)
-{
-    close(CONTAINER_OF(handle, struct poller, _handle)->_set);
 }

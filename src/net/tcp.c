@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Bytes come in when the poller says so: `read_in` reads into the memory that all transports of the
+// loop share, and hands it up before anything else is read. Bytes go out when the user says so:
+// `write_out` gives the pieces to the kernel and returns what it took. Nothing is kept here.
 #include "net/tcp.h"
 
 #include "base/small.h"
@@ -56,7 +60,7 @@ struct transport *tcp_of_socket(struct loop *loop, int fd)
 void tcp_read(struct transport *transport)
 {
     struct tcp *tcp = tcp_of(transport);
-    if (!tcp->polled.is_closing && (tcp->polled.wanted & POLL_READ)) {
+    if (!polled_is_closing(&tcp->polled) && (tcp->polled.wanted & POLL_READ)) {
         read_in(tcp);
     }
 }
@@ -126,7 +130,7 @@ static void await_room(struct transport *transport)
     want(tcp, tcp->polled.wanted | POLL_WRITE);
 }
 
-/// TIOCOUTQ is what tcp(7) calls SIOCOUTQ: bytes that the peer has not acknowledged.
+/// TIOCOUTQ (SIOCOUTQ in tcp(7)) counts bytes that the peer has not acknowledged.
 static size_t unsent_bytes(const struct transport *transport)
 {
     int in_kernel = 0;
@@ -138,21 +142,22 @@ static size_t unsent_bytes(const struct transport *transport)
 
 static void shut(struct transport *transport)
 {
-    (void)shutdown(tcp_of(transport)->polled.fd, SHUT_WR); // fails only when the peer is gone
+    (void)shutdown(tcp_of(transport)->polled.fd,
+                   SHUT_WR); // fails only if the peer is gone, which reading tells
 }
 
 static void close_down(struct transport *transport, bool is_reset)
 {
     struct tcp *tcp = tcp_of(transport);
-    if (is_reset && !tcp->polled.is_closing) {
+    if (is_reset && !polled_is_closing(&tcp->polled)) {
         struct linger at_once = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(tcp->polled.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
     polled_close(&tcp->loop->poller, &tcp->polled);
 }
 
-/// `send` and `recv` go straight to the socket; `write` and `read` first go through what concerns
-/// files of every kind.
+/// `send` and `recv` go straight to the socket. `write` and `read` do more in the kernel, because
+/// they serve files of every kind.
 static ssize_t send_pieces(int fd, const struct bytes *pieces, int count)
 {
     if (count == 1) {
@@ -166,15 +171,15 @@ static ssize_t send_pieces(int fd, const struct bytes *pieces, int count)
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
-/// Fails only when the system has no memory to watch another socket: the peer then waits in vain,
-/// and the deadlines of the connection end it.
+/// This fails only when the kernel has no memory to watch another socket. The peer then waits in
+/// vain until a deadline ends the connection.
 static void want(struct tcp *tcp, unsigned events)
 {
     IGNORE(polled_want(&tcp->loop->poller, &tcp->polled, events));
 }
 
-/// What came before a failure is still read, as far as it is wanted; reading then meets the
-/// failure.
+/// After a failure, bytes that came before it are still read if reading is on; then reading itself
+/// meets the failure and reports it. If reading is off, the failure is reported here.
 static void on_ready(struct polled *polled, unsigned events)
 {
     struct tcp *tcp = CONTAINER_OF(polled, struct tcp, polled);
@@ -186,7 +191,7 @@ static void on_ready(struct polled *polled, unsigned events)
         tcp->base.events->on_failed(tcp->base.user, failure == 0 ? -ECONNRESET : failure);
         return;
     }
-    if ((events & POLL_WRITE) && !polled->is_closing) {
+    if ((events & POLL_WRITE) && !polled_is_closing(polled)) {
         want(tcp, polled->wanted & ~(unsigned)POLL_WRITE);
         tcp->base.events->on_room(tcp->base.user);
     }
@@ -206,7 +211,7 @@ static void read_in(struct tcp *tcp)
     }
 }
 
-/// The error that the socket has pending, as a negative errno; 0 for none.
+/// The pending error of the socket as a negative errno; 0 for none.
 static int failure_of(const struct tcp *tcp)
 {
     int failure = 0;
