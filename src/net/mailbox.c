@@ -34,7 +34,8 @@ void mailbox_deinit(struct mailbox *mailbox)
     pthread_mutex_destroy(&mailbox->_lock);
 }
 
-/// The loop is woken under the lock, so that the handle is not closed meanwhile.
+/// The loop is woken while the lock is held, because `mailbox_close` could otherwise close the
+/// handle first. Only the first message of a batch wakes it.
 bool mailbox_post(struct mailbox *mailbox, struct message *message)
 {
     pthread_mutex_lock(&mailbox->_lock);
@@ -58,7 +59,7 @@ static void on_wake(uv_async_t *async)
     run_posted(CONTAINER_OF(async, struct mailbox, _async));
 }
 
-/// One by one: a message may free its struct, or post another.
+/// Messages are taken one by one, because each may free its own struct or post another message.
 static void run_posted(struct mailbox *mailbox)
 {
     struct message *message;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Messages from any thread to the one of a loop. A message is a member of the struct that it is
-// about and is run on the loop's thread, in the order of posting; a batch of them costs one
-// wake-up. Owned by the loop's owner. It must live until no thread posts any more, which is longer
-// than its loop: after `mailbox_close`, on the loop's thread, nothing is taken.
+// Messages from any thread to the thread of a loop. A message is a member of the struct that it is
+// about. Messages run on the loop's thread in the order of posting, and a batch of them costs one
+// wake-up. A mailbox is owned by the owner of its loop and must live longer than the loop: until no
+// thread posts any more. After `mailbox_close` a post is refused.
 #pragma once
 
 #include "base/check.h"
@@ -17,8 +17,8 @@ struct message;
 
 typedef void (*message_fn)(struct message *message);
 
-/// Before it runs a message is the mailbox's, and must stay as it is; in `run` it is its owner's
-/// again, and may be posted anew or freed.
+/// From `mailbox_post` until `run` a message belongs to the mailbox, and its owner must not touch
+/// it. In `run` it belongs to its owner again, who may post it anew or free it.
 struct message {
     struct message *_next;
     message_fn run;
@@ -33,15 +33,16 @@ struct mailbox {
     bool is_open;
 };
 
-/// On the loop's thread, or before it runs.
+/// Called on the loop's thread, or before that thread runs.
 void mailbox_open(struct mailbox *mailbox, struct loop *loop);
 
-/// Runs what was posted before, and takes nothing more. On the loop's thread. Idempotent.
+/// Runs the messages that were posted before, and refuses all later ones. Called on the loop's
+/// thread. Idempotent.
 void mailbox_close(struct mailbox *mailbox);
 
-/// When no thread knows of it any more. It must be closed.
+/// Called when the mailbox is closed and no thread knows of it any more.
 void mailbox_deinit(struct mailbox *mailbox);
 
-/// Hands over `message`, from any thread. Does nothing when it is posted already. False when the
-/// mailbox is closed: the message then stays with the caller, and is never run.
+/// Posts `message`, from any thread. Does nothing when it is posted already. Returns false when the
+/// mailbox is closed: then the message stays with the caller and is never run.
 bool mailbox_post(struct mailbox *mailbox, struct message *message);

@@ -9,7 +9,8 @@ static void on_done(uv_work_t *work, int status);
 
 void offload_start(struct offload *offload, struct loop *loop)
 {
-    CHECK(uv_queue_work(&loop->uv, &offload->_work, on_run, on_done) == 0); // there is a callback
+    CHECK(uv_queue_work(&loop->uv, &offload->_work, on_run, on_done) ==
+          0); // it fails only without `run`
 }
 
 static void on_run(uv_work_t *work)
@@ -20,7 +21,7 @@ static void on_run(uv_work_t *work)
 
 static void on_done(uv_work_t *work, int status)
 {
-    (void)status; // nobody cancels it
+    (void)status; // UV_ECANCELED is possible only after uv_cancel, which nobody calls
     struct offload *offload = CONTAINER_OF(work, struct offload, _work);
     offload->done(offload);
 }

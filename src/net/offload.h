@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Work that is too long for a turn of the loop, done by a thread of libuv's pool. The struct is a
-// member of what the work is about, which must live until `done` is called; that is on the loop's
-// thread, also while the loop closes.
+// Work that would take too long for a turn of the loop. A thread of libuv's pool does it. The
+// struct is a member of the struct that the work is about, whose owner keeps it until `done` was
+// called. `done` is called on the loop's thread, also while the loop closes.
 #pragma once
 
 #include <uv.h>
@@ -13,9 +13,9 @@ typedef void (*offload_fn)(struct offload *offload);
 
 struct offload {
     uv_work_t _work;
-    offload_fn run;  // on some thread
-    offload_fn done; // on the loop's
+    offload_fn run;  // called on a thread of the pool
+    offload_fn done; // called on the loop's thread, after `run`
 };
 
-/// `run` and `done` are set.
+/// Starts the work. The caller has set `run` and `done`.
 void offload_start(struct offload *offload, struct loop *loop);

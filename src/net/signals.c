@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The handlers are our own. libuv's give each signal its default action back when they are closed,
-// and a second SIGTERM that came in between would end the program by the signal, in the middle of
-// its clean-up.
+// A signal moves from the kernel to our handler, in whichever thread the kernel chose. The handler
+// counts it in `due` and wakes the loop. The loop's thread then calls `on_signal`, once for each
+// signal that came.
+//
+// The handlers are our own because libuv's give a signal its default action back when they are
+// closed. A second SIGTERM at that moment would end the program in the middle of its clean-up.
 #include "net/signals.h"
 
 #include "net/loop.h"
@@ -15,19 +18,19 @@
 static const int heard[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 enum {
     HEARD_COUNT = sizeof(heard) / sizeof(heard[0]),
-    PATIENCE_MS = 500, // with an orderly end, after the second signal
+    PATIENCE_MS = 500, // for an orderly end, after the second signal
 };
 
 static atomic_bool noted[NSIG];
-static atomic_uint due[NSIG]; // that came and were not told yet
+static atomic_uint due[NSIG]; // signals that came and were not told to the owner yet
 static _Atomic(struct signals *) open_signals;
-static atomic_uint handling_count; // handlers that run, in any thread
-static atomic_uint ending_count;   // SIGINTs and SIGTERMs that came
+static atomic_uint handling_count; // handlers that run at the moment, in any thread
+static atomic_uint ending_count;   // SIGINTs and SIGTERMs that have come
 
 void signals_end_soon(void)
 {
     struct itimerval patience = {.it_value.tv_usec = PATIENCE_MS * 1000};
-    (void)setitimer(ITIMER_REAL, &patience, NULL); // fails only for a value that is none
+    (void)setitimer(ITIMER_REAL, &patience, NULL); // fails only for an invalid value
 }
 
 static void act(int number, void (*handler)(int number), int flags);
@@ -76,7 +79,7 @@ void signals_close(struct signals *signals)
         act(heard[i], is_ending ? on_signal : SIG_IGN, SA_RESTART);
     }
     CHECK(atomic_exchange(&open_signals, NULL) == signals);
-    while (handling_count > 0) { // another thread may be about to wake this loop
+    while (handling_count > 0) { // another thread's handler may be about to use the handle
         sched_yield();
     }
     uv_close((uv_handle_t *)&signals->_wake, NULL);
@@ -97,8 +100,8 @@ static void note(int number)
     }
 }
 
-/// A loop that does not turn, or a worker that does not end, is in the middle of something that
-/// nobody can stop. A signal's default action needs neither.
+/// The half second is over. A loop may be stuck in a callback, or a worker may not end; the default
+/// action of a signal ends the program without either.
 static void on_alarm(int number)
 {
     (void)number;
@@ -106,7 +109,7 @@ static void on_alarm(int number)
     (void)raise(SIGTERM); // ends the program, at the latest when this handler returns
 }
 
-/// Runs in whichever thread the kernel chose.
+/// Runs in whichever thread the kernel chose, so it touches atomics alone.
 static void on_signal(int number)
 {
     int saved = errno;

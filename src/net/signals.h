@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Process signals as callbacks on a loop. Owned by the server; a process has one at a time.
-// `signals_close` is asynchronous, and the struct must live until the loop has closed its handle.
-// Before there is a loop that runs they can be noted, by the whole process and without an owner.
+// Process signals as callbacks on a loop. Owned by the server; a process has one `struct signals`
+// at a time. `signals_close` is asynchronous: the struct must live until the loop has closed its
+// handle. Signals that come before a loop runs are noted for the whole process (`signals_note`).
 #pragma once
 
 #include "base/check.h"
@@ -19,11 +19,11 @@ struct signals {
     void (*on_signal)(void *user, int number);
 };
 
-/// Notes SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 from now on until `signals_open`. Only once
-/// each of the first two: a second one ends the program as it would any other.
+/// Notes SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 from now on until `signals_open`. SIGINT and
+/// SIGTERM are noted once each: a second one ends the program by its default action.
 void signals_note(void);
 
-/// Whether signal `number` has come meanwhile.
+/// Whether signal `number` was noted.
 bool signals_have_noted(int number);
 
 /// Calls `on_signal` for the same signals, and ignores SIGPIPE in the whole process.
@@ -31,10 +31,10 @@ bool signals_have_noted(int number);
 MUST_USE int signals_open(struct signals *signals, struct loop *loop,
                           void (*on_signal)(void *user, int number), void *user);
 
-/// Nobody is told of signals from here on.
+/// Ends the callbacks. Signals that come later are noted or ignored, and do not end the program.
 void signals_close(struct signals *signals);
 
-/// A second SIGINT or SIGTERM ends the program at once, whatever its threads do: what has not ended
-/// in order half a second later is ended by SIGTERM's default action. This does the same where
-/// something else was the first signal. May be called in a signal handler.
+/// Gives the program half a second to end in order; then SIGTERM's default action ends it, whatever
+/// its threads do. A second SIGINT or SIGTERM does this by itself. Others call it when something
+/// else has already begun the end. May be called in a signal handler.
 void signals_end_soon(void);

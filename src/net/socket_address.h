@@ -15,7 +15,7 @@ struct socket_address {
     socklen_t len;
 };
 
-/// Parses `host`, an IPv4 or IPv6 address or "localhost". Returns 0, or -EINVAL when it is none.
+/// Parses `host`, an IPv4 or IPv6 address or "localhost". Returns 0, or -EINVAL for anything else.
 MUST_USE int socket_address_parse(struct socket_address *address, const char *host, uint16_t port);
 
 /// The address of a Unix socket. Returns 0, or -ENAMETOOLONG.
@@ -30,8 +30,9 @@ const char *socket_address_path(const struct socket_address *address);
 /// Writes the host alone ("192.0.2.1", "2001:db8::1", "unix") to `out`; returns its length.
 size_t socket_address_host(const struct socket_address *address, char *out, size_t size);
 
-/// The host of a peer in the place of one pointer, so that each connection can have it to its end:
-/// an IPv4 address is in it, an IPv6 address behind it. All zero for a Unix socket.
+/// The host of a peer in the room of one pointer, so that every connection can keep it. An IPv4
+/// address is stored in the pointer itself, an IPv6 address in memory that it points to. A Unix
+/// socket's peer is all zero.
 struct peer {
     union {
         uintptr_t _bits;
@@ -39,11 +40,11 @@ struct peer {
     };
 };
 
-/// To be freed by `peer_free`, on the same thread.
+/// `peer_free` frees it, on the same thread.
 struct peer peer_of(const struct socket_address *address);
 void peer_free(struct peer peer);
 
-/// As `socket_address_host`.
+/// Writes the host as `socket_address_host` does.
 size_t peer_host(struct peer peer, char *out, size_t size);
 
 enum { PEER_HOST_BYTES_MAX = 46 }; // with its NUL

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Timers on a loop's clock. A timer is a member of the struct that waits and costs 32 bytes and a
-// slot in the loop's heap. Arming it again for later, the common case of a deadline that moves with
-// each byte, only changes a number. It fires once and is then disarmed. Same thread as the loop;
-// `fired` may do anything, free the timer's owner included.
+// Timers on a loop's clock. A timer is a member of the struct that waits; it costs 32 bytes and a
+// slot in the loop's heap. A timer fires once and is then disarmed. To arm it again for later only
+// changes a number: that is the common case, a deadline that moves with each byte. Timers are used
+// on the loop's thread. `fired` may do anything, including to free the timer's owner.
 #pragma once
 
 #include "base/due_heap.h"
@@ -26,16 +26,17 @@ struct timer {
 
 void timer_init(struct timer *timer, struct loop *loop, timer_fn fired);
 
-/// Fires `delay_ms` from now. Replaces an earlier arming.
+/// Arms the timer for `delay_ms` from now, in the place of what it was armed for.
 void timer_arm(struct timer *timer, uint64_t delay_ms);
 
-/// Fires at `due_ms` of the loop's clock; at once in the next turn when that has passed.
+/// Arms the timer for `due_ms` of the loop's clock. If that has passed, it fires in the next turn.
 void timer_arm_at(struct timer *timer, uint64_t due_ms);
 
-/// Will not fire. Cheap; but the timer stays known to the loop.
+/// The timer will not fire. This is cheap, but the loop's heap may keep the timer's slot, so it
+/// does not replace `timer_deinit`.
 void timer_disarm(struct timer *timer);
 
-/// Will not fire and is forgotten by the loop. Before its owner is freed.
+/// The timer will not fire, and the loop forgets it. Called before the timer's owner is freed.
 void timer_deinit(struct timer *timer);
 
 static inline bool timer_is_armed(const struct timer *timer)
@@ -43,7 +44,7 @@ static inline bool timer_is_armed(const struct timer *timer)
     return timer->_due_ms != UINT64_MAX;
 }
 
-/// When it fires, of the loop's clock; UINT64_MAX while it is not armed.
+/// When the timer fires, by the loop's clock; UINT64_MAX while it is not armed.
 static inline uint64_t timer_due_ms(const struct timer *timer)
 {
     return timer->_due_ms;
@@ -54,5 +55,5 @@ static inline uint64_t timer_due_ms(const struct timer *timer)
 /// Fires every timer that is due. May call anything.
 void timers_fire(struct loop *loop);
 
-/// The loop's clock value at which `timers_fire` should next be called; UINT64_MAX for never.
+/// When `timers_fire` should be called next, by the loop's clock; UINT64_MAX for never.
 uint64_t timers_next_ms(const struct loop *loop);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Seam 1: a connection's bytes, whatever carries them (TCP, a Unix socket, later TLS; in specs and
-// fuzz targets a script). Whoever opened a transport owns it until `transport_close` or
-// `transport_reset`; after that it calls `on_closed` once, from the loop and never from inside the
-// call, and frees itself right after. Same thread as its loop. All other callbacks stop the moment
-// it begins to close.
+// Seam 1: a connection's bytes, whatever carries them (TCP, a Unix socket, later TLS; a script in
+// specs and fuzz targets). Whoever opened a transport owns it until `transport_close` or
+// `transport_reset`. After that no callback comes but `on_closed`, once, from the loop and never
+// from within the call; right after it the transport frees itself. Used on its loop's thread.
 #pragma once
 
 #include "base/bytes.h"
@@ -18,14 +17,14 @@ struct transport;
 
 /// What a transport tells its user. `user` is what `transport_bind` was given.
 struct transport_events {
-    /// Bytes came in. They may be changed in place and are valid until the call returns.
+    /// Bytes came in. The callee may change them in place; they are valid until it returns.
     void (*on_bytes)(void *user, char *at, size_t len);
     /// The peer has closed its sending side. No `on_bytes` will follow.
     void (*on_end)(void *user);
-    /// The kernel takes bytes again; told once after each `transport_await_room`.
+    /// The kernel takes bytes again. Called once for each `transport_await_room`.
     void (*on_room)(void *user);
-    /// Reading failed, or connecting did, or the peer has answered with a reset (negative errno):
-    /// the peer is gone. Told whether somebody reads or not. The user should close.
+    /// The peer is gone: reading or connecting failed, or the peer has answered with a reset.
+    /// `failure` is a negative errno. Called whether reading is on or not. The user should close.
     void (*on_failed)(void *user, int failure);
     /// The transport is closed and about to be freed.
     void (*on_closed)(void *user);
@@ -60,7 +59,7 @@ static inline void transport_start(struct transport *transport)
     transport->ops->start(transport);
 }
 
-/// Stops reading, so that the peer is held back by its own kernel.
+/// Stops reading. The peer's kernel then fills up and holds the peer back.
 static inline void transport_stop(struct transport *transport)
 {
     transport->ops->stop(transport);
@@ -69,9 +68,9 @@ static inline void transport_stop(struct transport *transport)
 /// Most pieces of one write.
 enum { TRANSPORT_PIECES_MAX = 64 };
 
-/// Writes the `count` pieces, in one call to the kernel. Returns how many bytes it took, which may
-/// be fewer than there are, or none; or a negative errno when the peer is gone. What was not taken
-/// stays the caller's: nothing is queued here.
+/// Writes the `count` pieces in one call to the kernel. Returns how many bytes the kernel took,
+/// which may be fewer than there are, or 0; or a negative errno when the peer is gone. Nothing is
+/// queued here: bytes that were not taken stay the caller's.
 MUST_USE static inline ssize_t transport_write(struct transport *transport,
                                                const struct bytes *pieces, int count)
 {
@@ -84,14 +83,14 @@ static inline void transport_await_room(struct transport *transport)
     transport->ops->await_room(transport);
 }
 
-/// Bytes that the kernel holds and the peer has not acknowledged: it falls when the peer reads,
-/// however slowly.
+/// Bytes that the kernel holds and the peer has not acknowledged. The number falls when the peer
+/// reads, however slowly.
 static inline size_t transport_unsent_bytes(const struct transport *transport)
 {
     return transport->ops->unsent_bytes(transport);
 }
 
-/// Closes the sending side after what was written; reading goes on.
+/// Closes the sending side after the bytes that were written. Reading goes on.
 static inline void transport_shut(struct transport *transport)
 {
     transport->ops->shut(transport);
@@ -103,7 +102,7 @@ static inline void transport_close(struct transport *transport)
     transport->ops->close(transport, false);
 }
 
-/// Closes with a reset, so that the kernel drops its send buffer as well. Idempotent.
+/// Closes both sides with a reset: the kernel drops the bytes that it has not sent. Idempotent.
 static inline void transport_reset(struct transport *transport)
 {
     transport->ops->close(transport, true);

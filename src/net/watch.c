@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A path that is added becomes one `struct watched` for itself and one for each folder above it,
+// and again for each symbolic link on the way. inotify tells of a name in a folder (`on_event`).
+// The name counts if it is a source file in a folder that has sources, or if it is itself watched.
+// Then the timer `_quiet` is armed, and when it fires the owner is told.
 #include "net/watch.h"
 
 #include "base/bytes.h"
@@ -24,7 +29,7 @@ struct watched {
     bool has_sources;
     bool is_file;
     bool is_listed; // for `watch_end_list`
-    bool is_told;   // that it cannot be watched
+    bool is_told;   // the log has said that it cannot be watched
     char *path;
     const char *name; // the end of `path`
 };
@@ -120,7 +125,8 @@ static void add_file(struct watch *watch, const char *path)
     }
 }
 
-/// Replaces the first link in `path` by what it leads to. False when there is none, or no room.
+/// Replaces the first link in `path` by its target. Returns false when there is no link, or when
+/// the result would be too long.
 static bool follow_link(char path[PATH_MAX])
 {
     char target[PATH_MAX];
@@ -147,7 +153,8 @@ static bool follow_link(char path[PATH_MAX])
     return false;
 }
 
-/// What is watched for `path`, and with it all that is above. NULL when there is no room.
+/// The `struct watched` of `path`, which is made if there is none, and with it those of all folders
+/// above. NULL when there is no room.
 static struct watched *get(struct watch *watch, struct bytes path, bool is_file)
 {
     while (path.len > 1 && path.at[path.len - 1] == '/') {
@@ -199,7 +206,7 @@ static struct watched *add(struct watch *watch, struct bytes path, bool is_file)
     return watched;
 }
 
-/// "a" for "a/b", "." for "b", "/" for "/b"; nothing for what has nothing above it.
+/// The folder of `path`: "a" for "a/b", "." for "b", "/" for "/b"; empty for "/" and ".".
 static struct bytes folder_above(struct bytes path, struct bytes name)
 {
     if (bytes_equal(path, BYTES("/")) || bytes_equal(path, BYTES("."))) {
@@ -221,7 +228,8 @@ static struct bytes last_name(struct bytes path)
     return slash == NULL ? path : bytes_skip(path, (size_t)(slash + 1 - path.at));
 }
 
-/// Again, for what is there now. What is not there is seen when it comes, by what is above it.
+/// Watches the folder that stands at the path now. If none does, the folder above it is watched and
+/// will tell when it comes.
 static void start(struct watched *watched)
 {
     if (watched->is_file) {
@@ -237,7 +245,7 @@ static void start(struct watched *watched)
     }
 }
 
-/// What is below it was not listed either, and goes too.
+/// The folders below were not listed either, so no `above` is left that points here.
 static void forget(struct watched *watched)
 {
     list_remove(&watched->node);
@@ -262,7 +270,8 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int fa
     }
 }
 
-/// Not for ever: something may never stop to write.
+/// Each change puts the moment off, but not beyond WATCH_PATIENCE_MS: a program may write without
+/// ever stopping.
 static void await_quiet(struct watch *watch)
 {
     uint64_t now_ms = loop_now_ms(watch->loop);
@@ -274,7 +283,7 @@ static void await_quiet(struct watch *watch)
     timer_arm_at(&watch->_quiet, is_over ? watch->_patient_until_ms : due_ms);
 }
 
-/// Whether `name` in `folder` is watched itself.
+/// Whether a path that is watched leads through `name` in `folder`.
 static bool has_path_to(const struct watched *folder, const char *name)
 {
     LIST_EACH (node, after, &folder->watch->_paths) {
@@ -286,7 +295,8 @@ static bool has_path_to(const struct watched *folder, const char *name)
     return false;
 }
 
-/// What scripts write in their own folder must not start a reload: only what people edit counts.
+/// Only files that people edit count. A script may write other files in its own folder, and that
+/// must not start a reload.
 static bool is_source(const char *name)
 {
     static const char *const endings[] = {".lua", ".html", ".css", ".js", ".mjs", ".svg"};

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// Tells when source files have changed. Folders are watched, not files, so it sees editors that
-// write beside the file and rename, and files that are new. So that a folder that goes and comes
-// back is not lost, every folder above it is watched too, for its name alone. A path that leads
-// through symbolic links is watched once more for each of them, with that link replaced by what it
-// leads to: so every link on the way is seen when it is switched, and every file when it is
-// written. What is there after a change is watched after the next `watch_renew`. What comes in a
-// burst is told once, when it has been quiet for WATCH_QUIET_MS, or at last after
-// WATCH_PATIENCE_MS. Owned by the server; after `watch_close` the loop still closes its handles.
-// One thread.
+// Tells when source files have changed. Owned by the server and used from its loop's thread; after
+// `watch_close` the loop still closes the handles.
+//
+// Folders are watched, not files: an editor that writes a new file and renames it is seen, and so
+// are new files. Every folder above is watched as well, for the name of the one below, because a
+// watched folder may be removed and made again. A path that leads through symbolic links is watched
+// once more for each link, with that link replaced by its target. So the switching of any link on
+// the way is seen, and so is a write to the file at its end.
+//
+// A burst of changes is told once: when nothing has changed for WATCH_QUIET_MS, or
+// WATCH_PATIENCE_MS after the first change. Folders that a change has brought are watched from the
+// next `watch_renew` on.
 #pragma once
 
 #include "base/list.h"
@@ -24,30 +27,30 @@ enum { WATCH_PATHS_MAX = 1000, WATCH_QUIET_MS = 20, WATCH_PATIENCE_MS = 500 };
 
 struct watch {
     struct loop *loop;
-    struct list _paths; // above before below
+    struct list _paths; // a folder stands before those below it
     size_t _count;
-    bool _is_full; // it was said
+    bool _is_full; // there was no room, and the log has said so
     struct timer _quiet;
-    uint64_t _patient_until_ms; // while `_quiet` is armed
+    uint64_t _patient_until_ms; // when a burst is told at the latest; set while `_quiet` is armed
     void *user;
     void (*on_changed)(void *user);
 };
 
-/// Watches nothing yet.
+/// Prepares `watch`. It watches nothing yet.
 void watch_open(struct watch *watch, struct loop *loop, void (*on_changed)(void *user), void *user);
 
-/// Watches the source files in `folder` as well, through every link. What cannot be watched is said
-/// in the log, once.
+/// Watches the source files in `folder` as well, through every link. The log says once of each
+/// folder that cannot be watched.
 void watch_add_folder(struct watch *watch, const char *folder);
 
-/// Watches the file `path`, whatever its name, and the source files beside it. As
-/// `watch_add_folder`.
+/// Watches the file `path`, whatever its name, and the source files beside it, through every link.
 void watch_add_file(struct watch *watch, const char *path);
 
-/// Looks up all paths anew. Before the files are read; what changes from then on is told.
+/// Looks all paths up again. Called before the files are read, so that every later change is told.
 void watch_renew(struct watch *watch);
 
-/// What is not added again until `watch_end_list` is forgotten there.
+/// Between these two the caller adds everything that is to be watched. `watch_end_list` forgets
+/// whatever was not added again.
 void watch_begin_list(struct watch *watch);
 void watch_end_list(struct watch *watch);
 
