@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct channel;
 struct world;
 
 enum { WORKERS_MAX = 3 };

@@ -93,7 +93,7 @@ void world_look_for(struct world *world, struct life *life)
         return;
     }
     hub_lock(&world->hub);
-    const struct channel *found = hub_channel(&world->hub, bytes_from_string(life->name));
+    const struct channel *found = channel_find(&world->hub, bytes_from_string(life->name));
     hub_unlock(&world->hub);
     if (found == NULL || found->journal.epoch != life->epoch) {
         EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);

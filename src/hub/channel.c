@@ -9,7 +9,6 @@
 #include "base/counters.h"
 #include "base/mem.h"
 #include "hub/group.h"
-#include "hub/local_hub.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +23,12 @@ static const struct journal_bounds default_bounds = {
 static void count(struct channel *channel, uint64_t bytes);
 static int find_obstacle(const struct channel *channel, uint64_t bytes, uint64_t bytes_max);
 static uint64_t least_offered(const struct channel *channel, uint64_t offered);
+
+struct channel *channel_find(const struct hub *hub, struct bytes name)
+{
+    struct map_entry *entry = map_find(&hub->channels, name);
+    return entry == NULL ? NULL : CONTAINER_OF(entry, struct channel, entry);
+}
 
 struct channel *channel_new(struct hub *hub, struct bytes name, struct group *group)
 {
@@ -124,7 +129,7 @@ worker_set channel_tell(struct channel *channel, const struct local_hub *own, bo
             list_append(&link->local->due, &link->due_node);
         }
         if (link->local != own) {
-            woken |= local_hub_mark_woken(link->local);
+            woken |= hub_mark_woken(link->local);
         }
     }
     return woken;

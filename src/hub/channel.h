@@ -50,6 +50,9 @@ struct replica_link {
     bool follows;            // it has a copy of the journal, because somebody subscribes here
 };
 
+/// The open channel `name`, or NULL.
+struct channel *channel_find(const struct hub *hub, struct bytes name);
+
 /// Makes the channel `name`, which must not be there, with the default options, in `group` or in
 /// none (NULL).
 struct channel *channel_new(struct hub *hub, struct bytes name, struct group *group);

@@ -3,23 +3,22 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "hub/hub.h"
 
 #include <string.h>
 
-struct group *group_find(const struct hub *hub, struct bytes name)
+struct group *group_find(struct group *groups, struct bytes name)
 {
-    struct group *group = hub->groups;
+    struct group *group = groups;
     while (group != NULL && !bytes_equal(bytes_of(group->name, group->name_len), name)) {
         group = group->after;
     }
     return group;
 }
 
-struct group *group_make(struct hub *hub, struct bytes name)
+struct group *group_make(struct group **groups, struct bytes name)
 {
     size_t count = 0;
-    for (const struct group *group = hub->groups; group != NULL; group = group->after) {
+    for (const struct group *group = *groups; group != NULL; group = group->after) {
         count++;
     }
     if (count >= GROUPS_MAX) {
@@ -30,18 +29,18 @@ struct group *group_make(struct hub *hub, struct bytes name)
     group->bytes_max = UINT64_MAX;
     group->name_len = name.len;
     memcpy(group->name, name.at, name.len);
-    group->after = hub->groups;
-    hub->groups = group;
+    group->after = *groups;
+    *groups = group;
     return group;
 }
 
-void groups_free(struct hub *hub)
+void groups_free(struct group **groups)
 {
-    while (hub->groups != NULL) {
-        struct group *group = hub->groups;
+    while (*groups != NULL) {
+        struct group *group = *groups;
         CHECK(group->channel_count == 0);
         CHECK(group->bytes == 0);
-        hub->groups = group->after;
+        *groups = group->after;
         mem_free(group);
     }
 }

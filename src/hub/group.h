@@ -11,23 +11,21 @@
 
 #include <stdint.h>
 
-struct hub;
-
 enum { GROUPS_MAX = 64 };
 
 struct group {
-    struct group *after; // in the hub
+    struct group *after; // in the list of all; NULL for the last
     uint64_t channel_count_max, bytes_max;
     uint64_t channel_count, bytes; // of its channels, closed ones included
     size_t name_len;
     char name[];
 };
 
-/// The group `name`, or NULL.
-struct group *group_find(const struct hub *hub, struct bytes name);
+/// The group `name` in the list `groups`, or NULL.
+struct group *group_find(struct group *groups, struct bytes name);
 
-/// Makes the group `name`, which is not there, without ceilings. NULL beyond GROUPS_MAX.
-struct group *group_make(struct hub *hub, struct bytes name);
+/// Makes the group `name`, which is not in the list, without ceilings. NULL beyond GROUPS_MAX.
+struct group *group_make(struct group **groups, struct bytes name);
 
 /// Frees all groups. CHECKs that no channel is in one.
-void groups_free(struct hub *hub);
+void groups_free(struct group **groups);

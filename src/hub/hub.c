@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
+//
+// A wake-up goes in two steps. Under the lock `hub_mark_woken` notes that it is on its way, so that
+// a worker gets one message for any number of events. When the lock is given back, `hub_wake` posts
+// the messages. Between the two a worker may look by itself; the message then finds nothing.
 #include "hub/hub.h"
 
 #include "base/check.h"
-#include "hub/channel.h"
 #include "hub/group.h"
-#include "hub/local_hub.h"
 
 void hub_init(struct hub *hub)
 {
@@ -17,15 +19,28 @@ void hub_deinit(struct hub *hub)
 {
     CHECK(hub->channel_count == 0);
     CHECK(hub->bytes == 0);
-    groups_free(hub);
+    groups_free(&hub->groups);
     map_deinit(&hub->channels);
     pthread_mutex_destroy(&hub->_lock);
 }
 
-struct channel *hub_channel(const struct hub *hub, struct bytes name)
+void hub_join(struct hub *hub, struct local_hub *local)
 {
-    struct map_entry *entry = map_find(&hub->channels, name);
-    return entry == NULL ? NULL : CONTAINER_OF(entry, struct channel, entry);
+    hub_lock(hub);
+    CHECK(hub->local_count < HUB_WORKERS_MAX);
+    local->hub = hub;
+    local->index = hub->local_count;
+    hub->locals[hub->local_count++] = local;
+    hub_unlock(hub);
+}
+
+worker_set hub_mark_woken(struct local_hub *local)
+{
+    if (local->is_woken) {
+        return 0;
+    }
+    local->is_woken = true;
+    return (worker_set)1 << local->index;
 }
 
 worker_set hub_tell_room(struct hub *hub)
@@ -35,7 +50,7 @@ worker_set hub_tell_room(struct hub *hub)
         worker_set bit = (worker_set)1 << i;
         if ((hub->awaiting & bit) != 0) {
             hub->locals[i]->has_room = true;
-            woken |= local_hub_mark_woken(hub->locals[i]);
+            woken |= hub_mark_woken(hub->locals[i]);
         }
     }
     hub->awaiting = 0;
@@ -46,7 +61,8 @@ void hub_wake(struct hub *hub, worker_set workers)
 {
     for (size_t i = 0; workers != 0; i++, workers >>= 1) {
         if ((workers & 1) != 0) {
-            local_hub_wake(hub->locals[i]);
+            struct local_hub *local = hub->locals[i];
+            (void)mailbox_post(local->mailbox, &local->wake); // an ended worker needs no wake-up
         }
     }
 }

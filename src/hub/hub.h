@@ -7,16 +7,20 @@
 // streams reach the hub through that. The server owns the hub, which lives longer than the workers.
 #pragma once
 
-#include "base/bytes.h"
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/list.h"
 #include "base/map.h"
+#include "net/mailbox.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct local_hub;
 struct group;
-struct channel;
+struct loop;
+struct loop_job;
 
 enum { HUB_WORKERS_MAX = 64 };
 
@@ -35,6 +39,32 @@ struct hub {
     worker_set awaiting; // workers with publishers that wait until others have caught up
 };
 
+/// A publisher that waits until other workers have caught up; see `replica_await_room`. A member of
+/// its owner's struct. When there may be room, `job` is queued for the end of the turn; the job
+/// looks and waits again if there is none.
+struct room_waiter {
+    struct list node; // local_hub->waiters
+    struct loop_job *job;
+};
+
+struct local_hub {
+    struct hub *hub;
+    struct loop *loop;
+    const struct limits *limits; // the current ones; the worker sets new ones after a reload
+    struct map replicas;         // those that are open
+    struct list all;             // closed ones included
+    uint64_t stamp;              // the hub's stamp when this worker last looked
+    struct buf scratch;          // where events are encoded
+    struct list waiters;
+    struct message wake;
+    struct mailbox *mailbox;
+    size_t index; // in the hub
+    // Under the hub's lock, from any thread:
+    struct list due; // links of replicas that have something to take over
+    bool is_woken;   // `wake` is on its way
+    bool has_room;   // publishers may go on
+};
+
 void hub_init(struct hub *hub);
 
 /// CHECKs that every channel has gone.
@@ -50,12 +80,18 @@ static inline void hub_unlock(struct hub *hub)
     pthread_mutex_unlock(&hub->_lock);
 }
 
-/// The open channel `name`, or NULL. Under the lock.
-struct channel *hub_channel(const struct hub *hub, struct bytes name);
+/// Adds the local hub of a worker, whose memory stays until the hub has gone. CHECKs that there are
+/// not more than HUB_WORKERS_MAX. Takes the lock.
+void hub_join(struct hub *hub, struct local_hub *local);
+
+/// Notes that a wake-up of the worker is on its way. Returns the worker's bit, for `hub_wake`, or
+/// no bit if one was on its way already. Under the lock, from any thread.
+worker_set hub_mark_woken(struct local_hub *local);
 
 /// Notes that all publishers who wait for room may look again. Returns the workers that have such
 /// publishers, for `hub_wake`. Under the lock.
 worker_set hub_tell_room(struct hub *hub);
 
-/// Wakes the workers of a set. Not under the lock, since a wake-up is a system call.
+/// Wakes the workers of a set. From any thread. Not under the lock, since a wake-up is a system
+/// call.
 void hub_wake(struct hub *hub, worker_set workers);

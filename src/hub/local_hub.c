@@ -24,18 +24,14 @@ static void tell_waiters(struct local_hub *local);
 void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
                     struct mailbox *mailbox, const struct limits *limits)
 {
-    *local = (struct local_hub){
-        .hub = hub, .loop = loop, .mailbox = mailbox, .limits = limits, .wake.run = on_wake};
+    *local =
+        (struct local_hub){.loop = loop, .mailbox = mailbox, .limits = limits, .wake.run = on_wake};
     map_init(&local->replicas);
     buf_init(&local->scratch, SCRATCH_BYTES_MAX);
     list_init(&local->all);
     list_init(&local->waiters);
     list_init(&local->due);
-    hub_lock(hub);
-    CHECK(hub->local_count < HUB_WORKERS_MAX);
-    local->index = hub->local_count;
-    hub->locals[hub->local_count++] = local;
-    hub_unlock(hub);
+    hub_join(hub, local);
 }
 
 void local_hub_deinit(struct local_hub *local)
@@ -50,9 +46,9 @@ void local_hub_deinit(struct local_hub *local)
 struct replica *local_hub_find(struct local_hub *local, struct bytes name)
 {
     hub_lock(local->hub);
-    local_hub_pull(local); // so that a channel that another worker has closed is not found
+    replica_pull_due(local); // so that a channel that another worker has closed is not found
     struct replica *replica = find_open(local, name);
-    struct channel *channel = replica == NULL ? hub_channel(local->hub, name) : NULL;
+    struct channel *channel = replica == NULL ? channel_find(local->hub, name) : NULL;
     if (channel != NULL) {
         replica = replica_new(local, channel);
     }
@@ -65,7 +61,7 @@ struct replica *local_hub_make(struct local_hub *local, struct bytes name, struc
 {
     struct hub *hub = local->hub;
     hub_lock(hub);
-    struct channel *channel = hub_channel(hub, name);
+    struct channel *channel = channel_find(hub, name);
     *failure = channel == NULL ? find_obstacle(local, group) : 0;
     if (channel == NULL && *failure == 0) {
         channel = channel_new(hub, name, group);
@@ -95,32 +91,8 @@ static int find_obstacle(const struct local_hub *local, const struct group *grou
 void local_hub_sync(struct local_hub *local)
 {
     hub_lock(local->hub);
-    local_hub_pull(local);
+    replica_pull_due(local);
     hub_unlock(local->hub);
-}
-
-void local_hub_pull(struct local_hub *local)
-{
-    while (!list_is_empty(&local->due)) {
-        struct replica_link *link = LIST_ITEM(local->due.next, struct replica_link, due_node);
-        list_remove(&link->due_node);
-        replica_pull(CONTAINER_OF(link, struct replica, link));
-    }
-    local->stamp = local->hub->stamp;
-}
-
-worker_set local_hub_mark_woken(struct local_hub *local)
-{
-    if (local->is_woken) {
-        return 0;
-    }
-    local->is_woken = true;
-    return (worker_set)1 << local->index;
-}
-
-void local_hub_wake(struct local_hub *local)
-{
-    (void)mailbox_post(local->mailbox, &local->wake); // a worker that has ended needs no wake-up
 }
 
 static struct replica *find_open(const struct local_hub *local, struct bytes name)
@@ -136,7 +108,7 @@ static void on_wake(struct message *message)
     local->is_woken = false;
     bool has_room = local->has_room;
     local->has_room = false;
-    local_hub_pull(local);
+    replica_pull_due(local);
     hub_unlock(local->hub);
     if (has_room) {
         tell_waiters(local);

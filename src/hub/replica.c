@@ -2,10 +2,11 @@
 //
 // The way of an event through a worker. `replica_publish` encodes it, takes the hub's lock, appends
 // it to the channel's journal, marks the replicas that follow the channel as due, and gives the
-// lock back; then it wakes their workers. `replica_pull` takes the new frames over into a replica's
-// copy and queues the replica for the end of the turn. `on_turn_end` wakes the subscribers, which
-// write to their sockets, and notes how far they were offered frames. Only then may the journal let
-// go of those frames, so that a subscriber whose socket takes everything misses none.
+// lock back; then it wakes their workers. `replica_pull_due` takes the new frames over into a
+// replica's copy and queues the replica for the end of the turn. `on_turn_end` wakes the
+// subscribers, which write to their sockets, and notes how far they were offered frames. Only then
+// may the journal let go of those frames, so that a subscriber whose socket takes everything misses
+// none.
 //
 // Wake-ups and the freeing of memory happen without the lock, because they take long and all
 // workers share the one lock.
@@ -14,7 +15,7 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "base/mem.h"
-#include "hub/local_hub.h"
+#include "hub/hub.h"
 #include "wire/sse.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ struct foresight {
 
 static int append(struct replica *replica, worker_set *woken, struct event_id *id);
 static bool is_over(const struct replica *replica);
+static void pull(struct replica *replica);
 static void follow(struct replica *replica);
 static void unfollow(struct replica *replica);
 static void on_turn_end(struct loop_job *job);
@@ -137,7 +139,7 @@ static int append(struct replica *replica, worker_set *woken, struct event_id *i
         local->hub->stamp++;
         *id = journal_id(&channel->journal, channel->journal.next - 1);
         *woken = channel_tell(channel, local, false);
-        local_hub_pull(local);
+        replica_pull_due(local);
     }
     return failure;
 }
@@ -205,7 +207,7 @@ void replica_set_bounds(struct replica *replica, const struct journal_bounds *bo
     replica->channel->journal.bounds = *bounds;
     worker_set woken =
         channel_tell(replica->channel, local, true); // all journals may have to shrink
-    local_hub_pull(local);
+    replica_pull_due(local);
     hub_unlock(local->hub);
     hub_wake(local->hub, woken);
     loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
@@ -252,7 +254,7 @@ void replica_join(struct replica *replica, struct subscriber *subscriber)
         follow(replica);
     } else {
         hub_lock(replica->local->hub);
-        local_hub_pull(replica->local);
+        replica_pull_due(replica->local);
         replica->first = replica->channel->journal.first;
         hub_unlock(replica->local->hub);
     }
@@ -290,7 +292,7 @@ static void follow(struct replica *replica)
     note_idle(replica);
     replica->link.follows = true;
     replica->first = journal->first;
-    local_hub_pull(local);
+    replica_pull_due(local);
     hub_unlock(local->hub);
 }
 
@@ -313,12 +315,23 @@ void replica_close(struct replica *replica)
     hub_lock(local->hub);
     channel_close(replica->channel);
     worker_set woken = channel_tell(replica->channel, local, true);
-    local_hub_pull(local);
+    replica_pull_due(local);
     hub_unlock(local->hub);
     hub_wake(local->hub, woken);
 }
 
-void replica_pull(struct replica *replica)
+void replica_pull_due(struct local_hub *local)
+{
+    while (!list_is_empty(&local->due)) {
+        struct replica_link *link = LIST_ITEM(local->due.next, struct replica_link, due_node);
+        list_remove(&link->due_node);
+        pull(CONTAINER_OF(link, struct replica, link));
+    }
+    local->stamp = local->hub->stamp;
+}
+
+/// Takes over what other workers have done to the channel, under the lock.
+static void pull(struct replica *replica)
 {
     if (replica->link.follows) {
         (void)journal_follow(&replica->journal, &replica->channel->journal,

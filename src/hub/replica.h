@@ -123,5 +123,6 @@ struct replica *replica_new(struct local_hub *local, struct channel *channel);
 /// Frees the replica, whatever the journal holds. CHECKs that nobody subscribes to it or holds it.
 void replica_free(struct replica *replica);
 
-/// Takes over what other workers have done to the channel. Under the hub's lock.
-void replica_pull(struct replica *replica);
+/// Takes over what other workers have published and closed, for all replicas of a worker: after it
+/// they show the hub as it is now. Under the hub's lock.
+void replica_pull_due(struct local_hub *local);

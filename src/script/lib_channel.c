@@ -259,7 +259,7 @@ static struct group *check_group(lua_State *L)
     if (type == LUA_TSTRING) {
         struct hub *hub = local_hub_of(L)->hub;
         hub_lock(hub);
-        group = group_find(hub, bytes_of(lua_tostring(L, -1), lua_rawlen(L, -1)));
+        group = group_find(hub->groups, bytes_of(lua_tostring(L, -1), lua_rawlen(L, -1)));
         hub_unlock(hub);
     }
     luaL_argcheck(L, type == LUA_TNIL || group != NULL, 2,
@@ -308,9 +308,9 @@ static int l_channel_group(lua_State *L)
     struct group limits = {0};
     check_group_options(L, &limits);
     hub_lock(hub);
-    struct group *group = group_find(hub, name);
+    struct group *group = group_find(hub->groups, name);
     bool is_there = group != NULL;
-    group = is_there ? group : group_make(hub, name);
+    group = is_there ? group : group_make(&hub->groups, name);
     hub_unlock(hub);
     if (group == NULL) {
         return luaL_error(L, "there are %d groups of channels already", (int)GROUPS_MAX);
@@ -346,7 +346,7 @@ static void apply_group_options(lua_State *L, struct bytes name)
 {
     struct hub *hub = local_hub_of(L)->hub;
     hub_lock(hub);
-    struct group *group = group_find(hub, name);
+    struct group *group = group_find(hub->groups, name);
     struct group limits = *group;
     hub_unlock(hub);
     check_group_options(L, &limits);
