@@ -3,10 +3,11 @@
 -- an event to one reader. Each figure is the difference of two runs that differ only in their
 -- number of operations, so that starting and stopping are not in it.
 --
--- What Lua and libc execute is told apart from what the program itself does. Lua's collector works
--- by the clock and by the state of its heap, so the figure of all of it varies by a few per cent
--- from run to run, the less the more operations there are; that of the program by a few
--- instructions.
+-- What Lua, libc and libuv execute is told apart from what the program's own file does. For a
+-- request and a delivery, the program's own figure is the same in every run to a few instructions,
+-- so it shows the smallest change. For a stream both figures vary by several per cent: Lua's
+-- collector works by the clock, and the clock decides how many turns of the loop a visit takes.
+-- Compare only medians there.
 --
 --   LUNESSE_BIN=/path/to/another/lunesse make count     counts another build, for a comparison
 local build = assert(os.getenv("LUNESSE_BUILD"), "LUNESSE_BUILD is not set; type: make count")
