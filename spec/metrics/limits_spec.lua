@@ -151,13 +151,13 @@ end
 
 ---A script that takes all descriptors, and a peer for whom there is none.
 local function exhaust(server)
-  local script, peer = server:connect(), nil
+  local script = server:connect()
   local function ask(target)
     script:send(wire.request { target = target })
     return script:response().body
   end
   assert.equal("taken", ask "/take")
-  peer = server:connect()
+  local peer = server:connect()
   peer:send(wire.request { target = "/publish" })
   assert.equal("", (peer:receive_all()))
   peer:close()
