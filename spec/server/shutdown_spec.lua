@@ -115,13 +115,14 @@ local function end_all(server, clients, seconds)
   server.process:signal("TERM")
   local retries = read_to_end(clients, seconds)
   assert.equal(0, server.process:wait(1))
-  local log, ends, began = server:log(), {}, nil
-  for line in log:gmatch("[^\n]+") do
-    local number = tonumber(line:match(' info stream .*target="/%l+%?n=(%d+)" '))
-    began = began or line:find(" info stopping ", 1, true) and second_of(line)
+  local ends = {}
+  -- Another worker may have written its line before that of the stop.
+  local began = second_of(server:log_lines(" info stopping ")[1])
+  for _, line in ipairs(server:log_lines(" info stream ")) do
+    local number = tonumber(line:match('target="/%l+%?n=(%d+)" '))
+    local passed = (second_of(line) - began + 43200) % 86400 - 43200 -- midnight may come between
     if number then
-      local ended = (second_of(line) - began) % 86400
-      ends[#ends + 1] = { ended = ended, retry = retries[number] }
+      ends[#ends + 1] = { ended = math.max(passed, 0), retry = retries[number] }
     end
   end
   server:kill()
@@ -473,12 +474,13 @@ describe("--ready-path", function()
     client:send(wire.request { target = "/slow" })
     support.await_marks(server, { "slow" })
     server.process:signal("TERM")
-    eventually(function()
-      return #server:log_lines("info stopping") == 1
+    local response
+    eventually(function() -- the probe's worker may hear of the stop a little later
+      probe:send(wire.request { target = "/ready" })
+      response = probe:response()
+      return response.status == 503
     end)
-    probe:send(wire.request { target = "/ready" })
-    local response = probe:response()
-    assert.same({ 503, "close" }, { response.status, response.headers["connection"] })
+    assert.equal("close", response.headers["connection"])
     assert.same({ "", "closed" }, { probe:receive_all() })
     assert.equal(200, client:response("GET", 5).status)
     probe:close()

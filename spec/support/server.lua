@@ -289,7 +289,9 @@ end
 ---Moves the program's time forward. The server must have been started with `clock = true`.
 ---@param seconds number
 function Server:advance(seconds)
-  self:_meet_workers(1) -- each has armed its timers after what it answered last
+  if self.worker_count > 1 then
+    self:_meet_workers(1) -- each has armed its timers after what it answered last
+  end
   local response = self:request {
     method = "POST",
     target = ("/-/advance?seconds=%g"):format(seconds),
@@ -297,15 +299,15 @@ function Server:advance(seconds)
     body = "",
   }
   assert(response.status == 200, "time could not be advanced:\n" .. response.body)
-  -- A worker is told in one turn that time has moved, and its timers fire in the next. The program
-  -- may have begun to end by then.
-  pcall(self._meet_workers, self, 2)
+  -- A worker answers at the end of the turn in which its timers have fired. Another than the first
+  -- is told in one turn that time has moved, and its timers fire in the next. The program may have
+  -- begun to end by then.
+  pcall(self._meet_workers, self, self.worker_count > 1 and 2 or 1)
 end
 
----Asks until every worker has answered, the first before the others, `rounds` times. One worker
----alone answers in order, and need not be asked.
+---Asks until every worker has answered, the first before the others, `rounds` times.
 function Server:_meet_workers(rounds)
-  for number = 1, self.worker_count > 1 and rounds * self.worker_count or 0 do
+  for number = 1, rounds * self.worker_count do
     local wanted = tostring((number - 1) % self.worker_count + 1)
     repeat
       local answer = self:request { target = "/-/worker", headers = { ["Connection"] = "close" } }

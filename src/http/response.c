@@ -387,7 +387,8 @@ static void append_framing(const struct response *response, const struct respons
     } else if (response->framing == FRAMING_LENGTH) {
         append(out, BYTES("Content-Length: "));
         size_t len = decimal_write(head->content_length, text);
-        memcpy(text + len, "\r\n", 2);
+        text[len] = '\r';
+        text[len + 1] = '\n';
         append(out, bytes_of(text, len + 2));
     }
 }

@@ -105,7 +105,8 @@ struct bytes service_date_line(struct service *service)
         service->_date_second = now.tv_sec;
         char *end = mempcpy(service->_date_line, "Date: ", 6);
         date_format(now.tv_sec, end);
-        memcpy(end + HTTP_DATE_LEN, "\r\n", 2);
+        end[HTTP_DATE_LEN] = '\r';
+        end[HTTP_DATE_LEN + 1] = '\n';
     }
     return bytes_of(service->_date_line, sizeof(service->_date_line));
 }
