@@ -10,6 +10,7 @@ package.cpath = build .. "/?.so;" .. package.cpath
 local lfs = require "lfs"
 local posix = require "spec_posix"
 local socket = require "socket"
+local free_port = require "spec.support.free_port"
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
 
@@ -64,13 +65,6 @@ function bench.compile(name)
   local code, _, complaints = Process.run(argv, { seconds = 60 })
   assert(code == 0, complaints)
   return program
-end
-
-local function free_port()
-  local listening = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listening:getsockname()
-  listening:close()
-  return tonumber(port)
 end
 
 ---Starts a server and waits until it takes connections. `command(port, folder)` returns its words;

@@ -11,7 +11,7 @@
 -- one of the reasons below.
 
 local lfs = require "lfs"
-local socket = require "socket"
+local free_port = require "spec.support.free_port"
 local Process = require "spec.support.process"
 local Server = require "spec.support.server"
 
@@ -176,13 +176,6 @@ local function shim()
   }
   assert(Process.run { "chmod", "+x", folder .. "/lunesse" } == 0)
   return folder
-end
-
-local function free_port()
-  local listening = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listening:getsockname()
-  listening:close()
-  return tonumber(port)
 end
 
 local Session = {}

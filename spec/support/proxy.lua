@@ -3,6 +3,7 @@
 
 local posix = require "spec_posix"
 local socket = require "socket"
+local free_port = require "spec.support.free_port"
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
 
@@ -95,13 +96,6 @@ local kinds = {
 }
 
 Proxy.names = { "nginx", "HAProxy", "Apache" }
-
-local function free_port()
-  local listening = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listening:getsockname()
-  listening:close()
-  return tonumber(port)
-end
 
 ---Starts the proxy `name` in front of `server` and waits until it takes connections. `more` is
 ---appended to its configuration.
