@@ -181,7 +181,7 @@ static void on_near(struct subscriber *subscriber, int distance)
     }
 }
 
-/// The link to the cursor for `channel`, or the empty one at the end.
+/// The link to the cursor for `replica`, or the empty one at the end.
 static struct cursor **find(struct stream *stream, const struct replica *replica, uint64_t *count)
 {
     struct cursor **link = &stream->_cursors;

@@ -110,7 +110,7 @@ struct stream_place {
     struct bytes greet;    // name of an event that says the reader's place; empty for none
 };
 
-/// Subscribes to `channel`: what was published after `place`, then everything that follows. With
+/// Subscribes to `replica`: what was published after `place`, then everything that follows. With
 /// nothing in it the stream begins at the newest. Where the peer's id cannot be resumed, one
 /// in-band event says so, and the stream goes on at `since`, or like a newcomer. With `greet` an
 /// event of that name follows, before those of the channel, whoever the reader is: its data and its
@@ -120,7 +120,7 @@ struct stream_place {
 MUST_USE int stream_subscribe(struct stream *stream, struct replica *replica,
                               const struct stream_place *place);
 
-/// Stops to follow `channel`: what was not sent yet is not sent. False when it did not.
+/// Stops to follow `replica`: what was not sent yet is not sent. False when it did not.
 bool stream_unsubscribe(struct stream *stream, struct replica *replica);
 
 /// Whether the stream follows some channel.
