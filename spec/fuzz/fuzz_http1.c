@@ -27,7 +27,7 @@ enum {
     TURNS_MAX = 100000,
 };
 
-enum choice { CHOICE_SMALL = 1, CHOICE_SURPLUS = 2, CHOICE_LEAVES = 4, CHOICE_ENDS = 8 };
+enum choice { CHOICE_SMALL = 1, CHOICE_OVER_LIMIT = 2, CHOICE_LEAVES = 4, CHOICE_ENDS = 8 };
 
 /// How one run goes.
 struct plan {
@@ -72,26 +72,26 @@ static void answer(struct holder *holder);
 static void open_stream(struct holder *holder);
 static void send_event(struct holder *holder);
 static void echo(struct exchange *exchange);
-static void on_stream_drained(struct stream_holder *watch);
+static void on_stream_room(struct stream_holder *watch);
 static void on_stream_peer_ended(struct stream_holder *watch);
 static void on_stream_dismissed(struct stream_holder *watch);
 static void on_stream_done(struct stream_holder *watch, enum exchange_reason reason);
 static void end(struct holder *holder);
-static void on_drained(struct exchange *exchange);
+static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static char kind_of(const struct exchange *exchange);
 
 static const struct service_events service_events = {.on_head = on_head, .on_request = on_request};
 static const struct stream_events stream_events = {
-    .on_drained = on_stream_drained,
+    .on_room = on_stream_room,
     .on_peer_ended = on_stream_peer_ended,
     .on_dismissed = on_stream_dismissed,
     .on_done = on_stream_done,
 };
 
 static const struct exchange_events exchange_events = {
-    .on_drained = on_drained, .on_peer_ended = on_peer_ended, .on_done = on_done};
+    .on_room = on_room, .on_peer_ended = on_peer_ended, .on_done = on_done};
 
 static struct loop the_loop;
 static struct limits the_limits;
@@ -140,7 +140,7 @@ static struct limits choose_limits(uint8_t choices)
     struct limits limits = limits_default();
     limits.head_timeout_ms = limits.body_timeout_ms = limits.idle_timeout_ms = 1000000000;
     limits.peer_timeout_ms = 1000000000;
-    limits.connections = (choices & CHOICE_SURPLUS) != 0 ? 0 : 10;
+    limits.connections = (choices & CHOICE_OVER_LIMIT) != 0 ? 0 : 10;
     if ((choices & CHOICE_SMALL) != 0) {
         limits.head_bytes = 200;
         limits.head_fields = 6;
@@ -299,7 +299,7 @@ static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
     char kind = kind_of(exchange);
-    exchange->request->is_body_unwanted = kind == 'x' || conn_is_surplus(exchange->conn);
+    exchange->request->is_body_unwanted = kind == 'x' || conn_is_over_limit(exchange->conn);
     if (kind == 'b') {
         exchange->request->body_bytes_max = 8;
     }
@@ -349,7 +349,7 @@ static void answer(struct holder *holder)
     case 'c':
         holder->piece_count = (int)exchange->request->target_text.len % PIECES_MAX;
         IGNORE(exchange_begin(exchange)); // it is fresh
-        exchange_await_drain(exchange);
+        exchange_await_room(exchange);
         return;
     case 's':
         open_stream(holder);
@@ -380,7 +380,7 @@ static void open_stream(struct holder *holder)
     holder->watch.events = &stream_events;
     holder->stream->holder = &holder->watch;
     holder->piece_count = (int)holder->exchange->request->target_text.len % PIECES_MAX;
-    exchange_await_drain(holder->exchange);
+    exchange_await_room(holder->exchange);
 }
 
 static void echo(struct exchange *exchange)
@@ -398,23 +398,23 @@ static void echo(struct exchange *exchange)
 }
 
 /// One piece more each time.
-static void on_drained(struct exchange *exchange)
+static void on_room(struct exchange *exchange)
 {
     struct holder *holder = exchange->holder;
     if (holder->piece_count-- > 0) {
         IGNORE(exchange_write(exchange, exchange->request->target_text)); // HEAD has ended
-        exchange_await_drain(exchange);
+        exchange_await_room(exchange);
     } else {
         IGNORE(exchange_finish(exchange)); // HEAD has ended
     }
 }
 
-static void on_stream_drained(struct stream_holder *watch)
+static void on_stream_room(struct stream_holder *watch)
 {
     struct holder *holder = CONTAINER_OF(watch, struct holder, watch);
     if (holder->piece_count-- > 0) {
         send_event(holder);
-        exchange_await_drain(holder->stream->exchange);
+        exchange_await_room(holder->stream->exchange);
     } else {
         stream_end(holder->stream);
     }

@@ -334,8 +334,8 @@ static void watch_stream(struct client *client)
         return;
     }
     const struct exchange *exchange = client->stream->exchange;
-    if (exchange->is_doomed && !client->is_judged) {
-        client->reason = exchange->doom_reason;
+    if (exchange->is_aborted && !client->is_judged) {
+        client->reason = exchange->abort_reason;
         client->is_judged = true;
         judge_reason(client);
     }
@@ -389,6 +389,6 @@ static void end_stream(struct client *client)
 /// The server can write to it, and means to.
 static bool is_served(const struct client *client)
 {
-    return client->stream != NULL && !client->stream->exchange->is_doomed &&
+    return client->stream != NULL && !client->stream->exchange->is_aborted &&
            !client->transport.awaits_room && !client->transport.is_closing;
 }

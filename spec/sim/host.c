@@ -29,7 +29,7 @@ static void expect_place(struct client *client, struct sub *sub, const char *sin
 static const char *find_place(const struct sub *sub, const char *id, uint64_t *sequence);
 static void check_prior(const struct client *client, const struct sub *sub, uint64_t sequence);
 static void note_own(struct client *client);
-static void on_drained(struct stream_holder *holder);
+static void on_room(struct stream_holder *holder);
 static void on_peer_ended(struct stream_holder *holder);
 static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_dismissed(struct stream_holder *holder);
@@ -38,7 +38,7 @@ static void on_done(struct stream_holder *holder, enum exchange_reason reason);
 const struct service_events host_events = {.on_head = on_head, .on_request = on_request};
 
 static const struct stream_events stream_events = {
-    .on_drained = on_drained,
+    .on_room = on_room,
     .on_peer_ended = on_peer_ended,
     .is_at_work = is_at_work,
     .on_dismissed = on_dismissed,
@@ -71,7 +71,7 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     if (failure == 0) {
         worker_note_look(client->worker);
     }
-    if (client->stream->exchange->is_doomed || !client->stream->is_open) {
+    if (client->stream->exchange->is_aborted || !client->stream->is_open) {
         EXPECT(failure == -ECANCELED, "subscribing a dead stream: %d", failure);
         return;
     }
@@ -138,7 +138,7 @@ void host_send(struct client *client, size_t size)
         .event = bytes_of(type, (size_t)len),
     };
     size_t pending = stream_pending_bytes(client->stream);
-    bool is_dead = client->stream->exchange->is_doomed || !client->stream->is_open;
+    bool is_dead = client->stream->exchange->is_aborted || !client->stream->is_open;
     int failure = stream_send(client->stream, &event);
     worker_look(client->worker);
     uint64_t bytes_max = client->world->limits.stream_max_bytes;
@@ -197,7 +197,7 @@ void host_note_end(struct client *client)
 static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
-    EXPECT(!conn_is_surplus(exchange->conn), "a connection too many");
+    EXPECT(!conn_is_over_limit(exchange->conn), "a connection too many");
 }
 
 static void on_request(void *user, struct exchange *exchange)
@@ -385,7 +385,7 @@ static void note_own(struct client *client)
     client->own_stamps[client->own_count++] = ++client->world->stamp;
 }
 
-static void on_drained(struct stream_holder *holder)
+static void on_room(struct stream_holder *holder)
 {
     (void)holder;
 }

@@ -156,13 +156,13 @@ void judge_lag(const struct client *client)
 {
     place.reader = client->index;
     const struct worker *worker = client->worker;
-    bool is_doomed = client->stream->exchange->is_doomed;
+    bool is_aborted = client->stream->exchange->is_aborted;
     for (size_t i = 0; i < client->sub_count; i++) {
         const struct sub *sub = &client->subs[i];
         bool is_told = sub->life->may_skip || sub->is_gone || sub->told != NULL;
         bool is_woken = sub_has_news(sub, worker->offered, worker->due);
         if (sub->is_lagging && is_woken && !is_told) {
-            EXPECT(is_doomed, "%s: it lags and is still connected", sub->life->name);
+            EXPECT(is_aborted, "%s: it lags and is still connected", sub->life->name);
         }
     }
 }

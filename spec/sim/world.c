@@ -5,7 +5,7 @@
 #include "place.h"
 
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "http/conn.h"
 #include "hub/channel.h"
 #include "sse/stream.h"
@@ -68,7 +68,7 @@ void world_deinit(struct world *world)
         worker_deinit(&world->workers[i]);
     }
     hub_deinit(&world->hub);
-    small_tidy();
+    slab_tidy();
     for (size_t i = 0; i < world->life_count; i++) {
         ledger_free(world->lives[i]);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/buf.h"
 
-#include "base/small.h"
+#include "base/slab.h"
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ void buf_init(struct buf *buf, size_t bytes_max)
 
 void buf_reset(struct buf *buf)
 {
-    small_free_text(buf->_memory, buf->_capacity);
+    slab_free_text(buf->_memory, buf->_capacity);
     buf_init(buf, buf->_max);
 }
 
@@ -78,7 +78,7 @@ static bool make_room(struct buf *buf, size_t size)
     while (capacity - buf->_start < needed) {
         capacity *= 2;
     }
-    char *memory = small_try_resize(buf->_memory, buf->_capacity, capacity);
+    char *memory = slab_try_resize(buf->_memory, buf->_capacity, capacity);
     if (memory == NULL) {
         return false;
     }

@@ -3,11 +3,11 @@
 
 #include "base/counters.h"
 #include "base/limits.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "http/access.h"
 #include "http/conn_parts.h"
 #include "http/http1.h"
-#include "http/intake.h"
+#include "http/input.h"
 #include "net/timer.h"
 #include "net/transport.h"
 
@@ -54,13 +54,13 @@ static const struct transport_events events = {
 };
 
 void conn_open(struct service *service, struct transport *transport,
-               const struct socket_address *peer, bool is_surplus)
+               const struct socket_address *peer, bool is_over_limit)
 {
-    struct conn *conn = small_new(struct conn);
+    struct conn *conn = slab_new(struct conn);
     conn->service = service;
     conn->transport = transport;
     conn->peer = peer_of(peer);
-    conn->is_surplus = is_surplus;
+    conn->is_over_limit = is_over_limit;
     conn->is_first = true;
     list_append(&service->conns, &conn->node);
     service->conn_count++;
@@ -159,7 +159,7 @@ ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count)
     return taken - (ssize_t)own;
 }
 
-void conn_foresee(const struct conn *conn)
+void conn_prefetch(const struct conn *conn)
 {
     __builtin_prefetch(conn->transport);
     __builtin_prefetch((const char *)conn->transport + sizeof(struct transport) + 31);
@@ -214,13 +214,13 @@ void conn_forget_body(struct conn *conn, size_t size)
 /// A peer that has closed its sending side can still ask what is already here.
 bool conn_is_last(const struct conn *conn)
 {
-    return conn->is_last || conn->is_surplus || conn->service->is_draining ||
+    return conn->is_last || conn->is_over_limit || conn->service->is_draining ||
            (conn->has_ended && (conn->_work == NULL || buf_is_empty(&conn->_work->input)));
 }
 
-bool conn_is_surplus(const struct conn *conn)
+bool conn_is_over_limit(const struct conn *conn)
 {
-    return conn->is_surplus;
+    return conn->is_over_limit;
 }
 
 void conn_set_probe(struct conn *conn, bool is_probe)
@@ -258,7 +258,7 @@ struct conn_work *conn_work(struct conn *conn)
     if (conn->_work != NULL) {
         return conn->_work;
     }
-    struct conn_work *work = small_new(struct conn_work);
+    struct conn_work *work = slab_new(struct conn_work);
     struct service *service = conn->service;
     work->conn = conn;
     buf_init(&work->input, INPUT_BYTES_MAX);   // a head is bounded by its message's limits
@@ -275,20 +275,20 @@ static void on_bytes(void *user, char *at, size_t len)
     if (conn->state == CONN_LINGER) {
         return; // bounded by time: to stop reading would reset the answer away
     }
-    size_t skipped = intake_skip(conn, len);
+    size_t skipped = input_skip(conn, len);
     at += skipped;
     len -= skipped;
     if (len == 0) {
         return;
     }
     if (conn->state == CONN_ANSWER || !buf_is_empty(&conn_work(conn)->input)) {
-        intake_keep(conn, at, len);
-        intake_feed_kept(conn);
+        input_keep(conn, at, len);
+        input_feed_kept(conn);
         return;
     }
-    size_t taken = intake_feed(conn, at, len);
+    size_t taken = input_feed(conn, at, len);
     if (conn->state != CONN_CLOSED && conn->state != CONN_LINGER) {
-        intake_keep(conn, at + taken, len - taken);
+        input_keep(conn, at + taken, len - taken);
     }
 }
 
@@ -304,9 +304,9 @@ static void on_end(void *user)
             conn->exchange->events->on_peer_ended(conn->exchange);
         }
     } else if (conn->state == CONN_BODY) {
-        intake_refuse(conn, 400, "the body ended before its length (RFC 9112, 8)");
+        input_refuse(conn, 400, "the body ended before its length (RFC 9112, 8)");
     } else if (conn_work(conn)->has_partial_head) {
-        intake_refuse_head(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
+        input_refuse_head(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
     } else {
         conn_close(conn, EXCHANGE_LEFT);
     }
@@ -336,11 +336,11 @@ static void on_closed(void *user)
     list_remove(&conn->node);
     peer_free(conn->peer);
     count_up(COUNT_CONNECTIONS, (uint64_t)-1);
-    small_free(conn);
+    slab_free(conn);
     service_forget(service);
 }
 
-/// What was sent before the exchange was doomed still leaves, unless the peer does not read.
+/// What was sent before the exchange was aborted still leaves, unless the peer does not read.
 static void on_turn_end(struct loop_job *job)
 {
     struct conn *conn = CONTAINER_OF(job, struct conn_work, job)->conn;
@@ -350,8 +350,8 @@ static void on_turn_end(struct loop_job *job)
     }
     note_pending(conn->_work, conn_pending_bytes(conn));
     struct exchange *exchange = conn->exchange;
-    if (exchange != NULL && exchange->is_doomed) {
-        conn_close(conn, (enum exchange_reason)exchange->doom_reason);
+    if (exchange != NULL && exchange->is_aborted) {
+        conn_close(conn, (enum exchange_reason)exchange->abort_reason);
     } else if (is_out && exchange != NULL && conn->state == CONN_ANSWER) {
         settle_exchange(conn);
     }
@@ -373,20 +373,20 @@ static void rest(struct conn *conn)
         return;
     }
     note_pending(work, 0);
-    intake_give_reader_back(conn);
+    input_give_parser_back(conn);
     timer_deinit(&work->timer);
     loop_job_cancel(&work->job);
     buf_reset(&work->input);
     buf_reset(&work->output);
-    small_free(work);
+    slab_free(work);
     conn->_work = NULL;
 }
 
-/// Whether all output is with the kernel. May doom the exchange, or close the conn without one.
+/// Whether all output is with the kernel. May abort the exchange, or close the conn without one.
 static bool settle_output(struct conn *conn)
 {
     struct exchange *exchange = conn->exchange;
-    if (exchange != NULL && exchange->is_doomed && exchange->doom_reason == EXCHANGE_SLOW) {
+    if (exchange != NULL && exchange->is_aborted && exchange->abort_reason == EXCHANGE_SLOW) {
         return false;
     }
     if (exchange != NULL && exchange->events != NULL && exchange->events->flush != NULL) {
@@ -425,8 +425,8 @@ static void settle_exchange(struct conn *conn)
     struct exchange *exchange = conn->exchange;
     if (exchange->response.state == RESPONSE_ENDED) {
         bool is_last = conn_is_last(conn) || exchange->wants_close;
-        bool is_reset = exchange->doom_reason != EXCHANGE_FINISHED && ends_by_closing(exchange);
-        end_exchange(conn, (enum exchange_reason)exchange->doom_reason);
+        bool is_reset = exchange->abort_reason != EXCHANGE_FINISHED && ends_by_closing(exchange);
+        end_exchange(conn, (enum exchange_reason)exchange->abort_reason);
         if (is_reset) {
             reset_late(conn);
         } else if (is_last) {
@@ -434,10 +434,10 @@ static void settle_exchange(struct conn *conn)
         } else {
             next_message(conn);
         }
-    } else if (exchange->awaits_drain) {
-        exchange->awaits_drain = false;
+    } else if (exchange->awaits_room) {
+        exchange->awaits_room = false;
         if (exchange->events != NULL) {
-            exchange->events->on_drained(exchange);
+            exchange->events->on_room(exchange);
         }
     } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input) &&
                conn->_work->skip_bytes == 0) {
@@ -473,7 +473,7 @@ static void next_message(struct conn *conn)
     conn->state = CONN_HEAD;
     work->line_end_len = 0;
     timer_arm(&work->timer, conn->service->limits->idle_timeout_ms);
-    intake_feed_kept(conn);
+    input_feed_kept(conn);
     if (conn->state == CONN_CLOSED) {
         return;
     }
@@ -541,11 +541,11 @@ static void on_deadline(struct timer *timer)
             return;
         }
         limit_met("head_timeout", conn->service->limits->head_timeout_ms);
-        intake_refuse_head(conn, 408, "the head was not complete in time");
+        input_refuse_head(conn, 408, "the head was not complete in time");
         return;
     case CONN_BODY:
-        limit_met("body_timeout", http1_limits(work->reader)->body_timeout_ms);
-        intake_refuse(conn, 408, "the body stalled");
+        limit_met("body_timeout", http1_limits(work->parser)->body_timeout_ms);
+        input_refuse(conn, 408, "the body stalled");
         return;
     case CONN_ANSWER:
         on_answer_deadline(conn);

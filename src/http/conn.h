@@ -31,10 +31,10 @@ struct conn;
 struct socket_address;
 struct transport;
 
-/// Takes over `transport`, whose other side is `peer`, and begins to read. A surplus connection is
-/// answered once and closed.
+/// Takes over `transport`, whose other side is `peer`, and begins to read. A connection over the
+/// limit is answered once and closed.
 void conn_open(struct service *service, struct transport *transport,
-               const struct socket_address *peer, bool is_surplus);
+               const struct socket_address *peer, bool is_over_limit);
 
 /// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
 void conn_close(struct conn *conn, enum exchange_reason reason);
@@ -62,7 +62,7 @@ void conn_ask_peer(struct conn *conn);
 MUST_USE ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count);
 
 /// `conn_deliver` comes soon: fetches the transport into the cache.
-void conn_foresee(const struct conn *conn);
+void conn_prefetch(const struct conn *conn);
 
 /// Whether the kernel takes nothing at the moment. The loop looks at the conn when it does again.
 bool conn_is_blocked(const struct conn *conn);
@@ -85,7 +85,7 @@ void conn_forget_body(struct conn *conn, size_t size);
 bool conn_is_last(const struct conn *conn);
 
 /// Whether the connection came in over the limit.
-bool conn_is_surplus(const struct conn *conn);
+bool conn_is_over_limit(const struct conn *conn);
 
 /// Whether the request that is being answered only asks if the server is ready. Such a connection
 /// stays open while the server drains, to be told, but nothing waits for it.

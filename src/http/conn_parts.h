@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The inside of a connection, for the two files that share it: conn.c (its life and its output) and
-// intake.c (its input). Nobody else looks in here.
+// input.c (its input). Nobody else looks in here.
 #pragma once
 
 #include "base/buf.h"
@@ -27,7 +27,7 @@ enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_LINGER, CONN_CLOSED };
 /// its own to say is without it.
 struct conn_work {
     struct conn *conn;
-    struct http1 *reader; // only while a message is being read
+    struct http1 *parser; // only while a message is being read
     struct buf input;     // an incomplete head, or what waits behind an answer
     struct buf output;
     struct loop_job job;
@@ -52,7 +52,7 @@ struct conn {
     struct conn_work *_work;   // see `conn_work`
     struct peer peer;
     uint8_t state; // enum conn_state
-    bool is_surplus;
+    bool is_over_limit;
     bool is_first;   // no message has been read yet
     bool is_last;    // closes after the current answer
     bool has_ended;  // the peer has closed its sending side

@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "http/access.h"
 #include "http/conn.h"
 #include "wire/chunk.h"
@@ -43,12 +43,12 @@ enum exchange_reason exchange_reason_of_failure(int failure)
 void exchange_free(struct exchange *exchange)
 {
     if (exchange->_is_let_go) {
-        small_free_text((char *)exchange->_trace, trace_size(exchange->_trace));
+        slab_free_text((char *)exchange->_trace, trace_size(exchange->_trace));
     } else {
         drop_request(exchange);
     }
     response_deinit(&exchange->response);
-    small_free(exchange);
+    slab_free(exchange);
 }
 
 void exchange_move_request(struct exchange *exchange, void *memory)
@@ -57,7 +57,7 @@ void exchange_move_request(struct exchange *exchange, void *memory)
     struct request *from = exchange->request;
     exchange->request = request_move(from, memory);
     exchange->_is_request_lent = true;
-    small_free(from);
+    slab_free(from);
 }
 
 void exchange_let_go(struct exchange *exchange)
@@ -70,7 +70,7 @@ void exchange_let_go(struct exchange *exchange)
     struct bytes method = request->method;
     struct bytes target = access_target(request->target_text); // all that the log may show
     size_t size = sizeof(struct exchange_trace) + method.len + target.len + 2;
-    struct exchange_trace *trace = (struct exchange_trace *)(void *)small_text(size);
+    struct exchange_trace *trace = (struct exchange_trace *)(void *)slab_text(size);
     *trace = (struct exchange_trace){request->number, request->started_ns};
     memcpy(trace->text, method.at, method.len);
     trace->text[method.len] = '\0';
@@ -106,7 +106,7 @@ struct exchange_facts exchange_facts(const struct exchange *exchange)
 int exchange_send(struct exchange *exchange, struct bytes content)
 {
     struct response *response = &exchange->response;
-    if (exchange->is_doomed) {
+    if (exchange->is_aborted) {
         return -ECANCELED;
     }
     if (response->state != RESPONSE_FRESH) {
@@ -133,7 +133,7 @@ int exchange_send(struct exchange *exchange, struct bytes content)
 int exchange_begin(struct exchange *exchange)
 {
     struct response *response = &exchange->response;
-    if (exchange->is_doomed) {
+    if (exchange->is_aborted) {
         return -ECANCELED;
     }
     if (response->state != RESPONSE_FRESH) {
@@ -153,7 +153,7 @@ int exchange_begin(struct exchange *exchange)
 int exchange_write(struct exchange *exchange, struct bytes content)
 {
     struct response *response = &exchange->response;
-    if (exchange->is_doomed) {
+    if (exchange->is_aborted) {
         return -ECANCELED;
     }
     if (response->state != RESPONSE_OPEN) {
@@ -184,7 +184,7 @@ int exchange_write(struct exchange *exchange, struct bytes content)
 int exchange_finish(struct exchange *exchange)
 {
     struct response *response = &exchange->response;
-    if (exchange->is_doomed) {
+    if (exchange->is_aborted) {
         return -ECANCELED;
     }
     if (response->state != RESPONSE_OPEN) {
@@ -201,20 +201,20 @@ int exchange_finish(struct exchange *exchange)
 void exchange_cut(struct exchange *exchange, enum exchange_reason reason)
 {
     DCHECK(reason != EXCHANGE_FINISHED);
-    if (exchange->is_doomed || exchange->response.state != RESPONSE_OPEN) {
+    if (exchange->is_aborted || exchange->response.state != RESPONSE_OPEN) {
         return;
     }
     exchange->response.state = RESPONSE_ENDED;
-    exchange->doom_reason = (uint8_t)reason;
+    exchange->abort_reason = (uint8_t)reason;
     exchange->wants_close = true;
     conn_wrote(exchange->conn);
 }
 
 void exchange_abort(struct exchange *exchange, enum exchange_reason reason)
 {
-    if (!exchange->is_doomed) {
-        exchange->is_doomed = true;
-        exchange->doom_reason = (uint8_t)reason;
+    if (!exchange->is_aborted) {
+        exchange->is_aborted = true;
+        exchange->abort_reason = (uint8_t)reason;
         conn_wrote(exchange->conn);
     }
 }
@@ -241,7 +241,7 @@ size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, i
     return (size_t)taken;
 }
 
-void exchange_foresee(const struct exchange *exchange, int distance)
+void exchange_prefetch(const struct exchange *exchange, int distance)
 {
     switch (distance) {
     case 3:
@@ -252,7 +252,7 @@ void exchange_foresee(const struct exchange *exchange, int distance)
         __builtin_prefetch(exchange->conn);
         return;
     default:
-        conn_foresee(exchange->conn);
+        conn_prefetch(exchange->conn);
     }
 }
 
@@ -281,9 +281,9 @@ void exchange_ask_peer(struct exchange *exchange)
     conn_ask_peer(exchange->conn);
 }
 
-void exchange_await_drain(struct exchange *exchange)
+void exchange_await_room(struct exchange *exchange)
 {
-    exchange->awaits_drain = true;
+    exchange->awaits_room = true;
     conn_wrote(exchange->conn);
 }
 
@@ -338,7 +338,7 @@ static void drop_request(struct exchange *exchange)
 {
     if (!exchange->_is_request_lent) {
         request_deinit(exchange->request);
-        small_free(exchange->request);
+        slab_free(exchange->request);
     }
 }
 

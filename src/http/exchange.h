@@ -38,8 +38,8 @@ struct exchange_events {
     /// The turn ends: writes what is due with `exchange_deliver`. Returns whether everything is
     /// with the kernel. Must not close anything. NULL where the output is all there is.
     bool (*flush)(struct exchange *exchange);
-    /// All output is with the kernel; told after `exchange_await_drain`. *May call Lua.*
-    void (*on_drained)(struct exchange *exchange);
+    /// All output is with the kernel; told after `exchange_await_room`. *May call Lua.*
+    void (*on_room)(struct exchange *exchange);
     /// The peer has closed its sending side while the answer was under way.
     void (*on_peer_ended)(struct exchange *exchange);
     /// The exchange ends; the last call. *May call Lua.*
@@ -56,11 +56,11 @@ struct exchange {
     };
     struct response response;
     uint8_t minor_version;
-    uint8_t doom_reason;
+    uint8_t abort_reason;
     bool is_head;     // no content goes out, whatever is written
     bool wants_close; // the connection ends after the answer
-    bool awaits_drain;
-    bool is_doomed; // `exchange_abort` was called; the loop will end it
+    bool awaits_room;
+    bool is_aborted; // `exchange_abort` was called; the loop will end it
     bool _is_request_lent;
     bool _is_let_go;
 };
@@ -100,15 +100,15 @@ struct exchange_facts {
 struct exchange_facts exchange_facts(const struct exchange *exchange);
 
 /// Sends the whole response: head with Content-Length, and `content`. Returns 0, -EALREADY when
-/// the head is out, -ECANCELED when the exchange is doomed, or -EFBIG for more than 1 GiB. Where
-/// there is no memory for it the exchange is doomed, as with all that is sent.
+/// the head is out, -ECANCELED when the exchange is aborted, or -EFBIG for more than 1 GiB. Where
+/// there is no memory for it the exchange is aborted, as with all that is sent.
 MUST_USE int exchange_send(struct exchange *exchange, struct bytes content);
 
 /// Sends the head of a response whose content follows in pieces. Returns as `exchange_send`.
 MUST_USE int exchange_begin(struct exchange *exchange);
 
 /// Sends a piece of content in a chunk of its own. An empty piece sends nothing. Returns 0,
-/// -EINVAL when the response is not open, -ECANCELED when doomed, or -ENOBUFS when the queue
+/// -EINVAL when the response is not open, -ECANCELED when aborted, or -ENOBUFS when the queue
 /// would pass `stream_max_bytes`; then nothing was added.
 MUST_USE int exchange_write(struct exchange *exchange, struct bytes content);
 
@@ -118,7 +118,7 @@ MUST_USE int exchange_finish(struct exchange *exchange);
 /// Ends the content before it is complete, for `reason`, which is not EXCHANGE_FINISHED. What was
 /// written is still sent. Then the connection closes without the last chunk, and where content has
 /// no chunks with a reset: so no client takes a part of the content for all of it (RFC 9112,
-/// section 8). Does nothing to a response that is not open, or that is doomed.
+/// section 8). Does nothing to a response that is not open, or that is aborted.
 void exchange_cut(struct exchange *exchange, enum exchange_reason reason);
 
 /// Ends the exchange before its time, from the loop: the connection is reset (EXCHANGE_SLOW) or
@@ -134,7 +134,7 @@ void exchange_wrote(struct exchange *exchange, size_t size);
 
 /// Writes the output and then `pieces`, in one call to the kernel. Returns how many bytes of the
 /// pieces it took: when that is not all of them, or the output was too much, the exchange is
-/// blocked. A failure dooms the exchange and counts as blocked.
+/// blocked. A failure aborts the exchange and counts as blocked.
 MUST_USE size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, int count);
 
 /// Whether the kernel takes nothing at the moment. `flush` is called when it does again.
@@ -151,7 +151,7 @@ static inline bool exchange_is_chunked(const struct exchange *exchange)
 
 /// `exchange_deliver` comes soon: fetches what it will need into the cache, one pointer further for
 /// each `distance` from 3 down to 1.
-void exchange_foresee(const struct exchange *exchange, int distance);
+void exchange_prefetch(const struct exchange *exchange, int distance);
 
 /// Bytes of output that the kernel has not taken.
 size_t exchange_pending_bytes(const struct exchange *exchange);
@@ -164,8 +164,8 @@ bool exchange_is_over(const struct exchange *exchange);
 /// second without an answer. The exchange of a peer that is gone ends with EXCHANGE_LEFT.
 void exchange_ask_peer(struct exchange *exchange);
 
-/// Asks for one `on_drained` when nothing is pending any more.
-void exchange_await_drain(struct exchange *exchange);
+/// Asks for one `on_room` when nothing is pending any more.
+void exchange_await_room(struct exchange *exchange);
 
 /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
 size_t exchange_peer_host(const struct exchange *exchange, char *out);

@@ -2,14 +2,14 @@
 #include "http/http1.h"
 
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "wire/guard.h"
 #include "wire/headers.h"
 
 #include <llhttp.h>
 
 struct http1 {
-    llhttp_t parser;
+    llhttp_t llhttp;
     union {
         struct head_guard head;
         struct chunk_guard chunks;
@@ -26,36 +26,36 @@ struct http1 {
     size_t field_capacity;
 };
 
-static int on_url(llhttp_t *parser, const char *at, size_t len);
-static int on_field_name(llhttp_t *parser, const char *at, size_t len);
-static int on_field_name_complete(llhttp_t *parser);
-static int on_field_value(llhttp_t *parser, const char *at, size_t len);
-static int on_headers_complete(llhttp_t *parser);
-static enum http1_result refuse(struct http1 *reader, int status, const char *why);
-static enum http1_result refuse_guard(struct http1 *reader, enum guard_result result,
+static int on_url(llhttp_t *llhttp, const char *at, size_t len);
+static int on_field_name(llhttp_t *llhttp, const char *at, size_t len);
+static int on_field_name_complete(llhttp_t *llhttp);
+static int on_field_value(llhttp_t *llhttp, const char *at, size_t len);
+static int on_headers_complete(llhttp_t *llhttp);
+static enum http1_result refuse(struct http1 *parser, int status, const char *why);
+static enum http1_result refuse_guard(struct http1 *parser, enum guard_result result,
                                       const char *why);
-static enum http1_result parse(struct http1 *reader, struct bytes head, struct request *request);
-static enum http1_result refuse_target(struct http1 *reader);
-static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure);
-static enum http1_result check_meaning(struct http1 *reader, struct request *request);
-static enum http1_result check_host(struct http1 *reader, const struct request *request);
-static enum http1_result check_scheme(struct http1 *reader, const struct request *request);
-static enum http1_result check_framing(struct http1 *reader, struct request *request);
-static enum http1_result check_codings(struct http1 *reader, struct request *request,
+static enum http1_result parse(struct http1 *parser, struct bytes head, struct request *request);
+static enum http1_result refuse_target(struct http1 *parser);
+static enum http1_result refuse_parse(struct http1 *parser, llhttp_errno_t failure);
+static enum http1_result check_meaning(struct http1 *parser, struct request *request);
+static enum http1_result check_host(struct http1 *parser, const struct request *request);
+static enum http1_result check_scheme(struct http1 *parser, const struct request *request);
+static enum http1_result check_framing(struct http1 *parser, struct request *request);
+static enum http1_result check_codings(struct http1 *parser, struct request *request,
                                        struct bytes value);
-static enum http1_result check_expect(struct http1 *reader, struct request *request);
+static enum http1_result check_expect(struct http1 *parser, struct request *request);
 static void adopt_authority(struct request *request);
 static void note_connection(struct request *request);
-static void keep_head(struct http1 *reader, struct bytes head, struct request *request);
-static void make_room(struct http1 *reader, size_t field_count);
+static void keep_head(struct http1 *parser, struct bytes head, struct request *request);
+static void make_room(struct http1 *parser, size_t field_count);
 static struct request_place place_of(const struct request_field *field, const char *head);
 static struct bytes moved(struct bytes slice, const char *from, const char *to);
 static size_t count_field(const struct request *request, struct bytes name, struct bytes *value);
-static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
+static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
                                     struct request *request, size_t *taken);
-static enum http1_result refuse_body(struct http1 *reader, const struct request *request,
+static enum http1_result refuse_body(struct http1 *parser, const struct request *request,
                                      size_t size);
-static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
+static enum http1_result take_chunks(struct http1 *parser, struct bytes bytes,
                                      struct request *request, size_t *taken);
 
 static const llhttp_settings_t settings = {
@@ -71,62 +71,62 @@ struct http1 *http1_new(void)
     return mem_new(struct http1);
 }
 
-void http1_start(struct http1 *reader, const struct limits *limits)
+void http1_start(struct http1 *parser, const struct limits *limits)
 {
-    DCHECK(reader->limits == NULL);
-    reader->limits = limits_hold(limits);
-    head_guard_init(&reader->guard.head);
-    reader->target = BYTES("");
-    reader->seen_len = 0;
-    reader->field_count = 0;
+    DCHECK(parser->limits == NULL);
+    parser->limits = limits_hold(limits);
+    head_guard_init(&parser->guard.head);
+    parser->target = BYTES("");
+    parser->seen_len = 0;
+    parser->field_count = 0;
 }
 
-void http1_stop(struct http1 *reader)
+void http1_stop(struct http1 *parser)
 {
-    if (reader->limits != NULL) {
-        limits_release(reader->limits);
-        reader->limits = NULL;
+    if (parser->limits != NULL) {
+        limits_release(parser->limits);
+        parser->limits = NULL;
     }
 }
 
-const struct limits *http1_limits(const struct http1 *reader)
+const struct limits *http1_limits(const struct http1 *parser)
 {
-    return reader->limits;
+    return parser->limits;
 }
 
-void http1_free(struct http1 *reader)
+void http1_free(struct http1 *parser)
 {
-    if (reader != NULL) {
-        http1_stop(reader);
-        mem_free(reader->fields);
-        mem_free(reader);
+    if (parser != NULL) {
+        http1_stop(parser);
+        mem_free(parser->fields);
+        mem_free(parser);
     }
 }
 
-enum http1_result http1_head(struct http1 *reader, char *at, size_t len, struct request *request,
+enum http1_result http1_head(struct http1 *parser, char *at, size_t len, struct request *request,
                              size_t *taken)
 {
     size_t guard_taken = 0;
-    size_t seen_len = reader->seen_len;
-    struct head_guard *guard = &reader->guard.head;
+    size_t seen_len = parser->seen_len;
+    struct head_guard *guard = &parser->guard.head;
     enum guard_result result =
-        head_guard_take(guard, at + seen_len, len - seen_len, reader->limits, &guard_taken);
+        head_guard_take(guard, at + seen_len, len - seen_len, parser->limits, &guard_taken);
     *taken = seen_len + guard_taken;
     if (result == GUARD_MORE) {
         bool has_begun = head_guard_has_begun(guard);
-        reader->seen_len = has_begun ? len : 0;
+        parser->seen_len = has_begun ? len : 0;
         *taken = has_begun ? 0 : len;
         return HTTP1_MORE;
     }
     if (result != GUARD_DONE) {
         http1_note_method(bytes_of(at, *taken), request);
-        return refuse_guard(reader, result, guard->why);
+        return refuse_guard(parser, result, guard->why);
     }
-    enum http1_result parsed = parse(reader, bytes_of(at, *taken), request);
+    enum http1_result parsed = parse(parser, bytes_of(at, *taken), request);
     if (parsed == HTTP1_DONE) {
-        reader->body_left = request->content_length;
-        reader->skipped_len = 0;
-        chunk_guard_init(&reader->guard.chunks);
+        parser->body_left = request->content_length;
+        parser->skipped_len = 0;
+        chunk_guard_init(&parser->guard.chunks);
     }
     return parsed;
 }
@@ -141,152 +141,152 @@ void http1_note_method(struct bytes head, struct request *request)
     }
 }
 
-enum http1_result http1_body(struct http1 *reader, struct bytes bytes, struct request *request,
+enum http1_result http1_body(struct http1 *parser, struct bytes bytes, struct request *request,
                              size_t *taken)
 {
     *taken = 0;
-    return request->is_chunked ? take_chunks(reader, bytes, request, taken)
-                               : take_sized(reader, bytes, request, taken);
+    return request->is_chunked ? take_chunks(parser, bytes, request, taken)
+                               : take_sized(parser, bytes, request, taken);
 }
 
-uint64_t http1_body_left(const struct http1 *reader, const struct request *request)
+uint64_t http1_body_left(const struct http1 *parser, const struct request *request)
 {
-    return request->is_chunked ? chunk_guard_data_left(&reader->guard.chunks) : reader->body_left;
+    return request->is_chunked ? chunk_guard_data_left(&parser->guard.chunks) : parser->body_left;
 }
 
-size_t http1_skipped_len(const struct http1 *reader)
+size_t http1_skipped_len(const struct http1 *parser)
 {
-    return reader->skipped_len;
+    return parser->skipped_len;
 }
 
-int http1_status(const struct http1 *reader)
+int http1_status(const struct http1 *parser)
 {
-    return reader->status;
+    return parser->status;
 }
 
-const char *http1_why(const struct http1 *reader)
+const char *http1_why(const struct http1 *parser)
 {
-    return reader->why;
+    return parser->why;
 }
 
-static enum http1_result refuse(struct http1 *reader, int status, const char *why)
+static enum http1_result refuse(struct http1 *parser, int status, const char *why)
 {
-    reader->status = status;
-    reader->why = why;
+    parser->status = status;
+    parser->why = why;
     return HTTP1_REFUSED;
 }
 
-static enum http1_result refuse_guard(struct http1 *reader, enum guard_result result,
+static enum http1_result refuse_guard(struct http1 *parser, enum guard_result result,
                                       const char *why)
 {
     switch (result) {
     case GUARD_BAD_VERSION:
-        return refuse(reader, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     case GUARD_TARGET_TOO_LONG:
-        return refuse_target(reader);
+        return refuse_target(parser);
     case GUARD_TOO_MANY_FIELDS:
-        limit_met("head_fields", reader->limits->head_fields);
-        return refuse(reader, 431, "there are more header fields than head_fields");
+        limit_met("head_fields", parser->limits->head_fields);
+        return refuse(parser, 431, "there are more header fields than head_fields");
     case GUARD_HEAD_TOO_LARGE:
-        limit_met("head_bytes", reader->limits->head_bytes);
-        if (reader->guard.head.target_len == 0) {
-            return refuse(reader, 501, "the method is longer than any other (RFC 9112, 3)");
+        limit_met("head_bytes", parser->limits->head_bytes);
+        if (parser->guard.head.target_len == 0) {
+            return refuse(parser, 501, "the method is longer than any other (RFC 9112, 3)");
         }
-        return refuse(reader, 431, "the head is larger than head_bytes");
+        return refuse(parser, 431, "the head is larger than head_bytes");
     case GUARD_TRAILERS_TOO_LARGE:
-        limit_met("head_bytes", reader->limits->head_bytes);
-        return refuse(reader, 431, "the trailers are larger than head_bytes");
+        limit_met("head_bytes", parser->limits->head_bytes);
+        return refuse(parser, 431, "the trailers are larger than head_bytes");
     case GUARD_CHUNKS_TOO_LARGE:
-        limit_met("head_bytes", reader->limits->head_bytes);
-        return refuse(reader, 400, "too much framing around the chunks (RFC 9112, 7.1.1)");
+        limit_met("head_bytes", parser->limits->head_bytes);
+        return refuse(parser, 400, "too much framing around the chunks (RFC 9112, 7.1.1)");
     case GUARD_BAD:
     case GUARD_MORE:
     case GUARD_DONE:
         break;
     }
-    return refuse(reader, 400, why);
+    return refuse(parser, 400, why);
 }
 
 /// A target may be too long for its own limit, or for the rest of the head's.
-static enum http1_result refuse_target(struct http1 *reader)
+static enum http1_result refuse_target(struct http1 *parser)
 {
-    if (reader->guard.head.target_len < reader->limits->target_bytes) {
-        limit_met("head_bytes", reader->limits->head_bytes);
-        return refuse(reader, 414, "the request target does not fit into head_bytes");
+    if (parser->guard.head.target_len < parser->limits->target_bytes) {
+        limit_met("head_bytes", parser->limits->head_bytes);
+        return refuse(parser, 414, "the request target does not fit into head_bytes");
     }
-    limit_met("target_bytes", reader->limits->target_bytes);
-    return refuse(reader, 414, "the request target is longer than target_bytes");
+    limit_met("target_bytes", parser->limits->target_bytes);
+    return refuse(parser, 414, "the request target is longer than target_bytes");
 }
 
 /// The whole head stands in one piece, so the parser's slices need no gathering.
-static enum http1_result parse(struct http1 *reader, struct bytes head, struct request *request)
+static enum http1_result parse(struct http1 *parser, struct bytes head, struct request *request)
 {
-    make_room(reader, reader->guard.head.field_count);
-    llhttp_init(&reader->parser, HTTP_REQUEST, &settings);
-    reader->parser.data = reader;
-    llhttp_errno_t failure = llhttp_execute(&reader->parser, head.at, head.len);
+    make_room(parser, parser->guard.head.field_count);
+    llhttp_init(&parser->llhttp, HTTP_REQUEST, &settings);
+    parser->llhttp.data = parser;
+    llhttp_errno_t failure = llhttp_execute(&parser->llhttp, head.at, head.len);
     if (failure != HPE_OK && failure != HPE_PAUSED) {
         http1_note_method(head, request);
-        return refuse_parse(reader, failure);
+        return refuse_parse(parser, failure);
     }
-    keep_head(reader, head, request);
-    return check_meaning(reader, request);
+    keep_head(parser, head, request);
+    return check_meaning(parser, request);
 }
 
 /// The guard has passed the grammar, so what is left is a method that llhttp does not know, or a
 /// target that it refuses.
-static enum http1_result refuse_parse(struct http1 *reader, llhttp_errno_t failure)
+static enum http1_result refuse_parse(struct http1 *parser, llhttp_errno_t failure)
 {
     switch (failure) {
     case HPE_INVALID_METHOD:
     case HPE_INVALID_CONSTANT: // a method of RTSP
-        return refuse(reader, 501, "the method is not implemented (RFC 9110, 9.1)");
+        return refuse(parser, 501, "the method is not implemented (RFC 9110, 9.1)");
     case HPE_INVALID_URL:
-        return refuse(reader, 400, "the request target is malformed (RFC 9112, 3.2)");
+        return refuse(parser, 400, "the request target is malformed (RFC 9112, 3.2)");
     default:
-        return refuse(reader, 400, "the request is malformed (RFC 9112, 2.2)");
+        return refuse(parser, 400, "the request is malformed (RFC 9112, 2.2)");
     }
 }
 
-static int on_url(llhttp_t *parser, const char *at, size_t len)
+static int on_url(llhttp_t *llhttp, const char *at, size_t len)
 {
-    struct http1 *reader = parser->data;
-    reader->target = reader->target.len == 0
+    struct http1 *parser = llhttp->data;
+    parser->target = parser->target.len == 0
                          ? bytes_of(at, len)
-                         : bytes_of(reader->target.at, reader->target.len + len);
+                         : bytes_of(parser->target.at, parser->target.len + len);
     return 0;
 }
 
 /// A name that goes on where the last one ended belongs to it; a value between them starts anew.
-static int on_field_name(llhttp_t *parser, const char *at, size_t len)
+static int on_field_name(llhttp_t *llhttp, const char *at, size_t len)
 {
-    struct http1 *reader = parser->data;
-    struct request_field *last = &reader->fields[reader->field_count];
-    if (reader->field_count > 0 && last[-1].value.at == NULL) {
+    struct http1 *parser = llhttp->data;
+    struct request_field *last = &parser->fields[parser->field_count];
+    if (parser->field_count > 0 && last[-1].value.at == NULL) {
         last[-1].name.len += len;
         return 0;
     }
-    if (reader->field_count == reader->field_capacity) {
+    if (parser->field_count == parser->field_capacity) {
         return -1; // the guard has counted fewer: the two readings differ, so neither is trusted
     }
     *last = (struct request_field){.name = bytes_of(at, len)};
-    reader->field_count++;
+    parser->field_count++;
     return 0;
 }
 
 /// Every field is an ordinary one to the parser, so that lengths and codings are judged in one
 /// place, here. Its own judgement refuses lists with empty members, which are legal (RFC 9110,
 /// section 5.6.1.2).
-static int on_field_name_complete(llhttp_t *parser)
+static int on_field_name_complete(llhttp_t *llhttp)
 {
-    parser->header_state = 0;
+    llhttp->header_state = 0;
     return 0;
 }
 
-static int on_field_value(llhttp_t *parser, const char *at, size_t len)
+static int on_field_value(llhttp_t *llhttp, const char *at, size_t len)
 {
-    struct http1 *reader = parser->data;
-    struct request_field *last = &reader->fields[reader->field_count - 1];
+    struct http1 *parser = llhttp->data;
+    struct request_field *last = &parser->fields[parser->field_count - 1];
     last->value = last->value.at == NULL ? bytes_of(at, len)
                                          : bytes_of(last->value.at, last->value.len + len);
     return 0;
@@ -294,27 +294,27 @@ static int on_field_value(llhttp_t *parser, const char *at, size_t len)
 
 /// Stops the parser behind the head. An upgrade is not taken up (RFC 9110, section 7.8), so what
 /// follows is read as HTTP.
-static int on_headers_complete(llhttp_t *parser)
+static int on_headers_complete(llhttp_t *llhttp)
 {
-    parser->upgrade = 0;
+    llhttp->upgrade = 0;
     return HPE_PAUSED;
 }
 
 /// Copies the head behind the field index into one block and points every slice there.
-static void keep_head(struct http1 *reader, struct bytes head, struct request *request)
+static void keep_head(struct http1 *parser, struct bytes head, struct request *request)
 {
-    size_t index_size = reader->field_count * sizeof(struct request_place);
-    char *block = small_text(index_size + head.len);
+    size_t index_size = parser->field_count * sizeof(struct request_place);
+    char *block = slab_text(index_size + head.len);
     char *copy = block + index_size;
     memcpy(copy, head.at, head.len);
     request->_places = (struct request_place *)(void *)block;
     request->_block_size = index_size + head.len;
-    request->field_count = reader->field_count;
-    request->minor_version = reader->parser.http_minor;
-    for (size_t i = 0; i < reader->field_count; i++) {
-        request->_places[i] = place_of(&reader->fields[i], head.at);
+    request->field_count = parser->field_count;
+    request->minor_version = parser->llhttp.http_minor;
+    for (size_t i = 0; i < parser->field_count; i++) {
+        request->_places[i] = place_of(&parser->fields[i], head.at);
     }
-    request->target_text = moved(reader->target, head.at, copy);
+    request->target_text = moved(parser->target, head.at, copy);
     const char *method_end = memchr(copy, ' ', head.len);
     const char *method = copy;
     while (*method == '\r' || *method == '\n') {
@@ -324,11 +324,11 @@ static void keep_head(struct http1 *reader, struct bytes head, struct request *r
 }
 
 /// One more than the guard counted is never needed: both see the same lines.
-static void make_room(struct http1 *reader, size_t field_count)
+static void make_room(struct http1 *parser, size_t field_count)
 {
-    if (field_count > reader->field_capacity) {
-        reader->fields = mem_resize(reader->fields, field_count * sizeof(struct request_field));
-        reader->field_capacity = field_count;
+    if (field_count > parser->field_capacity) {
+        parser->fields = mem_resize(parser->fields, field_count * sizeof(struct request_field));
+        parser->field_capacity = field_count;
     }
 }
 
@@ -349,85 +349,85 @@ static struct bytes moved(struct bytes slice, const char *from, const char *to)
     return slice.at == NULL ? bytes_of(to, 0) : bytes_of(to + (slice.at - from), slice.len);
 }
 
-static enum http1_result check_meaning(struct http1 *reader, struct request *request)
+static enum http1_result check_meaning(struct http1 *parser, struct request *request)
 {
     if (!url_split_target(request->method, request->target_text, &request->target)) {
-        return refuse(reader, 400, "the request target is malformed (RFC 9112, 3.2)");
+        return refuse(parser, 400, "the request target is malformed (RFC 9112, 3.2)");
     }
-    enum http1_result result = check_host(reader, request);
+    enum http1_result result = check_host(parser, request);
     if (result == HTTP1_DONE) {
-        result = check_scheme(reader, request);
+        result = check_scheme(parser, request);
     }
     if (result == HTTP1_DONE) {
-        result = check_framing(reader, request);
+        result = check_framing(parser, request);
     }
     if (result == HTTP1_DONE) {
         adopt_authority(request);
         note_connection(request);
-        result = check_expect(reader, request);
+        result = check_expect(parser, request);
     }
     return result;
 }
 
-static enum http1_result check_host(struct http1 *reader, const struct request *request)
+static enum http1_result check_host(struct http1 *parser, const struct request *request)
 {
     struct bytes host;
     size_t count = count_field(request, BYTES("host"), &host);
     if (count > 1) {
-        return refuse(reader, 400, "more than one Host (RFC 9112, 3.2)");
+        return refuse(parser, 400, "more than one Host (RFC 9112, 3.2)");
     }
     if (count == 0) {
         return request->minor_version == 0 ? HTTP1_DONE
-                                           : refuse(reader, 400, "Host is missing (RFC 9112, 3.2)");
+                                           : refuse(parser, 400, "Host is missing (RFC 9112, 3.2)");
     }
     // A comma may stand in a name, but here it is what two Hosts look like once joined.
     bool is_one = url_host_is_valid(host) && memchr(host.at, ',', host.len) == NULL;
-    return is_one ? HTTP1_DONE : refuse(reader, 400, "Host is not a host (RFC 9112, 3.2)");
+    return is_one ? HTTP1_DONE : refuse(parser, 400, "Host is not a host (RFC 9112, 3.2)");
 }
 
 /// A resource of https must not be served over a connection that is not secured.
-static enum http1_result check_scheme(struct http1 *reader, const struct request *request)
+static enum http1_result check_scheme(struct http1 *parser, const struct request *request)
 {
     struct bytes https = BYTES("https:");
     struct bytes text = request->target_text;
     bool is_https = request->target.form == TARGET_ABSOLUTE && text.len > https.len &&
                     bytes_equal_nocase(bytes_of(text.at, https.len), https);
-    return is_https ? refuse(reader, 421, "https over a plain connection (RFC 9110, 7.4)")
+    return is_https ? refuse(parser, 421, "https over a plain connection (RFC 9110, 7.4)")
                     : HTTP1_DONE;
 }
 
 /// RFC 9112, section 6.3: which of the two lengths counts, and when neither can be trusted.
-static enum http1_result check_framing(struct http1 *reader, struct request *request)
+static enum http1_result check_framing(struct http1 *parser, struct request *request)
 {
     struct bytes coding;
     struct bytes length;
     size_t coding_count = count_field(request, BYTES("transfer-encoding"), &coding);
     size_t length_count = count_field(request, BYTES("content-length"), &length);
     if (length_count > 1) {
-        return refuse(reader, 400, "more than one Content-Length (RFC 9112, 6.3)");
+        return refuse(parser, 400, "more than one Content-Length (RFC 9112, 6.3)");
     }
     if (length_count == 1 && !headers_content_length(length, &request->content_length)) {
-        return refuse(reader, 400, "Content-Length is not one number (RFC 9112, 6.3)");
+        return refuse(parser, 400, "Content-Length is not one number (RFC 9112, 6.3)");
     }
     if (coding_count == 0) {
         return HTTP1_DONE;
     }
     if (length_count == 1) {
-        return refuse(reader, 400, "Content-Length beside Transfer-Encoding (RFC 9112, 6.1)");
+        return refuse(parser, 400, "Content-Length beside Transfer-Encoding (RFC 9112, 6.1)");
     }
     if (request->minor_version == 0) {
-        return refuse(reader, 400, "Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)");
+        return refuse(parser, 400, "Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)");
     }
     struct buf joined;
     buf_init(&joined, request->_block_size); // the values are a part of it
     (void)request_joined_field(request, BYTES("transfer-encoding"), &joined); // it was counted
-    enum http1_result result = check_codings(reader, request, buf_bytes(&joined));
+    enum http1_result result = check_codings(parser, request, buf_bytes(&joined));
     buf_reset(&joined);
     return result;
 }
 
 /// Only `chunked`, once and last. Codings before it are known to nobody here: 501 (RFC 9112, 6.1).
-static enum http1_result check_codings(struct http1 *reader, struct request *request,
+static enum http1_result check_codings(struct http1 *parser, struct request *request,
                                        struct bytes value)
 {
     struct bytes member = {0};
@@ -440,17 +440,17 @@ static enum http1_result check_codings(struct http1 *reader, struct request *req
         other_count += is_last ? 0 : 1;
     }
     if (!is_last || chunked_count != 1) {
-        return refuse(reader, 400, "the final transfer coding must be chunked (RFC 9112, 6.3)");
+        return refuse(parser, 400, "the final transfer coding must be chunked (RFC 9112, 6.3)");
     }
     if (other_count > 0) {
-        return refuse(reader, 501, "no transfer coding but chunked is implemented (RFC 9112, 6.1)");
+        return refuse(parser, 501, "no transfer coding but chunked is implemented (RFC 9112, 6.1)");
     }
     request->is_chunked = true;
     return HTTP1_DONE;
 }
 
 /// HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
-static enum http1_result check_expect(struct http1 *reader, struct request *request)
+static enum http1_result check_expect(struct http1 *parser, struct request *request)
 {
     struct bytes member;
     for (size_t i = 0; i < request->field_count && request->minor_version > 0; i++) {
@@ -460,7 +460,7 @@ static enum http1_result check_expect(struct http1 *reader, struct request *requ
         }
         while (headers_next_member(&field.value, &member)) {
             if (!bytes_equal_nocase(member, BYTES("100-continue"))) {
-                return refuse(reader, 417, "only 100-continue can be expected (RFC 9110, 10.1.1)");
+                return refuse(parser, 417, "only 100-continue can be expected (RFC 9110, 10.1.1)");
             }
             request->expects_continue = true;
         }
@@ -509,39 +509,39 @@ static size_t count_field(const struct request *request, struct bytes name, stru
     return count;
 }
 
-static enum http1_result take_sized(struct http1 *reader, struct bytes bytes,
+static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
                                     struct request *request, size_t *taken)
 {
-    *taken = bytes.len < reader->body_left ? bytes.len : (size_t)reader->body_left;
+    *taken = bytes.len < parser->body_left ? bytes.len : (size_t)parser->body_left;
     if (!buf_append(&request->body, bytes_of(bytes.at, *taken))) {
-        return refuse_body(reader, request, *taken);
+        return refuse_body(parser, request, *taken);
     }
-    reader->body_left -= *taken;
-    return reader->body_left == 0 ? HTTP1_DONE : HTTP1_MORE;
+    parser->body_left -= *taken;
+    return parser->body_left == 0 ? HTTP1_DONE : HTTP1_MORE;
 }
 
 /// `size` bytes more are too many, or there is no memory for them.
-static enum http1_result refuse_body(struct http1 *reader, const struct request *request,
+static enum http1_result refuse_body(struct http1 *parser, const struct request *request,
                                      size_t size)
 {
     if (size > buf_room(&request->body)) {
         limit_met("body_bytes", request->body_bytes_max);
-        return refuse(reader, 413, "the body is larger than this route takes");
+        return refuse(parser, 413, "the body is larger than this route takes");
     }
-    return refuse(reader, 503, "there is no memory for the body; try again later");
+    return refuse(parser, 503, "there is no memory for the body; try again later");
 }
 
-static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
+static enum http1_result take_chunks(struct http1 *parser, struct bytes bytes,
                                      struct request *request, size_t *taken)
 {
     enum guard_result result = GUARD_MORE;
     while (result == GUARD_MORE && bytes.len > 0) {
         struct chunk_part part;
-        result = chunk_guard_take(&reader->guard.chunks, bytes, reader->limits, &part);
+        result = chunk_guard_take(&parser->guard.chunks, bytes, parser->limits, &part);
         if (request->is_body_unwanted) {
-            reader->skipped_len += part.data.len;
+            parser->skipped_len += part.data.len;
         } else if (!buf_append(&request->body, part.data)) {
-            return refuse_body(reader, request, part.data.len);
+            return refuse_body(parser, request, part.data.len);
         }
         bytes = bytes_skip(bytes, part.taken);
         *taken += part.taken;
@@ -549,5 +549,5 @@ static enum http1_result take_chunks(struct http1 *reader, struct bytes bytes,
     if (result == GUARD_MORE || result == GUARD_DONE) {
         return result == GUARD_DONE ? HTTP1_DONE : HTTP1_MORE;
     }
-    return refuse_guard(reader, result, reader->guard.chunks.why);
+    return refuse_guard(parser, result, parser->guard.chunks.why);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "http/request.h"
 
-#include "base/small.h"
+#include "base/slab.h"
 #include "wire/accept.h"
 
 static int count_fields(const struct request *request, struct bytes name, struct bytes *last);
@@ -9,7 +9,7 @@ static void rebase(struct bytes *slice, struct bytes from, const char *to);
 
 void request_deinit(struct request *request)
 {
-    small_free_text((char *)request->_places, request->_block_size);
+    slab_free_text((char *)request->_places, request->_block_size);
     buf_reset(&request->body);
 }
 
@@ -28,7 +28,7 @@ struct request *request_move(struct request *request, void *memory)
     rebase(&moved->target.authority, old, to);
     rebase(&moved->target.path, old, to);
     rebase(&moved->target.query, old, to);
-    small_free_text((char *)request->_places, request->_block_size);
+    slab_free_text((char *)request->_places, request->_block_size);
     return moved;
 }
 

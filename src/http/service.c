@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    SURPLUS_MIN = 32, // so many at once are told that they are too many, however low the bound
+    OVER_LIMIT_MIN = 32, // so many at once are told that they are too many, however low the bound
     TIDY_MS = 1000,
 };
 
@@ -39,19 +39,19 @@ void service_deinit(struct service *service)
     CHECK(list_is_empty(&service->conns));
     CHECK(service->conn_count == 0);
     CHECK(service->body_bytes == 0);
-    http1_free(service->spare_reader);
+    http1_free(service->spare_parser);
     timer_deinit(&service->_tidy_timer);
 }
 
-size_t service_surplus(size_t conns_max)
+size_t service_over_limit_max(size_t conns_max)
 {
-    return conns_max / 10 > SURPLUS_MIN ? conns_max / 10 : SURPLUS_MIN;
+    return conns_max / 10 > OVER_LIMIT_MIN ? conns_max / 10 : OVER_LIMIT_MIN;
 }
 
 void service_accept(struct service *service, struct transport *transport,
                     const struct socket_address *peer)
 {
-    size_t most = service->conns_max + service_surplus(service->conns_max);
+    size_t most = service->conns_max + service_over_limit_max(service->conns_max);
     if (!service->is_draining && *service->total >= most) {
         limit_met("connections", service->conns_max);
     }
@@ -59,11 +59,11 @@ void service_accept(struct service *service, struct transport *transport,
         transport_reset(transport);
         return;
     }
-    bool is_surplus = *service->total >= service->conns_max;
-    if (is_surplus) {
+    bool is_over_limit = *service->total >= service->conns_max;
+    if (is_over_limit) {
         limit_met("connections", service->conns_max);
     }
-    conn_open(service, transport, peer, is_surplus);
+    conn_open(service, transport, peer, is_over_limit);
 }
 
 /// Asked of each conn in turn; closing is asynchronous, but it may end exchanges, whose handlers'

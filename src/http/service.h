@@ -49,7 +49,7 @@ struct service {
     bool is_draining;         // no new request is taken
     void *owner;
     void (*on_empty)(void *owner); // while draining: none but probes are left; may be NULL
-    struct http1 *spare_reader;    // the last one given back; NULL while it is in use
+    struct http1 *spare_parser;    // the last one given back; NULL while it is in use
     struct timer _tidy_timer;      // after connections have closed
     int64_t _date_second;
     char _date_line[HTTP_DATE_LEN + 8]; // "Date: ...\r\n"
@@ -65,10 +65,10 @@ void service_init(struct service *service, struct loop *loop, const struct limit
 void service_deinit(struct service *service);
 
 /// How many connections beyond `conns_max` are told that they are too many.
-size_t service_surplus(size_t conns_max);
+size_t service_over_limit_max(size_t conns_max);
 
 /// Takes over an accepted transport from `peer`. Beyond `conns_max` the connection is marked as
-/// surplus, so that it is told to come back; beyond the surplus it is reset at once.
+/// over the limit, so that it is told to come back; beyond that many more it is reset at once.
 void service_accept(struct service *service, struct transport *transport,
                     const struct socket_address *peer);
 

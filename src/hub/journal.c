@@ -30,7 +30,7 @@ static void make_room(struct journal *journal);
 static struct block *open_block(struct journal *journal, size_t size);
 static bool is_over(const struct journal *journal, uint64_t now_ms);
 static uint64_t held_bytes(const struct journal *journal);
-static void drop_surplus(struct journal *journal, uint64_t until);
+static void drop_over_bounds(struct journal *journal, uint64_t until);
 static void drop_first(struct journal *journal);
 static void give_back(struct journal *journal, struct block *block);
 static void drop_memory(struct journal *journal);
@@ -74,7 +74,7 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
     block->used += frame.size;
     *slot_of(journal, journal->next++) = frame;
     journal->end += size;
-    drop_surplus(journal, journal->next);
+    drop_over_bounds(journal, journal->next);
     return 0;
 }
 
@@ -108,7 +108,7 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
         *slot_of(copy, copy->next++) = *frame;
         copy->end = frame->position + frame->size;
     }
-    drop_surplus(copy, journal->first);
+    drop_over_bounds(copy, journal->first);
     return copy->next == journal->next;
 }
 
@@ -273,7 +273,7 @@ static uint64_t held_bytes(const struct journal *journal)
 
 /// Lets go of frames beyond twice the bytes, even if some worker has yet to offer them. A
 /// subscriber that misses them is treated by its channel's lag policy. This bounds the memory.
-static void drop_surplus(struct journal *journal, uint64_t until)
+static void drop_over_bounds(struct journal *journal, uint64_t until)
 {
     while (journal->first < until && held_bytes(journal) / 2 > journal->bounds.bytes) {
         drop_first(journal);

@@ -28,10 +28,10 @@ enum {
 
 /// The subscribers that come next, the nearest first. A subscriber takes only itself out of the
 /// list, and only while it is being woken; at that moment it is no longer in here.
-struct foresight {
+struct prefetch {
     const struct list *head;
     struct list *next; // the first subscriber that is not in `near`
-    struct subscriber *near[SUBSCRIBER_FORESIGHT];
+    struct subscriber *near[SUBSCRIBER_PREFETCH];
 };
 
 static int append(struct replica *replica, worker_set *woken, struct event_id *id);
@@ -41,7 +41,7 @@ static void follow(struct replica *replica);
 static void unfollow(struct replica *replica);
 static void on_turn_end(struct loop_job *job);
 static uint64_t wake_subscribers(struct replica *replica);
-static void look_ahead(struct foresight *foresight);
+static void look_ahead(struct prefetch *prefetch);
 static uint64_t offered(const struct replica *replica);
 static void note_idle(struct replica *replica);
 static void note_offered(struct replica *replica, uint64_t keep_from);
@@ -373,14 +373,14 @@ static void on_turn_end(struct loop_job *job)
 static uint64_t wake_subscribers(struct replica *replica)
 {
     uint64_t keep_from = UINT64_MAX;
-    struct foresight foresight = {.head = &replica->subscribers, .next = replica->subscribers.next};
-    for (int i = 0; i < SUBSCRIBER_FORESIGHT; i++) {
+    struct prefetch prefetch = {.head = &replica->subscribers, .next = replica->subscribers.next};
+    for (int i = 0; i < SUBSCRIBER_PREFETCH; i++) {
         look_ahead(
-            &foresight); // the first ones; the loop below goes on by one for each that it wakes
+            &prefetch); // the first ones; the loop below goes on by one for each that it wakes
     }
     LIST_EACH (node, after, &replica->subscribers) {
         struct subscriber *subscriber = LIST_ITEM(node, struct subscriber, node);
-        look_ahead(&foresight);
+        look_ahead(&prefetch);
         if (subscriber->ops->advance(subscriber) == SUBSCRIBER_MORE &&
             subscriber->next < keep_from) {
             keep_from = subscriber->next;
@@ -389,22 +389,22 @@ static uint64_t wake_subscribers(struct replica *replica)
     return keep_from;
 }
 
-/// Moves the foresight on by one subscriber.
-static void look_ahead(struct foresight *foresight)
+/// Moves the prefetch on by one subscriber.
+static void look_ahead(struct prefetch *prefetch)
 {
-    for (int i = 1; i < SUBSCRIBER_FORESIGHT; i++) {
-        foresight->near[i - 1] = foresight->near[i];
+    for (int i = 1; i < SUBSCRIBER_PREFETCH; i++) {
+        prefetch->near[i - 1] = prefetch->near[i];
     }
     struct subscriber *far = NULL;
-    if (foresight->next != foresight->head) {
-        far = LIST_ITEM(foresight->next, struct subscriber, node);
-        foresight->next = foresight->next->next;
-        __builtin_prefetch(foresight->next);
+    if (prefetch->next != prefetch->head) {
+        far = LIST_ITEM(prefetch->next, struct subscriber, node);
+        prefetch->next = prefetch->next->next;
+        __builtin_prefetch(prefetch->next);
     }
-    foresight->near[SUBSCRIBER_FORESIGHT - 1] = far;
-    for (int i = 0; i < SUBSCRIBER_FORESIGHT; i++) {
-        if (foresight->near[i] != NULL) {
-            foresight->near[i]->ops->foresee(foresight->near[i], i + 1);
+    prefetch->near[SUBSCRIBER_PREFETCH - 1] = far;
+    for (int i = 0; i < SUBSCRIBER_PREFETCH; i++) {
+        if (prefetch->near[i] != NULL) {
+            prefetch->near[i]->ops->prefetch(prefetch->near[i], i + 1);
         }
     }
 }

@@ -25,13 +25,13 @@ struct subscriber_ops {
     /// the channel, since their list is being walked, and must not call Lua.
     enum subscriber_progress (*advance)(struct subscriber *subscriber);
     /// Called before `advance`, which follows after `distance` other subscribers had their turn
-    /// (SUBSCRIBER_FORESIGHT first, 1 last). Fetches memory that `advance` will need into the
+    /// (SUBSCRIBER_PREFETCH first, 1 last). Fetches memory that `advance` will need into the
     /// cache, one pointer further each time: with thousands of subscribers nothing of one is there.
     /// Must not change anything.
-    void (*foresee)(struct subscriber *subscriber, int distance);
+    void (*prefetch)(struct subscriber *subscriber, int distance);
 };
 
-enum { SUBSCRIBER_FORESIGHT = 4 };
+enum { SUBSCRIBER_PREFETCH = 4 };
 
 struct subscriber {
     struct list node; // replica->subscribers

@@ -2,7 +2,7 @@
 #include "net/socket_address.h"
 
 #include "base/decimal.h"
-#include "base/small.h"
+#include "base/slab.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -109,7 +109,7 @@ struct peer peer_of(const struct socket_address *address)
         uintptr_t ip = ip4(address)->sin_addr.s_addr;
         peer._bits = ip << PEER_IP4_SHIFT | PEER_IS_IP4;
     } else if (address->storage.ss_family == AF_INET6) {
-        struct in6_addr *ip = small_new(struct in6_addr);
+        struct in6_addr *ip = slab_new(struct in6_addr);
         *ip = ip6(address)->sin6_addr;
         peer._ip6 = ip;
     }
@@ -119,7 +119,7 @@ struct peer peer_of(const struct socket_address *address)
 void peer_free(struct peer peer)
 {
     if ((peer._bits & PEER_IS_IP4) == 0) {
-        small_free(peer._ip6);
+        slab_free(peer._ip6);
     }
 }
 

@@ -5,7 +5,7 @@
 // `write_out` gives the pieces to the kernel and returns what it took. Nothing is kept here.
 #include "net/tcp.h"
 
-#include "base/small.h"
+#include "base/slab.h"
 #include "net/loop.h"
 #include "net/socket_address.h"
 
@@ -47,7 +47,7 @@ static const struct transport_ops tcp_ops = {
 
 struct transport *tcp_of_socket(struct loop *loop, int fd)
 {
-    struct tcp *tcp = small_new(struct tcp);
+    struct tcp *tcp = slab_new(struct tcp);
     tcp->base.ops = &tcp_ops;
     tcp->loop = loop;
     tcp->polled.fd = fd;
@@ -228,5 +228,5 @@ static void on_closed(struct polled *polled)
     if (tcp->base.events != NULL) {
         tcp->base.events->on_closed(tcp->base.user);
     }
-    small_free(tcp);
+    slab_free(tcp);
 }

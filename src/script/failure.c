@@ -25,7 +25,7 @@ void failure_handle(struct task *task, struct bytes message)
 {
     struct scope *scope = task->scope;
     report(scope, message);
-    if (scope == NULL || scope->exchange == NULL || scope->exchange->is_doomed) {
+    if (scope == NULL || scope->exchange == NULL || scope->exchange->is_aborted) {
         return;
     }
     listeners_fire(scope, "error", without_traceback(message));

@@ -16,28 +16,28 @@
 #include <lauxlib.h>
 
 static void on_task_ended(struct scope *scope);
-static void on_drained(struct exchange *exchange);
+static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
-static void on_stream_drained(struct stream_holder *holder);
+static void on_stream_room(struct stream_holder *holder);
 static void on_stream_peer_ended(struct stream_holder *holder);
 static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_stream_dismissed(struct stream_holder *holder);
 static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
-static void tell_drained(struct scope *scope);
+static void tell_room(struct scope *scope);
 static void end(struct scope *scope, enum exchange_reason reason);
 static bool is_for_reader(const struct scope *scope);
 static bool asks_for_stream(const struct scope *scope);
 static void cut(struct scope *scope, bool stops_timers);
 
 static const struct exchange_events events = {
-    .on_drained = on_drained,
+    .on_room = on_room,
     .on_peer_ended = on_peer_ended,
     .on_done = on_done,
 };
 
 static const struct stream_events stream_events = {
-    .on_drained = on_stream_drained,
+    .on_room = on_stream_room,
     .on_peer_ended = on_stream_peer_ended,
     .is_at_work = is_stream_at_work,
     .on_dismissed = on_stream_dismissed,
@@ -98,9 +98,9 @@ static void on_task_ended(struct scope *scope)
     scope_settle(scope);
 }
 
-static void on_drained(struct exchange *exchange)
+static void on_room(struct exchange *exchange)
 {
-    tell_drained(exchange->holder);
+    tell_room(exchange->holder);
 }
 
 static void on_peer_ended(struct exchange *exchange)
@@ -120,9 +120,9 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason)
     end(exchange->holder, reason);
 }
 
-static void on_stream_drained(struct stream_holder *holder)
+static void on_stream_room(struct stream_holder *holder)
 {
-    tell_drained(CONTAINER_OF(holder, struct scope, holder));
+    tell_room(CONTAINER_OF(holder, struct scope, holder));
 }
 
 static void on_stream_peer_ended(struct stream_holder *holder)
@@ -158,7 +158,7 @@ static void on_stream_done(struct stream_holder *holder, enum exchange_reason re
     end(CONTAINER_OF(holder, struct scope, holder), reason);
 }
 
-static void tell_drained(struct scope *scope)
+static void tell_room(struct scope *scope)
 {
     scope_wake_waiters(scope);
     listeners_fire(scope, "drain", BYTES(""));

@@ -60,7 +60,7 @@ static struct scope *check_scope(lua_State *L)
 
 static bool is_closed(const struct scope *scope)
 {
-    return scope->exchange == NULL || scope->exchange->is_doomed;
+    return scope->exchange == NULL || scope->exchange->is_aborted;
 }
 
 static int return_self(lua_State *L)
@@ -315,7 +315,7 @@ static int write_piece(lua_State *L, struct scope *scope, struct bytes piece)
         return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
     }
     if (failure == 0 && exchange_is_over(exchange) && task_can_park(L)) {
-        return scope_park_until_drained(L, scope);
+        return scope_park_until_room(L, scope);
     }
     return push_result(L, failure);
 }

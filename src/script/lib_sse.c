@@ -96,7 +96,7 @@ static int l_open(lua_State *L)
     check_options(L, 2, names);
     struct stream_options options = default_options(scope);
     read_options(L, &options);
-    if (scope->exchange == NULL || scope->exchange->is_doomed) {
+    if (scope->exchange == NULL || scope->exchange->is_aborted) {
         return box_push_closed(L);
     }
     if (scope->stream != NULL) {
@@ -190,7 +190,7 @@ static struct sse_event check_own_event(lua_State *L, const struct scope *scope)
 
 static bool ensure_open(lua_State *L, struct scope *scope)
 {
-    if (scope->exchange == NULL || scope->exchange->is_doomed) {
+    if (scope->exchange == NULL || scope->exchange->is_aborted) {
         return false;
     }
     if (scope->stream != NULL) {
@@ -213,7 +213,7 @@ static int push_result(lua_State *L, struct scope *scope, int failure)
         return box_push_closed(L);
     }
     if (stream_is_over(scope->stream) && task_can_park(L)) {
-        return scope_park_until_drained(L, scope);
+        return scope_park_until_room(L, scope);
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -332,7 +332,7 @@ static int p_active(lua_State *L)
 {
     const struct scope *scope = check_scope(L);
     lua_pushboolean(L, scope->exchange != NULL && scope->stream != NULL && scope->stream->is_open &&
-                           !scope->exchange->is_doomed);
+                           !scope->exchange->is_aborted);
     return 1;
 }
 

@@ -124,7 +124,7 @@ void scope_adopt(struct scope *scope, struct task *task)
 bool scope_is_dormant(const struct scope *scope)
 {
     return scope->exchange != NULL && scope->exchange->response.state == RESPONSE_FRESH &&
-           !scope->exchange->is_doomed && list_is_empty(&scope->tasks) &&
+           !scope->exchange->is_aborted && list_is_empty(&scope->tasks) &&
            list_is_empty(&scope->timers);
 }
 
@@ -147,11 +147,11 @@ void scope_expect_stream(struct scope *scope)
     }
 }
 
-int scope_park_until_drained(lua_State *L, struct scope *scope)
+int scope_park_until_room(lua_State *L, struct scope *scope)
 {
     struct task *task = task_current(L);
     list_append(&scope->_waiters, &task->wait_node);
-    exchange_await_drain(scope->exchange);
+    exchange_await_room(scope->exchange);
     return task_park(L, stop_waiting, NULL);
 }
 

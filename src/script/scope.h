@@ -105,7 +105,7 @@ void scope_expect_stream(struct scope *scope);
 
 /// Parks the running task until the output has drained; resumes it with `true`, or `nil, "closed",
 /// "ECLOSED"`.
-int scope_park_until_drained(lua_State *L, struct scope *scope);
+int scope_park_until_room(lua_State *L, struct scope *scope);
 
 /// Wakes the tasks that wait for the output.
 void scope_wake_waiters(struct scope *scope);

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "script/parts.h"
 
 #include <lauxlib.h>
@@ -136,15 +136,15 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
     size_t freed = memory == NULL ? 0 : old_size;
     if (size == 0) {
         state->bytes -= freed;
-        small_free_text(memory, freed);
+        slab_free_text(memory, freed);
         return NULL;
     }
     bool may_fail = state->is_capped && size > freed;
     size_t bytes_max = state->limits->lua_bytes + state->body_bytes;
     bool is_over = state->bytes - freed + size > bytes_max;
     void *resized = may_fail && is_over ? NULL
-                    : may_fail          ? small_try_resize(memory, freed, size)
-                                        : small_resize(memory, freed, size);
+                    : may_fail          ? slab_try_resize(memory, freed, size)
+                                        : slab_resize(memory, freed, size);
     if (resized == NULL) {
         state->was_refused = true;
         limit_met("lua_bytes", state->limits->lua_bytes);

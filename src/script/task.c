@@ -2,7 +2,7 @@
 #include "script/task.h"
 
 #include "base/check.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "script/call.h"
 #include "script/collector.h"
 #include "script/guard.h"
@@ -23,7 +23,7 @@ static void close_inner(struct task *task);
 
 struct task *task_new(lua_State *L, int argument_count)
 {
-    struct task *task = small_new(struct task);
+    struct task *task = slab_new(struct task);
     struct parts *parts = parts_of(L);
     task->parts = parts;
     list_append(scheduler_tasks(parts->scheduler), &task->node);
@@ -230,7 +230,7 @@ static void release(struct task *task, bool is_sound)
     if (scope != NULL) {
         scheduler_events(task->parts->scheduler)->on_ended(scope);
     }
-    small_free(task);
+    slab_free(task);
 }
 
 /// Coroutines of the script through which the task waits are closed from the innermost out, as an

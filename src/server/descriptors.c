@@ -34,7 +34,7 @@ uint64_t descriptors_raise(void)
 
 int descriptors_check(uint64_t limit, size_t worker_count)
 {
-    uint64_t needed = needed_by_program(worker_count, worker_count) + 1 + service_surplus(1);
+    uint64_t needed = needed_by_program(worker_count, worker_count) + 1 + service_over_limit_max(1);
     if (limit >= needed) {
         return 0;
     }
@@ -45,13 +45,13 @@ int descriptors_check(uint64_t limit, size_t worker_count)
     return 1;
 }
 
-/// Nine tenths of what is left, and a tenth of those again for the surplus; where that would be
-/// less than the smallest surplus, all but this.
+/// Nine tenths of what is left, and a tenth of those again for those over the limit; where that
+/// would be less than the fewest over the limit, all but this.
 uint64_t descriptors_connections(uint64_t limit, size_t worker_count, size_t socket_count)
 {
     uint64_t needed = needed_by_program(worker_count, socket_count);
     uint64_t left = limit > needed ? limit - needed : 0;
-    uint64_t smallest = service_surplus(1);
+    uint64_t smallest = service_over_limit_max(1);
     uint64_t most = left - left / 10;
     uint64_t fitting = left > smallest ? left - smallest : 1;
     return most < fitting ? most : fitting;

@@ -16,7 +16,7 @@
 
 enum {
     ALLOW_BYTES_MAX = 128,
-    RETRY_SECONDS_MIN = 1, // what a surplus client is told to wait, spread over the range
+    RETRY_SECONDS_MIN = 1, // what a client over the limit is told to wait, spread over the range
     RETRY_SECONDS_MAX = 10,
 };
 
@@ -39,7 +39,7 @@ static bool has_foreign_host(const struct dispatch *dispatch, const struct excha
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange);
 static int unrouted_status(const struct dispatch *dispatch, const struct exchange *exchange);
 static void set_allow(const struct dispatch *dispatch, struct exchange *exchange);
-static void answer_surplus(struct exchange *exchange);
+static void answer_over_limit(struct exchange *exchange);
 static void send_text(struct exchange *exchange, int status, const char *text);
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value);
 
@@ -94,8 +94,8 @@ static void on_request(void *user, struct exchange *exchange)
         exchange->request->counts = requests_of(&dispatch->requests, dispatch->metrics_path.at);
         metrics_answer(&dispatch->scrapes, exchange);
         return;
-    case VERDICT_SURPLUS:
-        answer_surplus(exchange);
+    case VERDICT_OVER_LIMIT:
+        answer_over_limit(exchange);
         return;
     case VERDICT_FOREIGN_HOST:
         send_text(exchange, 421, "421: this server does not answer for this host\n");
@@ -126,8 +126,8 @@ static void judge(struct dispatch *dispatch, struct exchange *exchange)
 static enum dispatch_verdict verdict_of(const struct dispatch *dispatch,
                                         const struct exchange *exchange)
 {
-    if (conn_is_surplus(exchange->conn)) {
-        return VERDICT_SURPLUS;
+    if (conn_is_over_limit(exchange->conn)) {
+        return VERDICT_OVER_LIMIT;
     }
     if (has_foreign_host(dispatch, exchange)) {
         return VERDICT_FOREIGN_HOST;
@@ -319,7 +319,7 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
 /// A plain client is told when to come back. An EventSource gives up for ever on a 503, so it gets
 /// a stream that is cut at once and says how long to wait: other readers of event streams come back
 /// only if the end is not a complete one. Spread, so that not all come back together.
-static void answer_surplus(struct exchange *exchange)
+static void answer_over_limit(struct exchange *exchange)
 {
     unsigned seconds = (unsigned)jitter_between(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX);
     // A client that takes anything is a plain one: what names the type is an event-stream reader.
@@ -337,7 +337,7 @@ static void answer_surplus(struct exchange *exchange)
         return;
     }
     int len = snprintf(text, sizeof(text), "%u", seconds);
-    exchange->doom_reason = EXCHANGE_REFUSED;
+    exchange->abort_reason = EXCHANGE_REFUSED;
     set_field(exchange, BYTES("Retry-After"), bytes_of(text, (size_t)len));
     send_text(exchange, 503, "503: too many connections; try again later\n");
 }

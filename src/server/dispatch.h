@@ -22,7 +22,7 @@ enum dispatch_verdict {
     VERDICT_TAKEN,        // the scripts answer: the route, or what they have for no route
     VERDICT_READY,        // asks whether the server is ready
     VERDICT_METRICS,      // asks for the metrics
-    VERDICT_SURPLUS,      // on a connection beyond the limit
+    VERDICT_OVER_LIMIT,   // on a connection beyond the limit
     VERDICT_FOREIGN_HOST, // for a host that the scripts do not answer for
     VERDICT_BAD_PATH,     // with dot segments, or an encoded slash in the wrong place
 };

@@ -26,14 +26,14 @@ static void refuse(struct exchange *exchange, uint16_t status, struct bytes fiel
 static void render(struct offload *offload);
 static void on_rendered(struct offload *offload);
 static void send_next(struct scrape *scrape);
-static void on_drained(struct exchange *exchange);
+static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static void drop(struct scrape *scrape);
 static const char *reason_text(int index);
 
 static const struct exchange_events events = {
-    .on_drained = on_drained, .on_peer_ended = on_peer_ended, .on_done = on_done};
+    .on_room = on_room, .on_peer_ended = on_peer_ended, .on_done = on_done};
 
 void metrics_answer(struct metrics_scrapes *scrapes, struct exchange *exchange)
 {
@@ -96,8 +96,8 @@ static void on_rendered(struct offload *offload)
                              BYTES("text/plain; version=0.0.4; charset=utf-8")) == 0);
     CHECK(response_set_field(&exchange->response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
     exchange->response.status = 200;
-    if (exchange_begin(exchange) == 0) { // or it is doomed, and will end
-        exchange_await_drain(exchange);  // the head first: what waits is bounded
+    if (exchange_begin(exchange) == 0) { // or it is aborted, and will end
+        exchange_await_room(exchange);   // the head first: what waits is bounded
     }
 }
 
@@ -114,10 +114,10 @@ static void send_next(struct scrape *scrape)
         return;
     }
     buf_consume(&scrape->text, piece.len);
-    exchange_await_drain(exchange);
+    exchange_await_room(exchange);
 }
 
-static void on_drained(struct exchange *exchange)
+static void on_room(struct exchange *exchange)
 {
     send_next(exchange->holder);
 }

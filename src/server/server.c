@@ -336,7 +336,7 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
         total += load_of(worker);
         idlest = load_of(worker) < load_of(idlest) ? worker : idlest;
     }
-    if (total >= conns_max + service_surplus(conns_max)) {
+    if (total >= conns_max + service_over_limit_max(conns_max)) {
         limit_met("connections", conns_max);
         close(fd);
     } else if (idlest->number == 1) {

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/output.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "net/tcp.h"
 #include "script/scope.h"
 #include "script/state.h"
@@ -162,7 +162,7 @@ static void init_service(struct worker *worker)
     worker->service.user = &worker->dispatch;
     worker->service.on_empty = on_empty;
     worker->service.owner = worker;
-    farewell_init(&worker->farewell, &worker->service, worker->options.config->worker_count);
+    drain_init(&worker->drain, &worker->service, worker->options.config->worker_count);
     worker->loop.on_turn_end = on_turn_end;
     worker->loop.on_turn_end_arg = worker;
 }
@@ -254,7 +254,7 @@ static void drain(struct worker *worker)
         scopes_end(LIST_ITEM(node, struct generation, node)->parts.scopes);
     }
     scopes_end(worker->generations.current->parts.scopes);
-    farewell_begin(&worker->farewell, worker->limits->drain_timeout_ms);
+    drain_begin(&worker->drain, worker->limits->drain_timeout_ms);
     service_drain(&worker->service);
 }
 
@@ -380,7 +380,7 @@ bool worker_close(struct worker *worker)
         return true;
     }
     service_close_all(&worker->service);
-    farewell_deinit(&worker->farewell);
+    drain_deinit(&worker->drain);
     timer_deinit(&worker->delay);
     timer_deinit(&worker->deadline);
     close_listeners(worker);
@@ -403,7 +403,7 @@ bool worker_close(struct worker *worker)
     }
     output_end();
     log_end();
-    small_tidy();
+    slab_tidy();
     return open_count == 0;
 }
 

@@ -20,7 +20,7 @@
 #include "net/timer.h"
 #include "server/dispatch.h"
 #include "server/generations.h"
-#include "sse/farewell.h"
+#include "sse/drain.h"
 #include "sse/heartbeat.h"
 
 #include <stdatomic.h>
@@ -79,7 +79,7 @@ struct worker {
     struct listening sockets[ADDRESSES_MAX]; // for it to serve, from `begin` on
     size_t socket_count;
     struct listener listeners[ADDRESSES_MAX];
-    struct farewell farewell;
+    struct drain drain;
     struct timer delay; // between `leave` and the draining
     struct timer deadline;
     bool is_open;            // from `worker_init` to `worker_deinit`

@@ -4,7 +4,7 @@
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "http/conn.h"
 #include "sse/stream_parts.h"
 
@@ -24,13 +24,13 @@ static void put_greet(struct notice *notice, struct bytes greet);
 static uint64_t first_of(const struct cursor *cursor);
 static struct notice resume(struct cursor *cursor, struct bytes text);
 
-static const struct subscriber_ops ops = {.advance = on_advance, .foresee = on_near};
+static const struct subscriber_ops ops = {.advance = on_advance, .prefetch = on_near};
 
 int stream_subscribe(struct stream *stream, struct replica *replica,
                      const struct stream_place *place)
 {
     uint64_t count;
-    if (!stream->is_open || stream->exchange->is_doomed || replica->is_closed) {
+    if (!stream->is_open || stream->exchange->is_aborted || replica->is_closed) {
         return -ECANCELED;
     }
     struct cursor **end = find(stream, replica, &count);
@@ -89,7 +89,7 @@ void cursors_leave(struct stream *stream)
     while (stream->_departures != NULL) {
         struct departure *departure = stream->_departures;
         stream->_departures = departure->after;
-        small_free(departure);
+        slab_free(departure);
     }
 }
 
@@ -164,7 +164,7 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
         return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // ended, this reader is gone
     }
     if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
-        count_up(COUNT_LAGGED, !stream->exchange->is_doomed);
+        count_up(COUNT_LAGGED, !stream->exchange->is_aborted);
         exchange_abort(stream->exchange, EXCHANGE_SLOW);
     }
     return SUBSCRIBER_DONE;
@@ -173,11 +173,11 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
 static void on_near(struct subscriber *subscriber, int distance)
 {
     const struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
-    if (distance == SUBSCRIBER_FORESIGHT) {
+    if (distance == SUBSCRIBER_PREFETCH) {
         __builtin_prefetch(cursor->stream);
         __builtin_prefetch((const char *)cursor->stream + sizeof(struct stream) - 1);
     } else {
-        exchange_foresee(cursor->stream->exchange, distance);
+        exchange_prefetch(cursor->stream->exchange, distance);
     }
 }
 
@@ -193,7 +193,7 @@ static struct cursor **find(struct stream *stream, const struct replica *replica
 
 static struct cursor *make(struct stream *stream, struct replica *replica)
 {
-    struct cursor *cursor = small_new(struct cursor);
+    struct cursor *cursor = slab_new(struct cursor);
     cursor->stream = stream;
     cursor->subscriber.ops = &ops;
     list_init(&cursor->subscriber.node);
@@ -207,12 +207,12 @@ static void leave(struct cursor **link)
     *link = cursor->after;
     replica_leave(&cursor->subscriber);
     notice_free(cursor->notice);
-    small_free(cursor);
+    slab_free(cursor);
 }
 
 static void note_departure(struct stream *stream, uint64_t epoch)
 {
-    struct departure *departure = small_new(struct departure);
+    struct departure *departure = slab_new(struct departure);
     *departure = (struct departure){.after = stream->_departures, .epoch = epoch};
     stream->_departures = departure;
 }
@@ -247,7 +247,7 @@ static void place_cursor(struct cursor *cursor, const struct stream_place *place
         notice.reason = NOTICE_PLACE;
     }
     if (notice.reason != NOTICE_NONE || place->greet.len > 0) {
-        cursor->notice = small_new(struct notice);
+        cursor->notice = slab_new(struct notice);
         *cursor->notice = notice;
         put_greet(cursor->notice, place->greet);
     }
@@ -265,7 +265,7 @@ static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_
 static void put_greet(struct notice *notice, struct bytes greet)
 {
     if (greet.len > 0) {
-        notice->greet = small_text(greet.len);
+        notice->greet = slab_text(greet.len);
         notice->greet_len = greet.len;
         memcpy(notice->greet, greet.at, greet.len);
     }

@@ -8,7 +8,7 @@
 // script says so: an event of its own name has the id as data too.
 #include "base/counters.h"
 #include "base/decimal.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "hub/local_hub.h"
 #include "sse/stream_parts.h"
 
@@ -46,8 +46,8 @@ bool notices_say(struct stream *stream)
 void notice_free(struct notice *notice)
 {
     if (notice != NULL) {
-        small_free_text(notice->greet, notice->greet_len);
-        small_free(notice);
+        slab_free_text(notice->greet, notice->greet_len);
+        slab_free(notice);
     }
 }
 
@@ -65,7 +65,7 @@ static bool settle(struct cursor *cursor)
     bool is_reset = notice.reason > NOTICE_PLACE;
     count_up(COUNT_LAGGED, is_lagging);
     if (is_lagging && !is_reset && replica_lag(replica) == CHANNEL_RESUME) {
-        small_free_text(notice.greet, notice.greet_len);
+        slab_free_text(notice.greet, notice.greet_len);
         return false;
     }
     if (is_reset) {
@@ -78,7 +78,7 @@ static bool settle(struct cursor *cursor)
     }
     if (notice.greet != NULL || (!is_reset && !is_lagging)) {
         say_place(cursor, bytes_of(notice.greet, notice.greet_len));
-        small_free_text(notice.greet, notice.greet_len);
+        slab_free_text(notice.greet, notice.greet_len);
     }
     return true;
 }
@@ -89,7 +89,7 @@ static struct notice take_notice(struct cursor *cursor)
     struct notice notice = {.reason = NOTICE_NONE};
     if (cursor->notice != NULL) {
         notice = *cursor->notice;
-        small_free(cursor->notice);
+        slab_free(cursor->notice);
         cursor->notice = NULL;
     }
     notice.from = notice.reason == NOTICE_EXPIRED ? notice.from : unknown;

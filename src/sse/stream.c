@@ -2,7 +2,7 @@
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "http/conn.h"
 #include "hub/local_hub.h"
 #include "sse/stream_parts.h"
@@ -23,7 +23,7 @@ struct sending {
 };
 
 static bool on_flush(struct exchange *exchange);
-static void on_drained(struct exchange *exchange);
+static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum exchange_reason reason);
 static size_t event_size(const struct sse_event *event);
@@ -40,7 +40,7 @@ static void end_probe(struct stream *stream);
 
 static const struct exchange_events events = {
     .flush = on_flush,
-    .on_drained = on_drained,
+    .on_room = on_room,
     .on_peer_ended = on_peer_ended,
     .on_done = on_done,
 };
@@ -52,13 +52,13 @@ struct stream *stream_open(struct exchange *exchange, const struct stream_option
     if (*failure == 0 && exchange->response.state != RESPONSE_FRESH) {
         *failure = -EALREADY;
     }
-    if (*failure == 0 && exchange->is_doomed) {
+    if (*failure == 0 && exchange->is_aborted) {
         *failure = -ECANCELED;
     }
     if (*failure != 0) {
         return NULL;
     }
-    struct stream *stream = small_new(struct stream);
+    struct stream *stream = slab_new(struct stream);
     exchange->response.is_stream = true;
     exchange->response.status = 200;  // before the framing is chosen: 204 would have none
     IGNORE(exchange_begin(exchange)); // it is fresh
@@ -108,7 +108,7 @@ int stream_try_send(struct stream *stream, const struct sse_event *event)
     uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
     size_t size = event_size(event);
     bool has_room = own_bytes(stream) + size <= bytes_max && !stream_is_over(stream);
-    bool is_sendable = stream->is_open && !stream->exchange->is_doomed && size <= bytes_max;
+    bool is_sendable = stream->is_open && !stream->exchange->is_aborted && size <= bytes_max;
     return is_sendable && !has_room ? -EAGAIN : stream_send(stream, event);
 }
 
@@ -153,8 +153,8 @@ void stream_end(struct stream *stream)
 
 void stream_cut(struct stream *stream, enum exchange_reason reason)
 {
-    if (stream->is_open && !stream->exchange->is_doomed) {
-        stream->exchange->doom_reason = (uint8_t)reason; // `stream_finish` looks at it
+    if (stream->is_open && !stream->exchange->is_aborted) {
+        stream->exchange->abort_reason = (uint8_t)reason; // `stream_finish` looks at it
     }
     stream_end(stream);
 }
@@ -210,7 +210,7 @@ void stream_probe(struct stream *stream)
     if (!stream->is_open || stream->_probe != NULL) {
         return;
     }
-    stream->_probe = small_new(struct stream_probe);
+    stream->_probe = slab_new(struct stream_probe);
     stream->_probe->stream = stream;
     timer_init(&stream->_probe->timer, conn_loop(stream->exchange->conn), on_probe_timer);
     timer_arm(&stream->_probe->timer, probe_pauses_ms[0]);
@@ -259,10 +259,10 @@ void stream_finish(struct stream *stream)
     cursors_leave(stream);
     stream_drop_backlog(stream);
     struct exchange *exchange = stream->exchange;
-    if (exchange->doom_reason == EXCHANGE_FINISHED) {
-        IGNORE(exchange_finish(exchange)); // fails only when it is doomed, and ends anyway
+    if (exchange->abort_reason == EXCHANGE_FINISHED) {
+        IGNORE(exchange_finish(exchange)); // fails only when it is aborted, and ends anyway
     } else {
-        exchange_cut(exchange, (enum exchange_reason)exchange->doom_reason);
+        exchange_cut(exchange, (enum exchange_reason)exchange->abort_reason);
     }
 }
 
@@ -273,11 +273,11 @@ static bool on_flush(struct exchange *exchange)
            exchange_pending_bytes(exchange) == 0;
 }
 
-static void on_drained(struct exchange *exchange)
+static void on_room(struct exchange *exchange)
 {
     struct stream *stream = exchange->holder;
     if (stream->holder != NULL) {
-        stream->holder->events->on_drained(stream->holder);
+        stream->holder->events->on_room(stream->holder);
     }
 }
 
@@ -305,7 +305,7 @@ static void on_done(struct exchange *exchange, enum exchange_reason reason)
         buf_reset(&stream->_backlog->own);
         stream_drop_backlog(stream);
     }
-    small_free(stream);
+    slab_free(stream);
     counters_add(&counters_here->closed[reason], 1);
     if (holder != NULL) {
         holder->events->on_done(holder, reason);
@@ -321,7 +321,7 @@ static size_t event_size(const struct sse_event *event)
 /// A queue over its ceiling means that the peer does not read and that the senders do not wait.
 static int begin(struct stream *stream, size_t size, struct sending *sending)
 {
-    if (!stream->is_open || stream->exchange->is_doomed) {
+    if (!stream->is_open || stream->exchange->is_aborted) {
         return -ECANCELED;
     }
     look_for_frames(stream);
@@ -424,7 +424,7 @@ static void end_probe(struct stream *stream)
 {
     if (stream->_probe != NULL) {
         timer_deinit(&stream->_probe->timer);
-        small_free(stream->_probe);
+        slab_free(stream->_probe);
         stream->_probe = NULL;
     }
 }

@@ -39,8 +39,8 @@ struct stream_holder {
 };
 
 struct stream_events {
-    /// All output is with the kernel; told after `exchange_await_drain`. *May call Lua.*
-    void (*on_drained)(struct stream_holder *holder);
+    /// All output is with the kernel; told after `exchange_await_room`. *May call Lua.*
+    void (*on_room)(struct stream_holder *holder);
     /// The peer has closed its sending side, and may have left.
     void (*on_peer_ended)(struct stream_holder *holder);
     /// Whether the handler that opened the stream still runs, and may end before `until_ms` of the
@@ -77,7 +77,7 @@ void stream_beat(struct heartbeat *heartbeat);
 
 /// Opens a stream over `exchange` and takes it over from whoever held it: status 200, the
 /// event-stream head, a comment and, if asked for, a `retry:`. NULL, with the reason through
-/// `failure`: -EALREADY when the exchange has sent a head, -ECANCELED when it is doomed, -EINVAL
+/// `failure`: -EALREADY when the exchange has sent a head, -ECANCELED when it is aborted, -EINVAL
 /// for HEAD.
 struct stream *stream_open(struct exchange *exchange, const struct stream_options *options,
                            int *failure);

@@ -117,7 +117,7 @@ void cursors_put_id(const struct stream *stream, struct buf *out);
 void notice_free(struct notice *notice);
 
 /// Tells the reader in-band where it is reset or was left behind. False when it is to be
-/// disconnected instead; the exchange is then doomed.
+/// disconnected instead; the exchange is then aborted.
 bool notices_say(struct stream *stream);
 
 // flush.c

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "http/intake.h"
+#include "http/input.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 #include "http/conn.h"
 #include "http/conn_parts.h"
 #include "http/http1.h"
@@ -28,10 +28,10 @@ static bool has_room(const struct conn *conn);
 static bool is_dripping(const struct conn *conn);
 static void await_body(struct conn *conn, bool has_moved);
 static void complete_message(struct conn *conn);
-static void take_reader(struct conn *conn);
+static void take_parser(struct conn *conn);
 static void count_waiting(struct conn *conn, const char *at, size_t len);
 
-size_t intake_feed(struct conn *conn, char *at, size_t len)
+size_t input_feed(struct conn *conn, char *at, size_t len)
 {
     size_t taken = 0;
     if (conn->state == CONN_HEAD) {
@@ -40,10 +40,10 @@ size_t intake_feed(struct conn *conn, char *at, size_t len)
     if (conn->state == CONN_BODY) {
         taken += feed_body(conn, at + taken, len - taken);
     }
-    return taken + intake_skip(conn, len - taken);
+    return taken + input_skip(conn, len - taken);
 }
 
-size_t intake_skip(struct conn *conn, size_t len)
+size_t input_skip(struct conn *conn, size_t len)
 {
     struct conn_work *work = conn->_work;
     if (work == NULL || work->skip_bytes == 0) {
@@ -59,7 +59,7 @@ size_t intake_skip(struct conn *conn, size_t len)
 
 /// What is kept is a head that is not complete, which the guard bounds, or waits behind an answer:
 /// then reading stops a whole read before the ceiling.
-void intake_keep(struct conn *conn, char *at, size_t len)
+void input_keep(struct conn *conn, char *at, size_t len)
 {
     if (len == 0) {
         return; // the common case: a read holds whole messages
@@ -79,14 +79,14 @@ void intake_keep(struct conn *conn, char *at, size_t len)
     }
 }
 
-void intake_feed_kept(struct conn *conn)
+void input_feed_kept(struct conn *conn)
 {
     if (conn->state != CONN_HEAD && conn->state != CONN_BODY) {
         return;
     }
     struct conn_work *work = conn_work(conn);
     struct bytes bytes = buf_bytes(&work->input);
-    size_t taken = intake_feed(conn, (char *)bytes.at, bytes.len);
+    size_t taken = input_feed(conn, (char *)bytes.at, bytes.len);
     buf_consume(&work->input, taken);
     if (buf_is_empty(&work->input)) {
         buf_reset(&work->input);
@@ -95,7 +95,7 @@ void intake_feed_kept(struct conn *conn)
 
 /// The answer to a message that cannot be taken. Where the next message would begin is uncertain,
 /// so the connection ends after it.
-void intake_refuse(struct conn *conn, int status, const char *why)
+void input_refuse(struct conn *conn, int status, const char *why)
 {
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = conn->exchange;
@@ -103,38 +103,38 @@ void intake_refuse(struct conn *conn, int status, const char *why)
     int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
     conn->is_last = true;
     conn->state = CONN_ANSWER;
-    intake_give_reader_back(conn);
+    input_give_parser_back(conn);
     timer_disarm(&work->timer);
-    exchange->doom_reason = EXCHANGE_REFUSED;
+    exchange->abort_reason = EXCHANGE_REFUSED;
     exchange->wants_close = true;
     exchange->response.status = (uint16_t)status;
     IGNORE(response_set_field(&exchange->response, BYTES("Content-Type"),
                               BYTES("text/plain; charset=utf-8"))); // or without it
-    IGNORE(exchange_send(exchange, bytes_of(text, (size_t)len)));   // it is fresh, or doomed
+    IGNORE(exchange_send(exchange, bytes_of(text, (size_t)len)));   // it is fresh, or aborted
 }
 
-void intake_refuse_head(struct conn *conn, int status, const char *why)
+void input_refuse_head(struct conn *conn, int status, const char *why)
 {
-    struct request *request = small_new(struct request);
+    struct request *request = slab_new(struct request);
     http1_note_method(buf_bytes(&conn_work(conn)->input), request);
     conn->exchange = make_exchange(conn, request);
-    intake_refuse(conn, status, why);
+    input_refuse(conn, status, why);
 }
 
-void intake_give_reader_back(struct conn *conn)
+void input_give_parser_back(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
     work->has_partial_head = false;
-    if (work->reader == NULL) {
+    if (work->parser == NULL) {
         return;
     }
-    http1_stop(work->reader);
-    if (conn->service->spare_reader == NULL) {
-        conn->service->spare_reader = work->reader;
+    http1_stop(work->parser);
+    if (conn->service->spare_parser == NULL) {
+        conn->service->spare_parser = work->parser;
     } else {
-        http1_free(work->reader);
+        http1_free(work->parser);
     }
-    work->reader = NULL;
+    work->parser = NULL;
 }
 
 static size_t feed_head(struct conn *conn, char *at, size_t len)
@@ -143,19 +143,19 @@ static size_t feed_head(struct conn *conn, char *at, size_t len)
     if (len == 0) {
         return 0;
     }
-    if (work->reader == NULL) {
-        take_reader(conn);
+    if (work->parser == NULL) {
+        take_parser(conn);
     }
-    struct request *request = small_new(struct request);
+    struct request *request = slab_new(struct request);
     size_t taken = 0;
-    switch (http1_head(work->reader, at, len, request, &taken)) {
+    switch (http1_head(work->parser, at, len, request, &taken)) {
     case HTTP1_MORE:
-        small_free(request);
+        slab_free(request);
         await_head(conn, len > taken);
         return taken;
     case HTTP1_REFUSED:
         conn->exchange = make_exchange(conn, request);
-        intake_refuse(conn, http1_status(work->reader), http1_why(work->reader));
+        input_refuse(conn, http1_status(work->parser), http1_why(work->parser));
         return len;
     case HTTP1_DONE:
         break;
@@ -172,7 +172,7 @@ static void await_head(struct conn *conn, bool has_begun)
     if (has_begun && !work->has_partial_head) {
         work->head_started_ns = loop_clock_ns();
         if (!conn->is_first) {
-            timer_arm(&work->timer, http1_limits(work->reader)->head_timeout_ms);
+            timer_arm(&work->timer, http1_limits(work->parser)->head_timeout_ms);
         }
     }
     work->has_partial_head = has_begun;
@@ -185,7 +185,7 @@ static void begin_exchange(struct conn *conn, struct request *request, bool has_
     conn->exchange = exchange;
     conn->is_first = false;
     work->waiting_count -= work->waiting_count > 0 ? 1 : 0;
-    request->body_bytes_max = http1_limits(work->reader)->body_bytes;
+    request->body_bytes_max = http1_limits(work->parser)->body_bytes;
     conn->service->events->on_head(conn->service->user, exchange);
     if (request->content_length > request->body_bytes_max) {
         refuse_large(conn);
@@ -218,7 +218,7 @@ static void answer_before_body(struct conn *conn, size_t skip_bytes)
 static struct exchange *make_exchange(struct conn *conn, struct request *request)
 {
     struct conn_work *work = conn_work(conn);
-    struct exchange *exchange = small_new(struct exchange);
+    struct exchange *exchange = slab_new(struct exchange);
     request->number = conn->service->next_number++;
     request->started_ns = work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns();
     exchange->conn = conn;
@@ -235,7 +235,7 @@ static struct exchange *make_exchange(struct conn *conn, struct request *request
 static void refuse_large(struct conn *conn)
 {
     limit_met("body_bytes", conn->exchange->request->body_bytes_max);
-    intake_refuse(conn, 413, "the body is larger than this route takes");
+    input_refuse(conn, 413, "the body is larger than this route takes");
 }
 
 /// A peer that has begun to send its body does not wait for a 100 (RFC 9110, section 10.1.1).
@@ -247,7 +247,7 @@ static void begin_body(struct conn *conn, bool has_more)
         return;
     }
     work->body_started_ns = request->started_ns;
-    timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
+    timer_arm(&work->timer, http1_limits(work->parser)->body_timeout_ms);
     if (request->expects_continue && !has_more) {
         IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
         conn_wrote(conn);
@@ -260,23 +260,23 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
     struct request *request = conn->exchange->request;
     size_t taken = 0;
     if (request_has_body(request)) {
-        enum http1_result result = http1_body(work->reader, bytes_of(at, len), request, &taken);
+        enum http1_result result = http1_body(work->parser, bytes_of(at, len), request, &taken);
         count_body(conn);
         if (result != HTTP1_REFUSED && !has_room(conn)) {
             limit_met("body_total_bytes", conn->service->limits->body_total_bytes);
-            intake_refuse(conn, 503, "too many bodies at once; try again later");
+            input_refuse(conn, 503, "too many bodies at once; try again later");
             return len;
         }
         switch (result) {
         case HTTP1_MORE:
-            if (http1_skipped_len(work->reader) > SKIP_BYTES_MAX) {
+            if (http1_skipped_len(work->parser) > SKIP_BYTES_MAX) {
                 answer_before_body(conn, SIZE_MAX);
                 return len;
             }
             await_body(conn, taken > 0);
             return taken;
         case HTTP1_REFUSED:
-            intake_refuse(conn, http1_status(work->reader), http1_why(work->reader));
+            input_refuse(conn, http1_status(work->parser), http1_why(work->parser));
             return len;
         case HTTP1_DONE:
             break;
@@ -309,7 +309,7 @@ static bool has_room(const struct conn *conn)
 static bool is_dripping(const struct conn *conn)
 {
     const struct conn_work *work = conn->_work;
-    const struct limits *limits = http1_limits(work->reader);
+    const struct limits *limits = http1_limits(work->parser);
     const struct request *request = conn->exchange->request;
     if (limits->body_rate == 0) {
         return false;
@@ -326,37 +326,37 @@ static void await_body(struct conn *conn, bool has_moved)
 {
     struct conn_work *work = conn_work(conn);
     const struct request *request = conn->exchange->request;
-    uint64_t left = http1_body_left(work->reader, request);
+    uint64_t left = http1_body_left(work->parser, request);
     if (timer_due_ms(&work->timer) < loop_now_ms(conn->service->loop)) {
         work->body_started_ns = loop_clock_ns();
     }
     if (left > request->body_bytes_max - buf_len(&request->body)) {
         refuse_large(conn);
     } else if (is_dripping(conn)) {
-        limit_met("body_rate", http1_limits(work->reader)->body_rate);
-        intake_refuse(conn, 408, "the body came slower than body_rate");
+        limit_met("body_rate", http1_limits(work->parser)->body_rate);
+        input_refuse(conn, 408, "the body came slower than body_rate");
     } else if (has_moved) {
-        timer_arm(&work->timer, http1_limits(work->reader)->body_timeout_ms);
+        timer_arm(&work->timer, http1_limits(work->parser)->body_timeout_ms);
     }
 }
 
 static void complete_message(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
-    intake_give_reader_back(conn);
+    input_give_parser_back(conn);
     timer_disarm(&work->timer);
     conn->state = CONN_ANSWER;
     conn->service->events->on_request(conn->service->user, conn->exchange);
 }
 
 /// A message begins. One reader is kept for the next, whichever connection it comes on.
-static void take_reader(struct conn *conn)
+static void take_parser(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
     struct service *service = conn->service;
-    work->reader = service->spare_reader == NULL ? http1_new() : service->spare_reader;
-    service->spare_reader = NULL;
-    http1_start(work->reader, service->limits);
+    work->parser = service->spare_parser == NULL ? http1_new() : service->spare_parser;
+    service->spare_parser = NULL;
+    http1_start(work->parser, service->limits);
 }
 
 /// An empty line in a body counts too: then reading merely stops a little early.

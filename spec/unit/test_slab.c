@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/mem.h"
-#include "base/small.h"
+#include "base/slab.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,32 +19,32 @@ static bool is_zero(const char *memory, size_t size)
     return true;
 }
 
-TEST(small_memory_is_zero_and_aligned_at_first_and_when_used_again)
+TEST(slab_memory_is_zero_and_aligned_at_first_and_when_used_again)
 {
-    for (size_t size = 1; size <= SMALL_BYTES_MAX; size++) {
+    for (size_t size = 1; size <= SLAB_BYTES_MAX; size++) {
         for (int round = 0; round < 3; round++) {
-            char *one = small_zero(size);
-            char *two = small_zero(size);
+            char *one = slab_zero(size);
+            char *two = slab_zero(size);
             EXPECT((uintptr_t)one % 8 == 0 && (uintptr_t)two % 8 == 0);
             EXPECT(is_zero(one, size) && is_zero(two, size));
             memset(one, 0xff, size);
             EXPECT(is_zero(two, size));
             memset(two, 0xff, size);
-            small_free(one);
-            small_free(two);
+            slab_free(one);
+            slab_free(two);
         }
     }
-    small_free(NULL);
-    small_tidy();
+    slab_free(NULL);
+    slab_tidy();
 }
 
-TEST(small_memory_of_many_never_overlaps)
+TEST(slab_memory_of_many_never_overlaps)
 {
     static const size_t sizes[] = {1, 8, 9, 40, 80, 96, 248, 255, 256};
     char **all = mem_zero(MANY * sizeof(char *));
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         for (int i = 0; i < MANY; i++) {
-            all[i] = small_zero(sizes[s]);
+            all[i] = slab_zero(sizes[s]);
             memset(all[i], i % 251, sizes[s]);
         }
         for (int i = 0; i < MANY; i++) {
@@ -52,14 +52,14 @@ TEST(small_memory_of_many_never_overlaps)
             EXPECT_INT((unsigned char)all[i][sizes[s] - 1], i % 251);
         }
         for (int i = 0; i < MANY; i++) {
-            small_free(all[i * 7 % MANY]);
+            slab_free(all[i * 7 % MANY]);
         }
     }
     mem_free(all);
-    small_tidy();
+    slab_tidy();
 }
 
-TEST(small_memory_comes_and_goes_in_any_order)
+TEST(slab_memory_comes_and_goes_in_any_order)
 {
     struct {
         char *at;
@@ -70,51 +70,51 @@ TEST(small_memory_comes_and_goes_in_any_order)
     for (int step = 0; step < 100000; step++) {
         int i = (int)(random() % 300);
         if (held[i].at == NULL) {
-            held[i].size = 1 + (size_t)random() % SMALL_BYTES_MAX;
+            held[i].size = 1 + (size_t)random() % SLAB_BYTES_MAX;
             held[i].mark = (char)random();
-            held[i].at = small_zero(held[i].size);
+            held[i].at = slab_zero(held[i].size);
             EXPECT(is_zero(held[i].at, held[i].size));
             memset(held[i].at, held[i].mark, held[i].size);
         } else {
             EXPECT(held[i].at[0] == held[i].mark);
             EXPECT(held[i].at[held[i].size - 1] == held[i].mark);
-            small_free(held[i].at);
+            slab_free(held[i].at);
             held[i].at = NULL;
         }
     }
     for (int i = 0; i < 300; i++) {
-        small_free(held[i].at);
+        slab_free(held[i].at);
     }
-    small_tidy();
+    slab_tidy();
 }
 
-TEST(small_text_is_small_memory_or_memory_of_its_own)
+TEST(slab_text_is_small_memory_or_memory_of_its_own)
 {
-    for (size_t size = 1; size <= 3 * SMALL_BYTES_MAX; size += 31) {
-        char *text = small_text(size);
+    for (size_t size = 1; size <= 3 * SLAB_BYTES_MAX; size += 31) {
+        char *text = slab_text(size);
         memset(text, 'x', size);
-        small_free_text(text, size);
+        slab_free_text(text, size);
     }
-    small_free_text(small_text(SMALL_BYTES_MAX), SMALL_BYTES_MAX);
-    small_free_text(small_text(SMALL_BYTES_MAX + 1), SMALL_BYTES_MAX + 1);
-    small_tidy();
+    slab_free_text(slab_text(SLAB_BYTES_MAX), SLAB_BYTES_MAX);
+    slab_free_text(slab_text(SLAB_BYTES_MAX + 1), SLAB_BYTES_MAX + 1);
+    slab_tidy();
 }
 
-TEST(small_memory_keeps_what_fits_when_it_is_resized)
+TEST(slab_memory_keeps_what_fits_when_it_is_resized)
 {
     static const size_t sizes[] = {1, 16, 17, 300, 1024, 1025, 5000, 6000, 1024, 40, 3};
-    char *memory = small_resize(NULL, 0, 8);
+    char *memory = slab_resize(NULL, 0, 8);
     size_t size = 8;
     memset(memory, 'x', size);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        memory = small_resize(memory, size, sizes[i]);
+        memory = slab_resize(memory, size, sizes[i]);
         size_t kept = size < sizes[i] ? size : sizes[i];
         EXPECT(memory[0] == 'x' && memory[kept - 1] == 'x');
         size = sizes[i];
         memset(memory, 'x', size);
     }
-    small_free_text(memory, size);
-    small_tidy();
+    slab_free_text(memory, size);
+    slab_tidy();
 }
 
 TEST(pages_that_were_tidied_away_come_back)
@@ -122,27 +122,27 @@ TEST(pages_that_were_tidied_away_come_back)
     for (int round = 0; round < 5; round++) {
         char *all[1000];
         for (int i = 0; i < 1000; i++) {
-            all[i] = small_zero(200);
+            all[i] = slab_zero(200);
         }
         for (int i = 0; i < 1000; i++) {
-            small_free(all[999 - i]);
+            slab_free(all[999 - i]);
         }
-        small_tidy();
-        small_tidy();
+        slab_tidy();
+        slab_tidy();
     }
 }
 
 TEST(tidying_leaves_what_is_in_use)
 {
-    char *kept = small_zero(64);
-    char *gone = small_zero(64);
+    char *kept = slab_zero(64);
+    char *gone = slab_zero(64);
     memset(kept, 'k', 64);
-    small_free(gone);
-    small_tidy();
+    slab_free(gone);
+    slab_tidy();
     EXPECT(kept[0] == 'k' && kept[63] == 'k');
-    char *next = small_zero(64);
+    char *next = slab_zero(64);
     EXPECT(next != kept);
-    small_free(next);
-    small_free(kept);
-    small_tidy();
+    slab_free(next);
+    slab_free(kept);
+    slab_tidy();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "base/small.h"
+#include "base/slab.h"
 
 #include "base/check.h"
 #include "base/list.h"
@@ -12,55 +12,55 @@
 
 static void *try_alloc(size_t size);
 
-void *small_zero(size_t size)
+void *slab_zero(size_t size)
 {
-    return memset(small_alloc(size), 0, size);
+    return memset(slab_alloc(size), 0, size);
 }
 
-char *small_text(size_t size)
+char *slab_text(size_t size)
 {
-    return size > SMALL_BYTES_MAX ? mem_alloc(size) : small_alloc(size);
+    return size > SLAB_BYTES_MAX ? mem_alloc(size) : slab_alloc(size);
 }
 
-void small_free_text(char *text, size_t size)
+void slab_free_text(char *text, size_t size)
 {
-    if (size > SMALL_BYTES_MAX) {
+    if (size > SLAB_BYTES_MAX) {
         mem_free(text);
     } else {
-        small_free(text);
+        slab_free(text);
     }
 }
 
-void *small_resize(void *memory, size_t old_size, size_t size)
+void *slab_resize(void *memory, size_t old_size, size_t size)
 {
-    void *resized = small_try_resize(memory, old_size, size);
+    void *resized = slab_try_resize(memory, old_size, size);
     CHECK(resized != NULL);
     return resized;
 }
 
-void *small_try_resize(void *memory, size_t old_size, size_t size)
+void *slab_try_resize(void *memory, size_t old_size, size_t size)
 {
-    bool was_small = old_size <= SMALL_BYTES_MAX;
-    bool is_small = size <= SMALL_BYTES_MAX;
+    bool was_small = old_size <= SLAB_BYTES_MAX;
+    bool is_small = size <= SLAB_BYTES_MAX;
     if (memory != NULL && !was_small && !is_small) {
         return mem_try_resize(memory, size);
     }
-    if (memory != NULL && was_small && is_small && small_is_same(old_size, size)) {
+    if (memory != NULL && was_small && is_small && slab_is_same(old_size, size)) {
         return memory;
     }
     char *resized = is_small ? try_alloc(size) : mem_try_resize(NULL, size);
     if (resized != NULL && memory != NULL) {
         memcpy(resized, memory, old_size < size ? old_size : size);
-        small_free_text(memory, old_size);
+        slab_free_text(memory, old_size);
     }
     return resized;
 }
 
 #ifdef IS_SANITIZED
 
-void *small_alloc(size_t size)
+void *slab_alloc(size_t size)
 {
-    CHECK(size <= SMALL_BYTES_MAX);
+    CHECK(size <= SLAB_BYTES_MAX);
     return mem_alloc(size);
 }
 
@@ -69,17 +69,17 @@ static void *try_alloc(size_t size)
     return mem_try_resize(NULL, size);
 }
 
-bool small_is_same(size_t size, size_t other)
+bool slab_is_same(size_t size, size_t other)
 {
     return size == other;
 }
 
-void small_free(void *memory)
+void slab_free(void *memory)
 {
     mem_free(memory);
 }
 
-void small_tidy(void)
+void slab_tidy(void)
 {
 }
 
@@ -90,7 +90,7 @@ enum {
     PAGE_USED = PAGE_BYTES - 64, // the rest is for the allocator below
     STEP = 16,
     FRESH = 64, // behind the page's own struct, at the beginning of a cache line
-    CLASS_COUNT = SMALL_BYTES_MAX / STEP + 1,
+    CLASS_COUNT = SLAB_BYTES_MAX / STEP + 1,
 };
 
 /// A struct that is free.
@@ -115,9 +115,9 @@ static struct page *new_page(size_t class); // NULL when there is no memory
 static struct page *page_of(void *memory);
 static bool has_room(const struct page *page);
 
-void *small_alloc(size_t size)
+void *slab_alloc(size_t size)
 {
-    CHECK(size > 0 && size <= SMALL_BYTES_MAX);
+    CHECK(size > 0 && size <= SLAB_BYTES_MAX);
     void *memory = try_alloc(size);
     CHECK(memory != NULL);
     return memory;
@@ -145,12 +145,12 @@ static void *try_alloc(size_t size)
     return memory;
 }
 
-bool small_is_same(size_t size, size_t other)
+bool slab_is_same(size_t size, size_t other)
 {
     return (size + STEP - 1) / STEP == (other + STEP - 1) / STEP;
 }
 
-void small_free(void *memory)
+void slab_free(void *memory)
 {
     if (memory == NULL) {
         return;
@@ -170,7 +170,7 @@ void small_free(void *memory)
     }
 }
 
-void small_tidy(void)
+void slab_tidy(void)
 {
     for (size_t class = 0; class < CLASS_COUNT; class ++) {
         if (pages[class].next == NULL) {

@@ -6,7 +6,7 @@
 // and is cut only when the window is nearly over; but one whose handler sleeps beyond that moment
 // ends with the others.
 //
-// The window begins with the farewell. The streams end within its first half, at least a thousand a
+// The window begins with the drain. The streams end within its first half, at least a thousand a
 // second, so that few readers hold nothing up and slow ones have the other half to take what is
 // left. The moments of coming back are spread over the whole of it, or over as many tenths of a
 // second as there are streams, but over a second at least: that time is cut into as many parts as
@@ -14,7 +14,7 @@
 // end first the earliest.
 //
 // A member of its owner's struct, used on the worker's thread. It goes on, for streams that open
-// meanwhile, until `farewell_deinit`, which must come before the loop closes.
+// meanwhile, until `drain_deinit`, which must come before the loop closes.
 #pragma once
 
 #include "net/timer.h"
@@ -24,7 +24,7 @@
 
 struct service;
 
-struct farewell {
+struct drain {
     struct service *_service;
     unsigned _worker_count;
     struct timer _timer;
@@ -38,11 +38,11 @@ struct farewell {
 };
 
 /// The service is that of one of `worker_count` workers, which end their streams together.
-void farewell_init(struct farewell *farewell, struct service *service, unsigned worker_count);
+void drain_init(struct drain *drain, struct service *service, unsigned worker_count);
 
 /// Ends the open streams of the service over the first half of `window_ms`, and from then on every
 /// stream that opens; those that their handlers are at work on shortly before its end. Once. *May
 /// call Lua.*
-void farewell_begin(struct farewell *farewell, uint64_t window_ms);
+void drain_begin(struct drain *drain, uint64_t window_ms);
 
-void farewell_deinit(struct farewell *farewell);
+void drain_deinit(struct drain *drain);

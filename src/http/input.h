@@ -12,24 +12,24 @@ struct conn;
 
 /// Reads messages from `at` until one waits for its answer or more bytes are needed. Returns how
 /// many bytes are done with. *May call Lua*, but only as the last thing before it returns.
-size_t intake_feed(struct conn *conn, char *at, size_t len);
+size_t input_feed(struct conn *conn, char *at, size_t len);
 
 /// How many of the `len` bytes that have come nobody wants, because they are of a body that no
 /// route takes.
-size_t intake_skip(struct conn *conn, size_t len);
+size_t input_skip(struct conn *conn, size_t len);
 
 /// Keeps bytes for later: an incomplete head, or what came behind a message that is being answered.
 /// Stops reading when enough waits.
-void intake_keep(struct conn *conn, char *at, size_t len);
+void input_keep(struct conn *conn, char *at, size_t len);
 
 /// Feeds what was kept. *May call Lua.*
-void intake_feed_kept(struct conn *conn);
+void input_feed_kept(struct conn *conn);
 
 /// Answers the current exchange with `status`, and nothing after it.
-void intake_refuse(struct conn *conn, int status, const char *why);
+void input_refuse(struct conn *conn, int status, const char *why);
 
 /// The same while no exchange has begun.
-void intake_refuse_head(struct conn *conn, int status, const char *why);
+void input_refuse_head(struct conn *conn, int status, const char *why);
 
 /// Gives the reader back, if there is one.
-void intake_give_reader_back(struct conn *conn);
+void input_give_parser_back(struct conn *conn);

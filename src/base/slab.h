@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// Memory for small things of which there are thousands: what connections and streams are made of,
+// and what scripts allocate. It comes from pages of one size each, so a thing costs what it holds
+// and does not lie scattered among others of another life, whose memory could then never be given
+// back. Each thread has its own pages: what a thread has made, it frees. Builds with a sanitizer
+// use plain memory, so that it sees every thing by itself.
+#pragma once
+
+#include "base/check.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/// Zeroed memory for one `type`, of at most SLAB_BYTES_MAX bytes. Aborts when there is none.
+#define slab_new(type) ((type *)slab_zero(sizeof(type)))
+
+enum { SLAB_BYTES_MAX = 1024 };
+
+void *slab_zero(size_t size);
+
+/// The same, not initialised.
+void *slab_alloc(size_t size);
+
+/// Whether things of both sizes, at most SLAB_BYTES_MAX, come from the same pages: one may take
+/// the other's place.
+bool slab_is_same(size_t size, size_t other);
+
+/// `size` bytes, from the pages if it is small enough. To be freed with `slab_free_text`.
+char *slab_text(size_t size);
+void slab_free_text(char *text, size_t size);
+
+/// The same in another size, which is not 0: what fits is copied. `memory` may be NULL, with a size
+/// of 0.
+void *slab_resize(void *memory, size_t old_size, size_t size);
+
+/// As `slab_resize`, but NULL, and `memory` as it was, when there is none.
+MUST_USE void *slab_try_resize(void *memory, size_t old_size, size_t size);
+
+/// Frees what `slab_new` returned, on the same thread. NULL is fine.
+void slab_free(void *memory);
+
+/// Gives the pages back that are empty: one of each size is kept until then. When a thread ends.
+void slab_tidy(void);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include "sse/drain.h"
+
+#include "base/jitter.h"
+#include "http/conn.h"
+#include "http/service.h"
+#include "sse/stream.h"
+
+enum {
+    TICK_MS = 10,
+    LATE_TICK_MS = 50,       // between looks for streams that opened meanwhile
+    ENDS_PER_SECOND = 1000,  // at least, of all workers
+    RETURNS_PER_SECOND = 10, // at least
+    WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
+    FIRST_RETURN_SHARE = 50, // one in so many of `window_ms`, before which nobody comes back
+    LAST_CALL_MS = 500,      // before the window's end: what is left ends; at most a quarter of it
+};
+
+static void on_timer(struct timer *timer);
+static uint64_t share(const struct drain *drain);
+static uint64_t return_window_ms(uint64_t count, uint64_t most_ms);
+static size_t count_due(struct drain *drain);
+static struct stream *due_stream(const struct drain *drain, struct list *node);
+static uint64_t elapsed_ms(const struct drain *drain);
+static size_t due_count(const struct drain *drain);
+static void end_streams(struct drain *drain, size_t due);
+static uint64_t retry_ms(const struct drain *drain);
+
+void drain_init(struct drain *drain, struct service *service, unsigned worker_count)
+{
+    *drain = (struct drain){._service = service, ._worker_count = worker_count};
+    timer_init(&drain->_timer, service->loop, on_timer);
+}
+
+void drain_begin(struct drain *drain, uint64_t window_ms)
+{
+    drain->_began_ms = loop_now_ms(drain->_service->loop);
+    uint64_t last_call_ms = window_ms / 4 < LAST_CALL_MS ? window_ms / 4 : LAST_CALL_MS;
+    drain->_patience_ms = window_ms - last_call_ms;
+    drain->_count = count_due(drain);
+    drain->_window_ms = return_window_ms(share(drain), window_ms);
+    uint64_t first_ms =
+        (window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN) / FIRST_RETURN_SHARE;
+    // Few readers come back within a short window, of which they must have some.
+    uint64_t half_ms = drain->_window_ms / 2;
+    drain->_first_ms = first_ms < half_ms ? first_ms : half_ms;
+    uint64_t needed_ms = share(drain) * 1000 / ENDS_PER_SECOND;
+    drain->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
+    on_timer(&drain->_timer);
+}
+
+void drain_deinit(struct drain *drain)
+{
+    timer_deinit(&drain->_timer);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct drain *drain = CONTAINER_OF(timer, struct drain, _timer);
+    bool is_late = elapsed_ms(drain) >= drain->_ending_ms;
+    timer_arm(timer, is_late ? LATE_TICK_MS : TICK_MS);
+    end_streams(drain, due_count(drain));
+}
+
+/// How many streams the server has, if its workers have as many each; at most all its connections.
+static uint64_t share(const struct drain *drain)
+{
+    uint64_t count = (uint64_t)drain->_count * drain->_worker_count;
+    uint64_t total = *drain->_service->total;
+    return count < total ? count : total;
+}
+
+/// Few readers need not wait for each other.
+static uint64_t return_window_ms(uint64_t count, uint64_t most_ms)
+{
+    uint64_t needed_ms = count * 1000 / RETURNS_PER_SECOND;
+    uint64_t window_ms = needed_ms < most_ms ? needed_ms : most_ms;
+    return window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
+}
+
+static size_t count_due(struct drain *drain)
+{
+    size_t count = 0;
+    LIST_EACH (node, after, &drain->_service->conns) {
+        count += due_stream(drain, node) != NULL;
+    }
+    return count;
+}
+
+/// The connection's stream, if it is open and is not left to its handler.
+static struct stream *due_stream(const struct drain *drain, struct list *node)
+{
+    struct exchange *exchange = conn_exchange(conn_of_node(node));
+    struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
+    uint64_t until_ms = drain->_began_ms + drain->_patience_ms;
+    bool is_late = elapsed_ms(drain) >= drain->_patience_ms;
+    bool is_due =
+        stream != NULL && stream->is_open && (is_late || !stream_may_complete(stream, until_ms));
+    return is_due ? stream : NULL;
+}
+
+static uint64_t elapsed_ms(const struct drain *drain)
+{
+    return loop_now_ms(drain->_service->loop) - drain->_began_ms;
+}
+
+/// How many are to have ended by the end of this tick; all of them after the last.
+static size_t due_count(const struct drain *drain)
+{
+    uint64_t until_ms = elapsed_ms(drain) + TICK_MS;
+    return until_ms < drain->_ending_ms ? drain->_count * until_ms / drain->_ending_ms : SIZE_MAX;
+}
+
+/// A dismissal may call Lua, but connections close later, so the list stays as it is.
+static void end_streams(struct drain *drain, size_t due)
+{
+    LIST_EACH (node, after, &drain->_service->conns) {
+        struct stream *stream = due_stream(drain, node);
+        if (drain->_ended_count >= due) {
+            return;
+        }
+        if (stream != NULL) {
+            stream_dismiss(stream, retry_ms(drain));
+            drain->_ended_count++;
+        }
+    }
+}
+
+/// From now to the moment at which the next stream is to come back. One that was not there at the
+/// beginning comes back at any time.
+static uint64_t retry_ms(const struct drain *drain)
+{
+    uint64_t first_ms = drain->_first_ms;
+    uint64_t span_ms = drain->_window_ms - first_ms;
+    if (drain->_ended_count >= drain->_count) {
+        return jitter_between(first_ms, first_ms + span_ms - 1);
+    }
+    // Microseconds: with many streams a part of the window is shorter than a millisecond.
+    uint64_t part_us = span_ms * 1000 / drain->_count;
+    uint64_t moment_us = span_ms * 1000 * drain->_ended_count / drain->_count;
+    uint64_t moment_ms = first_ms + (moment_us + jitter_between(0, part_us)) / 1000;
+    uint64_t now_ms = elapsed_ms(drain);
+    return moment_ms > now_ms + first_ms ? moment_ms - now_ms : first_ms;
+}
