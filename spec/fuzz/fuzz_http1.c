@@ -75,11 +75,11 @@ static void echo(struct exchange *exchange);
 static void on_stream_room(struct stream_holder *watch);
 static void on_stream_peer_ended(struct stream_holder *watch);
 static void on_stream_dismissed(struct stream_holder *watch);
-static void on_stream_done(struct stream_holder *watch, enum exchange_reason reason);
+static void on_stream_done(struct stream_holder *watch, enum end_reason reason);
 static void end(struct holder *holder);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
-static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static void on_done(struct exchange *exchange, enum end_reason reason);
 static char kind_of(const struct exchange *exchange);
 
 static const struct service_events service_events = {.on_head = on_head, .on_request = on_request};
@@ -436,7 +436,7 @@ static void on_stream_peer_ended(struct stream_holder *watch)
     (void)watch; // the stream finds out
 }
 
-static void on_done(struct exchange *exchange, enum exchange_reason reason)
+static void on_done(struct exchange *exchange, enum end_reason reason)
 {
     (void)reason;
     end(exchange->holder);
@@ -447,7 +447,7 @@ static void on_stream_dismissed(struct stream_holder *watch)
     (void)watch; // nothing works on it
 }
 
-static void on_stream_done(struct stream_holder *watch, enum exchange_reason reason)
+static void on_stream_done(struct stream_holder *watch, enum end_reason reason)
 {
     (void)reason;
     end(CONTAINER_OF(watch, struct holder, watch));

@@ -335,7 +335,7 @@ static void watch_stream(struct client *client)
     }
     const struct exchange *exchange = client->stream->exchange;
     if (exchange->is_aborted && !client->is_judged) {
-        client->reason = exchange->abort_reason;
+        client->reason = exchange->end_reason;
         client->is_judged = true;
         judge_reason(client);
     }
@@ -370,14 +370,14 @@ static void end_stream(struct client *client)
     if (!client->is_judged) {
         judge_reason(client);
     }
-    if (client->reason == EXCHANGE_FINISHED) {
+    if (client->reason == END_FINISHED) {
         judge_complete(client);
         EXPECT(client->is_chunked || client->transport.is_shut || client->transport.is_closing,
                "nothing says that the response ends");
         client->state = client->is_chunked ? CLIENT_IDLE : CLIENT_LEFT;
         return;
     }
-    if (client->reason == EXCHANGE_FAILED) {
+    if (client->reason == END_FAILED) {
         judge_complete(client);
         EXPECT(!client->is_chunked || client->transport.is_shut || client->transport.is_closing,
                "nothing says that the response was cut");

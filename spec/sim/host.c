@@ -33,7 +33,7 @@ static void on_room(struct stream_holder *holder);
 static void on_peer_ended(struct stream_holder *holder);
 static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_dismissed(struct stream_holder *holder);
-static void on_done(struct stream_holder *holder, enum exchange_reason reason);
+static void on_done(struct stream_holder *holder, enum end_reason reason);
 
 const struct service_events host_events = {.on_head = on_head, .on_request = on_request};
 
@@ -180,7 +180,7 @@ void host_cut(struct client *client)
     place_say("%d is cut", client->index);
     host_note_end(client);
     client->is_cut = true;
-    stream_cut(client->stream, EXCHANGE_FAILED);
+    stream_cut(client->stream, END_FAILED);
     stream_end(client->stream); // it does not become complete by that
     worker_look(client->worker);
 }
@@ -407,10 +407,10 @@ static void on_dismissed(struct stream_holder *holder)
     (void)holder; // nothing works on it
 }
 
-static void on_done(struct stream_holder *holder, enum exchange_reason reason)
+static void on_done(struct stream_holder *holder, enum end_reason reason)
 {
     struct client *client = CONTAINER_OF(holder, struct client, holder);
-    place_say("%d: its stream is done (%s)", client->index, exchange_reason_text(reason));
+    place_say("%d: its stream is done (%s)", client->index, end_reason_text(reason));
     client->stream = NULL;
     client->is_done = true;
     client->reason = (uint8_t)reason;

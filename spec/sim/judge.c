@@ -123,30 +123,30 @@ void judge_reason(const struct client *client)
     bool is_reset = client->transport.is_reset;
     // The server may close the connection behind the last chunk, before it has noted the end.
     bool is_ended = client->is_ending && !client->is_cut;
-    bool is_complete = client->reason == EXCHANGE_FINISHED || is_ended;
+    bool is_complete = client->reason == END_FINISHED || is_ended;
     EXPECT(is_complete || client->wire.state != WIRE_DONE, "it looks complete and was cut");
-    switch ((enum exchange_reason)client->reason) {
-    case EXCHANGE_FINISHED:
+    switch ((enum end_reason)client->reason) {
+    case END_FINISHED:
         EXPECT(client->is_ending && !client->is_cut, "a stream ended that nobody had ended");
         return;
-    case EXCHANGE_FAILED:
+    case END_FAILED:
         EXPECT(client->is_cut, "a stream failed that nobody had cut");
         return;
-    case EXCHANGE_SHUTDOWN:
+    case END_SHUTDOWN:
         return;
-    case EXCHANGE_LEFT:
+    case END_LEFT:
         EXPECT(client->transport.is_lost, "it has not left");
         return;
-    case EXCHANGE_SLOW:
+    case END_SLOW:
         EXPECT(is_reset || !client->is_done, "a slow reader's connection was not reset");
         EXPECT(is_lagging || client->is_flooded, "it was reset as slow and does not lag");
         return;
-    case EXCHANGE_TIMEOUT:
+    case END_TIMEOUT:
         EXPECT(client->silent_ms >= client->world->limits.peer_timeout_ms,
                "%" PRIu64 " ms are not yet the end", client->silent_ms);
         return;
-    case EXCHANGE_REFUSED:
-    case EXCHANGE_RELOADED:
+    case END_REFUSED:
+    case END_RELOADED:
         place_fail("the exchange ended for reason %d", client->reason);
     }
 }

@@ -16,7 +16,7 @@
 
 enum {
     COUNTERS_WORKERS_MAX = 64,
-    COUNTERS_REASONS_MAX = 16, // enum exchange_reason
+    COUNTERS_REASONS_MAX = 16, // enum end_reason
     COUNTERS_OUTCOMES_MAX = 8, // enum notice_reason
     COUNTERS_LIMITS_MAX = 64,  // see `limit_met`
     DURATION_BOUND_COUNT = 12,

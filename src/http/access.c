@@ -31,7 +31,7 @@ void access_log_opened(const struct exchange *exchange)
         log_bytes("id", bytes_of(id, exchange_id(exchange, id))));
 }
 
-void access_log(const struct exchange *exchange, enum exchange_reason reason, uint64_t now_ns)
+void access_log(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns)
 {
     bool is_probe = conn_is_probe(exchange->conn);
     enum log_level level = is_probe ? LOG_DEBUG : LOG_INFO;
@@ -49,7 +49,7 @@ void access_log(const struct exchange *exchange, enum exchange_reason reason, ui
         log_int("status", has_head ? response->status : 0),
         log_int("bytes", (int64_t)response->content_bytes),
         log_duration("ms", (int64_t)((now_ns - started_ns) / 1000)),
-        log_string("reason", exchange_reason_text(reason)),
+        log_string("reason", end_reason_text(reason)),
         log_bytes("ip", bytes_of(host, exchange_peer_host(exchange, host))),
         log_bytes("id", bytes_of(id, exchange_id(exchange, id))));
 }

@@ -17,4 +17,4 @@ struct bytes access_target(struct bytes target);
 void access_log_opened(const struct exchange *exchange);
 
 /// Logs the exchange, which ends now for `reason`, at level info. `now_ns` is the loop's clock.
-void access_log(const struct exchange *exchange, enum exchange_reason reason, uint64_t now_ns);
+void access_log(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns);

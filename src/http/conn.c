@@ -36,7 +36,7 @@ static bool settle_output(struct conn *conn);
 static bool write_output(struct conn *conn);
 static void block(struct conn *conn);
 static void settle_exchange(struct conn *conn);
-static void end_exchange(struct conn *conn, enum exchange_reason reason);
+static void end_exchange(struct conn *conn, enum end_reason reason);
 static void next_message(struct conn *conn);
 static bool ends_by_closing(const struct exchange *exchange);
 static void linger(struct conn *conn);
@@ -71,16 +71,16 @@ void conn_open(struct service *service, struct transport *transport,
     conn_set_reading(conn, true);
 }
 
-void conn_close(struct conn *conn, enum exchange_reason reason)
+void conn_close(struct conn *conn, enum end_reason reason)
 {
     if (conn->state == CONN_CLOSED) {
         return;
     }
-    bool is_reset = reason == EXCHANGE_SLOW || reason == EXCHANGE_TIMEOUT ||
-                    (conn->exchange != NULL && reason != EXCHANGE_FINISHED &&
-                     ends_by_closing(conn->exchange)) ||
-                    (conn->_work != NULL && conn->_work->looks_left > 0);
-    if (reason == EXCHANGE_TIMEOUT) { // by our clock or by the kernel's
+    bool is_reset =
+        reason == END_SLOW || reason == END_TIMEOUT ||
+        (conn->exchange != NULL && reason != END_FINISHED && ends_by_closing(conn->exchange)) ||
+        (conn->_work != NULL && conn->_work->looks_left > 0);
+    if (reason == END_TIMEOUT) { // by our clock or by the kernel's
         limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
     }
     conn->state = CONN_CLOSED;
@@ -100,7 +100,7 @@ void conn_drain(struct conn *conn)
         timer_arm(&conn->_work->timer, LINGER_DRAINING_MS);
     } else if (conn->state == CONN_HEAD && !conn->is_probe && !conn_work(conn)->has_partial_head &&
                conn_pending_bytes(conn) == 0) {
-        conn_close(conn, EXCHANGE_SHUTDOWN);
+        conn_close(conn, END_SHUTDOWN);
     }
 }
 
@@ -298,7 +298,7 @@ static void on_end(void *user)
     conn->has_ended = true;
     conn->is_reading = false;
     if (conn->state == CONN_LINGER) {
-        conn_close(conn, EXCHANGE_FINISHED);
+        conn_close(conn, END_FINISHED);
     } else if (conn->state == CONN_ANSWER) {
         if (conn->exchange->events != NULL) {
             conn->exchange->events->on_peer_ended(conn->exchange);
@@ -308,7 +308,7 @@ static void on_end(void *user)
     } else if (conn_work(conn)->has_partial_head) {
         input_refuse_head(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
     } else {
-        conn_close(conn, EXCHANGE_LEFT);
+        conn_close(conn, END_LEFT);
     }
 }
 
@@ -324,7 +324,7 @@ static void on_room(void *user)
 
 static void on_failed(void *user, int failure)
 {
-    conn_close(user, exchange_reason_of_failure(failure)); // in any case the peer is gone
+    conn_close(user, end_reason_of_failure(failure)); // in any case the peer is gone
 }
 
 static void on_closed(void *user)
@@ -351,7 +351,7 @@ static void on_turn_end(struct loop_job *job)
     note_pending(conn->_work, conn_pending_bytes(conn));
     struct exchange *exchange = conn->exchange;
     if (exchange != NULL && exchange->is_aborted) {
-        conn_close(conn, (enum exchange_reason)exchange->abort_reason);
+        conn_close(conn, (enum end_reason)exchange->end_reason);
     } else if (is_out && exchange != NULL && conn->state == CONN_ANSWER) {
         settle_exchange(conn);
     }
@@ -386,7 +386,7 @@ static void rest(struct conn *conn)
 static bool settle_output(struct conn *conn)
 {
     struct exchange *exchange = conn->exchange;
-    if (exchange != NULL && exchange->is_aborted && exchange->abort_reason == EXCHANGE_SLOW) {
+    if (exchange != NULL && exchange->is_aborted && exchange->end_reason == END_SLOW) {
         return false;
     }
     if (exchange != NULL && exchange->events != NULL && exchange->events->flush != NULL) {
@@ -401,7 +401,7 @@ static bool write_output(struct conn *conn)
     if (failure >= 0) {
         return !conn->is_blocked;
     }
-    enum exchange_reason reason = exchange_reason_of_failure((int)failure);
+    enum end_reason reason = end_reason_of_failure((int)failure);
     if (conn->exchange != NULL) {
         exchange_abort(conn->exchange, reason);
     } else {
@@ -425,8 +425,8 @@ static void settle_exchange(struct conn *conn)
     struct exchange *exchange = conn->exchange;
     if (exchange->response.state == RESPONSE_ENDED) {
         bool is_last = conn_is_last(conn) || exchange->wants_close;
-        bool is_reset = exchange->abort_reason != EXCHANGE_FINISHED && ends_by_closing(exchange);
-        end_exchange(conn, (enum exchange_reason)exchange->abort_reason);
+        bool is_reset = exchange->end_reason != END_FINISHED && ends_by_closing(exchange);
+        end_exchange(conn, (enum end_reason)exchange->end_reason);
         if (is_reset) {
             reset_late(conn);
         } else if (is_last) {
@@ -445,7 +445,7 @@ static void settle_exchange(struct conn *conn)
     }
 }
 
-static void end_exchange(struct conn *conn, enum exchange_reason reason)
+static void end_exchange(struct conn *conn, enum end_reason reason)
 {
     struct exchange *exchange = conn->exchange;
     if (exchange == NULL) {
@@ -498,7 +498,7 @@ static bool ends_by_closing(const struct exchange *exchange)
 static void linger(struct conn *conn)
 {
     if (conn->has_ended) {
-        conn_close(conn, EXCHANGE_FINISHED);
+        conn_close(conn, END_FINISHED);
         return;
     }
     struct conn_work *work = conn->_work;
@@ -537,7 +537,7 @@ static void on_deadline(struct timer *timer)
     switch ((enum conn_state)conn->state) {
     case CONN_HEAD:
         if (!work->has_partial_head && !conn->is_first) {
-            conn_close(conn, EXCHANGE_FINISHED); // an idle connection is owed nothing
+            conn_close(conn, END_FINISHED); // an idle connection is owed nothing
             return;
         }
         limit_met("head_timeout", conn->service->limits->head_timeout_ms);
@@ -556,7 +556,7 @@ static void on_deadline(struct timer *timer)
             timer_arm(timer, LOOK_MS);
             return;
         }
-        conn_close(conn, EXCHANGE_FINISHED);
+        conn_close(conn, END_FINISHED);
         return;
     case CONN_CLOSED:
         UNREACHABLE();
@@ -570,7 +570,7 @@ static void on_answer_deadline(struct conn *conn)
     } else if (transport_unsent_bytes(conn->transport) < conn->_work->stalled_bytes) {
         watch_stall(conn);
     } else {
-        conn_close(conn, EXCHANGE_TIMEOUT);
+        conn_close(conn, END_TIMEOUT);
     }
 }
 
@@ -583,7 +583,7 @@ static void ask(struct conn *conn)
         return;
     }
     if (conn->exchange->minor_version == 0) {
-        conn_close(conn, EXCHANGE_LEFT);
+        conn_close(conn, END_LEFT);
         return;
     }
     IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory

@@ -37,7 +37,7 @@ void conn_open(struct service *service, struct transport *transport,
                const struct socket_address *peer, bool is_over_limit);
 
 /// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
-void conn_close(struct conn *conn, enum exchange_reason reason);
+void conn_close(struct conn *conn, enum end_reason reason);
 
 /// Closes an idle connection; any other closes after its answer, and an idle probe after the next.
 /// One that lingers does so for a shorter time.

@@ -26,20 +26,6 @@ static void drop_request(struct exchange *exchange);
 static void append(struct exchange *exchange, struct bytes bytes);
 static enum response_framing open_framing(const struct exchange *exchange);
 
-const char *exchange_reason_text(enum exchange_reason reason)
-{
-    static const char *const texts[] = {"finished", "left",     "slow",    "failed",
-                                        "timeout",  "shutdown", "refused", "reload"};
-    return (size_t)reason < sizeof(texts) / sizeof(texts[0]) ? texts[reason] : NULL;
-}
-
-/// Where the network said why nothing comes through, the kernel tells that when it gives up.
-enum exchange_reason exchange_reason_of_failure(int failure)
-{
-    bool is_timeout = failure == -ETIMEDOUT || failure == -EHOSTUNREACH || failure == -ENETUNREACH;
-    return is_timeout ? EXCHANGE_TIMEOUT : EXCHANGE_LEFT;
-}
-
 void exchange_free(struct exchange *exchange)
 {
     if (exchange->_is_let_go) {
@@ -198,23 +184,23 @@ int exchange_finish(struct exchange *exchange)
     return 0;
 }
 
-void exchange_cut(struct exchange *exchange, enum exchange_reason reason)
+void exchange_cut(struct exchange *exchange, enum end_reason reason)
 {
-    DCHECK(reason != EXCHANGE_FINISHED);
+    DCHECK(reason != END_FINISHED);
     if (exchange->is_aborted || exchange->response.state != RESPONSE_OPEN) {
         return;
     }
     exchange->response.state = RESPONSE_ENDED;
-    exchange->abort_reason = (uint8_t)reason;
+    exchange->end_reason = (uint8_t)reason;
     exchange->wants_close = true;
     conn_wrote(exchange->conn);
 }
 
-void exchange_abort(struct exchange *exchange, enum exchange_reason reason)
+void exchange_abort(struct exchange *exchange, enum end_reason reason)
 {
     if (!exchange->is_aborted) {
         exchange->is_aborted = true;
-        exchange->abort_reason = (uint8_t)reason;
+        exchange->end_reason = (uint8_t)reason;
         conn_wrote(exchange->conn);
     }
 }
@@ -234,7 +220,7 @@ size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, i
 {
     ssize_t taken = conn_deliver(exchange->conn, pieces, count);
     if (taken < 0) {
-        exchange_abort(exchange, exchange_reason_of_failure((int)taken));
+        exchange_abort(exchange, end_reason_of_failure((int)taken));
         return 0;
     }
     exchange->response.content_bytes += (size_t)taken;
@@ -323,7 +309,7 @@ static void write_head(struct exchange *exchange, uint64_t content_length)
         .says_keep_alive = exchange->minor_version == 0,
     };
     if (!response_write_head(&exchange->response, &head, exchange_output(exchange))) {
-        exchange_abort(exchange, EXCHANGE_FAILED); // there is no memory for it
+        exchange_abort(exchange, END_FAILED); // there is no memory for it
     }
 }
 
@@ -346,7 +332,7 @@ static void drop_request(struct exchange *exchange)
 static void append(struct exchange *exchange, struct bytes bytes)
 {
     if (!buf_append(exchange_output(exchange), bytes)) {
-        exchange_abort(exchange, EXCHANGE_FAILED);
+        exchange_abort(exchange, END_FAILED);
     }
 }
 

@@ -10,6 +10,7 @@
 // of its own (`exchange_move_request`) and let it go when nobody will ask any more.
 #pragma once
 
+#include "http/end_reason.h"
 #include "http/request.h"
 #include "http/response.h"
 
@@ -21,18 +22,6 @@ struct conn;
 struct exchange;
 struct exchange_trace;
 
-/// Why an exchange ended. `exchange_reason_text` has the words that scripts and the log see.
-enum exchange_reason {
-    EXCHANGE_FINISHED, // the response is complete and with the kernel
-    EXCHANGE_LEFT,     // the peer closed or reset the connection
-    EXCHANGE_SLOW,     // the peer did not read: what waits for it, or how far it lags, is too much
-    EXCHANGE_FAILED,   // the handler failed after the head was out
-    EXCHANGE_TIMEOUT,  // a deadline of the connection passed: the peer stalled, or vanished
-    EXCHANGE_SHUTDOWN, // the server is ending
-    EXCHANGE_REFUSED,  // the message was malformed or over a limit, or the server is full
-    EXCHANGE_RELOADED, // new scripts have taken the place of those that answered
-};
-
 /// What the holder of an exchange is told.
 struct exchange_events {
     /// The turn ends: writes what is due with `exchange_deliver`. Returns whether everything is
@@ -43,7 +32,7 @@ struct exchange_events {
     /// The peer has closed its sending side while the answer was under way.
     void (*on_peer_ended)(struct exchange *exchange);
     /// The exchange ends; the last call. *May call Lua.*
-    void (*on_done)(struct exchange *exchange, enum exchange_reason reason);
+    void (*on_done)(struct exchange *exchange, enum end_reason reason);
 };
 
 struct exchange {
@@ -56,7 +45,7 @@ struct exchange {
     };
     struct response response;
     uint8_t minor_version;
-    uint8_t abort_reason;
+    uint8_t end_reason;
     bool is_head;     // no content goes out, whatever is written
     bool wants_close; // the connection ends after the answer
     bool awaits_room;
@@ -67,14 +56,6 @@ struct exchange {
 
 /// One line of the processor's cache: a broadcast touches each reader's.
 static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
-
-/// The word for `reason`: "finished", "left", "slow", "failed", "timeout", "shutdown", "refused",
-/// "reload". NULL for a number that is no reason.
-const char *exchange_reason_text(enum exchange_reason reason);
-
-/// What a connection's failure (a negative errno) means: EXCHANGE_TIMEOUT when the kernel has
-/// waited for the peer for `peer_timeout`, or else EXCHANGE_LEFT.
-enum exchange_reason exchange_reason_of_failure(int failure);
 
 /// Frees the exchange. For its conn.
 void exchange_free(struct exchange *exchange);
@@ -115,15 +96,15 @@ MUST_USE int exchange_write(struct exchange *exchange, struct bytes content);
 /// Ends the content. Returns 0, -EINVAL when the response is not open, or -ECANCELED.
 MUST_USE int exchange_finish(struct exchange *exchange);
 
-/// Ends the content before it is complete, for `reason`, which is not EXCHANGE_FINISHED. What was
+/// Ends the content before it is complete, for `reason`, which is not END_FINISHED. What was
 /// written is still sent. Then the connection closes without the last chunk, and where content has
 /// no chunks with a reset: so no client takes a part of the content for all of it (RFC 9112,
 /// section 8). Does nothing to a response that is not open, or that is aborted.
-void exchange_cut(struct exchange *exchange, enum exchange_reason reason);
+void exchange_cut(struct exchange *exchange, enum end_reason reason);
 
-/// Ends the exchange before its time, from the loop: the connection is reset (EXCHANGE_SLOW) or
+/// Ends the exchange before its time, from the loop: the connection is reset (END_SLOW) or
 /// closed. The first reason counts.
-void exchange_abort(struct exchange *exchange, enum exchange_reason reason);
+void exchange_abort(struct exchange *exchange, enum end_reason reason);
 
 /// For an encoder that writes framed content by itself: the connection's output. What was appended
 /// is sent after `exchange_wrote`.
@@ -161,7 +142,7 @@ bool exchange_is_over(const struct exchange *exchange);
 
 /// Asks a peer that has closed its sending side, from time to time until the answer begins, whether
 /// it still reads. Over HTTP/1.0 nothing can be asked: there the peer is taken for gone after a
-/// second without an answer. The exchange of a peer that is gone ends with EXCHANGE_LEFT.
+/// second without an answer. The exchange of a peer that is gone ends with END_LEFT.
 void exchange_ask_peer(struct exchange *exchange);
 
 /// Asks for one `on_room` when nothing is pending any more.

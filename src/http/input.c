@@ -66,7 +66,7 @@ void input_keep(struct conn *conn, char *at, size_t len)
     }
     struct conn_work *work = conn_work(conn);
     if (!buf_append(&work->input, bytes_of(at, len))) {
-        conn_close(conn, EXCHANGE_REFUSED);
+        conn_close(conn, END_REFUSED);
         return;
     }
     if (conn->state != CONN_ANSWER) {
@@ -105,7 +105,7 @@ void input_refuse(struct conn *conn, int status, const char *why)
     conn->state = CONN_ANSWER;
     input_give_parser_back(conn);
     timer_disarm(&work->timer);
-    exchange->abort_reason = EXCHANGE_REFUSED;
+    exchange->end_reason = END_REFUSED;
     exchange->wants_close = true;
     exchange->response.status = (uint16_t)status;
     IGNORE(response_set_field(&exchange->response, BYTES("Content-Type"),

@@ -81,7 +81,7 @@ void service_close_all(struct service *service)
 {
     service->is_draining = true;
     LIST_EACH (node, after, &service->conns) {
-        conn_close(conn_of_node(node), EXCHANGE_SHUTDOWN);
+        conn_close(conn_of_node(node), END_SHUTDOWN);
     }
 }
 

@@ -77,7 +77,7 @@ void service_accept(struct service *service, struct transport *transport,
 /// until they close, or the owner closes everything.
 void service_drain(struct service *service);
 
-/// Closes every connection now; exchanges end as EXCHANGE_SHUTDOWN. *May call Lua.*
+/// Closes every connection now; exchanges end as END_SHUTDOWN. *May call Lua.*
 void service_close_all(struct service *service);
 
 /// A connection has left the list and its memory is free. May end the draining: the last statement.

@@ -82,9 +82,9 @@ static void answer(struct scope *scope, struct bytes message, lua_State *failed)
             send_plain(scope, message, &place);
         }
     } else if (scope->stream != NULL) {
-        stream_cut(scope->stream, EXCHANGE_FAILED);
+        stream_cut(scope->stream, END_FAILED);
     } else {
-        exchange_cut(exchange, EXCHANGE_FAILED);
+        exchange_cut(exchange, END_FAILED);
     }
 }
 

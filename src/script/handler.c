@@ -18,14 +18,14 @@
 static void on_task_ended(struct scope *scope);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
-static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static void on_done(struct exchange *exchange, enum end_reason reason);
 static void on_stream_room(struct stream_holder *holder);
 static void on_stream_peer_ended(struct stream_holder *holder);
 static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms);
 static void on_stream_dismissed(struct stream_holder *holder);
-static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason);
+static void on_stream_done(struct stream_holder *holder, enum end_reason reason);
 static void tell_room(struct scope *scope);
-static void end(struct scope *scope, enum exchange_reason reason);
+static void end(struct scope *scope, enum end_reason reason);
 static bool is_for_reader(const struct scope *scope);
 static bool asks_for_stream(const struct scope *scope);
 static void cut(struct scope *scope, bool stops_timers);
@@ -91,7 +91,7 @@ int handler_open_stream(struct scope *scope, const struct stream_options *option
 static void on_task_ended(struct scope *scope)
 {
     if (scope_is_dormant(scope) && scope_has_peer_ended(scope)) {
-        exchange_abort(scope->exchange, EXCHANGE_LEFT);
+        exchange_abort(scope->exchange, END_LEFT);
     } else if (scope_is_dormant(scope) && !scope->has_listeners) {
         failure_unanswered(scope); // whoever answers later wants to know when the peer leaves
     }
@@ -108,13 +108,13 @@ static void on_peer_ended(struct exchange *exchange)
     struct scope *scope = exchange->holder;
     scope_note_peer_ended(scope);
     if (scope_is_dormant(scope)) {
-        exchange_abort(exchange, EXCHANGE_LEFT); // nothing is under way that it could wait for
+        exchange_abort(exchange, END_LEFT); // nothing is under way that it could wait for
     } else if (is_for_reader(scope)) {
         exchange_ask_peer(exchange);
     }
 }
 
-static void on_done(struct exchange *exchange, enum exchange_reason reason)
+static void on_done(struct exchange *exchange, enum end_reason reason)
 {
     exchange->events = NULL;
     end(exchange->holder, reason);
@@ -153,7 +153,7 @@ static void on_stream_dismissed(struct stream_holder *holder)
     }
 }
 
-static void on_stream_done(struct stream_holder *holder, enum exchange_reason reason)
+static void on_stream_done(struct stream_holder *holder, enum end_reason reason)
 {
     end(CONTAINER_OF(holder, struct scope, holder), reason);
 }
@@ -165,9 +165,9 @@ static void tell_room(struct scope *scope)
 }
 
 /// The link is cut first: whatever script code runs from here on finds every handle closed.
-static void end(struct scope *scope, enum exchange_reason reason)
+static void end(struct scope *scope, enum end_reason reason)
 {
-    bool is_over = reason == EXCHANGE_FINISHED;
+    bool is_over = reason == END_FINISHED;
     bool is_left = !is_over && is_for_reader(scope);
     scope->reason = (uint8_t)reason;
     if (!is_over && scope->exchange->response.state == RESPONSE_FRESH) {
@@ -177,7 +177,7 @@ static void end(struct scope *scope, enum exchange_reason reason)
     cut(scope, is_left || scope->was_stream);
     scope_wake_waiters(scope);
     listeners_fire(scope, is_over ? "finish" : "abort", BYTES(""));
-    listeners_fire(scope, "close", bytes_from_string(exchange_reason_text(reason)));
+    listeners_fire(scope, "close", bytes_from_string(end_reason_text(reason)));
     if (is_left && !scope->route->options.is_detached) {
         scope_cancel_tasks(scope);
     }

@@ -310,7 +310,7 @@ static int write_piece(lua_State *L, struct scope *scope, struct bytes piece)
     }
     int failure = exchange_write(exchange, piece);
     if (failure == -ENOBUFS && exchange_pending_bytes(exchange) > 0) {
-        exchange_abort(exchange, EXCHANGE_SLOW);
+        exchange_abort(exchange, END_SLOW);
     } else if (failure == -ENOBUFS) {
         return box_push_failure(L, "the chunk is larger than stream_max_bytes", "EMSGSIZE");
     }

@@ -75,7 +75,7 @@ static int add(lua_State *L, bool is_once)
     if (scope->exchange == NULL) {
         if (tell_late(scope, event) && !state_has_ended(scope->parts->state)) {
             lua_settop(L, 3);
-            start(L, bytes_from_string(exchange_reason_text((enum exchange_reason)scope->reason)));
+            start(L, bytes_from_string(end_reason_text((enum end_reason)scope->reason)));
         }
         lua_settop(L, 1);
         return 1;
@@ -96,7 +96,7 @@ static int add(lua_State *L, bool is_once)
 /// Whether a listener that comes after the end is to be told of `event` at once.
 static bool tell_late(const struct scope *scope, const char *event)
 {
-    bool is_finished = scope->reason == EXCHANGE_FINISHED;
+    bool is_finished = scope->reason == END_FINISHED;
     return strcmp(event, "close") == 0 || strcmp(event, is_finished ? "finish" : "abort") == 0;
 }
 

@@ -51,9 +51,9 @@ size_t generation_end(struct generation *generation)
         if (scope->stream == NULL && scope->exchange->response.state == RESPONSE_FRESH) {
             failure_replaced(scope);
         } else if (generation->is_cut) {
-            exchange_abort(scope->exchange, EXCHANGE_SLOW);
+            exchange_abort(scope->exchange, END_SLOW);
         } else if (scope->stream == NULL) {
-            exchange_cut(scope->exchange, EXCHANGE_RELOADED);
+            exchange_cut(scope->exchange, END_RELOADED);
         }
     }
     generation->is_cut = true;
@@ -137,7 +137,7 @@ static void end_stream(struct stream *stream)
 {
     IGNORE(stream_retry(
         stream, jitter_between(RETRY_MS_MIN, RETRY_MS_MAX))); // who is too slow goes without
-    stream_cut(stream, EXCHANGE_RELOADED);
+    stream_cut(stream, END_RELOADED);
 }
 
 /// fn(streams), in the old code.

@@ -215,7 +215,7 @@ void scopes_end(struct scopes *scopes)
     LIST_EACH (node, after, &scopes->open) {
         struct scope *scope = LIST_ITEM(node, struct scope, node);
         if (scope->stream == NULL && scope_is_dormant(scope)) {
-            exchange_abort(scope->exchange, EXCHANGE_SHUTDOWN);
+            exchange_abort(scope->exchange, END_SHUTDOWN);
         }
     }
 }

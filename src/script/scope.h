@@ -50,7 +50,7 @@ struct scope {
     struct list timers;          // that stop with the stream
     int _anchor_ref;             // LUA_NOREF once nothing needs it
     struct scope *_next_leaving; // of those whose anchor may go
-    uint8_t reason;              // enum exchange_reason, once done
+    uint8_t reason;              // enum end_reason, once done
     bool has_listeners;          // somebody asked to be told of something
     bool is_failing;             // the error handler has its turn
     bool was_stream;             // an event stream was opened

@@ -332,12 +332,12 @@ static void answer_over_limit(struct exchange *exchange)
         exchange->response.is_stream = true;
         if (exchange_begin(exchange) == 0) {
             IGNORE(exchange_write(exchange, bytes_of(text, (size_t)len))); // the output is empty
-            exchange_cut(exchange, EXCHANGE_REFUSED);
+            exchange_cut(exchange, END_REFUSED);
         }
         return;
     }
     int len = snprintf(text, sizeof(text), "%u", seconds);
-    exchange->abort_reason = EXCHANGE_REFUSED;
+    exchange->end_reason = END_REFUSED;
     set_field(exchange, BYTES("Retry-After"), bytes_of(text, (size_t)len));
     send_text(exchange, 503, "503: too many connections; try again later\n");
 }

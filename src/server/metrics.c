@@ -28,7 +28,7 @@ static void on_rendered(struct offload *offload);
 static void send_next(struct scrape *scrape);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
-static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static void on_done(struct exchange *exchange, enum end_reason reason);
 static void drop(struct scrape *scrape);
 static const char *reason_text(int index);
 
@@ -128,7 +128,7 @@ static void on_peer_ended(struct exchange *exchange)
     (void)exchange;
 }
 
-static void on_done(struct exchange *exchange, enum exchange_reason reason)
+static void on_done(struct exchange *exchange, enum end_reason reason)
 {
     struct scrape *scrape = exchange->holder;
     (void)reason;
@@ -149,5 +149,5 @@ static void drop(struct scrape *scrape)
 
 static const char *reason_text(int index)
 {
-    return exchange_reason_text((enum exchange_reason)index);
+    return end_reason_text((enum end_reason)index);
 }

@@ -165,7 +165,7 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
     }
     if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
         count_up(COUNT_LAGGED, !stream->exchange->is_aborted);
-        exchange_abort(stream->exchange, EXCHANGE_SLOW);
+        exchange_abort(stream->exchange, END_SLOW);
     }
     return SUBSCRIBER_DONE;
 }

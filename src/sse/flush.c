@@ -361,7 +361,7 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
 static void send_first(struct stream *stream, struct bytes left)
 {
     if (!buf_append(exchange_output(stream->exchange), left)) {
-        exchange_abort(stream->exchange, EXCHANGE_SLOW); // no memory for what the peer did not take
+        exchange_abort(stream->exchange, END_SLOW); // no memory for what the peer did not take
     }
     exchange_wrote(stream->exchange, left.len);
 }

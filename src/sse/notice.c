@@ -36,7 +36,7 @@ bool notices_say(struct stream *stream)
     for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         bool is_due = cursor->notice != NULL || cursor_is_lagging(cursor);
         if (is_due && !settle(cursor)) {
-            exchange_abort(stream->exchange, EXCHANGE_SLOW);
+            exchange_abort(stream->exchange, END_SLOW);
             return false;
         }
     }
@@ -161,7 +161,7 @@ static void put_event(struct cursor *cursor, struct sse_event event)
     struct buf *out = exchange_output(exchange);
     size_t len_before = buf_len(out);
     if (sse_encode_event(out, &event, exchange_is_chunked(exchange)) != 0) {
-        exchange_abort(exchange, EXCHANGE_FAILED); // no memory: what is not said must not be missed
+        exchange_abort(exchange, END_FAILED); // no memory: what is not said must not be missed
         return;
     }
     exchange_wrote(exchange, buf_len(out) - len_before);

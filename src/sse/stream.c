@@ -25,7 +25,7 @@ struct sending {
 static bool on_flush(struct exchange *exchange);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
-static void on_done(struct exchange *exchange, enum exchange_reason reason);
+static void on_done(struct exchange *exchange, enum end_reason reason);
 static size_t event_size(const struct sse_event *event);
 static int begin(struct stream *stream, size_t size, struct sending *sending);
 static int commit(struct stream *stream, struct sending *sending, int refusal);
@@ -151,10 +151,10 @@ void stream_end(struct stream *stream)
     }
 }
 
-void stream_cut(struct stream *stream, enum exchange_reason reason)
+void stream_cut(struct stream *stream, enum end_reason reason)
 {
     if (stream->is_open && !stream->exchange->is_aborted) {
-        stream->exchange->abort_reason = (uint8_t)reason; // `stream_finish` looks at it
+        stream->exchange->end_reason = (uint8_t)reason; // `stream_finish` looks at it
     }
     stream_end(stream);
 }
@@ -170,7 +170,7 @@ void stream_dismiss(struct stream *stream, uint64_t retry_ms)
 {
     struct stream_holder *holder = stream->holder;
     IGNORE(stream_retry(stream, retry_ms)); // a reader that it is too much for is being reset
-    stream_cut(stream, EXCHANGE_SHUTDOWN);
+    stream_cut(stream, END_SHUTDOWN);
     if (holder != NULL) {
         holder->events->on_dismissed(holder);
     }
@@ -259,10 +259,10 @@ void stream_finish(struct stream *stream)
     cursors_leave(stream);
     stream_drop_backlog(stream);
     struct exchange *exchange = stream->exchange;
-    if (exchange->abort_reason == EXCHANGE_FINISHED) {
+    if (exchange->end_reason == END_FINISHED) {
         IGNORE(exchange_finish(exchange)); // fails only when it is aborted, and ends anyway
     } else {
-        exchange_cut(exchange, (enum exchange_reason)exchange->abort_reason);
+        exchange_cut(exchange, (enum end_reason)exchange->end_reason);
     }
 }
 
@@ -290,7 +290,7 @@ static void on_peer_ended(struct exchange *exchange)
     }
 }
 
-static void on_done(struct exchange *exchange, enum exchange_reason reason)
+static void on_done(struct exchange *exchange, enum end_reason reason)
 {
     struct stream *stream = exchange->holder;
     struct stream_holder *holder = stream->holder;
@@ -332,7 +332,7 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
     }
     if (own_bytes(stream) + size > bytes_max) {
         limit_met("stream_max_bytes", bytes_max);
-        exchange_abort(stream->exchange, EXCHANGE_SLOW);
+        exchange_abort(stream->exchange, END_SLOW);
         return -ENOBUFS;
     }
     sending->out =
@@ -362,7 +362,7 @@ static void mark(struct stream *stream, size_t size)
     struct stream_mark mark = {.stamp = newest_stamp(stream), .size = size};
     struct bytes bytes = bytes_of((const char *)&mark, sizeof(mark));
     if (!buf_append(&backlog->marks, bytes)) {
-        exchange_abort(stream->exchange, EXCHANGE_SLOW); // no memory for what the peer did not take
+        exchange_abort(stream->exchange, END_SLOW); // no memory for what the peer did not take
     }
     stream_note_pending(backlog);
     exchange_wants_flush(stream->exchange);

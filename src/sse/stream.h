@@ -49,7 +49,7 @@ struct stream_events {
     /// The server has ended the stream, see `stream_dismiss`. *May call Lua.*
     void (*on_dismissed)(struct stream_holder *holder);
     /// The stream and its exchange are gone: the last call. *May call Lua.*
-    void (*on_done)(struct stream_holder *holder, enum exchange_reason reason);
+    void (*on_done)(struct stream_holder *holder, enum end_reason reason);
 };
 
 /// What a broadcast touches comes first.
@@ -135,7 +135,7 @@ void stream_end(struct stream *stream);
 
 /// Ends the stream as incomplete, for `reason`: what was sent and published before is delivered,
 /// then the connection is cut as by `exchange_cut`. Does nothing to a stream that is ending.
-void stream_cut(struct stream *stream, enum exchange_reason reason);
+void stream_cut(struct stream *stream, enum end_reason reason);
 
 /// Whether the stream may be complete before `until_ms` of the loop's clock: its handler runs, and
 /// it follows no channel.
