@@ -39,6 +39,24 @@ local function fn(signature, body)
   return SPDX .. signature .. "\n{\n" .. body .. "}\n"
 end
 
+---A struct with `count` members: m1, m2 ...
+local function struct(name, count)
+  local members = {}
+  for i = 1, count do
+    members[i] = ("    int m%d;\n"):format(i)
+  end
+  return ("struct %s {\n%s};\n"):format(name, table.concat(members))
+end
+
+---Statements that touch the members from `first` to `last` of `of`, such as "a->".
+local function touches(of, first, last)
+  local lines = {}
+  for i = first, last do
+    lines[#lines + 1] = ("    %sm%d = 1;\n"):format(of, i)
+  end
+  return table.concat(lines)
+end
+
 -- For each rule: files that break it once, and files that come close and do not.
 local EXAMPLES = {
   ["includes point down, never up"] = {
@@ -65,6 +83,21 @@ local EXAMPLES = {
       ["src/script/b.c"] = fn("static void a_go(void)", "") .. "\n" ..
         fn("void b_go(void)", "    a_go(); // b\n"),
       ["src/script/b.h"] = '#include "http/a.h"\n', ["src/http/a.h"] = "",
+    },
+  },
+  ["no struct has more than 12 members that other files touch"] = {
+    bad = { -- through a variable, a member of another struct, a call, and a macro
+      ["src/base/a.h"] = struct("a", 13) .. "struct b {\n    struct a *a;\n};\n" ..
+        "struct a *a_of(int b);\n",
+      ["src/base/b.c"] = fn("void b(struct b *b, struct a *as)", touches("as[1].", 1, 4) ..
+        touches("b->a->", 5, 7) .. touches("a_of(1)->", 8, 10) ..
+        touches("LIST_ITEM(b, struct a, node)->", 11, 12) .. touches("((struct a *)b)->", 13, 13)),
+    },
+    good = { -- one member is touched in the struct's own file alone, one of another struct
+      ["src/base/a.h"] = struct("a", 13),
+      ["src/base/a.c"] = fn("void a(struct a *a)", touches("a->", 1, 13)),
+      ["src/base/b.c"] = "struct b {\n    int m13;\n};\n" ..
+        fn("void b(struct a *a, struct b *b)", touches("a->", 1, 12) .. touches("b->", 13, 13)),
     },
   },
   ["no file is longer than 600 lines"] = {
@@ -148,6 +181,10 @@ describe("the house rule:", function()
 
   it("no floor is excused from circles that has none", function()
     assert.same({}, tidy.without_circles(files))
+  end)
+
+  it("no struct is excused from the limit of members that keeps it", function()
+    assert.same({}, tidy.with_few_members(files))
   end)
 
   it("every header compiles alone", function()
@@ -234,6 +271,11 @@ int second(void)
   it("names the floors that are free of circles and still excused", function()
     local floors = tidy.without_circles { ["src/http/a.c"] = fn("void a(void)", "") }
     assert.same({ "http", "net", "sse" }, floors)
+  end)
+
+  it("names the structs that keep the limit of members and are still excused", function()
+    assert.same({ "config", "conn", "conn_work", "limits", "options", "request", "service",
+      "worker" }, tidy.with_few_members { ["src/http/conn.h"] = struct("conn", 12) })
   end)
 
   it("sees a circle of three headers", function()

@@ -172,26 +172,51 @@ local function signature_start(code, brace_at)
   return start
 end
 
----Every function that is defined: `name`, `line`, `lines` (signature to closing brace),
----`parameters`, `nesting`, `is_static`. A function's braces stand alone at the start of a line,
----which clang-format sees to.
-function source.functions(text)
-  local code = "\n" .. source.code(text)
-  local functions, position = {}, 1
+---Calls `fn(code, start, brace, stop)` for every function that is defined: where in `code` its
+---signature starts, its block opens and its block ends. A function's braces stand alone at the
+---start of a line, which clang-format sees to.
+local function each_function(text, fn)
+  local code, position = "\n" .. source.code(text), 1
   while true do
     local at = code:find("\n{\n", position, true)
     local stop = at and code:find("\n}\n", at, true)
     if not stop then
-      return functions
+      return
     end
     local start = signature_start(code, at + 1)
-    local fn = describe(code, start, at + 1, stop + 1)
-    fn.line = fn.line - 1
     if code:sub(start, at):find("%)%s*$") then
-      functions[#functions + 1] = fn
+      fn(code, start, at + 1, stop + 1)
     end
     position = stop + 1
   end
+end
+
+---Every function that is defined: `name`, `line`, `lines` (signature to closing brace),
+---`parameters`, `nesting`, `is_static`.
+function source.functions(text)
+  local functions = {}
+  each_function(text, function(code, start, brace, stop)
+    local fn = describe(code, start, brace, stop)
+    fn.line = fn.line - 1
+    functions[#functions + 1] = fn
+  end)
+  return functions
+end
+
+---The text of every function that is defined: `name`, `line`, `is_static`, `signature`, `body`.
+function source.function_texts(text)
+  local texts = {}
+  each_function(text, function(code, start, brace, stop)
+    local signature = code:sub(start, brace - 1)
+    texts[#texts + 1] = {
+      name = signature:match("([%w_]+)%s*%b()%s*$") or "?",
+      line = line_at(code, start) - 1,
+      is_static = signature:find("%f[%w_]static%f[^%w_]") ~= nil,
+      signature = signature,
+      body = code:sub(brace, stop),
+    }
+  end)
+  return texts
 end
 
 return source
