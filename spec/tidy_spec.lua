@@ -63,6 +63,13 @@ local EXAMPLES = {
     bad = { ["src/base/a.h"] = '#include "net/loop.h"\n' },
     good = { ["src/http/a.c"] = '#include "http/b.h"\n#include "wire/c.h"\n' },
   },
+  ["the inside of a codec stays in http"] = {
+    bad = { ["src/sse/a.c"] = '#include "http/conn.h"\n' },
+    good = {
+      ["src/sse/a.c"] = '#include "http/exchange.h"\n#include "http/service.h"\n',
+      ["src/http/a.c"] = '#include "http/conn.h"\n#include "http/http1.h"\n',
+    },
+  },
   ["third-party headers stay in their one home"] = {
     bad = { ["src/http/conn.c"] = "#include <uv.h>\n" },
     good = { ["src/net/tcp.c"] = "#include <uv.h>\n#include <stdio.h>\n" },

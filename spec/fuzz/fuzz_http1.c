@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/conn.h"
 #include "http/exchange.h"
 #include "http/service.h"
 #include "net/socket_address.h"
@@ -299,7 +298,7 @@ static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
     char kind = kind_of(exchange);
-    exchange->request->is_body_unwanted = kind == 'x' || conn_is_over_limit(exchange->conn);
+    exchange->request->is_body_unwanted = kind == 'x' || exchange_is_over_limit(exchange);
     if (kind == 'b') {
         exchange->request->body_bytes_max = 8;
     }

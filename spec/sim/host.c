@@ -6,7 +6,6 @@
 #include "world.h"
 
 #include "base/mem.h"
-#include "http/conn.h"
 #include "http/exchange.h"
 #include "hub/replica.h"
 
@@ -197,7 +196,7 @@ void host_note_end(struct client *client)
 static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
-    EXPECT(!conn_is_over_limit(exchange->conn), "a connection too many");
+    EXPECT(!exchange_is_over_limit(exchange), "a connection too many");
 }
 
 static void on_request(void *user, struct exchange *exchange)

@@ -6,7 +6,8 @@
 
 #include "base/mem.h"
 #include "base/slab.h"
-#include "http/conn.h"
+#include "http/exchange.h"
+#include "http/service.h"
 #include "hub/channel.h"
 #include "sse/stream.h"
 
@@ -27,6 +28,7 @@ static void check_need(struct world *world, struct life *life);
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
 static bool is_busy(const struct world *world);
 static void dismiss_all(struct worker *worker);
+static bool dismiss(void *user, struct exchange *exchange);
 static void shut_down(struct world *world);
 
 void world_init(struct world *world)
@@ -268,14 +270,18 @@ static bool is_busy(const struct world *world)
 
 static void dismiss_all(struct worker *worker)
 {
-    LIST_EACH (node, after, &worker->service.conns) {
-        struct exchange *exchange = conn_exchange(conn_of_node(node));
-        struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
-        if (stream != NULL && stream->is_open) {
-            stream_dismiss(stream, RETRY_MS);
-        }
-    }
+    service_each_exchange(&worker->service, dismiss, NULL);
     worker_look(worker);
+}
+
+static bool dismiss(void *user, struct exchange *exchange)
+{
+    (void)user;
+    struct stream *stream = stream_of_exchange(exchange);
+    if (stream != NULL && stream->is_open) {
+        stream_dismiss(stream, RETRY_MS);
+    }
+    return true;
 }
 
 /// Streams end with everything, or at once; with readers that take everything, or nothing.

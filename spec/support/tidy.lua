@@ -128,6 +128,24 @@ rules["includes point down, never up"] = function(files)
   end)
 end
 
+-- Headers of a floor that floors above it must not include: what one codec has for itself.
+local PRIVATE = { http = { "conn", "http1", "input" } }
+
+---What a codec of `http` has for itself, such as its connection, stays on its floor: the floors
+---above know exchanges and the service.
+rules["the inside of a codec stays in http"] = function(files)
+  return each_file(files, is_source, function(path, text, complain)
+    for _, include in ipairs(source.includes(text)) do
+      local floor, name = include.name:match("^([%w_]+)/([%w_]+)%.h$")
+      for _, private in ipairs(floor ~= floor_of(path) and PRIVATE[floor] or {}) do
+        if name == private or name:find("^" .. private .. "_") then
+          complain(include.line, "%s is the inside of a codec", include.name)
+        end
+      end
+    end
+  end)
+end
+
 ---A third-party header has one home, and no other header than libc's is unknown.
 rules["third-party headers stay in their one home"] = function(files)
   return each_file(files, is_source, function(path, text, complain)

@@ -151,8 +151,8 @@ int exchange_write(struct exchange *exchange, struct bytes content)
         return 0; // an empty chunk would end the content
     }
     if (exchange_pending_bytes(exchange) + content.len >
-        conn_limits(exchange->conn)->stream_max_bytes) {
-        limit_met("stream_max_bytes", conn_limits(exchange->conn)->stream_max_bytes);
+        exchange_limits(exchange)->stream_max_bytes) {
+        limit_met("stream_max_bytes", exchange_limits(exchange)->stream_max_bytes);
         return -ENOBUFS;
     }
     if (exchange_is_chunked(exchange)) {
@@ -259,7 +259,7 @@ size_t exchange_pending_bytes(const struct exchange *exchange)
 
 bool exchange_is_over(const struct exchange *exchange)
 {
-    return exchange_pending_bytes(exchange) > conn_limits(exchange->conn)->stream_high_bytes;
+    return exchange_pending_bytes(exchange) > exchange_limits(exchange)->stream_high_bytes;
 }
 
 void exchange_ask_peer(struct exchange *exchange)
@@ -273,6 +273,31 @@ void exchange_await_room(struct exchange *exchange)
     conn_wrote(exchange->conn);
 }
 
+const struct limits *exchange_limits(const struct exchange *exchange)
+{
+    return conn_limits(exchange->conn);
+}
+
+struct loop *exchange_loop(const struct exchange *exchange)
+{
+    return conn_loop(exchange->conn);
+}
+
+uint32_t exchange_seed(const struct exchange *exchange)
+{
+    return conn_server_seed(exchange->conn);
+}
+
+bool exchange_is_over_limit(const struct exchange *exchange)
+{
+    return conn_is_over_limit(exchange->conn);
+}
+
+void exchange_set_probe(struct exchange *exchange, bool is_probe)
+{
+    conn_set_probe(exchange->conn, is_probe);
+}
+
 size_t exchange_peer_host(const struct exchange *exchange, char *out)
 {
     return conn_peer_host(exchange->conn, out);
@@ -280,8 +305,7 @@ size_t exchange_peer_host(const struct exchange *exchange, char *out)
 
 size_t exchange_id(const struct exchange *exchange, char *out)
 {
-    return exchange_id_format(conn_server_seed(exchange->conn), exchange_facts(exchange).number,
-                              out);
+    return exchange_id_format(exchange_seed(exchange), exchange_facts(exchange).number, out);
 }
 
 size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)

@@ -21,6 +21,8 @@
 struct conn;
 struct exchange;
 struct exchange_trace;
+struct limits;
+struct loop;
 
 /// What the holder of an exchange is told.
 struct exchange_events {
@@ -147,6 +149,23 @@ void exchange_ask_peer(struct exchange *exchange);
 
 /// Asks for one `on_room` when nothing is pending any more.
 void exchange_await_room(struct exchange *exchange);
+
+/// The limits that are current. Not to be kept.
+const struct limits *exchange_limits(const struct exchange *exchange);
+
+/// The loop on which the exchange is answered.
+struct loop *exchange_loop(const struct exchange *exchange);
+
+/// The first part of every request id of this exchange's service.
+uint32_t exchange_seed(const struct exchange *exchange);
+
+/// Whether the request came over a connection beyond the limit `connections`, which is answered
+/// once.
+bool exchange_is_over_limit(const struct exchange *exchange);
+
+/// Marks a request that only asks whether the server is ready. Its connection stays open while the
+/// server drains, to be told, but the drain does not wait for it.
+void exchange_set_probe(struct exchange *exchange, bool is_probe);
 
 /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
 size_t exchange_peer_host(const struct exchange *exchange, char *out);

@@ -85,6 +85,16 @@ void service_close_all(struct service *service)
     }
 }
 
+void service_each_exchange(const struct service *service, service_visit_fn visit, void *user)
+{
+    LIST_EACH (node, after, &service->conns) {
+        struct exchange *exchange = conn_exchange(conn_of_node(node));
+        if (exchange != NULL && !visit(user, exchange)) {
+            return;
+        }
+    }
+}
+
 void service_forget(struct service *service)
 {
     service->conn_count--;

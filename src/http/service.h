@@ -80,6 +80,13 @@ void service_drain(struct service *service);
 /// Closes every connection now; exchanges end as END_SHUTDOWN. *May call Lua.*
 void service_close_all(struct service *service);
 
+/// Sees one exchange of a walk. Returns whether the walk goes on.
+typedef bool (*service_visit_fn)(void *user, struct exchange *exchange);
+
+/// Calls `visit` for each exchange that is under way, until it returns false. It may do to the
+/// exchange what a holder may.
+void service_each_exchange(const struct service *service, service_visit_fn visit, void *user);
+
 /// A connection has left the list and its memory is free. May end the draining: the last statement.
 void service_forget(struct service *service);
 

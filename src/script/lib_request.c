@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_request.h"
 
-#include "http/conn.h"
 #include "http/exchange.h"
 #include "http/request.h"
 #include "net/socket_address.h"
@@ -87,7 +86,7 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     struct request_box *box = lua_newuserdatauv(L, size, SLOT_COUNT);
     box->number = request->number;
     box->scope = exchange->holder;
-    box->seed = conn_server_seed(exchange->conn);
+    box->seed = exchange_seed(exchange);
     lua_pushvalue(L, -2);
     lua_setiuservalue(L, -2, SLOT_RESPONSE);
     if (match->param_count > 0) {

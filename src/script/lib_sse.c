@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_sse.h"
 
-#include "http/conn.h"
 #include "http/exchange.h"
 #include "hub/replica.h"
 #include "script/application.h"

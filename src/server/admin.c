@@ -3,7 +3,6 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "http/conn.h"
 #include "http/exchange.h"
 #include "net/tcp.h"
 #include "script/generation.h"

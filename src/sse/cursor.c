@@ -5,7 +5,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/slab.h"
-#include "http/conn.h"
 #include "sse/stream_parts.h"
 
 #include <errno.h>
@@ -37,7 +36,7 @@ int stream_subscribe(struct stream *stream, struct replica *replica,
     if (*end != NULL) {
         return -EALREADY;
     }
-    if (count >= conn_limits(stream->exchange->conn)->stream_channels) {
+    if (count >= exchange_limits(stream->exchange)->stream_channels) {
         limit_met("stream_channels", count);
         return -E2BIG;
     }

@@ -2,7 +2,6 @@
 #include "sse/drain.h"
 
 #include "base/jitter.h"
-#include "http/conn.h"
 #include "http/service.h"
 #include "sse/stream.h"
 
@@ -19,11 +18,11 @@ enum {
 static void on_timer(struct timer *timer);
 static uint64_t share(const struct drain *drain);
 static uint64_t return_window_ms(uint64_t count, uint64_t most_ms);
-static size_t count_due(struct drain *drain);
-static struct stream *due_stream(const struct drain *drain, struct list *node);
+static bool count_stream(void *user, struct exchange *exchange);
+static struct stream *due_stream(const struct drain *drain, const struct exchange *exchange);
 static uint64_t elapsed_ms(const struct drain *drain);
 static size_t due_count(const struct drain *drain);
-static void end_streams(struct drain *drain, size_t due);
+static bool end_stream(void *user, struct exchange *exchange);
 static uint64_t retry_ms(const struct drain *drain);
 
 void drain_init(struct drain *drain, struct service *service, unsigned worker_count)
@@ -37,7 +36,8 @@ void drain_begin(struct drain *drain, uint64_t window_ms)
     drain->_began_ms = loop_now_ms(drain->_service->loop);
     uint64_t last_call_ms = window_ms / 4 < LAST_CALL_MS ? window_ms / 4 : LAST_CALL_MS;
     drain->_patience_ms = window_ms - last_call_ms;
-    drain->_count = count_due(drain);
+    drain->_count = 0;
+    service_each_exchange(drain->_service, count_stream, drain);
     drain->_window_ms = return_window_ms(share(drain), window_ms);
     uint64_t first_ms =
         (window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN) / FIRST_RETURN_SHARE;
@@ -59,7 +59,7 @@ static void on_timer(struct timer *timer)
     struct drain *drain = CONTAINER_OF(timer, struct drain, _timer);
     bool is_late = elapsed_ms(drain) >= drain->_ending_ms;
     timer_arm(timer, is_late ? LATE_TICK_MS : TICK_MS);
-    end_streams(drain, due_count(drain));
+    service_each_exchange(drain->_service, end_stream, drain);
 }
 
 /// How many streams the server has, if its workers have as many each; at most all its connections.
@@ -78,20 +78,17 @@ static uint64_t return_window_ms(uint64_t count, uint64_t most_ms)
     return window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN;
 }
 
-static size_t count_due(struct drain *drain)
+static bool count_stream(void *user, struct exchange *exchange)
 {
-    size_t count = 0;
-    LIST_EACH (node, after, &drain->_service->conns) {
-        count += due_stream(drain, node) != NULL;
-    }
-    return count;
+    struct drain *drain = user;
+    drain->_count += due_stream(drain, exchange) != NULL;
+    return true;
 }
 
-/// The connection's stream, if it is open and is not left to its handler.
-static struct stream *due_stream(const struct drain *drain, struct list *node)
+/// The stream of the exchange, if it is open and is not left to its handler.
+static struct stream *due_stream(const struct drain *drain, const struct exchange *exchange)
 {
-    struct exchange *exchange = conn_exchange(conn_of_node(node));
-    struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
+    struct stream *stream = stream_of_exchange(exchange);
     uint64_t until_ms = drain->_began_ms + drain->_patience_ms;
     bool is_late = elapsed_ms(drain) >= drain->_patience_ms;
     bool is_due =
@@ -111,19 +108,20 @@ static size_t due_count(const struct drain *drain)
     return until_ms < drain->_ending_ms ? drain->_count * until_ms / drain->_ending_ms : SIZE_MAX;
 }
 
-/// A dismissal may call Lua, but connections close later, so the list stays as it is.
-static void end_streams(struct drain *drain, size_t due)
+/// Ends the stream of the exchange, if it has one, until as many have ended as are due. A dismissal
+/// may call Lua, but connections close later, so the walk is not disturbed.
+static bool end_stream(void *user, struct exchange *exchange)
 {
-    LIST_EACH (node, after, &drain->_service->conns) {
-        struct stream *stream = due_stream(drain, node);
-        if (drain->_ended_count >= due) {
-            return;
-        }
-        if (stream != NULL) {
-            stream_dismiss(stream, retry_ms(drain));
-            drain->_ended_count++;
-        }
+    struct drain *drain = user;
+    struct stream *stream = due_stream(drain, exchange);
+    if (drain->_ended_count >= due_count(drain)) {
+        return false;
     }
+    if (stream != NULL) {
+        stream_dismiss(stream, retry_ms(drain));
+        drain->_ended_count++;
+    }
+    return true;
 }
 
 /// From now to the moment at which the next stream is to come back. One that was not there at the

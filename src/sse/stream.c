@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/slab.h"
-#include "http/conn.h"
+#include "http/service.h"
 #include "hub/local_hub.h"
 #include "sse/stream_parts.h"
 
@@ -22,6 +22,7 @@ struct sending {
     size_t size; // by `commit`
 };
 
+static bool count_open(void *user, struct exchange *exchange);
 static bool on_flush(struct exchange *exchange);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
@@ -105,7 +106,7 @@ int stream_send(struct stream *stream, const struct sse_event *event)
 
 int stream_try_send(struct stream *stream, const struct sse_event *event)
 {
-    uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
+    uint64_t bytes_max = exchange_limits(stream->exchange)->stream_max_bytes;
     size_t size = event_size(event);
     bool has_room = own_bytes(stream) + size <= bytes_max && !stream_is_over(stream);
     bool is_sendable = stream->is_open && !stream->exchange->is_aborted && size <= bytes_max;
@@ -179,11 +180,7 @@ void stream_dismiss(struct stream *stream, uint64_t retry_ms)
 size_t streams_count(const struct service *service)
 {
     size_t count = 0;
-    LIST_EACH (node, after, &service->conns) {
-        const struct exchange *exchange = conn_exchange(conn_of_node(node));
-        const struct stream *stream = exchange == NULL ? NULL : stream_of_exchange(exchange);
-        count += stream != NULL && stream->is_open;
-    }
+    service_each_exchange(service, count_open, &count);
     return count;
 }
 
@@ -202,7 +199,7 @@ size_t stream_pending_bytes(const struct stream *stream)
 
 bool stream_is_over(const struct stream *stream)
 {
-    return own_bytes(stream) > conn_limits(stream->exchange->conn)->stream_high_bytes;
+    return own_bytes(stream) > exchange_limits(stream->exchange)->stream_high_bytes;
 }
 
 void stream_probe(struct stream *stream)
@@ -212,7 +209,7 @@ void stream_probe(struct stream *stream)
     }
     stream->_probe = slab_new(struct stream_probe);
     stream->_probe->stream = stream;
-    timer_init(&stream->_probe->timer, conn_loop(stream->exchange->conn), on_probe_timer);
+    timer_init(&stream->_probe->timer, exchange_loop(stream->exchange), on_probe_timer);
     timer_arm(&stream->_probe->timer, probe_pauses_ms[0]);
     ask(stream);
 }
@@ -264,6 +261,14 @@ void stream_finish(struct stream *stream)
     } else {
         exchange_cut(exchange, (enum end_reason)exchange->end_reason);
     }
+}
+
+static bool count_open(void *user, struct exchange *exchange)
+{
+    const struct stream *stream = stream_of_exchange(exchange);
+    size_t *count = user;
+    *count += stream != NULL && stream->is_open;
+    return true;
 }
 
 static bool on_flush(struct exchange *exchange)
@@ -325,7 +330,7 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
         return -ECANCELED;
     }
     look_for_frames(stream);
-    uint64_t bytes_max = conn_limits(stream->exchange->conn)->stream_max_bytes;
+    uint64_t bytes_max = exchange_limits(stream->exchange)->stream_max_bytes;
     if (size > bytes_max) {
         limit_met("stream_max_bytes", bytes_max);
         return -EMSGSIZE;
