@@ -15,10 +15,10 @@ struct application {
     enum application_stage stage;
     struct route_table *table;
     struct list routes;
-    struct route fallback;  // handler_ref is LUA_NOREF without
-    struct response common; // its fields are those of every answer: `server:headers`
-    struct buf hosts;       // a line each
-    int on_error_ref;       // LUA_NOREF without
+    struct route fallback;  // its handler_ref is LUA_NOREF when there is no fallback
+    struct response common; // its fields are in every answer: `server:headers`
+    struct buf hosts;       // one in a line
+    int on_error_ref;       // LUA_NOREF for none
     enum on_reload on_reload;
     int on_reload_ref; // for ON_RELOAD_CALL
     struct address addresses[ADDRESSES_MAX];

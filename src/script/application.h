@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What the scripts of a generation have declared: routes, the fallback, addresses, hosts, fields of
-// every answer, and what is called on an error and on a reload. Owned by its generation. Scripts
-// declare while they load; afterwards nothing of it changes, and the server reads it.
+// What the scripts of a generation have declared: routes, the fallback, addresses, hosts, the
+// fields of every answer, and the functions that are called on an error and on a reload. Owned by
+// its generation. Scripts declare while they load. Afterwards nothing changes any more, and the
+// server reads it.
 #pragma once
 
 #include "base/bytes.h"
@@ -19,7 +20,7 @@ struct route_problem;
 struct route_table;
 
 enum {
-    ADDRESSES_MAX = 16, // that scripts may declare
+    ADDRESSES_MAX = 16, // how many scripts may declare
     ADDRESS_TEXT_MAX = 108,
 };
 
@@ -27,17 +28,17 @@ enum {
 struct address {
     char text[ADDRESS_TEXT_MAX]; // host, or path of a Unix socket
     uint16_t port;
-    uint16_t mode; // of a Unix socket's file; 0 for what the umask leaves
+    uint16_t mode; // mode of a Unix socket's file; 0 leaves it to the umask
     bool is_unix;
 };
 
 /// How requests of a route are treated.
 struct route_options {
     bool is_detached;  // on_leave = "detach"
-    bool is_cancelled; // on_leave = "cancel", in so many words: plain answers, too
+    bool is_cancelled; // on_leave = "cancel" was written out, so it holds for plain answers, too
     bool takes_raw_path;
-    bool always_streams; // sse = "always": whatever Accept says
-    bool takes_body;     // otherwise a body is not read
+    bool always_streams; // sse = "always": it streams whatever Accept says
+    bool takes_body;     // a request's body is read
     bool has_body_bytes; // `body_bytes_max` is set
     bool has_heartbeat;  // `heartbeat_ms` is set
     uint64_t body_bytes_max;
@@ -48,23 +49,23 @@ struct route_options {
 struct route {
     struct list node; // in `application_routes`
     struct route_options options;
-    int handler_ref;      // Lua function, middlewares included
-    bool has_middlewares; // the handler's function begins with them
+    int handler_ref;      // reference to the Lua function, which includes the middlewares
+    bool has_middlewares; // the function begins with middlewares
     char *method;
     char *pattern;
     char *source;    // "scripts/clock.lua:5"
-    void *counts;    // where dispatch counts answers; NULL until there is one
-    uint64_t digest; // of what it runs: equal for equal code
+    void *counts;    // where dispatch counts the route's answers; NULL before the first
+    uint64_t digest; // of the route's code: equal for equal code
 };
 
-/// How far the scripts are.
+/// How far loading has come.
 enum application_stage {
     APPLICATION_LOADING, // routes and limits may still be declared
     APPLICATION_LOADED,
-    APPLICATION_IN_CHARGE, // or it was: its timers run
+    APPLICATION_IN_CHARGE, // the generation answers requests, or has; its timers run
 };
 
-/// What becomes of the streams that need the old code.
+/// What a reload does to the streams that need the old code.
 enum on_reload { ON_RELOAD_KEEP, ON_RELOAD_END, ON_RELOAD_CALL };
 
 /// What came of declaring an address.
@@ -76,8 +77,8 @@ void application_free(struct application *application);
 enum application_stage application_stage(const struct application *application);
 void application_set_stage(struct application *application, enum application_stage stage);
 
-/// Takes the route, whose texts are on the heap, and enters it under `method` and `pattern`.
-/// Returns as `route_add`; a route that was refused is kept all the same.
+/// Takes over the route, whose texts are on the heap, and enters it under `method` and `pattern`.
+/// Returns what `route_add` returns. The application owns the route also when it is refused.
 MUST_USE int application_add_route(struct application *application, struct route *route,
                                    struct bytes method, struct bytes pattern,
                                    struct route_problem *problem);
@@ -85,21 +86,21 @@ MUST_USE int application_add_route(struct application *application, struct route
 /// All routes, in the order in which they were declared.
 const struct list *application_routes(const struct application *application);
 
-/// The same, to find one by the path of a request.
+/// The same routes as a table, which finds a route by the path of a request.
 const struct route_table *application_route_table(const struct application *application);
 
-/// What answers when no route does; NULL without.
+/// What answers a request that no route takes; NULL when the scripts declare nothing for it.
 struct route *application_fallback(struct application *application);
 void application_set_fallback(struct application *application, int handler_ref);
 
-/// Whether the scripts have declared what answers a request: a route, or what no route takes.
+/// Whether the scripts have declared anything that answers a request: a route, or the fallback.
 bool application_has_answers(const struct application *application);
 
-/// A reference to what shapes the answer after an error; LUA_NOREF without.
+/// A reference to the function that shapes the answer after an error; LUA_NOREF for none.
 int application_on_error(const struct application *application);
 void application_set_on_error(struct application *application, int ref);
 
-/// What is done on a reload; `ref` is for ON_RELOAD_CALL.
+/// What a reload does. `ref` is the function to call, for ON_RELOAD_CALL alone.
 enum on_reload application_on_reload(const struct application *application, int *ref);
 void application_set_on_reload(struct application *application, enum on_reload what, int ref);
 
@@ -108,10 +109,10 @@ enum address_outcome application_add_address(struct application *application,
                                              const struct address *address);
 const struct address *application_addresses(const struct application *application, size_t *count);
 
-/// Its fields are those of every answer.
+/// A response whose fields every answer has.
 struct response *application_common(struct application *application);
 
-/// The hosts that the server answers for, a line each; empty for any.
+/// The hosts that the server answers for, one in a line; empty when it answers for any.
 struct bytes application_hosts(const struct application *application);
 
 /// False when there are too many.

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// Every entry has the same frame: `begin_run` limits the state's memory and starts the guard's
+// measure, then Lua runs, then `end_run` ends both and turns Lua's status into an outcome. Only
+// within that frame may an allocation fail, because only there is a protected call below it. A run
+// that the guard has ended counts as timed out, whatever Lua's status is: the script may have
+// caught the guard's error.
 #include "script/call.h"
 
 #include "base/check.h"
@@ -47,12 +53,12 @@ bool call_close(struct parts *parts, lua_State *coroutine)
     int top = lua_gettop(L);
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
     if (has_failed) {
-        call_push_error(parts, coroutine); // it has been told
+        call_push_error(parts, coroutine); // the error that was logged when the coroutine failed
     }
     begin_run(parts, coroutine, 1);
     int status = call_close_inside(coroutine);
     bool is_told = false;
-    if (has_failed && status != LUA_OK) { // a coroutine that failed passes its own error on
+    if (has_failed && status != LUA_OK) { // closing a failed coroutine gives its own error again
         call_push_error(parts, coroutine);
         is_told = lua_rawequal(L, -1, -2);
     }
@@ -70,13 +76,13 @@ bool call_collect(struct parts *parts, int step_kib)
     begin_run(parts, parts->L, 1);
     bool is_complete = lua_gc(parts->L, LUA_GCSTEP, step_kib) == 1;
     int top = lua_gettop(parts->L);
-    (void)end_run(parts, parts->L, LUA_OK); // a finalizer's error is a warning
+    (void)end_run(parts, parts->L, LUA_OK); // a finalizer's error became a warning
     lua_settop(parts->L, top);
     return is_complete;
 }
 
-/// A closing variable that waited would be lost: Lua takes its yield for an error of the coroutine.
-/// Before Lua 5.4.6 the same function had another name.
+/// Forbids waits meanwhile. Lua takes a yield of a closing variable for an error of the coroutine,
+/// and the variable would never go on. Before Lua 5.4.6 the function has another name.
 int call_close_inside(lua_State *coroutine)
 {
     struct guard *guard = parts_of(coroutine)->guard;
@@ -88,12 +94,12 @@ int call_close_inside(lua_State *coroutine)
     int status = lua_resetthread(coroutine);
 #endif
     guard_allow_waits(guard);
-    IGNORE(guard_switch(guard, caller)); // the coroutine that was closed
+    IGNORE(guard_switch(guard, caller)); // returns the coroutine that was closed
     return status;
 }
 
-/// The coroutine, whose closing variables are given the error, has room for this one value and not
-/// more.
+/// Copies the error, and leaves it on the coroutine's stack because closing variables are given it.
+/// That stack has room for this one value and not more.
 void call_push_error(struct parts *parts, lua_State *coroutine)
 {
     lua_xmove(coroutine, parts->L, 1);
@@ -107,7 +113,7 @@ static void begin_run(struct parts *parts, lua_State *L, unsigned runs)
     guard_begin(parts->guard, L, runs);
 }
 
-/// The memory cap is for runs of scripts alone: what happens out here, unprotected, must not raise.
+/// Lifts the memory limit first: outside of a run nothing is protected, so nothing may raise.
 static enum call_outcome end_run(struct parts *parts, lua_State *L, int status)
 {
     bool was_struck = guard_end(parts->guard, L);
@@ -124,8 +130,8 @@ static enum call_outcome end_run(struct parts *parts, lua_State *L, int status)
     return CALL_TIMED_OUT;
 }
 
-/// A program that a script has started, or a function of C, held up everybody else, or the machine
-/// did.
+/// Warns of a run that took long by the clock on the wall. A program that the script waited for, a
+/// function of C or a busy machine held up everybody whom this worker serves.
 static void note_duration(const struct parts *parts, bool is_told)
 {
     uint64_t run_ns = guard_run_ns(parts->guard);
@@ -165,8 +171,8 @@ static enum call_outcome outcome_of(struct parts *parts, lua_State *L, int statu
     return status == LUA_ERRMEM ? CALL_NO_MEMORY : CALL_FAILED;
 }
 
-/// [error] -> [text]. How an object becomes text is a script's business, so it may fail, or loop,
-/// in its turn.
+/// [error] -> [text]. An error object becomes text by a function of the script, so that runs as a
+/// call of its own, which may fail or loop.
 static void make_text(struct parts *parts)
 {
     lua_State *L = parts->L;
@@ -177,7 +183,7 @@ static void make_text(struct parts *parts)
     lua_insert(L, -2);
     begin_run(parts, L, 1);
     int status = lua_pcall(L, 1, 1, 0);
-    IGNORE(guard_end(parts->guard, L)); // it has no text then
+    IGNORE(guard_end(parts->guard, L)); // a run that was ended has failed, too
     state_cap(parts->state, false);
     if (status != LUA_OK) {
         lua_pop(L, 1);
@@ -193,8 +199,7 @@ static void add_traceback(struct parts *parts, lua_State *coroutine)
     lua_remove(L, -2);
 }
 
-/// [error] -> [.., text]. A table that does not say how it becomes text is written as JSON, if it
-/// can be.
+/// [error] -> [.., text]. A table without `__tostring` is written as JSON where JSON can hold it.
 static int l_text(lua_State *L)
 {
     if (lua_istable(L, 1) && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL) {

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: MIT
+//
+// The course of a run: `guard_begin` notes when it began and what it may use, and makes it the
+// thread's run by setting `watch.guard` last. From then on the timer's signal may come between any
+// two instructions of the thread, so what the signal handler reads is volatile and is set before.
+// The first tick that finds a run notes the CPU time; a later one compares with it and, past the
+// limit, sets `is_due` and Lua's hook. The hook strikes: it parks the run or raises in it.
+// `guard_end` takes the run away from the ticks and resets the hook of the coroutine that the run
+// began in. A hook that an earlier run left in another coroutine resets itself when it is next
+// called.
 #include "script/guard.h"
 
 #include "base/check.h"
@@ -19,8 +28,8 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-// ThreadSanitizer keeps a signal back until the thread calls something, and a loop of Lua's calls
-// nothing.
+// ThreadSanitizer delivers a signal only when the thread calls a function that it intercepts, and a
+// loop in Lua calls none.
 #if defined(__SANITIZE_THREAD__)
 #define HAS_TIMER false
 #elif defined(__has_feature)
@@ -31,33 +40,33 @@
 
 enum {
     TICKS = 10,                // in a `run_timeout`
-    TICK_NS_MIN = 1000 * 1000, // the system's own are coarser still
+    TICK_NS_MIN = 1000 * 1000, // the ticks of the system are coarser still
     TICK_NS_MAX = 100 * 1000 * 1000,
-    LOAD_RUNS = 10,            // what the program starts with may load as long as so many runs
-    HOOK_INSTRUCTIONS = 10000, // between two looks at the clock, where there is no timer
+    LOAD_RUNS = 10,            // loading the first scripts may take as long as so many runs
+    HOOK_INSTRUCTIONS = 10000, // without a timer: between two looks at the clock
 };
 
 struct guard {
     const struct parts *parts;
     guard_route_fn route;
-    unsigned load_runs;              // see `guard_load_runs`
-    unsigned held_count;             // how often waits are forbidden now
-    uint64_t started_ns;             // the run that is going on; by the clock on the wall
-    uint64_t limit_ns;               // of the run, in CPU time
-    unsigned limit_runs;             // as a multiple of `run_timeout`
-    bool is_struck;                  // the run passed its limit
+    unsigned load_runs;  // how many runs loading may take; see `guard_load_runs`
+    unsigned held_count; // how many calls of `guard_forbid_waits` have no counterpart yet
+    uint64_t started_ns; // when the present run began, by the clock on the wall
+    uint64_t limit_ns;   // what the run may use, in CPU time
+    unsigned limit_runs; // the same as a multiple of `run_timeout`
+    bool is_struck;      // the run passed its limit
     char struck_at[LUA_IDSIZE + 16]; // script and line where it did
-    volatile bool is_due;            // it has, and is ended at the next instruction
-    volatile uint64_t seen_ns;       // when a tick first saw it, in CPU time; 0: not yet
+    volatile bool is_due;            // a tick has found the run past its limit; the hook ends it
+    volatile uint64_t seen_ns;       // when a tick first saw the run, in CPU time; 0: not yet
     lua_State *volatile computing;   // the coroutine that the run is in
 };
 
-/// Of a thread that runs scripts.
+/// What the ticks of one thread need. Every thread that runs scripts has one.
 struct watch {
-    timer_t timer;     // as long as the thread
-    uint64_t limit_ms; // that the ticks are for; 0: none was asked for yet
+    timer_t timer;     // lives as long as the thread
+    uint64_t limit_ms; // the `run_timeout` that the ticks were set for; 0: not set yet
     bool has_timer;
-    struct guard *volatile guard; // that has a run; NULL between two
+    struct guard *volatile guard; // the guard whose run goes on; NULL between two runs
 };
 
 static _Thread_local struct watch watch;
@@ -80,7 +89,7 @@ struct guard *guard_new(const struct parts *parts, guard_route_fn route)
     return guard;
 }
 
-/// No run goes on: a tick would find it.
+/// No run of the guard may go on: a tick would use the guard after it is freed.
 void guard_free(struct guard *guard)
 {
     CHECK(watch.guard != guard);
@@ -103,7 +112,7 @@ void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
     if (!watch.has_timer) {
         rest(L);
     }
-    watch.guard = guard; // a tick finds all of the above
+    watch.guard = guard; // last: a tick that comes now reads all of the above
 }
 
 bool guard_end(struct guard *guard, lua_State *L)
@@ -204,7 +213,8 @@ static void aim(uint64_t limit_ms)
     }
 }
 
-/// SIGVTALRM is what the system has for such timers; nobody else uses it here.
+/// SIGVTALRM is the signal that the system has for timers of CPU time. Nothing else in this program
+/// uses it.
 static bool make_timer(void)
 {
     struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
@@ -219,7 +229,7 @@ static bool make_timer(void)
     return false;
 }
 
-/// In the thread itself, between any two of its instructions.
+/// The signal handler. It runs in the thread itself, between any two of its instructions.
 static void on_tick(int number)
 {
     int error = errno;
@@ -234,7 +244,8 @@ static void on_tick(int number)
     errno = error;
 }
 
-/// The first look at a run begins to count: it has computed for some part of a tick by then.
+/// The first look at a run only notes the time. The run has computed for some part of a tick by
+/// then, so it is never ended early.
 static void look(struct guard *guard)
 {
     uint64_t now_ns = cpu_ns();
@@ -245,7 +256,7 @@ static void look(struct guard *guard)
     }
 }
 
-/// One that an earlier run has left in a coroutine goes.
+/// A hook that an earlier run has left behind in a coroutine takes itself away.
 static void on_hook(lua_State *L, lua_Debug *record)
 {
     struct guard *guard = parts_of(L)->guard;
@@ -259,8 +270,8 @@ static void on_hook(lua_State *L, lua_Debug *record)
     }
 }
 
-/// Parking catches what raising cannot: an `xpcall` whose message handler loops, a looping
-/// `__close`.
+/// Ends the run. Parking comes first because it also ends what an error cannot: an `xpcall` whose
+/// message handler loops, and a `__close` that loops.
 static void strike(struct guard *guard, lua_State *L, lua_Debug *record)
 {
     if (!guard->is_struck) {
@@ -280,7 +291,7 @@ static void strike(struct guard *guard, lua_State *L, lua_Debug *record)
     lua_error(L);
 }
 
-/// The hook as it is while no run is over its limit.
+/// Sets the hook as it is while no run is past its limit.
 static void rest(lua_State *L)
 {
     if (watch.has_timer) {
@@ -290,7 +301,7 @@ static void rest(lua_State *L)
     }
 }
 
-/// Of this thread. Allowed in a handler of signals.
+/// The CPU time of this thread. POSIX allows this call in a signal handler.
 static uint64_t cpu_ns(void)
 {
     struct timespec time;

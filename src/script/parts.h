@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The parts of a generation, as a function of C that Lua has called reaches them: `parts_of(L)`,
-// from any coroutine. Each part has a file of its own, which alone knows its members. The
-// generation makes the parts in the order in which they stand here; a part may use those that stand
-// before it. The state goes first, because finalizers of scripts reach all others. Used on the
-// worker's thread only.
+// The parts of a generation. C code that Lua has called finds them by `parts_of(L)`, from any
+// coroutine of the state. Each part has a file of its own, and only that file knows the part's
+// members.
+//
+// The generation makes the parts in the order in which they stand here, and a part may use those
+// that stand before it. The state is freed first, because freeing it runs finalizers of scripts,
+// which may use all other parts. Used on the worker's thread only.
 #pragma once
 
 #include "base/limits.h"
@@ -34,13 +36,14 @@ struct generation_options {
     struct local_hub *local_hub;
     struct shared *shared;
     struct heartbeats *heartbeats;
-    struct limits *limits; // held; the generation lets go. Scripts set them while they load
+    struct limits *limits; // held until the generation is freed; scripts set them while they load
     bool is_dev;           // tracebacks may be shown to the peer
     bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
     unsigned worker;       // number of the worker, from 1
     uint64_t number;       // of the generation, from 1
-    void (*on_reload_wanted)(void *owner); // a script asks for a reload; not on the spot
-    void (*on_clock_moved)(void *owner);   // a script has moved the clock
+    void (*on_reload_wanted)(
+        void *owner);                    // a script asks for a reload, which begins after this call
+    void (*on_clock_moved)(void *owner); // a script has moved the clock
     void *owner;
 };
 
@@ -59,8 +62,9 @@ struct parts {
     struct publishers *publishers;
 };
 
-/// What a coroutine's extra space points to. Coroutines of scripts have the mark of the main one;
-/// those that carry tasks have the other.
+/// A coroutine's extra space points to one of its state's two marks. A coroutine that the scheduler
+/// made for tasks has the mark with `is_task`; the main coroutine, and those that scripts make,
+/// have the other.
 struct coroutine_mark {
     struct parts *parts;
     bool is_task;

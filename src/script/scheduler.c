@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A task that is to run is appended to `ready`, and a job of the loop is asked for. When the turn
+// ends, that job takes the whole list and runs the tasks in their order. A task that becomes ready
+// meanwhile goes into the next list and runs in the next turn, so that no task can keep the loop
+// from its sockets.
 #include "script/scheduler.h"
 
 #include "base/check.h"
@@ -13,7 +18,7 @@ enum { THREADS_KEPT_MAX = 64 };
 
 struct kept_thread {
     lua_State *L;
-    int ref; // keeps it alive, in the registry
+    int ref; // the registry keeps the coroutine alive by this reference
 };
 
 struct scheduler {
@@ -21,8 +26,8 @@ struct scheduler {
     const struct task_events *events;
     void (*run)(struct list *ready_node);
     struct task *running;
-    struct list tasks; // all that have not ended
-    struct list ready; // to be resumed at the end of this turn
+    struct list tasks; // all tasks that have not ended
+    struct list ready; // tasks that run when this turn ends
     struct loop_job ready_job;
     struct kept_thread kept_threads[THREADS_KEPT_MAX];
     size_t kept_thread_count;
@@ -82,7 +87,8 @@ void scheduler_set_running(struct scheduler *scheduler, struct task *task)
     scheduler->running = task;
 }
 
-/// The memory cap is lifted, because the main stack is not protected, even while a script runs.
+/// Lifts the memory limit. A new coroutine is made on the main stack, where nothing is protected,
+/// also when a script's call has led here.
 lua_State *scheduler_take_thread(struct scheduler *scheduler, int *ref)
 {
     lua_State *L = scheduler->parts->L;

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A scope is made for a request, works through its tasks, and is parted from its exchange when that
+// is done. `scope_settle` is called wherever something has ended that needed the scope. It puts the
+// scope on the list `leaving`; when the turn ends, `leave` looks again at each scope on it and
+// takes the anchor away from those that nothing needs. From then on the collector decides when the
+// memory is freed.
 #include "script/scope.h"
 
 #include "base/check.h"
@@ -16,8 +22,8 @@
 struct scopes {
     struct parts *parts;
     bool (*keeps_request)(lua_State *L, int index);
-    struct list open;      // whose exchange is not done
-    struct scope *leaving; // whose anchors go at the end of this turn, unless something needs them
+    struct list open;      // scopes whose exchange is not done
+    struct scope *leaving; // list of scopes whose anchors the turn's end takes away
     struct loop_job leave_job;
 };
 
@@ -49,7 +55,7 @@ struct list *scopes_open(struct scopes *scopes)
     return &scopes->open;
 }
 
-/// The box is anchored before the exchange knows it: from then on the end may come.
+/// Anchors the box before the exchange knows the scope, because from then on the exchange may end.
 struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
                              const struct route *route)
 {
@@ -101,7 +107,7 @@ void scope_let_go(struct scope *scope)
     DCHECK(list_is_empty(&scope->tasks) && list_is_empty(&scope->_waiters));
     scope_forget_body(scope);
     exchange_let_go(scope->exchange);
-    response_deinit(&scope->exchange->response); // nor will anybody ask for a field of it
+    response_deinit(&scope->exchange->response); // no script is left that could read its fields
     scope->stream->holder = NULL;
     scope->stream = NULL;
     scope->exchange = NULL;
@@ -115,7 +121,8 @@ void scope_forget_body(struct scope *scope)
 
 void scope_adopt(struct scope *scope, struct task *task)
 {
-    if (scope->_anchor_ref != LUA_NOREF) { // otherwise nothing keeps the scope alive for the task
+    if (scope->_anchor_ref !=
+        LUA_NOREF) { // otherwise nothing would keep the scope alive for the task
         task->scope = scope;
         list_append(&scope->tasks, &task->scope_node);
     }
@@ -209,7 +216,8 @@ void scope_cancel_tasks(struct scope *scope)
     }
 }
 
-/// Who could answer a dormant one is the handler of another request: that is not waited for.
+/// A dormant request is not waited for, although the handler of another request might still answer
+/// it.
 void scopes_end(struct scopes *scopes)
 {
     LIST_EACH (node, after, &scopes->open) {
@@ -220,7 +228,8 @@ void scopes_end(struct scopes *scopes)
     }
 }
 
-/// Nothing is collected meanwhile, as nothing is made.
+/// Walks pointers to scopes. That is safe because nothing here makes a value of Lua's, so no scope
+/// is collected meanwhile.
 static void leave(struct loop_job *job)
 {
     struct scopes *scopes = CONTAINER_OF(job, struct scopes, leave_job);
@@ -242,7 +251,7 @@ static void stop_waiting(struct task *task, void *arg)
     list_remove(&task->wait_node);
 }
 
-/// Whether a task, timer or listener has to do with the scope, or an answer is still owed.
+/// Whether a task, a timer or a listener needs the scope, or an answer is still owed.
 static bool is_needed(const struct scope *scope)
 {
     if (scope->exchange == NULL) {
@@ -252,8 +261,9 @@ static bool is_needed(const struct scope *scope)
            !list_is_empty(&scope->timers);
 }
 
-/// Of the request an open stream needs no more than the client's last event id. What is garbage is
-/// garbage at once then: what a box with a finalizer holds outlives the cycle that finds it.
+/// Drops the request, of which an open stream needs nothing but the last event id. It is dropped at
+/// once, and not with the scope, because a userdata with a finalizer keeps what it holds for one
+/// more cycle of the collector.
 static void drop_request(struct scope *scope)
 {
     lua_State *L = scope->parts->L;

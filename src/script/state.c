@@ -19,12 +19,12 @@ struct state {
     struct coroutine_mark task_mark;
     const struct limits *limits;
     size_t bytes;       // in use
-    size_t body_bytes;  // of it, bodies of requests that are being answered
-    bool is_capped;     // a script runs, so the memory is held to the limit
-    bool was_refused;   // memory, in the run that goes on or was the last
+    size_t body_bytes;  // the part of `bytes` that is bodies of requests that are being answered
+    bool is_capped;     // the limit holds, because a script runs
+    bool was_refused;   // the limit refused memory since this was last forgotten
     bool has_ended;     // only finalizers run now
     int encoder_ref;    // LUA_NOREF without
-    struct buf warning; // of Lua's, which comes in pieces
+    struct buf warning; // a warning of Lua's, whose pieces are gathered here
 };
 
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size);
@@ -129,7 +129,7 @@ void state_push_weak_table(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-/// Lua says how large what it gives back was, so small things need no header.
+/// Lua says how large a block is when it gives the block back, so that small blocks need no header.
 static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
 {
     struct state *state = arg;
@@ -154,16 +154,16 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
     return resized;
 }
 
-/// What Lua warns of, a finalizer that failed above all, and the script's own `warn`. What is too
-/// long is cut. A single piece that begins with "@" is an order to Lua's own writer of
-/// warnings: "@on", "@off".
+/// Logs Lua's warnings: those of a finalizer that failed, and the script's own `warn`. A warning of
+/// more than WARNING_BYTES_MAX is cut. A single piece that begins with "@", such as "@on", is no
+/// warning: it would switch Lua's own writer of warnings, which is not used here.
 static void on_warning(void *arg, const char *piece, int has_more)
 {
     struct buf *warning = &((struct state *)arg)->warning;
     if (buf_is_empty(warning) && !has_more && *piece == '@') {
         return;
     }
-    IGNORE(buf_append(warning, bytes_from_string(piece))); // or it is cut here
+    IGNORE(buf_append(warning, bytes_from_string(piece))); // a piece that has no room is left out
     if (!has_more) {
         LOG(LOG_WARN, "a warning of Lua's", log_bytes("warning", buf_bytes(warning)));
         buf_reset(warning);

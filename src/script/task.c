@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: MIT
+//
+// The life of a task. `task_new` takes a coroutine from the scheduler and moves the function and
+// its arguments there. `run` resumes it. If it comes back parked, it stays where it is until
+// `task_wake` makes it ready or `task_cancel` ends it. If it comes back in any other way, `end`
+// reports a failure and `release` takes the task out of every list, closes the coroutine, gives
+// that back, tells the request scope, and frees the task.
+//
+// The order in `release` matters. Closing a coroutine runs code of the script, which can reach any
+// list and any other task; it must not find this one there.
 #include "script/task.h"
 
 #include "base/check.h"
@@ -140,7 +149,8 @@ static void run(struct task *task)
     end(task, outcome);
 }
 
-/// A yield that nobody of ours asked for is the script's own, outside any coroutine of its own.
+/// A task that yielded without having been parked has called `coroutine.yield` outside of any
+/// coroutine that the script made: a mistake of the script.
 static void end(struct task *task, enum call_outcome outcome)
 {
     struct parts *parts = task->parts;
@@ -206,8 +216,8 @@ static void make_ready(struct task *task)
     scheduler_add_ready(task->parts->scheduler, &task->ready_node);
 }
 
-/// Leaves every list before the coroutine is closed, because closing runs code of the script. The
-/// coroutine is sound unless its code failed.
+/// Takes the task out of every list before the coroutine is closed, because closing runs code of
+/// the script. `is_sound` says that the code did not fail.
 static void release(struct task *task, bool is_sound)
 {
     struct scope *scope = task->scope;
@@ -233,8 +243,9 @@ static void release(struct task *task, bool is_sound)
     slab_free(task);
 }
 
-/// Coroutines of the script through which the task waits are closed from the innermost out, as an
-/// error there would. Each is at index 1 of the one that resumed it (see lib_coroutine.c).
+/// Closes the script's own coroutines through which the task waits, from the innermost outwards, as
+/// an error there would. Each coroutine is at index 1 of the one that resumed it (see
+/// lib_coroutine.c).
 static void close_inner(struct task *task)
 {
     while (task->waiting != task->L) {
@@ -243,7 +254,8 @@ static void close_inner(struct task *task)
             outer = lua_tothread(outer, 1);
             CHECK(outer != NULL);
         }
-        IGNORE(call_close(task->parts, task->waiting)); // it is the script's: it goes
+        IGNORE(call_close(task->parts,
+                          task->waiting)); // the coroutine is the script's, and is not used again
         task->waiting = outer;
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// A running handler, timer or callback: a coroutine that may wait.
+// A task: a handler, timer or callback that has been started. It is a coroutine that may wait.
 //
 //     READY --resumed--> RUNNING --returns, raises--> ENDED (freed)
 //       ^                   |
 //       +--task_wake-- PARKED
 //
-// Any state but RUNNING can be cancelled; a running task that is cancelled ends when it next waits.
-// Owned by its generation; may belong to a scope, which cancels it. A parked task has one undo
-// slot: every way of leaving (wake, cancel, end of the state) clears the slot first and runs it at
-// most once.
+// `task_cancel` ends a task in any state. A task that is RUNNING cannot be closed under its own
+// feet, so it is marked, and ends when it next waits.
+//
+// A task is owned by its generation. It may belong to a scope, which then cancels it. A parked task
+// has one undo slot, which takes it out of whatever it waits for. Every way out of the wait (wake,
+// cancel, end of the state) clears the slot first, and the slot's function runs at most once.
 #pragma once
 
 #include "base/list.h"
@@ -26,87 +28,87 @@ struct task;
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED };
 
-/// Takes the task out of whatever it waits for. Must not call Lua.
+/// Takes the task out of what it waits for. Must not call Lua.
 typedef void (*task_undo_fn)(struct task *task, void *arg);
 
-/// What the starter wants to know: the task ended and is about to be freed. *May call Lua*
-/// indirectly, by starting other tasks, but never runs them on the spot.
+/// Tells whoever started the task that it has ended and is freed next. It may start other tasks,
+/// which run later.
 typedef void (*task_ended_fn)(struct task *task, void *arg);
 
 struct task {
     struct list node;       // in `scheduler_tasks`
-    struct list ready_node; // of the scheduler
+    struct list ready_node; // in the scheduler's list of ready tasks
     struct list scope_node; // scope->tasks
     struct parts *parts;
-    struct scope *scope; // NULL when it belongs to none
+    struct scope *scope; // the request scope that it belongs to; NULL for none
     lua_State *L;
     int thread_ref;
-    lua_State *waiting;    // the coroutine that waits: L, or one that the script made inside it
-    int _value_count;      // values to resume `waiting` with, on its stack
+    lua_State *waiting;    // the coroutine that waits: L, or one of the script's inside it
+    int _value_count;      // how many values are on the stack of `waiting`, to resume it with
     struct list wait_node; // in the list of whatever it waits for
-    struct replica *wait_replica; // that it published to; see lib_channel.c
+    struct replica *wait_replica; // where it published and waits for room; see lib_channel.c
     uint64_t wait_sequence;
-    struct timer timer; // for sleep
+    struct timer timer; // ends a sleep
     task_undo_fn _undo;
     void *_undo_arg;
     task_ended_fn _on_ended;
     void *_ended_arg;
     uint8_t state;     // enum task_state
-    bool is_cancelled; // ends when it next waits
-    bool _is_parking;  // is on its way out to wait, through coroutines of the script
-    bool is_handler;   // the route's handler: it owes an answer
-    bool is_of_load;   // of a timer that was made while the scripts loaded
+    bool is_cancelled; // it ends when it next waits
+    bool _is_parking;  // a yield passes through coroutines of the script up to `L`
+    bool is_handler;   // it is the route's handler, or `on_error`, and owes an answer
+    bool is_of_load;   // it runs a timer that was made while the scripts loaded
 };
 
-/// A task for the function and its `argument_count` arguments on top of `L`'s stack, which are
-/// taken. The caller starts it, before it does anything else that may call Lua.
+/// Makes a task of the function and its `argument_count` arguments on top of `L`'s stack, which are
+/// taken off. The caller must start the task before it does anything that may call Lua.
 struct task *task_new(lua_State *L, int argument_count);
 
-/// Has a new task run at the end of this turn.
+/// Starts a new task: it runs when this turn ends.
 void task_start(struct task *task);
 
-/// Runs a new task now. *Calls Lua.* The task may be gone afterwards.
+/// Starts a new task and runs it now. The task may be freed when this returns. *Calls Lua.*
 void task_start_now(struct task *task);
 
-/// Has `ended` called when the task has ended; NULL for nothing. Until then `arg` stays.
+/// Has `ended` called when the task has ended; NULL for nothing. `arg` must be valid until then.
 void task_tell_end(struct task *task, task_ended_fn ended, void *arg);
 
-/// Whether the task is on its way out to wait, through coroutines of the script.
+/// Whether the task has asked to wait and its yield still passes through coroutines of the script.
 bool task_is_parking(const struct task *task);
 
-/// How many values of `task_wake` are on the stack of `coroutine`.
+/// How many values `task_wake` has announced on the stack of `coroutine`.
 int task_value_count(const struct task *task, const lua_State *coroutine);
 
-/// The task that runs now; NULL where none does.
+/// The task that runs now; NULL for none.
 struct task *task_running(lua_State *L);
 
-/// The task that runs now in `L`, to be parked by a binding. CHECKs that one does.
+/// The task that runs now. CHECKs that there is one.
 struct task *task_current(lua_State *L);
 
-/// Whether the running task could wait here: not inside a metamethod, a sort comparator or a
+/// Whether the running task can wait here. It cannot inside a metamethod, a sort comparator or a
 /// closing variable.
 bool task_can_park(lua_State *L);
 
-/// Parks the running task; a binding says `return task_park(L, undo, arg);` and whatever is passed
-/// to `task_wake` is what the binding then returns to the script. Does not return when the task was
-/// cancelled meanwhile.
+/// Parks the running task. A binding says `return task_park(L, undo, arg);`, and returns to the
+/// script the values that come with `task_wake`. If the task was cancelled meanwhile, the binding
+/// never returns.
 int task_park(lua_State *L, task_undo_fn undo, void *arg);
 
-/// The same, but `then` goes on when the task resumes, with the stack as it is and what was passed
-/// to `task_wake` on top.
+/// Parks the running task as well. When it resumes, `then` goes on, with the stack as it was and
+/// the values of `task_wake` on top.
 int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context);
 
-/// Ends the wait of a parked task: the undo slot is cleared without being run. The task resumes at
-/// the end of the turn with the `value_count` values that the caller then pushes to
-/// `task->waiting`, before the turn ends.
+/// Ends the wait of a parked task. The undo slot is cleared and does not run. The task resumes when
+/// the turn ends, with `value_count` values, which the caller must push to `task->waiting` before
+/// then.
 void task_wake(struct task *task, int value_count);
 
-/// Ends the task: undone, closed (to-be-closed variables run) and freed; a running one when it next
-/// waits. *Calls Lua.*
+/// Ends the task: its undo function runs, its coroutine is closed (to-be-closed variables run), and
+/// it is freed. A task that is running ends when it next waits. *Calls Lua.*
 void task_cancel(struct task *task);
 
-/// The same for every task that there is. *Calls Lua.*
+/// Cancels every task of the generation. *Calls Lua.*
 void task_cancel_all(struct parts *parts);
 
-/// Runs the task of that node. For the scheduler. *Calls Lua.*
+/// Runs the task whose ready node this is. The scheduler calls it. *Calls Lua.*
 void task_run(struct list *ready_node);
