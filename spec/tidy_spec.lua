@@ -160,6 +160,19 @@ local EXAMPLES = {
     bad = { ["src/base/a.c"] = "// TODO: later\n" },
     good = { ["src/base/a.c"] = "// TODO(#12): later\n" },
   },
+  ["only functions whose names say so raise errors of Lua"] = {
+    bad = { -- by way of a function of another file
+      ["src/script/a.c"] = fn("static int a(lua_State *L)", "    return check_b(L);\n"),
+      ["src/script/b.c"] = fn("int check_b(lua_State *L)", "    return luaL_checkany(L, 1);\n"),
+    },
+    good = { -- and a static function of the same name that does not raise
+      ["src/script/a.c"] = fn("static void check_b(void)", "") .. "\n" ..
+        fn("static void a(void)", "    check_b(); // lua_error(L)\n"),
+      ["src/script/b.c"] = fn("int check_b(lua_State *L)", "    return raise_c(L);\n") .. "\n" ..
+        fn("static int raise_c(lua_State *L)", "    return lua_error(L);\n") .. "\n" ..
+        fn("int b_go_or_raise(lua_State *L)", "    return check_b(L);\n"),
+    },
+  },
   ["comments are // comments"] = {
     bad = { ["src/base/a.c"] = "/* a */\n" },
     good = { ["src/base/a.c"] = "// a /* b */\nx = \"/*\";\n" },
@@ -283,6 +296,13 @@ int second(void)
   it("names the structs that keep the limit of members and are still excused", function()
     assert.same({ "config", "conn", "conn_work", "limits", "options", "request", "service",
       "worker" }, tidy.with_few_members { ["src/http/conn.h"] = struct("conn", 12) })
+  end)
+
+  it("sees names that say without reason that a function raises", function()
+    assert.same({ "src/script/a.c:2: go_or_raise never raises" },
+      tidy.rules["only functions whose names say so raise errors of Lua"] {
+        ["src/script/a.c"] = fn("static void go_or_raise(lua_State *L)", "    lua_pushnil(L);\n"),
+      })
   end)
 
   it("sees a circle of three headers", function()

@@ -20,7 +20,7 @@
 static void begin_run(struct parts *parts, lua_State *L, unsigned runs);
 static void note_duration(const struct parts *parts, bool is_told);
 static enum call_outcome end_run(struct parts *parts, lua_State *L, int status);
-static int with_traceback(lua_State *L);
+static int l_with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct parts *parts, lua_State *L, int status);
 static void make_text(struct parts *parts);
 static void add_traceback(struct parts *parts, lua_State *coroutine);
@@ -39,7 +39,7 @@ enum call_outcome call_main(struct parts *parts, int argument_count, int result_
 {
     lua_State *L = parts->L;
     int base = lua_gettop(L) - argument_count;
-    lua_pushcfunction(L, with_traceback);
+    lua_pushcfunction(L, l_with_traceback);
     lua_insert(L, base);
     begin_run(parts, L, guard_load_runs(parts->guard));
     int status = lua_pcall(L, argument_count, result_count, base);
@@ -146,7 +146,7 @@ static void note_duration(const struct parts *parts, bool is_told)
         log_duration("ms", (int64_t)(run_ns / 1000)));
 }
 
-static int with_traceback(lua_State *L)
+static int l_with_traceback(lua_State *L)
 {
     lua_settop(L, 1);
     IGNORE(l_text(L)); // 1

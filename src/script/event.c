@@ -7,7 +7,7 @@
 #include "script/json_value.h"
 #include "script/lib_event.h"
 
-static int put_text(lua_State *L);
+static int l_put_text(lua_State *L);
 static struct sse_event check_arguments(lua_State *L, bool has_ids);
 static void check_names(lua_State *L, const struct sse_event *event, int count);
 
@@ -16,7 +16,7 @@ struct sse_event check_event(lua_State *L, bool has_ids)
     struct bytes digits;
     if (lua_gettop(L) == 2 && lua_type(L, 2) == LUA_TUSERDATA &&
         !json_value_is_digits(L, 2, &digits)) {
-        struct sse_event event = lib_event_check(L, 2);
+        struct sse_event event = check_event_box(L, 2);
         luaL_argcheck(L, has_ids || !event.has_id, 2,
                       "a channel's events get their ids from the engine");
         return event;
@@ -31,14 +31,14 @@ bool event_is_table(lua_State *L)
     return lua_gettop(L) > 1 && lua_istable(L, -1);
 }
 
-int event_encode(lua_State *L, lua_CFunction then)
+int event_encode_or_raise(lua_State *L, lua_CFunction then)
 {
     lua_pushcfunction(L, then);
-    return json_encode(L, lua_gettop(L) - 1, put_text);
+    return json_encode_or_raise(L, lua_gettop(L) - 1, l_put_text);
 }
 
 /// [.., table, then, text] -> [.., text]
-static int put_text(lua_State *L)
+static int l_put_text(lua_State *L)
 {
     lua_CFunction then = lua_tocfunction(L, -2);
     lua_replace(L, -3);

@@ -15,10 +15,10 @@
 /// encoded. The bytes are valid until the C function returns.
 struct sse_event check_event(lua_State *L, bool has_ids);
 
-/// Whether the data is a table: it is encoded first, which may take long, and `event_encode` is how
-/// a method that can wait does it.
+/// Whether the data is a table: it is encoded first, which may take long, and
+/// `event_encode_or_raise` is how a method that can wait does it.
 bool event_is_table(lua_State *L);
 
 /// Encodes the table that is the last argument, puts the text in its place, and calls `then`, as
 /// which the method itself serves. *May park the task.*
-int event_encode(lua_State *L, lua_CFunction then);
+int event_encode_or_raise(lua_State *L, lua_CFunction then);

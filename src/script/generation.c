@@ -31,9 +31,9 @@ static const char complete_key;
 static void free_parts(struct parts *parts);
 static void open_libraries(struct generation *generation, char **why);
 static void preload(lua_State *L);
-static int load_embedded(lua_State *L);
-static int push_lunesse(lua_State *L);
-static int list_modules(lua_State *L);
+static int l_load_embedded(lua_State *L);
+static int l_open_lunesse(lua_State *L);
+static int l_list_modules(lua_State *L);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
 
 struct generation *generation_new(const struct generation_options *options, char **why)
@@ -142,7 +142,7 @@ void generation_each_module(struct generation *generation,
                             void (*tell)(void *user, const char *path), void *user)
 {
     lua_State *L = generation->parts.L;
-    lua_pushcfunction(L, list_modules);
+    lua_pushcfunction(L, l_list_modules);
     if (call_main(&generation->parts, 0, 1) == CALL_DONE) {
         for (lua_Integer i = 1; lua_rawgeti(L, 1, i) == LUA_TSTRING; i++) {
             tell(user, lua_tostring(L, -1));
@@ -153,7 +153,7 @@ void generation_each_module(struct generation *generation,
 }
 
 /// -> array of paths
-static int list_modules(lua_State *L)
+static int l_list_modules(lua_State *L)
 {
     lua_Integer count = 0;
     lua_newtable(L); // [paths]
@@ -187,7 +187,7 @@ static void open_libraries(struct generation *generation, char **why)
     lib_standard_open(L);
     box_open(L);
     preload(L);
-    lua_pushcfunction(L, push_lunesse);
+    lua_pushcfunction(L, l_open_lunesse);
     IGNORE(finish_call(generation, call_main(&generation->parts, 0, 0), why)); // `why` tells
 }
 
@@ -198,13 +198,13 @@ static void preload(lua_State *L)
     lua_setfield(L, -2, "lunesse.core");
     for (size_t i = 0; i < embedded_lua_count; i++) {
         lua_pushinteger(L, (lua_Integer)i);
-        lua_pushcclosure(L, load_embedded, 1);
+        lua_pushcclosure(L, l_load_embedded, 1);
         lua_setfield(L, -2, embedded_lua[i].name);
     }
     lua_pop(L, 1);
 }
 
-static int load_embedded(lua_State *L)
+static int l_load_embedded(lua_State *L)
 {
     const struct embedded_lua *file = &embedded_lua[lua_tointeger(L, lua_upvalueindex(1))];
     lua_pushfstring(L, "=%s", file->name);
@@ -216,7 +216,7 @@ static int load_embedded(lua_State *L)
 }
 
 /// Loads the module `lunesse`, and what it requires, and keeps what C needs of it.
-static int push_lunesse(lua_State *L)
+static int l_open_lunesse(lua_State *L)
 {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "lunesse");

@@ -75,8 +75,8 @@ static void aim(uint64_t limit_ms);
 static bool make_timer(void);
 static void on_tick(int number);
 static void look(struct guard *guard);
-static void on_hook(lua_State *L, lua_Debug *record);
-static void strike(struct guard *guard, lua_State *L, lua_Debug *record);
+static void l_hook(lua_State *L, lua_Debug *record);
+static void raise_or_park(struct guard *guard, lua_State *L, lua_Debug *record);
 static void rest(lua_State *L);
 static uint64_t cpu_ns(void);
 
@@ -132,7 +132,7 @@ lua_State *guard_switch(struct guard *guard, lua_State *L)
     lua_State *before = guard->computing;
     guard->computing = L;
     if (guard->is_due) {
-        lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
+        lua_sethook(L, l_hook, LUA_MASKCOUNT, 1);
     }
     return before;
 }
@@ -239,7 +239,7 @@ static void on_tick(int number)
         look(guard);
     }
     if (guard != NULL && guard->is_due) {
-        lua_sethook(guard->computing, on_hook, LUA_MASKCOUNT, 1); // Lua allows this here
+        lua_sethook(guard->computing, l_hook, LUA_MASKCOUNT, 1); // Lua allows this here
     }
     errno = error;
 }
@@ -257,14 +257,14 @@ static void look(struct guard *guard)
 }
 
 /// A hook that an earlier run has left behind in a coroutine takes itself away.
-static void on_hook(lua_State *L, lua_Debug *record)
+static void l_hook(lua_State *L, lua_Debug *record)
 {
     struct guard *guard = parts_of(L)->guard;
     if (!guard->is_due && !watch.has_timer && watch.guard == guard) {
         look(guard);
     }
     if (guard->is_due) {
-        strike(guard, L, record);
+        raise_or_park(guard, L, record);
     } else {
         rest(L);
     }
@@ -272,7 +272,7 @@ static void on_hook(lua_State *L, lua_Debug *record)
 
 /// Ends the run. Parking comes first because it also ends what an error cannot: an `xpcall` whose
 /// message handler loops, and a `__close` that loops.
-static void strike(struct guard *guard, lua_State *L, lua_Debug *record)
+static void raise_or_park(struct guard *guard, lua_State *L, lua_Debug *record)
 {
     if (!guard->is_struck) {
         lua_getinfo(L, "Sl", record);
@@ -280,7 +280,7 @@ static void strike(struct guard *guard, lua_State *L, lua_Debug *record)
                  record->currentline);
     }
     guard->is_struck = true;
-    lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
+    lua_sethook(L, l_hook, LUA_MASKCOUNT, 1);
     if (lua_isyieldable(L)) {
         lua_yield(L, 0);
         return;
@@ -297,7 +297,7 @@ static void rest(lua_State *L)
     if (watch.has_timer) {
         lua_sethook(L, NULL, 0, 0);
     } else {
-        lua_sethook(L, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+        lua_sethook(L, l_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     }
 }
 

@@ -23,7 +23,7 @@ struct decoding {
 };
 
 static int begin(lua_State *L, struct decoding *decoding);
-static int go_on(lua_State *L, int status, lua_KContext context);
+static int l_go_on(lua_State *L, int status, lua_KContext context);
 static int run(lua_State *L, struct decoding *decoding);
 static int give_way(lua_State *L, struct decoding *decoding);
 static bool take(lua_State *L, struct decoding *decoding, const struct json_token *token);
@@ -32,7 +32,7 @@ static void push_number(lua_State *L, const struct json_number *number);
 static void store(lua_State *L, struct decoding *decoding);
 static int push_refusal(lua_State *L, const struct json_reader *reader, int failure);
 
-int json_decode(lua_State *L)
+int json_decode_or_raise(lua_State *L)
 {
     struct decoding decoding;
     size_t len = 0;
@@ -54,7 +54,7 @@ static int begin(lua_State *L, struct decoding *decoding)
     return run(L, decoding);
 }
 
-static int go_on(lua_State *L, int status, lua_KContext context)
+static int l_go_on(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;
@@ -96,7 +96,7 @@ static int give_way(lua_State *L, struct decoding *decoding)
         *kept = *decoding;
         lua_replace(L, STATE);
     }
-    return slice_give_way(L, go_on, 0);
+    return slice_give_way(L, l_go_on, 0);
 }
 
 /// Pushes what the token stands for. True when that is a whole value: one that ends is on the stack

@@ -9,7 +9,7 @@
 
 #include <lua.h>
 
-/// Decodes the string on top of the stack and returns from the binding: `return json_decode(L);`
-/// with a value, or `nil, message, "EJSON"`. Takes the whole stack of the call. *May park the
-/// task.*
-int json_decode(lua_State *L);
+/// Decodes the string on top of the stack and returns from the binding: `return
+/// json_decode_or_raise(L);` with a value, or `nil, message, "EJSON"`. Takes the whole stack of the
+/// call. *May park the task.*
+int json_decode_or_raise(lua_State *L);

@@ -58,29 +58,29 @@ struct encoding {
     char first_bytes[OUT_BYTES];
 };
 
-static int go_on(lua_State *L, int status, lua_KContext context);
-static int run(lua_State *L, struct encoding *encoding);
+static int l_go_on(lua_State *L, int status, lua_KContext context);
+static int run_or_raise(lua_State *L, struct encoding *encoding);
 static bool is_slice_over(lua_State *L, struct encoding *encoding);
 static int give_way(lua_State *L, struct encoding *encoding);
-static void step(lua_State *L, struct encoding *encoding, struct level *level);
-static void count_key(lua_State *L, struct encoding *encoding, struct level *level);
+static void step_or_raise(lua_State *L, struct encoding *encoding, struct level *level);
+static void count_key_or_raise(lua_State *L, struct encoding *encoding, struct level *level);
 static void add_key(lua_State *L, struct encoding *encoding, struct level *level);
-static void begin_writing(lua_State *L, struct encoding *encoding, struct level *level);
-static void write_item(lua_State *L, struct encoding *encoding, struct level *level);
-static void write_member(lua_State *L, struct encoding *encoding, struct level *level);
+static void begin_writing_or_raise(lua_State *L, struct encoding *encoding, struct level *level);
+static void write_item_or_raise(lua_State *L, struct encoding *encoding, struct level *level);
+static void write_member_or_raise(lua_State *L, struct encoding *encoding, struct level *level);
 static void write_comma(lua_State *L, struct encoding *encoding, struct level *level);
 static void end_level(lua_State *L, struct encoding *encoding, struct bytes end);
-static void write_value(lua_State *L, struct encoding *encoding);
-static void write_digits(lua_State *L, struct encoding *encoding);
-static void open_level(lua_State *L, struct encoding *encoding);
-static void write_number(lua_State *L, struct encoding *encoding);
-static void write_string(lua_State *L, struct encoding *encoding, struct bytes text);
+static void write_value_or_raise(lua_State *L, struct encoding *encoding);
+static void write_digits_or_raise(lua_State *L, struct encoding *encoding);
+static void open_level_or_raise(lua_State *L, struct encoding *encoding);
+static void write_number_or_raise(lua_State *L, struct encoding *encoding);
+static void write_string_or_raise(lua_State *L, struct encoding *encoding, struct bytes text);
 static void write_bytes(lua_State *L, struct encoding *encoding, struct bytes bytes);
 static char *reserve(lua_State *L, struct encoding *encoding, size_t size);
-static void refuse(lua_State *L, struct encoding *encoding, const char *what);
+static void raise_refusal(lua_State *L, struct encoding *encoding, const char *what);
 static void push_path(lua_State *L, const struct encoding *encoding);
 
-int json_encode(lua_State *L, int index, lua_CFunction then)
+int json_encode_or_raise(lua_State *L, int index, lua_CFunction then)
 {
     struct encoding encoding; // most of it is not looked at before it is written
     encoding.then = then;
@@ -97,22 +97,22 @@ int json_encode(lua_State *L, int index, lua_CFunction then)
     luaL_checkstack(L, SLOT_COUNT + JSON_DEPTH_MAX + LUA_MINSTACK, "no room to encode JSON");
     lua_settop(L, encoding.base + SLOT_COUNT);
     lua_pushvalue(L, index);
-    write_value(L, &encoding);
-    return run(L, &encoding);
+    write_value_or_raise(L, &encoding);
+    return run_or_raise(L, &encoding);
 }
 
-static int go_on(lua_State *L, int status, lua_KContext context)
+static int l_go_on(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct encoding *encoding = lua_touserdata(L, (int)context);
     encoding->end_ns = slice_end_ns();
-    return run(L, encoding);
+    return run_or_raise(L, encoding);
 }
 
-static int run(lua_State *L, struct encoding *encoding)
+static int run_or_raise(lua_State *L, struct encoding *encoding)
 {
     while (encoding->depth > 0) {
-        step(L, encoding, &encoding->levels[encoding->depth - 1]);
+        step_or_raise(L, encoding, &encoding->levels[encoding->depth - 1]);
         if (--encoding->steps_left == 0 && is_slice_over(L, encoding)) {
             return give_way(L, encoding);
         }
@@ -146,19 +146,19 @@ static int give_way(lua_State *L, struct encoding *encoding)
         }
         lua_replace(L, state);
     }
-    return slice_give_way(L, go_on, state);
+    return slice_give_way(L, l_go_on, state);
 }
 
 /// A little of the innermost level, whose table, or the key that was counted last, is on top.
-static void step(lua_State *L, struct encoding *encoding, struct level *level)
+static void step_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     switch (level->state) {
     case COUNTING:
         if (lua_next(L, -2) != 0) { // [.., table, key, value]
             lua_pop(L, 1);
-            count_key(L, encoding, level);
+            count_key_or_raise(L, encoding, level);
         } else {
-            begin_writing(L, encoding, level); // [.., table]
+            begin_writing_or_raise(L, encoding, level); // [.., table]
         }
         return;
     case SETTLING:
@@ -170,16 +170,16 @@ static void step(lua_State *L, struct encoding *encoding, struct level *level)
         }
         return;
     case WRITING_ARRAY:
-        write_item(L, encoding, level);
+        write_item_or_raise(L, encoding, level);
         return;
     default:
-        write_member(L, encoding, level);
+        write_member_or_raise(L, encoding, level);
         return;
     }
 }
 
 /// [.., table, key] -> the same
-static void count_key(lua_State *L, struct encoding *encoding, struct level *level)
+static void count_key_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     if (lua_type(L, -1) == LUA_TSTRING) {
         add_key(L, encoding, level);
@@ -190,12 +190,12 @@ static void count_key(lua_State *L, struct encoding *encoding, struct level *lev
     } else {
         bool is_number = lua_type(L, -1) == LUA_TNUMBER;
         const char *key = is_number ? lua_tostring(L, -1) : luaL_typename(L, -1);
-        refuse(
+        raise_refusal(
             L, encoding,
             lua_pushfstring(L, "a table has a key that is neither a string nor an index: %s", key));
     }
     if (level->key_count > 0 && (level->next > 0 || level->is_array)) {
-        refuse(L, encoding, "a table is an array and has keys that are strings as well");
+        raise_refusal(L, encoding, "a table is an array and has keys that are strings as well");
     }
 }
 
@@ -228,13 +228,13 @@ static void add_key(lua_State *L, struct encoding *encoding, struct level *level
 }
 
 /// [.., table] All keys are counted, so it is known what the table is.
-static void begin_writing(lua_State *L, struct encoding *encoding, struct level *level)
+static void begin_writing_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     bool is_array = level->is_array || level->largest > 0;
     if (level->largest != level->next) {
-        refuse(L, encoding,
-               lua_pushfstring(L, "an array has holes: %I items, and the last index is %I",
-                               (LUAI_UACINT)level->next, (LUAI_UACINT)level->largest));
+        raise_refusal(L, encoding,
+                      lua_pushfstring(L, "an array has holes: %I items, and the last index is %I",
+                                      (LUAI_UACINT)level->next, (LUAI_UACINT)level->largest));
     }
     level->next = 1;
     level->settle_at = level->key_count / 2;
@@ -242,22 +242,22 @@ static void begin_writing(lua_State *L, struct encoding *encoding, struct level 
     write_bytes(L, encoding, is_array ? BYTES("[") : BYTES("{"));
 }
 
-static void write_item(lua_State *L, struct encoding *encoding, struct level *level)
+static void write_item_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     if (level->next > level->largest) {
         end_level(L, encoding, BYTES("]"));
         return;
     }
     if (lua_rawgeti(L, -1, level->next) == LUA_TNIL) {
-        refuse(L, encoding, "an array was changed while it was being encoded");
+        raise_refusal(L, encoding, "an array was changed while it was being encoded");
     }
     write_comma(L, encoding, level);
     level->next++;
-    write_value(L, encoding);
+    write_value_or_raise(L, encoding);
 }
 
 /// A key that was taken away meanwhile is left out.
-static void write_member(lua_State *L, struct encoding *encoding, struct level *level)
+static void write_member_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     if (level->key_count == 0) {
         end_level(L, encoding, BYTES("}"));
@@ -271,9 +271,9 @@ static void write_member(lua_State *L, struct encoding *encoding, struct level *
         return;
     }
     write_comma(L, encoding, level);
-    write_string(L, encoding, key.text);
+    write_string_or_raise(L, encoding, key.text);
     write_bytes(L, encoding, BYTES(":"));
-    write_value(L, encoding);
+    write_value_or_raise(L, encoding);
 }
 
 static void write_comma(lua_State *L, struct encoding *encoding, struct level *level)
@@ -294,30 +294,30 @@ static void end_level(lua_State *L, struct encoding *encoding, struct bytes end)
 }
 
 /// [.., value] -> [..], or a new level
-static void write_value(lua_State *L, struct encoding *encoding)
+static void write_value_or_raise(lua_State *L, struct encoding *encoding)
 {
     size_t len = 0;
     const char *at;
     switch (lua_type(L, -1)) {
     case LUA_TTABLE:
-        open_level(L, encoding);
+        open_level_or_raise(L, encoding);
         return;
     case LUA_TSTRING:
         at = lua_tolstring(L, -1, &len);
-        write_string(L, encoding, bytes_of(at, len));
+        write_string_or_raise(L, encoding, bytes_of(at, len));
         break;
     case LUA_TNUMBER:
-        write_number(L, encoding);
+        write_number_or_raise(L, encoding);
         break;
     case LUA_TBOOLEAN:
         write_bytes(L, encoding, lua_toboolean(L, -1) ? BYTES("true") : BYTES("false"));
         break;
     case LUA_TUSERDATA:
-        write_digits(L, encoding);
+        write_digits_or_raise(L, encoding);
         break;
     default:
         if (!json_value_is_null(L, -1)) {
-            refuse(L, encoding, lua_pushfstring(L, "a %s is no JSON", luaL_typename(L, -1)));
+            raise_refusal(L, encoding, lua_pushfstring(L, "a %s is no JSON", luaL_typename(L, -1)));
         }
         write_bytes(L, encoding, BYTES("null"));
         break;
@@ -326,22 +326,22 @@ static void write_value(lua_State *L, struct encoding *encoding)
 }
 
 /// An integer that is its digits; no other userdata has a form in JSON.
-static void write_digits(lua_State *L, struct encoding *encoding)
+static void write_digits_or_raise(lua_State *L, struct encoding *encoding)
 {
     struct bytes digits;
     if (!json_value_is_digits(L, -1, &digits)) {
         luaL_getmetafield(L, -1, "__name");
         const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "userdata";
-        refuse(L, encoding, lua_pushfstring(L, "a %s is no JSON", name));
+        raise_refusal(L, encoding, lua_pushfstring(L, "a %s is no JSON", name));
     }
     write_bytes(L, encoding, digits);
 }
 
 /// [.., table] -> [.., table, nil]
-static void open_level(lua_State *L, struct encoding *encoding)
+static void open_level_or_raise(lua_State *L, struct encoding *encoding)
 {
     if (encoding->depth == JSON_DEPTH_MAX) {
-        refuse(L, encoding, "tables are nested deeper than 128 levels, or in a circle");
+        raise_refusal(L, encoding, "tables are nested deeper than 128 levels, or in a circle");
     }
     encoding->levels[encoding->depth++] = (struct level){
         .state = COUNTING,
@@ -352,7 +352,7 @@ static void open_level(lua_State *L, struct encoding *encoding)
     lua_pushnil(L);
 }
 
-static void write_number(lua_State *L, struct encoding *encoding)
+static void write_number_or_raise(lua_State *L, struct encoding *encoding)
 {
     if (lua_isinteger(L, -1)) {
         char *room = reserve(L, encoding, JSON_NUMBER_LEN_MAX);
@@ -361,20 +361,20 @@ static void write_number(lua_State *L, struct encoding *encoding)
     }
     lua_Number number = lua_tonumber(L, -1);
     if (!isfinite(number)) {
-        refuse(L, encoding, isnan(number) ? "NaN is no JSON" : "infinity is no JSON");
+        raise_refusal(L, encoding, isnan(number) ? "NaN is no JSON" : "infinity is no JSON");
     }
     char *room = reserve(L, encoding, JSON_NUMBER_LEN_MAX);
     encoding->len += json_double_write(number, room);
 }
 
 /// A text of the world that is not UTF-8 has to be mended by who knows what it is.
-static void write_string(lua_State *L, struct encoding *encoding, struct bytes text)
+static void write_string_or_raise(lua_State *L, struct encoding *encoding, struct bytes text)
 {
     size_t valid_len = utf8_valid_prefix(text);
     if (valid_len < text.len) {
-        refuse(L, encoding,
-               lua_pushfstring(L, "a string is not UTF-8 from byte %I on",
-                               (LUAI_UACINT)valid_len + 1));
+        raise_refusal(L, encoding,
+                      lua_pushfstring(L, "a string is not UTF-8 from byte %I on",
+                                      (LUAI_UACINT)valid_len + 1));
     }
     write_bytes(L, encoding, BYTES("\""));
     while (text.len > 0) {
@@ -406,7 +406,7 @@ static char *reserve(lua_State *L, struct encoding *encoding, size_t size)
 }
 
 /// Raises at the line of the script, with the path to what cannot be encoded.
-static void refuse(lua_State *L, struct encoding *encoding, const char *what)
+static void raise_refusal(lua_State *L, struct encoding *encoding, const char *what)
 {
     luaL_checkstack(L, LUA_MINSTACK, "no room for a message");
     json_value_push_where(L);

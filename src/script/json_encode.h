@@ -10,5 +10,6 @@
 #include <lua.h>
 
 /// Encodes the value at the absolute `index`, and then calls `then` with the text on top of what
-/// was on the stack. A binding says `return json_encode(L, 1, then);`. *May park the task.*
-int json_encode(lua_State *L, int index, lua_CFunction then);
+/// was on the stack. A binding says `return json_encode_or_raise(L, 1, then);`. *May park the
+/// task.*
+int json_encode_or_raise(lua_State *L, int index, lua_CFunction then);

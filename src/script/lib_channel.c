@@ -42,12 +42,12 @@ static int push_full(lua_State *L);
 static int push_full_group(lua_State *L, const struct group *group);
 static uint64_t check_count(lua_State *L, const char *name);
 static void check_lag(lua_State *L);
-static void apply_options(lua_State *L, struct replica *replica);
+static void apply_options_or_raise(lua_State *L, struct replica *replica);
 static int l_channel_group(lua_State *L);
 static void check_group_options(lua_State *L, struct group *limits);
-static void apply_group_options(lua_State *L, struct bytes name);
+static void apply_group_options_or_raise(lua_State *L, struct bytes name);
 static void postpone_options(lua_State *L, const char *const *names);
-static int apply_postponed(lua_State *L);
+static int l_apply_postponed(lua_State *L);
 static bool push_box(lua_State *L, const struct replica *replica);
 static struct replica *push_new_box(lua_State *L, struct bytes name, struct group *group,
                                     int *failure);
@@ -137,7 +137,7 @@ enum call_outcome lib_channel_apply_postponed(struct parts *parts)
     if (parts->publishers->options_ref == LUA_NOREF) {
         return CALL_DONE;
     }
-    lua_pushcfunction(parts->L, apply_postponed);
+    lua_pushcfunction(parts->L, l_apply_postponed);
     return call_main(parts, 0, 0);
 }
 
@@ -163,7 +163,7 @@ static int l_channel(lua_State *L)
     if (is_there && is_loading(L)) {
         postpone_options(L, option_names);
     } else {
-        apply_options(L, replica);
+        apply_options_or_raise(L, replica);
     }
     return 1;
 }
@@ -319,7 +319,7 @@ static int l_channel_group(lua_State *L)
         lua_pushvalue(L, 1);
         postpone_options(L, group_option_names);
     } else {
-        apply_group_options(L, name);
+        apply_group_options_or_raise(L, name);
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -342,7 +342,7 @@ static void check_group_options(lua_State *L, struct group *limits)
 }
 
 /// What the call does not name stays as it was. The group is there.
-static void apply_group_options(lua_State *L, struct bytes name)
+static void apply_group_options_or_raise(lua_State *L, struct bytes name)
 {
     struct hub *hub = local_hub_of(L)->hub;
     hub_lock(hub);
@@ -357,7 +357,7 @@ static void apply_group_options(lua_State *L, struct bytes name)
 }
 
 /// What the call does not name stays as it was.
-static void apply_options(lua_State *L, struct replica *replica)
+static void apply_options_or_raise(lua_State *L, struct replica *replica)
 {
     if (!lua_istable(L, 2)) {
         return;
@@ -405,7 +405,7 @@ static void postpone_options(lua_State *L, const char *const *names)
     lua_settop(L, 3);
 }
 
-static int apply_postponed(lua_State *L)
+static int l_apply_postponed(lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->publishers->options_ref); // [list]
     lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
@@ -413,9 +413,9 @@ static int apply_postponed(lua_State *L)
         lua_rawgeti(L, 1, i + 1);
         lua_rawgeti(L, 1, i); // [list, options, box or name]
         if (lua_type(L, 3) == LUA_TSTRING) {
-            apply_group_options(L, check_bytes(L, 3));
+            apply_group_options_or_raise(L, check_bytes(L, 3));
         } else {
-            apply_options(L, check_channel(L, 3));
+            apply_options_or_raise(L, check_channel(L, 3));
         }
         lua_settop(L, 1);
     }
@@ -462,7 +462,7 @@ static int l_publish(lua_State *L)
 {
     struct replica *replica = check_channel(L, 1);
     if (event_is_table(L)) {
-        return event_encode(L, l_publish);
+        return event_encode_or_raise(L, l_publish);
     }
     struct sse_event event = check_event(L, false);
     struct event_id id;

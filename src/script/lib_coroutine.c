@@ -16,9 +16,9 @@ static int l_wrapped(lua_State *L);
 static int l_yield(lua_State *L);
 static int l_close(lua_State *L);
 static void check_not_waiting(lua_State *L, lua_State *coroutine);
-static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap);
-static int finish(lua_State *L, lua_State *coroutine, int status, bool is_wrap);
-static int after_wait(lua_State *L, int status, lua_KContext context);
+static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap);
+static int finish_or_raise(lua_State *L, lua_State *coroutine, int status, bool is_wrap);
+static int l_after_wait(lua_State *L, int status, lua_KContext context);
 static int raise_from(lua_State *L, int status);
 static bool is_waiting(lua_State *L);
 
@@ -38,7 +38,7 @@ static int l_resume(lua_State *L)
         return 2;
     }
     lua_xmove(L, coroutine, argument_count);
-    return go_on(L, coroutine, argument_count, false);
+    return go_on_or_raise(L, coroutine, argument_count, false);
 }
 
 /// wrap(fn) -> function
@@ -60,14 +60,14 @@ static int l_wrapped(lua_State *L)
     luaL_argcheck(L, lua_checkstack(coroutine, argument_count), 1, "too many arguments");
     lua_xmove(L, coroutine, argument_count);
     lua_pushvalue(L, lua_upvalueindex(1)); // [coroutine]
-    return go_on(L, coroutine, argument_count, true);
+    return go_on_or_raise(L, coroutine, argument_count, true);
 }
 
 /// Lua's own, but known to `check_not_waiting`.
 static int l_yield(lua_State *L)
 {
     if (!lua_isyieldable(L)) {
-        return obstacle_raise(L, "yield can only wait inside a coroutine");
+        return raise_obstacle(L, "yield can only wait inside a coroutine");
     }
     return lua_yield(L, lua_gettop(L));
 }
@@ -116,14 +116,14 @@ static void check_not_waiting(lua_State *L, lua_State *coroutine)
 }
 
 /// Index 1 of `L` is the coroutine, also after a wait.
-static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap)
+static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap)
 {
     int result_count = 0;
     bool is_dead = lua_status(coroutine) == LUA_OK && lua_gettop(coroutine) == argument_count;
     if (is_dead) {
         lua_settop(coroutine, 0);
         lua_pushliteral(coroutine, "cannot resume dead coroutine");
-        return finish(L, coroutine, LUA_ERRRUN, is_wrap);
+        return finish_or_raise(L, coroutine, LUA_ERRRUN, is_wrap);
     }
     struct guard *guard = parts_of(L)->guard;
     bool is_held = !lua_isyieldable(L); // a wait in there could not get through here
@@ -137,10 +137,10 @@ static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is
         guard_allow_waits(guard);
     }
     if (status == LUA_YIELD && is_waiting(L)) {
-        return lua_yieldk(L, 0, is_wrap, after_wait);
+        return lua_yieldk(L, 0, is_wrap, l_after_wait);
     }
     if (status != LUA_OK && status != LUA_YIELD) {
-        return finish(L, coroutine, status, is_wrap);
+        return finish_or_raise(L, coroutine, status, is_wrap);
     }
     luaL_checkstack(L, result_count + 1, "too many results");
     lua_pushboolean(L, 1);
@@ -149,15 +149,15 @@ static int go_on(lua_State *L, lua_State *coroutine, int argument_count, bool is
 }
 
 /// The wait is over: what it gives was put on the stack of the innermost coroutine.
-static int after_wait(lua_State *L, int status, lua_KContext context)
+static int l_after_wait(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     lua_State *coroutine = lua_tothread(L, 1);
     int value_count = task_value_count(task_current(L), coroutine);
-    return go_on(L, coroutine, value_count, context != 0);
+    return go_on_or_raise(L, coroutine, value_count, context != 0);
 }
 
-static int finish(lua_State *L, lua_State *coroutine, int status, bool is_wrap)
+static int finish_or_raise(lua_State *L, lua_State *coroutine, int status, bool is_wrap)
 {
     if (is_wrap && lua_status(coroutine) > LUA_YIELD) {
         status = call_close_inside(coroutine);

@@ -36,7 +36,7 @@ const struct box_class lib_event_class = {"Event", methods, properties, NULL};
 
 const luaL_Reg lib_event_functions[] = {{"event", l_event}, {NULL, NULL}};
 
-struct sse_event lib_event_check(lua_State *L, int index)
+struct sse_event check_event_box(lua_State *L, int index)
 {
     const struct event_box *box = check_box(L, index, BOX_EVENT);
     const char *event = box->text + box->id_len;
@@ -164,27 +164,27 @@ static int push_field(lua_State *L, bool is_there, struct bytes text)
 
 static int p_id(lua_State *L)
 {
-    struct sse_event event = lib_event_check(L, 1);
+    struct sse_event event = check_event_box(L, 1);
     return push_field(L, event.has_id, event.id);
 }
 
 static int p_event(lua_State *L)
 {
-    struct sse_event event = lib_event_check(L, 1);
+    struct sse_event event = check_event_box(L, 1);
     return push_field(L, event.has_event, event.event);
 }
 
 /// As it is sent: what was a table is JSON.
 static int p_data(lua_State *L)
 {
-    struct sse_event event = lib_event_check(L, 1);
+    struct sse_event event = check_event_box(L, 1);
     return push_field(L, event.has_data, event.data);
 }
 
 /// In seconds.
 static int p_retry(lua_State *L)
 {
-    struct sse_event event = lib_event_check(L, 1);
+    struct sse_event event = check_event_box(L, 1);
     if (event.has_retry) {
         lua_pushnumber(L, (lua_Number)event.retry_ms / 1000);
     } else {

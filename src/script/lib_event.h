@@ -15,4 +15,4 @@ extern const struct box_class lib_event_class;
 extern const luaL_Reg lib_event_functions[];
 
 /// The event of the box at `index`; raises when it is none. Its bytes live as long as the box.
-struct sse_event lib_event_check(lua_State *L, int index);
+struct sse_event check_event_box(lua_State *L, int index);

@@ -8,7 +8,7 @@
 #include <lauxlib.h>
 
 static int l_encode(lua_State *L);
-static int return_text(lua_State *L);
+static int l_return_text(lua_State *L);
 static int l_json_at_once(lua_State *L);
 static int l_decode(lua_State *L);
 static int l_array(lua_State *L);
@@ -31,10 +31,10 @@ static int l_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
     lua_settop(L, 1);
-    return json_encode(L, 1, return_text);
+    return json_encode_or_raise(L, 1, l_return_text);
 }
 
-static int return_text(lua_State *L)
+static int l_return_text(lua_State *L)
 {
     (void)L;
     return 1;
@@ -61,7 +61,7 @@ static int l_decode(lua_State *L)
         return lua_error(L);
     }
     lua_settop(L, 1);
-    return json_decode(L);
+    return json_decode_or_raise(L);
 }
 
 /// array([table]) -> the table, which is an array from now on, also when it is empty

@@ -13,7 +13,7 @@ static int l_log(lua_State *L);
 static int l_log_is_on(lua_State *L);
 static enum log_level check_level(lua_State *L);
 static void push_value(lua_State *L, struct log_field *field);
-static size_t gather(lua_State *L, int index, struct log_field *fields);
+static size_t check_fields(lua_State *L, int index, struct log_field *fields);
 static bool is_taken(struct bytes key);
 static void sort(struct log_field *fields, size_t count);
 
@@ -32,7 +32,7 @@ static int l_log(lua_State *L)
     if (!lua_isnoneornil(L, 3)) {
         luaL_checktype(L, 3, LUA_TTABLE);
         lua_settop(L, 4);
-        count = gather(L, 3, fields);
+        count = check_fields(L, 3, fields);
         sort(fields, count);
     }
     log_record(level, text, fields, count);
@@ -52,7 +52,7 @@ static enum log_level check_level(lua_State *L)
 }
 
 /// Keys and values stay on the stack, so their bytes live until the record is written.
-static size_t gather(lua_State *L, int index, struct log_field *fields)
+static size_t check_fields(lua_State *L, int index, struct log_field *fields)
 {
     size_t count = 0;
     luaL_checkstack(L, 3 * LOG_FIELDS_MAX + LUA_MINSTACK, "too many log fields");

@@ -26,7 +26,7 @@ typedef void (*make_fn)(lua_State *L, const struct request *request);
 static bool find_last_event_id(const struct request *request, struct bytes *id, bool *is_encoded);
 static const struct request *check_request(lua_State *L);
 static int push_bytes(lua_State *L, struct bytes bytes);
-static int push_made(lua_State *L, const char *name, make_fn make);
+static int push_made_or_raise(lua_State *L, const char *name, make_fn make);
 static void push_params(lua_State *L, const struct route_match *match, bool is_raw);
 static void make_query(lua_State *L, const struct request *request);
 static void make_headers(lua_State *L, const struct request *request);
@@ -160,7 +160,7 @@ static int push_bytes(lua_State *L, struct bytes bytes)
 }
 
 /// Pushes the value `name`, made on first use and kept with the box (at index 1).
-static int push_made(lua_State *L, const char *name, make_fn make)
+static int push_made_or_raise(lua_State *L, const char *name, make_fn make)
 {
     const struct request *request = check_request(L);
     if (lua_getiuservalue(L, 1, SLOT_MADE) != LUA_TTABLE) {
@@ -323,7 +323,7 @@ static void make_last_event_id(lua_State *L, const struct request *request)
 static void make_ip(lua_State *L, const struct request *request)
 {
     (void)request;
-    const struct request_box *box = check_box(L, 1, BOX_REQUEST);
+    const struct request_box *box = lua_touserdata(L, 1);
     char host[PEER_HOST_BYTES_MAX];
     if (box->scope->exchange == NULL) {
         lua_pushboolean(L, 0);
@@ -346,7 +346,7 @@ static int l_text(lua_State *L)
 static int l_json(lua_State *L)
 {
     l_text(L);
-    return json_decode(L);
+    return json_decode_or_raise(L);
 }
 
 /// request:query_values(name) -> array of strings, in the order of the query.
@@ -419,27 +419,27 @@ static int p_path(lua_State *L)
 
 static int p_query(lua_State *L)
 {
-    return push_made(L, "query", make_query);
+    return push_made_or_raise(L, "query", make_query);
 }
 
 static int p_params(lua_State *L)
 {
-    return push_made(L, "params", make_params);
+    return push_made_or_raise(L, "params", make_params);
 }
 
 static int p_headers(lua_State *L)
 {
-    return push_made(L, "headers", make_headers);
+    return push_made_or_raise(L, "headers", make_headers);
 }
 
 static int p_cookies(lua_State *L)
 {
-    return push_made(L, "cookies", make_cookies);
+    return push_made_or_raise(L, "cookies", make_cookies);
 }
 
 static int p_ip(lua_State *L)
 {
-    push_made(L, "ip", make_ip);
+    push_made_or_raise(L, "ip", make_ip);
     if (!lua_toboolean(L, -1)) {
         lua_pushnil(L);
     }
@@ -461,7 +461,7 @@ static int p_http_version(lua_State *L)
 
 static int p_last_event_id(lua_State *L)
 {
-    push_made(L, "last_event_id", make_last_event_id);
+    push_made_or_raise(L, "last_event_id", make_last_event_id);
     if (!lua_toboolean(L, -1)) {
         lua_pushnil(L);
     }
@@ -470,5 +470,5 @@ static int p_last_event_id(lua_State *L)
 
 static int p_state(lua_State *L)
 {
-    return push_made(L, "state", make_state);
+    return push_made_or_raise(L, "state", make_state);
 }

@@ -15,11 +15,11 @@ static bool is_closed(const struct scope *scope);
 static int return_self(lua_State *L);
 static void check_field(lua_State *L, int index, int refusal);
 static void check_fresh(lua_State *L, const struct scope *scope);
-static void set_status(lua_State *L, struct scope *scope, int index);
-static void set_headers(lua_State *L, struct scope *scope, int index);
+static void set_status_or_raise(lua_State *L, struct scope *scope, int index);
+static void set_headers_or_raise(lua_State *L, struct scope *scope, int index);
 static struct bytes opt_content(lua_State *L, int index);
 static int push_result(lua_State *L, int failure);
-static int write_piece(lua_State *L, struct scope *scope, struct bytes piece);
+static int write_piece_or_raise(lua_State *L, struct scope *scope, struct bytes piece);
 static int l_keep_headers(lua_State *L);
 static int l_status(lua_State *L);
 static int l_header(lua_State *L);
@@ -27,7 +27,7 @@ static int l_add_header(lua_State *L);
 static int l_type(lua_State *L);
 static int l_send(lua_State *L);
 static int l_json(lua_State *L);
-static int send_json(lua_State *L);
+static int l_send_json(lua_State *L);
 static int l_write_head(lua_State *L);
 static int l_write(lua_State *L);
 static int l_finish(lua_State *L);
@@ -45,7 +45,7 @@ static const luaL_Reg methods[] = {
 static const struct box_property properties[] = {
     {"headers_sent", p_headers_sent},
     {"completed", p_completed},
-    {"sse", lib_sse_push_of_response},
+    {"sse", p_response_sse},
     {NULL, NULL},
 };
 
@@ -120,11 +120,11 @@ static int l_status(lua_State *L)
         lua_pushinteger(L, scope->exchange == NULL ? 0 : scope->exchange->response.status);
         return 1;
     }
-    set_status(L, scope, 2);
+    set_status_or_raise(L, scope, 2);
     return return_self(L);
 }
 
-static void set_status(lua_State *L, struct scope *scope, int index)
+static void set_status_or_raise(lua_State *L, struct scope *scope, int index)
 {
     lua_Integer status = luaL_checkinteger(L, index);
     luaL_argcheck(L, status >= 200 && status <= 599, index,
@@ -205,11 +205,11 @@ static int l_json(lua_State *L)
     check_scope(L);
     luaL_checkany(L, 2);
     lua_settop(L, 2);
-    return json_encode(L, 2, send_json);
+    return json_encode_or_raise(L, 2, l_send_json);
 }
 
 /// [response, value, text]
-static int send_json(lua_State *L)
+static int l_send_json(lua_State *L)
 {
     struct scope *scope = check_scope(L);
     if (is_closed(scope)) {
@@ -257,15 +257,15 @@ static int l_write_head(lua_State *L)
         return return_self(L);
     }
     check_fresh(L, scope);
-    set_status(L, scope, 2);
+    set_status_or_raise(L, scope, 2);
     if (!lua_isnoneornil(L, 3)) {
-        set_headers(L, scope, 3);
+        set_headers_or_raise(L, scope, 3);
     }
     IGNORE(exchange_begin(scope->exchange)); // it is fresh
     return return_self(L);
 }
 
-static void set_headers(lua_State *L, struct scope *scope, int index)
+static void set_headers_or_raise(lua_State *L, struct scope *scope, int index)
 {
     struct response *response = &scope->exchange->response;
     luaL_checktype(L, index, LUA_TTABLE);
@@ -296,10 +296,10 @@ static int l_write(lua_State *L)
     if (is_closed(scope) || scope->exchange->response.state == RESPONSE_ENDED) {
         return box_push_closed(L);
     }
-    return write_piece(L, scope, piece);
+    return write_piece_or_raise(L, scope, piece);
 }
 
-static int write_piece(lua_State *L, struct scope *scope, struct bytes piece)
+static int write_piece_or_raise(lua_State *L, struct scope *scope, struct bytes piece)
 {
     struct exchange *exchange = scope->exchange;
     if (scope->stream != NULL) {

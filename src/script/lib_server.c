@@ -14,7 +14,7 @@
 #include <string.h>
 
 static struct application *check_loading(lua_State *L);
-static void read_options(lua_State *L, struct route *route);
+static void check_route_options(lua_State *L, struct route *route);
 static bool is_without_body(struct bytes method);
 static int raise_refusal(lua_State *L, struct route *route, int refusal,
                          const struct route_problem *problem);
@@ -77,7 +77,7 @@ static int l_route(lua_State *L)
     luaL_checktype(L, 3, LUA_TFUNCTION);
     struct bytes source = check_bytes(L, 4);
     struct route options = {0};
-    read_options(L, &options);
+    check_route_options(L, &options);
     lua_pushvalue(L, 3);
     int handler_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     struct route *route = mem_new(struct route);
@@ -93,7 +93,7 @@ static int l_route(lua_State *L)
 }
 
 /// What scripts say was checked where they said it.
-static void read_options(lua_State *L, struct route *route)
+static void check_route_options(lua_State *L, struct route *route)
 {
     route->options.is_detached =
         opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);

@@ -368,9 +368,10 @@ static void push_text(lua_State *L, struct shared_box *box, struct shared_text *
     box->text = NULL;
 }
 
-/// What came of a write.
+/// Pushes what came of a write to the store of the box at index 1.
 static int push_outcome(lua_State *L, int result)
 {
+    const struct shared_box *box = lua_touserdata(L, 1);
     switch (result) {
     case 0:
         lua_pushboolean(L, 1);
@@ -384,7 +385,7 @@ static int push_outcome(lua_State *L, int result)
     case -ERANGE:
         return box_push_failure(L, "the sum is beyond the numbers", "ERANGE");
     case -EDQUOT:
-        limit_met("store_bytes", shared_limit_of(check_shared(L)->store));
+        limit_met("store_bytes", shared_limit_of(box->store));
         return box_push_failure(L, "the store has as many bytes as it may", "ENOMEM");
     default:
         limit_met("shared_bytes", parts_of(L)->options->limits->shared_bytes);

@@ -20,9 +20,9 @@ enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
 
 static struct scope *check_scope(lua_State *L);
 static void check_headers(lua_State *L, const struct scope *scope);
-static bool ensure_open(lua_State *L, struct scope *scope);
+static bool ensure_open_or_raise(lua_State *L, struct scope *scope);
 static struct stream_options default_options(const struct scope *scope);
-static void read_options(lua_State *L, struct stream_options *options);
+static void check_stream_options(lua_State *L, struct stream_options *options);
 static struct sse_event check_own_event(lua_State *L, const struct scope *scope);
 static int push_result(lua_State *L, struct scope *scope, int failure);
 static int l_open(lua_State *L);
@@ -61,7 +61,7 @@ static const struct box_property properties[] = {
 
 const struct box_class lib_sse_class = {"Sse", methods, properties, l_collect};
 
-int lib_sse_push_of_response(lua_State *L)
+int p_response_sse(lua_State *L)
 {
     struct scope *scope = check_box(L, 1, BOX_RESPONSE);
     if (lua_getiuservalue(L, 1, SCOPE_STREAM) != LUA_TNIL) {
@@ -94,7 +94,7 @@ static int l_open(lua_State *L)
     struct scope *scope = check_scope(L);
     check_options(L, 2, names);
     struct stream_options options = default_options(scope);
-    read_options(L, &options);
+    check_stream_options(L, &options);
     if (scope->exchange == NULL || scope->exchange->is_aborted) {
         return box_push_closed(L);
     }
@@ -132,7 +132,7 @@ static struct stream_options default_options(const struct scope *scope)
     };
 }
 
-static void read_options(lua_State *L, struct stream_options *options)
+static void check_stream_options(lua_State *L, struct stream_options *options)
 {
     lua_settop(L, 2);
     if (opt_field(L, 2, "retry") != LUA_TNIL) {
@@ -154,11 +154,12 @@ static int l_send(lua_State *L)
 {
     struct scope *scope = check_scope(L);
     if (event_is_table(L)) {
-        return event_encode(L, l_send);
+        return event_encode_or_raise(L, l_send);
     }
     struct sse_event event = check_own_event(L, scope);
-    return ensure_open(L, scope) ? push_result(L, scope, stream_send(scope->stream, &event))
-                                 : box_push_closed(L);
+    return ensure_open_or_raise(L, scope)
+               ? push_result(L, scope, stream_send(scope->stream, &event))
+               : box_push_closed(L);
 }
 
 /// sse:try_send(...), as `send` -> true; nil, "full", "EAGAIN" where `send` would wait; nil,
@@ -167,7 +168,8 @@ static int l_try_send(lua_State *L)
 {
     struct scope *scope = check_scope(L);
     struct sse_event event = check_own_event(L, scope);
-    int failure = ensure_open(L, scope) ? stream_try_send(scope->stream, &event) : -ECANCELED;
+    int failure =
+        ensure_open_or_raise(L, scope) ? stream_try_send(scope->stream, &event) : -ECANCELED;
     if (failure == -EAGAIN) {
         return box_push_failure(L, "full", "EAGAIN");
     }
@@ -187,7 +189,7 @@ static struct sse_event check_own_event(lua_State *L, const struct scope *scope)
     return event;
 }
 
-static bool ensure_open(lua_State *L, struct scope *scope)
+static bool ensure_open_or_raise(lua_State *L, struct scope *scope)
 {
     if (scope->exchange == NULL || scope->exchange->is_aborted) {
         return false;
@@ -223,8 +225,9 @@ static int l_comment(lua_State *L)
 {
     struct scope *scope = check_scope(L);
     struct bytes text = check_bytes(L, 2);
-    return ensure_open(L, scope) ? push_result(L, scope, stream_comment(scope->stream, text))
-                                 : box_push_closed(L);
+    return ensure_open_or_raise(L, scope)
+               ? push_result(L, scope, stream_comment(scope->stream, text))
+               : box_push_closed(L);
 }
 
 /// sse:retry(seconds) -> true; nil, "closed", "ECLOSED"
@@ -232,8 +235,9 @@ static int l_retry(lua_State *L)
 {
     struct scope *scope = check_scope(L);
     uint64_t retry_ms = check_duration_ms(L, 2);
-    return ensure_open(L, scope) ? push_result(L, scope, stream_retry(scope->stream, retry_ms))
-                                 : box_push_closed(L);
+    return ensure_open_or_raise(L, scope)
+               ? push_result(L, scope, stream_retry(scope->stream, retry_ms))
+               : box_push_closed(L);
 }
 
 /// sse:subscribe(channel, [options]) -> true; nil, "closed", "ECLOSED"; nil, "already subscribed",
@@ -246,7 +250,7 @@ static int l_subscribe(lua_State *L)
     check_options(L, 3, names);
     lua_settop(L, 3);
     struct stream_place place = check_place(L, scope);
-    if (replica->is_closed || !ensure_open(L, scope)) {
+    if (replica->is_closed || !ensure_open_or_raise(L, scope)) {
         return box_push_closed(L);
     }
     switch (stream_subscribe(scope->stream, replica, &place)) {
@@ -312,7 +316,7 @@ static int l_unsubscribe(lua_State *L)
 static int l_close(lua_State *L)
 {
     struct scope *scope = check_scope(L);
-    if (ensure_open(L, scope)) {
+    if (ensure_open_or_raise(L, scope)) {
         stream_end(scope->stream);
     }
     lua_pushboolean(L, 1);

@@ -11,4 +11,4 @@ extern const struct box_class lib_sse_class;
 
 /// Pushes the sse box of the response box at index 1, or nil when the client does not accept an
 /// event stream.
-int lib_sse_push_of_response(lua_State *L);
+int p_response_sse(lua_State *L);

@@ -19,7 +19,7 @@ static void replace_loader(lua_State *L, const char *name, int mode_index);
 static void replace_searcher(lua_State *L);
 static int l_load(lua_State *L);
 static int l_dofile(lua_State *L);
-static int after_dofile(lua_State *L, int status, lua_KContext context);
+static int l_after_dofile(lua_State *L, int status, lua_KContext context);
 static int l_search(lua_State *L);
 static int l_getmetatable(lua_State *L);
 static int l_getlocal(lua_State *L);
@@ -125,11 +125,11 @@ static int l_dofile(lua_State *L)
     if (luaL_loadfilex(L, path, "t") != LUA_OK) {
         return lua_error(L);
     }
-    lua_callk(L, 0, LUA_MULTRET, 0, after_dofile);
-    return after_dofile(L, LUA_OK, 0);
+    lua_callk(L, 0, LUA_MULTRET, 0, l_after_dofile);
+    return l_after_dofile(L, LUA_OK, 0);
 }
 
-static int after_dofile(lua_State *L, int status, lua_KContext context)
+static int l_after_dofile(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;

@@ -34,7 +34,7 @@ struct timer_box {
 
 static bool is_loading(const struct parts *parts);
 static struct task *find_task_of_load(const struct parts *parts);
-static int make(lua_State *L, bool is_repeating);
+static int make_or_raise(lua_State *L, bool is_repeating);
 static struct timer_box *push_new(lua_State *L, uint64_t interval_ms);
 static uint64_t due_ms_after(uint64_t delay_ms);
 static void tie(struct timer_box *box, struct scope *scope);
@@ -140,16 +140,16 @@ static struct task *find_task_of_load(const struct parts *parts)
 /// after(seconds, fn, [options]) -> Timer
 static int l_after(lua_State *L)
 {
-    return make(L, false);
+    return make_or_raise(L, false);
 }
 
 /// every(seconds, fn, [options]) -> Timer
 static int l_every(lua_State *L)
 {
-    return make(L, true);
+    return make_or_raise(L, true);
 }
 
-static int make(lua_State *L, bool is_repeating)
+static int make_or_raise(lua_State *L, bool is_repeating)
 {
     static const char *const names[] = {"detached", "each_worker", NULL};
     uint64_t delay_ms = check_duration_ms(L, 1);
@@ -326,7 +326,7 @@ static int l_sleep(lua_State *L)
 {
     uint64_t delay_ms = check_duration_ms(L, 1);
     if (!task_can_park(L)) {
-        return obstacle_raise(L, "sleep can only wait inside a handler, timer or callback");
+        return raise_obstacle(L, "sleep can only wait inside a handler, timer or callback");
     }
     struct task *task = task_current(L);
     task->timer.fired = on_slept;

@@ -10,7 +10,7 @@
 
 enum { LISTENER_FN = 1, LISTENER_IS_ONCE };
 
-static int add(lua_State *L, bool is_once);
+static int add_or_raise(lua_State *L, bool is_once);
 static void push_list(lua_State *L, const char *event);
 static void remove_at(lua_State *L, int list, lua_Integer at);
 static int push_due(lua_State *L, const struct scope *scope, const char *event);
@@ -21,12 +21,12 @@ static const char *const events[] = {"close", "abort", "finish", "drain", "error
 
 int l_response_on(lua_State *L)
 {
-    return add(L, false);
+    return add_or_raise(L, false);
 }
 
 int l_response_once(lua_State *L)
 {
-    return add(L, true);
+    return add_or_raise(L, true);
 }
 
 int l_response_off(lua_State *L)
@@ -48,9 +48,9 @@ int l_response_off(lua_State *L)
     return 1;
 }
 
-/// Starting a task makes things of Lua's, so finalizers may run between two of them, and add and
-/// remove listeners. They change the list, while the functions that are due stand in a table of
-/// their own.
+/// Starting a task makes things of Lua's, so finalizers may run between two of them, and
+/// add and remove listeners. They change the list, while the functions that are due stand
+/// in a table of their own.
 void listeners_fire(struct scope *scope, const char *event, struct bytes argument)
 {
     if (!scope->has_listeners) {
@@ -66,7 +66,7 @@ void listeners_fire(struct scope *scope, const char *event, struct bytes argumen
     lua_settop(L, top);
 }
 
-static int add(lua_State *L, bool is_once)
+static int add_or_raise(lua_State *L, bool is_once)
 {
     struct scope *scope = check_box(L, 1, BOX_RESPONSE);
     const char *event = events[luaL_checkoption(L, 2, NULL, events)];

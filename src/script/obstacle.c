@@ -15,7 +15,7 @@ static bool is_in_finalizer(lua_State *L);
 static bool push_caller_in_c(lua_State *L);
 
 /// `luaL_where` has no place where a function of C's has called this one.
-int obstacle_raise(lua_State *L, const char *what)
+int raise_obstacle(lua_State *L, const char *what)
 {
     push_place(L, 1);
     if (lua_tostring(L, -1)[0] != '\0') {

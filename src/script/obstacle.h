@@ -8,4 +8,4 @@
 #include <lua.h>
 
 /// Raises "<place>: <what>; not <where it stands>", from a C function that the script has called.
-int obstacle_raise(lua_State *L, const char *what);
+int raise_obstacle(lua_State *L, const char *what);
