@@ -1,8 +1,11 @@
 -- What had to fit was asserted to fit, so a script or a peer that made it not fit ended the server:
 -- headers of a middleware that left no room for those of the engine's own answers, an answer for
--- which there was no memory, memory that a script asked for and that the system did not have.
+-- which there was no memory, memory that a script asked for and that the system did not have, an
+-- event for which there was no memory. And where memory ended, a refusal named a limit that nobody
+-- had met.
 
 local Server = require "spec.support.server"
+local sse = require "spec.support.sse"
 local support = require "spec.sse.support"
 
 local FULL = [[
@@ -58,15 +61,36 @@ server:get("/keys", function(_, response)
   response:send(keys and "had it" or code)
 end)
 server:get("/text", function(_, response)
-  local text, code = ("x"):rep(10000000), nil
-  for i = 1, 30 do code = code or select(3, many:set("text" .. i, text)) end
-  response:send(code or "had it")
+  local text, ok, why, code = ("x"):rep(10000000), true, nil, nil
+  for i = 1, 30 do
+    if ok then ok, why, code = many:set("text" .. i, text) end
+  end
+  response:send(ok and "had it" or code .. " " .. why)
+end)
+local room = lunesse.channel("room", { history = 1000, bytes = 1000000000, ttl = false })
+server:get("/publish", function(request, response)
+  local data = ("x"):rep(tonumber(request.query.bytes))
+  for i = 1, 1000 do
+    local before = room:cursor()
+    local id, why, code = room:publish(i .. data)
+    if not id then
+      return response:send(("%s %s %s"):format(code, why, room:cursor() == before))
+    end
+  end
+  response:send("had it")
+end)
+server:get("/say", function(_, response)
+  local before = room:cursor():match("%d+$")
+  response:send(tostring(room:publish("small"):match("%d+$") - before))
+end)
+server:get("/events", function(_, response)
+  response.sse:subscribe(room, { since = -2 })
 end)
 server:get("/", function(_, response) response:send("x") end)
 ]], {
       workers = 1, wrap = Server.under("ulimit -v " .. (kilobytes or 220000)),
       args = { "--limit", "lua_bytes=1000000000", "--limit", "run_timeout=20",
-        "--limit", "shared_bytes=1000000000" },
+        "--limit", "shared_bytes=1000000000", "--limit", "channel_total_bytes=1000000000" },
     })
   end
 
@@ -105,8 +129,31 @@ server:get("/", function(_, response) response:send("x") end)
     assert.equal("ENOMEM", server:request({ target = "/keys" }).body)
     assert.equal("x", server:request({ target = "/" }).body)
     server = start()
-    assert.equal("ENOMEM", server:request({ target = "/text" }).body)
+    assert.equal("ENOMEM there is no memory for the value",
+      server:request({ target = "/text" }).body)
     assert.equal("x", server:request({ target = "/" }).body)
+    assert.is_nil(server:log():find("shared_bytes", 1, true))
+  end)
+
+  it("a channel refuses an event, keeps what it has, and takes a smaller one", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    for _, bytes in ipairs { 1000000, 10000000, 60000000 } do
+      local server = start()
+      local target = "/publish?bytes=" .. bytes
+      assert.equal("ENOMEM there is no memory for the event true",
+        server:request({ target = target }).body)
+      assert.equal("1", server:request({ target = "/say" }).body)
+      assert.is_nil(server:log():find("limit is met", 1, true))
+      if bytes == 1000000 then
+        local stream = sse.open(server, "/events")
+        local last = stream:event()
+        assert.equal(last.id:match("%d+$") .. ("x"):rep(bytes), last.data)
+        assert.equal("small", stream:event().data)
+        stream:close()
+      end
+    end
   end)
 
   it("so does one that wants many small things", function()

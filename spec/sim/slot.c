@@ -20,9 +20,9 @@ static struct replica *make_replica(struct worker *worker, struct bytes name)
     struct limits *limits = &worker->world->limits;
     uint64_t bytes_max = limits->channel_total_bytes;
     limits->channel_total_bytes = UINT64_MAX;
-    int failure;
-    struct replica *replica = local_hub_make(&worker->local_hub, name, NULL, &failure);
-    EXPECT(replica != NULL, "making %.*s: %d", (int)name.len, name.at, failure);
+    struct replica *replica;
+    int failure = local_hub_make(&worker->local_hub, name, NULL, &replica);
+    EXPECT(failure == 0, "making %.*s: %d", (int)name.len, name.at, failure);
     limits->channel_total_bytes = bytes_max;
     return replica;
 }
@@ -79,7 +79,7 @@ void slot_publish(struct worker *worker, struct slot *slot)
     int failure = replica_publish(opened.replica, &event, &id);
     if (opened.life->is_over) {
         EXPECT(failure == -ECANCELED, "publishing in a channel that was closed: %d", failure);
-    } else if (failure == -ENOMEM) {
+    } else if (failure == -ENOBUFS) {
         struct life *life = opened.life;
         EXPECT(world->hub.bytes + 8 * event.data.len + 200 > world->limits.channel_total_bytes,
                "%s has no room, with %" PRIu64 " bytes in all", slot->name, world->hub.bytes);

@@ -401,3 +401,49 @@ TEST(a_journal_is_what_a_plain_list_would_be)
     }
     close_down(&bench);
 }
+
+/// Every frame has the event and the id that its number promises.
+static void expect_numbered_frames(const struct journal *journal)
+{
+    for (uint64_t sequence = journal->first; sequence < journal->next; sequence++) {
+        char id[EVENT_ID_LEN_MAX];
+        struct bytes text = frame_text(journal_frame(journal, sequence));
+        size_t id_len = event_id_format(journal_id(journal, sequence), id);
+        EXPECT_BYTES(bytes_of(text.at + sizeof("id: ") - 1, id_len), bytes_of(id, id_len));
+        EXPECT_BYTES(frame_fields(journal_frame(journal, sequence), false), BYTES("data: x\n\n"));
+    }
+}
+
+TEST(a_journal_without_memory_refuses_an_event_and_keeps_its_frames)
+{
+    struct bench bench;
+    struct journal copy;
+    open_with(&bench, UINT64_MAX, UINT64_MAX, UINT64_MAX);
+    append_many(&bench, 1);
+    if (!unit_limit_memory((size_t)1024 * 1024)) {
+        close_down(&bench);
+        return;
+    }
+    int result = 0;
+    uint64_t next = bench.journal.next;
+    for (; result == 0; next++) {
+        EXPECT_INT(bench.journal.next, next);
+        result = append(&bench, BYTES("x"));
+    }
+    EXPECT_INT(result, -ENOMEM);
+    EXPECT_INT(append(&bench, BYTES("x")), -ENOMEM);
+    EXPECT_INT(bench.journal.next, next - 1);
+    journal_init_copy(&copy, &bench.journal);
+    EXPECT(journal_follow(&copy, &bench.journal, UINT64_MAX));
+    EXPECT_INT(copy.next, bench.journal.next);
+    EXPECT(copy.first > bench.journal.first); // there was memory for fewer frames than that
+    EXPECT_INT(copy.next - copy.first, copy._capacity);
+    unit_free_memory();
+    EXPECT_INT(append(&bench, BYTES("x")), 0);
+    EXPECT(journal_follow(&copy, &bench.journal, UINT64_MAX));
+    EXPECT_INT(copy.next, next);
+    expect_numbered_frames(&copy);
+    expect_numbered_frames(&bench.journal);
+    journal_deinit(&copy);
+    close_down(&bench);
+}

@@ -4,12 +4,15 @@
 // no argument runs all. Exits 1 when a test failed or a name is unknown.
 #include "unit.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 struct unit_test {
     const char *name;
@@ -51,6 +54,29 @@ void unit_register(const char *name, unit_test_fn fn)
 {
     tests = mem_resize(tests, (test_count + 1) * sizeof(tests[0]));
     tests[test_count++] = (struct unit_test){name, fn};
+}
+
+bool unit_limit_memory(size_t size)
+{
+#ifdef IS_SANITIZED
+    (void)size;
+    return false;
+#else
+    unsigned long page_count = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    CHECK(file != NULL && fscanf(file, "%lu", &page_count) == 1);
+    CHECK(fclose(file) == 0);
+    struct rlimit limit = {.rlim_max = RLIM_INFINITY};
+    limit.rlim_cur = page_count * (unsigned long)sysconf(_SC_PAGESIZE) + size;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    return true;
+#endif
+}
+
+void unit_free_memory(void)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 }
 
 void unit_expect(bool is_true, const char *expression, const char *file, int line)

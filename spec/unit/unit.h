@@ -14,6 +14,12 @@
 typedef void (*unit_test_fn)(void);
 
 void unit_register(const char *name, unit_test_fn fn);
+/// From now on the process gets about `size` bytes of memory more than it has, and then none. False
+/// where that cannot be had: a sanitizer's own memory is beyond any limit. Such a test ends with
+/// `unit_free_memory`.
+bool unit_limit_memory(size_t size);
+void unit_free_memory(void);
+
 void unit_expect(bool is_true, const char *expression, const char *file, int line);
 void unit_expect_int(int64_t seen, int64_t wanted, const char *expression, const char *file,
                      int line);

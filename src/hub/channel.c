@@ -20,6 +20,7 @@ static const struct journal_bounds default_bounds = {
     .age_ms = (uint64_t)300 * 1000,
 };
 
+static int make_room(struct channel *channel, uint64_t bytes, const struct channel_author *author);
 static void count(struct channel *channel, uint64_t bytes);
 static int find_obstacle(const struct channel *channel, uint64_t bytes, uint64_t bytes_max);
 static uint64_t least_offered(const struct channel *channel, uint64_t offered);
@@ -95,18 +96,27 @@ void channel_account(struct channel *channel)
     count(channel, channel->base_bytes + channel->journal.memory);
 }
 
-int channel_make_room(struct channel *channel, uint64_t bytes, uint64_t bytes_max, uint64_t offered)
+/// A thread that is no worker's has no replica that would see to the bounds and the age of what it
+/// appends where nobody follows; so it tells all replicas.
+int channel_append(struct channel *channel, struct bytes fields,
+                   const struct channel_author *author, worker_set *woken)
 {
-    int obstacle = find_obstacle(channel, bytes, bytes_max);
-    if (obstacle == 0) {
-        return 0;
+    struct hub *hub = channel->hub;
+    struct journal_moment moment = {.stamp = hub->stamp + 1, .now_ms = author->now_ms};
+    int failure = 0;
+    if (channel->is_closed) {
+        return -ECANCELED;
     }
-    uint64_t keep_from = least_offered(channel, offered);
-    while (obstacle != 0 && journal_shed(&channel->journal, keep_from)) {
-        channel_account(channel);
-        obstacle = find_obstacle(channel, bytes, bytes_max);
+    if (fields.len <= channel->journal.bounds.bytes) {
+        failure = make_room(channel, fields.len, author);
     }
-    return obstacle;
+    failure = failure == 0 ? journal_append(&channel->journal, fields, moment) : failure;
+    channel_account(channel); // the ring may have grown, even if the event has no place in it
+    if (failure == 0) {
+        hub->stamp++;
+        *woken |= channel_tell(channel, author->own, author->own == NULL);
+    }
+    return failure;
 }
 
 void channel_close(struct channel *channel)
@@ -146,6 +156,22 @@ uint64_t channel_bytes_behind(const struct channel *channel, uint64_t offered)
     return journal_bytes_from(&channel->journal, least_offered(channel, offered));
 }
 
+/// Makes room for `bytes` more within the ceilings of the hub and of the group. Returns as
+/// `channel_append`.
+static int make_room(struct channel *channel, uint64_t bytes, const struct channel_author *author)
+{
+    int obstacle = find_obstacle(channel, bytes, author->bytes_max);
+    if (obstacle == 0) {
+        return 0;
+    }
+    uint64_t keep_from = least_offered(channel, author->offered);
+    while (obstacle != 0 && journal_shed(&channel->journal, keep_from)) {
+        channel_account(channel);
+        obstacle = find_obstacle(channel, bytes, author->bytes_max);
+    }
+    return obstacle;
+}
+
 /// Notes that the channel takes `bytes` by now, in the hub and in its group, too.
 static void count(struct channel *channel, uint64_t bytes)
 {
@@ -163,7 +189,7 @@ static int find_obstacle(const struct channel *channel, uint64_t bytes, uint64_t
 {
     const struct group *group = channel->group;
     if (channel->hub->bytes + bytes > bytes_max) {
-        return -ENOMEM;
+        return -ENOBUFS;
     }
     return group != NULL && group->bytes + bytes > group->bytes_max ? -ENOSPC : 0;
 }

@@ -50,6 +50,15 @@ struct replica_link {
     bool follows;            // it has a copy of the journal, because somebody subscribes here
 };
 
+/// Who appends an event: a worker, or a thread that is none, such as one that has written the event
+/// to a disk before it is shown.
+struct channel_author {
+    const struct local_hub *own; // the worker's; NULL for another thread, which tells all replicas
+    uint64_t offered;   // the first frame that this worker has yet to offer; UINT64_MAX for none
+    uint64_t now_ms;    // on the clock of the loops
+    uint64_t bytes_max; // of all channels
+};
+
 /// The open channel `name`, or NULL.
 struct channel *channel_find(const struct hub *hub, struct bytes name);
 
@@ -70,12 +79,15 @@ MUST_USE bool channel_leave(struct channel *channel, struct replica_link *link, 
 /// Tells the hub and the group how much memory the channel takes. To be called after each change.
 void channel_account(struct channel *channel);
 
-/// Returns 0 when `bytes` more are within `bytes_max` for the whole hub and within the group's
-/// ceiling, -ENOMEM when they are too many for the hub, -ENOSPC when for the group. Before it
-/// refuses, the oldest frames of this channel go, as far as every worker has offered them to its
-/// subscribers. The caller's worker has offered those before `offered`.
-MUST_USE int channel_make_room(struct channel *channel, uint64_t bytes, uint64_t bytes_max,
-                               uint64_t offered);
+/// Appends an event, encoded as for `journal_append`: it gets the channel's next number and the
+/// hub's next stamp, and the replicas that follow the channel have something to take over. Under
+/// the lock, from any thread; `woken` gets the workers to be woken after it. Returns 0; -ECANCELED
+/// when the channel is closed; -EMSGSIZE when the event is larger than the channel's bytes; -ENOMEM
+/// when there is no memory for it; -ENOBUFS when all channels hold `bytes_max`, -ENOSPC when those
+/// of the group hold as much as they may. Before one of the last two, the oldest frames of this
+/// channel go, as far as every worker has offered them to its subscribers.
+MUST_USE int channel_append(struct channel *channel, struct bytes fields,
+                            const struct channel_author *author, worker_set *woken);
 
 /// Marks the channel as closed and frees its name. Idempotent.
 void channel_close(struct channel *channel);

@@ -5,13 +5,19 @@
 #include "base/mem.h"
 #include "wire/chunk.h"
 
-struct block *block_new(uint32_t capacity)
+#include <errno.h>
+
+int block_new(uint32_t capacity, struct block **made)
 {
-    struct block *block = mem_alloc(sizeof(struct block) + capacity);
+    struct block *block = mem_try_resize(NULL, sizeof(struct block) + capacity);
+    if (block == NULL) {
+        return -ENOMEM;
+    }
     atomic_init(&block->_holds, 1);
     block->capacity = capacity;
     block->used = 0;
-    return block;
+    *made = block;
+    return 0;
 }
 
 void block_hold(struct block *block)

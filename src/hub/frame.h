@@ -17,6 +17,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -40,8 +41,9 @@ struct frame {
     uint64_t position; // bytes of the journal's frames before it
 };
 
-/// A block with room for `capacity` bytes, held once.
-struct block *block_new(uint32_t capacity);
+/// Makes a block with room for `capacity` bytes, held once. Returns 0, or -ENOMEM; then `*made` is
+/// as it was.
+MUST_USE int block_new(uint32_t capacity, struct block **made);
 
 /// The memory that a block takes, free room included. Any thread may ask.
 static inline size_t block_bytes(const struct block *block)

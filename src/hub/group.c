@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <string.h>
 
 struct group *group_find(struct group *groups, struct bytes name)
@@ -15,14 +16,14 @@ struct group *group_find(struct group *groups, struct bytes name)
     return group;
 }
 
-struct group *group_make(struct group **groups, struct bytes name)
+int group_make(struct group **groups, struct bytes name, struct group **made)
 {
     size_t count = 0;
     for (const struct group *group = *groups; group != NULL; group = group->after) {
         count++;
     }
     if (count >= GROUPS_MAX) {
-        return NULL;
+        return -E2BIG;
     }
     struct group *group = mem_zero(sizeof(struct group) + name.len);
     group->channel_count_max = UINT64_MAX;
@@ -31,7 +32,8 @@ struct group *group_make(struct group **groups, struct bytes name)
     memcpy(group->name, name.at, name.len);
     group->after = *groups;
     *groups = group;
-    return group;
+    *made = group;
+    return 0;
 }
 
 void groups_free(struct group **groups)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 #include <stdint.h>
 
@@ -24,8 +25,9 @@ struct group {
 /// The group `name` in the list `groups`, or NULL.
 struct group *group_find(struct group *groups, struct bytes name);
 
-/// Makes the group `name`, which is not in the list, without ceilings. NULL beyond GROUPS_MAX.
-struct group *group_make(struct group **groups, struct bytes name);
+/// Makes the group `name`, which is not in the list, without ceilings. Returns 0, or -E2BIG beyond
+/// GROUPS_MAX.
+MUST_USE int group_make(struct group **groups, struct bytes name, struct group **made);
 
 /// Frees all groups. CHECKs that no channel is in one.
 void groups_free(struct group **groups);

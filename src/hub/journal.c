@@ -26,8 +26,8 @@ enum {
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence);
 static uint64_t last_of_block(const struct journal *journal, uint64_t sequence);
 static void make_head(struct frame *frame, char *out, struct event_id id, size_t fields_len);
-static void make_room(struct journal *journal);
-static struct block *open_block(struct journal *journal, size_t size);
+static int make_room(struct journal *journal);
+static int open_block(struct journal *journal, size_t size);
 static bool is_over(const struct journal *journal, uint64_t now_ms);
 static uint64_t held_bytes(const struct journal *journal);
 static void drop_over_bounds(struct journal *journal, uint64_t until);
@@ -62,8 +62,12 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
     if (size > journal->bounds.bytes || size > UINT32_MAX / 2) {
         return -EMSGSIZE;
     }
-    make_room(journal);
-    struct block *block = open_block(journal, size);
+    int failure = make_room(journal);
+    failure = failure == 0 ? open_block(journal, size) : failure;
+    if (failure != 0) {
+        return failure;
+    }
+    struct block *block = journal->_open;
     frame.block = block;
     frame.at = block->used;
     frame.size = (uint32_t)size;
@@ -100,7 +104,9 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
     }
     for (; copy->next < journal->next && count_max > 0; count_max--) {
         const struct frame *frame = slot_of(journal, copy->next);
-        make_room(copy);
+        if (make_room(copy) != 0) {
+            drop_first(copy);
+        }
         if (journal_is_empty(copy) || slot_of(copy, copy->next - 1)->block != frame->block) {
             block_hold(frame->block);
             copy->memory += block_bytes(frame->block);
@@ -223,41 +229,55 @@ static void make_head(struct frame *frame, char *out, struct event_id id, size_t
     line[id_start.len + id_len] = '\n';
 }
 
-/// Doubles the ring when it is full, so that one more frame has a slot.
-static void make_room(struct journal *journal)
+/// Doubles the ring when it is full, so that one more frame has a slot. Returns 0, or -ENOMEM when
+/// a ring that has frames cannot grow. The first ring is small, and is there or the process aborts.
+static int make_room(struct journal *journal)
 {
     size_t count = journal->next - journal->first;
     if (count < journal->_capacity) {
-        return;
+        return 0;
     }
     struct journal old = *journal;
-    journal->_capacity = old._capacity == 0 ? RING_MIN : old._capacity * 2;
-    journal->_ring = mem_alloc(journal->_capacity * sizeof(struct frame));
+    size_t capacity = old._capacity == 0 ? RING_MIN : old._capacity * 2;
+    size_t bytes = capacity * sizeof(struct frame);
+    struct frame *ring = old._capacity == 0 ? mem_alloc(bytes) : mem_try_resize(NULL, bytes);
+    if (ring == NULL) {
+        return -ENOMEM;
+    }
+    journal->_capacity = capacity;
+    journal->_ring = ring;
     for (uint64_t sequence = old.first; sequence < old.next; sequence++) {
         *slot_of(journal, sequence) = *slot_of(&old, sequence);
     }
     mem_free(old._ring);
     journal->memory += (journal->_capacity - old._capacity) * sizeof(struct frame);
+    return 0;
 }
 
-/// The block that takes `size` more bytes. Each new block is twice as large as the one before, up
-/// to a bound, so that a busy channel's frames are few pieces of memory.
-static struct block *open_block(struct journal *journal, size_t size)
+/// Sees to it that the open block takes `size` more bytes. Each new block is twice as large as the
+/// one before, up to a bound, so that a busy channel's frames are few pieces of memory. Returns 0,
+/// or -ENOMEM.
+static int open_block(struct journal *journal, size_t size)
 {
     struct block *open = journal->_open;
     if (open != NULL && open->capacity - open->used >= size) {
-        return open;
+        return 0;
     }
     size_t capacity = open == NULL ? BLOCK_MIN : (size_t)open->capacity * 2;
     capacity = capacity > BLOCK_MAX ? BLOCK_MAX : capacity;
     capacity = capacity < size ? size : capacity;
+    struct block *fresh;
+    int failure = block_new((uint32_t)capacity, &fresh);
+    if (failure != 0) {
+        return failure;
+    }
     bool is_used = !journal_is_empty(journal) && slot_of(journal, journal->next - 1)->block == open;
     if (!is_used) {
         give_back(journal, open); // otherwise it goes back with the last of its frames
     }
-    journal->_open = block_new((uint32_t)capacity);
-    journal->memory += block_bytes(journal->_open);
-    return journal->_open;
+    journal->_open = fresh;
+    journal->memory += block_bytes(fresh);
+    return 0;
 }
 
 static bool is_over(const struct journal *journal, uint64_t now_ms)

@@ -51,8 +51,8 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds);
 void journal_deinit(struct journal *journal);
 
 /// Appends an event, encoded without an id and without chunk framing, under the journal's id.
-/// Returns 0, or -EMSGSIZE when its frame alone is over the bound in bytes; then nothing has
-/// changed.
+/// Returns 0; -EMSGSIZE when its frame alone is over the bound in bytes; -ENOMEM when there is no
+/// memory for it. When it fails, the frames and their numbers are as they were.
 MUST_USE int journal_append(struct journal *journal, struct bytes fields,
                             struct journal_moment moment);
 
@@ -61,7 +61,9 @@ void journal_init_copy(struct journal *copy, const struct journal *journal);
 
 /// Takes over the frames that `journal` has and `copy` has not, at most `count_max` of them.
 /// Returns whether those were all. Frames that `journal` has let go of meanwhile stay in the copy
-/// until `journal_drop`, because subscribers may have them before them.
+/// until `journal_drop`, because subscribers may have them before them. Where there is no memory
+/// for a larger ring, the copy lets go of its oldest frames, and the lag policy of the channel
+/// decides about subscribers that have yet to take them.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max);
 
 /// Lets go of the frames before `first`.

@@ -56,19 +56,18 @@ struct replica *local_hub_find(struct local_hub *local, struct bytes name)
     return replica;
 }
 
-struct replica *local_hub_make(struct local_hub *local, struct bytes name, struct group *group,
-                               int *failure)
+int local_hub_make(struct local_hub *local, struct bytes name, struct group *group,
+                   struct replica **made)
 {
     struct hub *hub = local->hub;
     hub_lock(hub);
     struct channel *channel = channel_find(hub, name);
-    *failure = channel == NULL ? find_obstacle(local, group) : 0;
-    if (channel == NULL && *failure == 0) {
-        channel = channel_new(hub, name, group);
+    int failure = channel == NULL ? find_obstacle(local, group) : 0;
+    if (failure == 0) {
+        *made = replica_new(local, channel == NULL ? channel_new(hub, name, group) : channel);
     }
-    struct replica *replica = channel == NULL ? NULL : replica_new(local, channel);
     hub_unlock(hub);
-    return replica;
+    return failure;
 }
 
 /// The limit that is in the way of another channel, as an error of `local_hub_make`; 0 for none.
@@ -83,7 +82,7 @@ static int find_obstacle(const struct local_hub *local, const struct group *grou
     }
     uint64_t size = sizeof(struct channel) + sizeof(struct replica);
     if (hub->bytes + size > local->limits->channel_total_bytes) {
-        return -ENOMEM;
+        return -ENOBUFS;
     }
     return group != NULL && group->bytes + size > group->bytes_max ? -ENOSPC : 0;
 }

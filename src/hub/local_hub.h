@@ -32,12 +32,12 @@ struct replica *local_hub_find(struct local_hub *local, struct bytes name);
 
 /// Makes the channel `name`, of which this worker has no replica, with the default options. If
 /// another worker was quicker, its channel is taken. A new one is in `group`, or in none (NULL).
-/// The replica goes again unless somebody holds it or subscribes to it in this turn. Returns NULL,
-/// with the reason through `failure`: -E2BIG when there are as many as the limit `channels` allows,
-/// -EDQUOT when the group has as many as it may, -ENOMEM when all channels, -ENOSPC when those of
-/// the group hold as many bytes as they may.
-struct replica *local_hub_make(struct local_hub *local, struct bytes name, struct group *group,
-                               int *failure);
+/// The replica goes again unless somebody holds it or subscribes to it in this turn. Returns 0;
+/// -E2BIG when there are as many channels as the limit `channels` allows; -EDQUOT when the group
+/// has as many as it may; -ENOBUFS when all channels hold as many bytes as they may, or -ENOSPC
+/// when those of the group do.
+MUST_USE int local_hub_make(struct local_hub *local, struct bytes name, struct group *group,
+                            struct replica **made);
 
 /// Takes over what others have published and closed, now and not when the wake-up comes.
 void local_hub_sync(struct local_hub *local);

@@ -34,6 +34,7 @@ struct prefetch {
     struct subscriber *near[SUBSCRIBER_PREFETCH];
 };
 
+static int explain_too_long(const struct replica *replica, const struct sse_event *event);
 static int append(struct replica *replica, worker_set *woken, struct event_id *id);
 static bool is_over(const struct replica *replica);
 static void pull(struct replica *replica);
@@ -100,7 +101,7 @@ int replica_publish(struct replica *replica, const struct sse_event *event, stru
     buf_clear(&local->scratch);
     int refusal = sse_encode_event(&local->scratch, event, false);
     if (refusal != 0) {
-        return refusal == SSE_TOO_LONG ? -EMSGSIZE : refusal;
+        return refusal == SSE_TOO_LONG ? explain_too_long(replica, event) : -EINVAL;
     }
     worker_set woken = 0;
     hub_lock(local->hub);
@@ -108,11 +109,19 @@ int replica_publish(struct replica *replica, const struct sse_event *event, stru
     hub_unlock(local->hub);
     hub_wake(local->hub, woken);
     count_up(COUNT_PUBLISHED, failure == 0);
-    bool may_have_shed = failure == -ENOMEM || failure == -ENOSPC;
+    bool may_have_shed = failure == -ENOMEM || failure == -ENOBUFS || failure == -ENOSPC;
     if (failure == 0 || may_have_shed) { // an empty replica has to go, too
         loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
     }
     return failure;
+}
+
+/// The scratch memory has no room for the event. An event that is not larger than the channel's
+/// bytes could have been published if there were more memory.
+static int explain_too_long(const struct replica *replica, const struct sse_event *event)
+{
+    bool is_too_large = event->data.len > replica_bounds(replica).bytes;
+    return is_too_large ? -EMSGSIZE : -ENOMEM;
 }
 
 /// Appends the encoded event to the journal, under the lock. Takes over, together with it, what
@@ -121,24 +130,16 @@ static int append(struct replica *replica, worker_set *woken, struct event_id *i
 {
     struct local_hub *local = replica->local;
     struct channel *channel = replica->channel;
-    struct journal_moment moment = {.stamp = local->hub->stamp + 1,
-                                    .now_ms = loop_now_ms(local->loop)};
-    if (channel->is_closed) {
-        return -ECANCELED;
-    }
     note_idle(replica);
-    struct bytes fields = buf_bytes(&local->scratch);
-    uint64_t bytes_max = local->limits->channel_total_bytes;
-    int failure = 0;
-    if (fields.len <= channel->journal.bounds.bytes) {
-        failure = channel_make_room(channel, fields.len, bytes_max, replica->link.offered);
-    }
-    failure = failure == 0 ? journal_append(&channel->journal, fields, moment) : failure;
+    struct channel_author author = {
+        .own = local,
+        .offered = replica->link.offered,
+        .now_ms = loop_now_ms(local->loop),
+        .bytes_max = local->limits->channel_total_bytes,
+    };
+    int failure = channel_append(channel, buf_bytes(&local->scratch), &author, woken);
     if (failure == 0) {
-        channel_account(channel);
-        local->hub->stamp++;
         *id = journal_id(&channel->journal, channel->journal.next - 1);
-        *woken = channel_tell(channel, local, false);
         replica_pull_due(local);
     }
     return failure;

@@ -49,11 +49,12 @@ struct replica {
     bool is_closed; // and this worker has seen it
 };
 
-/// Publishes `event`, which has no id; the id that it gets comes through `id`. Returns 0,
-/// SSE_BAD_EVENT, -EMSGSIZE when the event is larger than the channel's bytes, or -ECANCELED when
-/// the channel is closed. When memory is short, the oldest frames of this channel go first. If that
-/// is not enough, returns -ENOMEM when all channels hold as much as `channel_total_bytes` allows,
-/// or -ENOSPC when those of its group hold as much as they may.
+/// Publishes `event`, which has no id; the id that it gets comes through `id`. Returns 0; -EINVAL
+/// when CR, LF or NUL is in the event's name; -EMSGSIZE when the event is larger than the channel's
+/// bytes; -ECANCELED when the channel is closed; -ENOMEM when there is no memory for the event.
+/// When a ceiling is met, the oldest frames of this channel go first. If that is not enough,
+/// returns -ENOBUFS when all channels hold as much as `channel_total_bytes` allows, or -ENOSPC when
+/// those of its group hold as much as they may.
 MUST_USE int replica_publish(struct replica *replica, const struct sse_event *event,
                              struct event_id *id);
 

@@ -49,8 +49,8 @@ static void apply_group_options_or_raise(lua_State *L, struct bytes name);
 static void postpone_options(lua_State *L, const char *const *names);
 static int l_apply_postponed(lua_State *L);
 static bool push_box(lua_State *L, const struct replica *replica);
-static struct replica *push_new_box(lua_State *L, struct bytes name, struct group *group,
-                                    int *failure);
+static int push_new_box(lua_State *L, struct bytes name, struct group *group,
+                        struct replica **made);
 static int push_refusal(lua_State *L, const struct group *group, int failure);
 static int push_id(lua_State *L, struct event_id id);
 static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id);
@@ -153,10 +153,9 @@ static int l_channel(lua_State *L)
     struct replica *replica = local_hub_find(local_hub_of(L), name);
     bool is_there = replica != NULL;
     if (replica == NULL || !push_box(L, replica)) {
-        int failure;
         struct group *group = check_group(L);
-        replica = push_new_box(L, name, group, &failure);
-        if (replica == NULL) {
+        int failure = push_new_box(L, name, group, &replica);
+        if (failure != 0) {
             return push_refusal(L, group, failure);
         }
     }
@@ -310,9 +309,9 @@ static int l_channel_group(lua_State *L)
     hub_lock(hub);
     struct group *group = group_find(hub->groups, name);
     bool is_there = group != NULL;
-    group = is_there ? group : group_make(&hub->groups, name);
+    int failure = is_there ? 0 : group_make(&hub->groups, name, &group);
     hub_unlock(hub);
-    if (group == NULL) {
+    if (failure != 0) {
         return luaL_error(L, "there are %d groups of channels already", (int)GROUPS_MAX);
     }
     if (is_there && is_loading(L)) {
@@ -434,18 +433,18 @@ static bool push_box(lua_State *L, const struct replica *replica)
     return is_there;
 }
 
-/// Born empty, so that nothing is lost when memory runs out. NULL when the channel cannot be made,
-/// for a reason of `local_hub_make`.
-static struct replica *push_new_box(lua_State *L, struct bytes name, struct group *group,
-                                    int *failure)
+/// Born empty, so that nothing is lost when memory runs out. Returns as `local_hub_make`.
+static int push_new_box(lua_State *L, struct bytes name, struct group *group, struct replica **made)
 {
     struct replica **box = lua_newuserdatauv(L, sizeof(struct replica *), 0);
     *box = NULL;
     box_set_type(L, BOX_CHANNEL); // [.., box]
     struct replica *replica = local_hub_find(local_hub_of(L), name);
-    replica = replica == NULL ? local_hub_make(local_hub_of(L), name, group, failure) : replica;
     if (replica == NULL) {
-        return NULL;
+        int failure = local_hub_make(local_hub_of(L), name, group, &replica);
+        if (failure != 0) {
+            return failure;
+        }
     }
     replica_hold(replica);
     *box = replica;
@@ -453,7 +452,8 @@ static struct replica *push_new_box(lua_State *L, struct bytes name, struct grou
     lua_pushvalue(L, -2);
     lua_rawsetp(L, -2, replica);
     lua_pop(L, 1);
-    return replica;
+    *made = replica;
+    return 0;
 }
 
 /// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil, message,
@@ -472,10 +472,12 @@ static int l_publish(lua_State *L)
     case -EMSGSIZE:
         limit_met("channel_bytes", replica_bounds(replica).bytes);
         return box_push_failure(L, "the event is larger than the channel's bytes", "EMSGSIZE");
-    case -ENOMEM:
+    case -ENOBUFS:
         return push_full(L);
     case -ENOSPC:
         return push_full_group(L, replica->channel->group);
+    case -ENOMEM:
+        return box_push_failure(L, "there is no memory for the event", "ENOMEM");
     default:
         return box_push_closed(L);
     }
