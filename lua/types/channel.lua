@@ -59,8 +59,8 @@ local Channel = {}
 ---stream that follows the channel gets it at the end of this turn. Waits for that where very much
 ---is published at once, so that others get on. Where all channels hold `channel_total_bytes`, or
 ---those of its group what they may, the oldest events of this one that every worker has sent make
----room; if that is not enough, the event is refused with ENOMEM. So is an event for which the system
----has no memory; the channel then keeps what it has.
+---room; if that is not enough, the event is refused with ENOMEM. So is an event for which the
+---system has no memory; the channel then keeps what it has.
 ---
 ---```lua
 ---room:publish("hello")

@@ -46,7 +46,7 @@ function Shared:get(key) end
 ---@param options? lunesse.SharedOptions
 ---@return true? ok
 ---@return string? err
----@return "ENOMEM" | nil code  there is no room for it
+---@return "ENOMEM" | nil code  there is no room for it, or the system has no memory
 function Shared:set(key, value, options) end
 
 ---Puts the value under the key if nothing is there. Of several who try, one gets `true`.

@@ -268,7 +268,7 @@ static int fill(struct shared_store *store, uint64_t bytes_max, uint64_t ttl_ms)
         result = shared_set(store, &write, &value);
         count += result == 0;
     }
-    EXPECT_INT(result, -ENOMEM);
+    EXPECT_INT(result, -ENOBUFS);
     return count;
 }
 
@@ -284,9 +284,9 @@ TEST(shared_stores_hold_no_more_than_they_may_and_lose_nothing)
     EXPECT(count > 100);
     EXPECT(shared_bytes(shared) <= 64 * 1024);
     struct shared_write write = {BYTES("key"), 0, 0, 64 * 1024};
-    EXPECT_INT(shared_set(other, &write, &value), -ENOMEM); // the limit is that of all together
-    EXPECT_INT(shared_add(other, &write, &value), -ENOMEM);
-    EXPECT_INT(shared_incr(other, &write, &step, &sum), -ENOMEM);
+    EXPECT_INT(shared_set(other, &write, &value), -ENOBUFS); // the limit is that of all together
+    EXPECT_INT(shared_add(other, &write, &value), -ENOBUFS);
+    EXPECT_INT(shared_incr(other, &write, &step, &sum), -ENOBUFS);
     EXPECT_INT(shared_count(store, 0), count);
     EXPECT_INT(shared_count(other, 0), 0);
     EXPECT(shared_delete(store, BYTES("key 0"), 0));
@@ -295,7 +295,7 @@ TEST(shared_stores_hold_no_more_than_they_may_and_lose_nothing)
     EXPECT_INT(shared_incr(store, &write, &step, &sum), 0);
     EXPECT_INT(shared_set(store, &write, &value), 0);
     value = string(BYTES(""));
-    EXPECT_INT(shared_set(store, &write, &value), -ENOMEM);
+    EXPECT_INT(shared_set(store, &write, &value), -ENOBUFS);
     EXPECT_INT(integer_at(store, "key", 0), 1);
     shared_release(store);
     shared_release(other);
@@ -311,7 +311,7 @@ TEST(what_has_expired_stands_in_nobodys_way)
     EXPECT(fill(store, 64 * 1024, 100) > 100);
     struct shared_value value = string(bytes_of(large, 60 * 1024));
     struct shared_write write = {BYTES("key"), 99, 0, 64 * 1024};
-    EXPECT_INT(shared_set(other, &write, &value), -ENOMEM);
+    EXPECT_INT(shared_set(other, &write, &value), -ENOBUFS);
     write.now_ms = 100;
     EXPECT_INT(shared_set(other, &write, &value), 0);
     EXPECT(fill(store, MIB, 100) > 1000);
@@ -352,7 +352,8 @@ TEST(keys_are_all_keys_once_and_never_more_than_asked_for)
     }
     static const size_t limits[] = {1, 31, 32, 33, 64, 99, 100, 101, SIZE_MAX};
     for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++) {
-        struct shared_text *text = shared_keys(store, 0, limits[l]);
+        struct shared_text *text;
+        EXPECT_INT(shared_keys(store, 0, limits[l], &text), 0);
         struct bytes rest = shared_text_bytes(text);
         struct bytes key;
         int count = 0;
@@ -375,14 +376,15 @@ TEST(keys_leave_out_what_has_expired)
     struct shared_store *store = shared_hold(shared, BYTES("store"));
     EXPECT(fill(store, 64 * 1024, 100) > 100);
     EXPECT_INT(set(store, "stays", integer(1)), 0);
-    struct shared_text *text = shared_keys(store, 100, 1000);
+    struct shared_text *text;
+    EXPECT_INT(shared_keys(store, 100, 1000, &text), 0);
     struct bytes rest = shared_text_bytes(text);
     struct bytes key;
     EXPECT(shared_next_key(&rest, &key));
     EXPECT_BYTES(key, BYTES("stays"));
     EXPECT(!shared_next_key(&rest, &key));
     shared_text_release(text);
-    text = shared_keys(store, 100, 0);
+    EXPECT_INT(shared_keys(store, 100, 0, &text), 0);
     EXPECT_INT(shared_text_bytes(text).len, 0);
     shared_text_release(text);
     shared_release(store);
@@ -471,7 +473,8 @@ static void pass_by(struct worker *worker, int round)
 static void list_claims(struct worker *worker, struct shared_store *store, int round)
 {
     size_t count = shared_count(store, (uint64_t)round);
-    struct shared_text *text = shared_keys(store, (uint64_t)round, SIZE_MAX);
+    struct shared_text *text;
+    EXPECT_INT(shared_keys(store, (uint64_t)round, SIZE_MAX, &text), 0);
     struct bytes rest = shared_text_bytes(text);
     struct bytes key;
     while (shared_next_key(&rest, &key)) {
@@ -527,5 +530,45 @@ TEST(threads_share_stores_and_never_see_half_of_anything)
     EXPECT_INT(shared_count(claims, ROUNDS), ROUNDS / 8);
     shared_release(store);
     shared_release(claims);
+    shared_free(shared);
+}
+
+TEST(a_store_refuses_values_for_which_there_is_no_memory_and_keeps_the_others)
+{
+    if (!unit_limit_memory(2 * MIB)) {
+        return;
+    }
+    struct shared *shared = shared_new();
+    struct shared_store *store = shared_hold(shared, BYTES("s"));
+    char key[32];
+    int64_t count = 0;
+    int result = 0;
+    for (; result == 0; count++) {
+        struct shared_value value = integer(count);
+        int len = snprintf(key, sizeof(key), "key %d", (int)count);
+        struct shared_write write = {bytes_of(key, (size_t)len), 0, 1000, UINT64_MAX};
+        result = shared_set(store, &write, &value);
+    }
+    EXPECT_INT(result, -ENOMEM);
+    count--;
+    EXPECT(count > 1000);
+    EXPECT_INT(shared_count(store, 0), count);
+    uint64_t bytes = shared_bytes(shared);
+    char *text = mem_zero(64);
+    struct shared_value long_value = string(bytes_of(text, 64));
+    long_value.string.len = (size_t)64 * MIB; // there is no memory for a copy, so it is not read
+    struct shared_write write = {BYTES("key 0"), 0, 0, UINT64_MAX};
+    EXPECT_INT(shared_set(store, &write, &long_value), -ENOMEM);
+    mem_free(text);
+    EXPECT_INT(shared_bytes(shared), bytes);
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "key %d", (int)i);
+        EXPECT_INT(integer_at(store, key, 0), i);
+    }
+    unit_free_memory();
+    EXPECT_INT(set(store, "one more", integer(1)), -ENOBUFS); // more than a mebibyte is there
+    EXPECT_INT(shared_count(store, 1000), 0);
+    EXPECT_INT(set(store, "one more", integer(1)), 0);
+    shared_release(store);
     shared_free(shared);
 }

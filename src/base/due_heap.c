@@ -4,8 +4,11 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#include <errno.h>
+
 enum { SLOTS_MIN = 16 };
 
+static size_t grown(const struct due_heap *heap);
 static void resize(struct due_heap *heap, size_t capacity);
 static void sift(struct due_heap *heap, struct due_slot slot, size_t at);
 static void sift_up(struct due_heap *heap, struct due_slot slot, size_t at);
@@ -24,12 +27,27 @@ void due_heap_deinit(struct due_heap *heap)
     *heap = (struct due_heap){0};
 }
 
+int due_heap_reserve(struct due_heap *heap)
+{
+    if (heap->count < heap->_capacity) {
+        return 0;
+    }
+    size_t capacity = grown(heap);
+    struct due_slot *slots = mem_try_resize(heap->_slots, capacity * sizeof(struct due_slot));
+    if (slots == NULL) {
+        return -ENOMEM;
+    }
+    heap->_slots = slots;
+    heap->_capacity = capacity;
+    return 0;
+}
+
 void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms)
 {
     struct due_slot slot = {due_ms, due};
     if (due->_slot == 0) {
         if (heap->count == heap->_capacity) {
-            resize(heap, heap->_capacity == 0 ? SLOTS_MIN : heap->_capacity * 2);
+            resize(heap, grown(heap));
         }
         sift_up(heap, slot, heap->count++); // nothing is below the last place
         return;
@@ -54,6 +72,12 @@ void due_heap_remove(struct due_heap *heap, struct due *due)
     if (heap->count < heap->_capacity / 4 && heap->_capacity > SLOTS_MIN) {
         resize(heap, heap->_capacity / 2);
     }
+}
+
+/// The capacity that comes after the present one.
+static size_t grown(const struct due_heap *heap)
+{
+    return heap->_capacity == 0 ? SLOTS_MIN : heap->_capacity * 2;
 }
 
 static void resize(struct due_heap *heap, size_t capacity)

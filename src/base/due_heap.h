@@ -6,6 +6,8 @@
 // callback: the owner of the heap asks it. Not locked; the owner's lock, if it has one, guards it.
 #pragma once
 
+#include "base/check.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +34,11 @@ void due_heap_init(struct due_heap *heap);
 /// Frees the heap's own memory. CHECKs that it is empty.
 void due_heap_deinit(struct due_heap *heap);
 
-/// `due` is due at `due_ms`, whether it is in the heap already or not.
+/// Makes room for one more, so that the next `due_heap_put` needs no memory. Returns 0, or -ENOMEM.
+MUST_USE int due_heap_reserve(struct due_heap *heap);
+
+/// `due` is due at `due_ms`, whether it is in the heap already or not. Aborts where there is no
+/// memory, unless room was made before.
 void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms);
 
 /// Takes `due` out, if it is there.

@@ -33,7 +33,7 @@ void map_deinit(struct map *map)
 void map_add(struct map *map, struct map_entry *entry)
 {
     DCHECK(map_find(map, entry->key) == NULL);
-    if (map->count == map->_chain_count) {
+    if (map->count >= map->_chain_count) {
         resize(map, map->_chain_count == 0 ? CHAINS_MIN : map->_chain_count * 2);
     }
     entry->_hash = hash_of(map, entry->key);
@@ -86,11 +86,19 @@ static struct map_entry **chain_of(const struct map *map, uint64_t hash)
     return &map->_chains[hash & (map->_chain_count - 1)];
 }
 
+/// Where there is no memory for other chains, the present ones stay, and get longer. The first ones
+/// are few, and are there or the process aborts.
 static void resize(struct map *map, size_t chain_count)
 {
     struct map_entry **old = map->_chains;
     size_t old_count = map->_chain_count;
-    map->_chains = mem_zero(chain_count * sizeof(struct map_entry *));
+    size_t size = chain_count * sizeof(struct map_entry *);
+    struct map_entry **chains = old == NULL ? mem_alloc(size) : mem_try_resize(NULL, size);
+    if (chains == NULL) {
+        return;
+    }
+    memset(chains, 0, size);
+    map->_chains = chains;
     map->_chain_count = chain_count;
     for (size_t i = 0; i < old_count; i++) {
         while (old[i] != NULL) {

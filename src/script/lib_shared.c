@@ -205,8 +205,8 @@ static int l_keys(lua_State *L)
     lua_Integer max = luaL_optinteger(L, 2, KEYS_DEFAULT);
     luaL_argcheck(L, max > 0, 2, "a number above 0 expected");
     lua_settop(L, 1);
-    struct shared_text *text = shared_keys(box->store, now_ms(L), (size_t)max);
-    if (text == NULL) {
+    struct shared_text *text;
+    if (shared_keys(box->store, now_ms(L), (size_t)max, &text) != 0) {
         return box_push_failure(L, "there is no memory for so many keys", "ENOMEM");
     }
     push_text(L, box, text);
@@ -387,7 +387,9 @@ static int push_outcome(lua_State *L, int result)
     case -EDQUOT:
         limit_met("store_bytes", shared_limit_of(box->store));
         return box_push_failure(L, "the store has as many bytes as it may", "ENOMEM");
-    default:
+    case -ENOMEM:
+        return box_push_failure(L, "there is no memory for the value", "ENOMEM");
+    default: // -ENOBUFS
         limit_met("shared_bytes", parts_of(L)->options->limits->shared_bytes);
         return box_push_failure(L, "the shared stores have as many bytes as the limit allows",
                                 "ENOMEM");

@@ -13,29 +13,33 @@ static bool is_number(enum shared_type type);
 static bool are_equal(const struct kept *value, const struct shared_value *old);
 static bool is_whole(double number, int64_t integer);
 
-struct kept kept_of(const struct shared_value *value)
+int kept_copy(const struct shared_value *value, struct kept *copy)
 {
-    struct kept kept = {.type = value->type};
+    *copy = (struct kept){.type = value->type};
     switch (value->type) {
     case SHARED_BOOLEAN:
-        kept.boolean = value->boolean;
-        break;
+        copy->boolean = value->boolean;
+        return 0;
     case SHARED_INTEGER:
-        kept.integer = value->integer;
-        break;
     case SHARED_FLOAT:
-        kept.number = value->number;
-        break;
+        *copy = kept_number(value);
+        return 0;
     case SHARED_STRING:
-        kept.text = shared_text_new(value->string);
-        break;
+        return shared_text_new(value->string, &copy->text);
     }
-    return kept;
+    UNREACHABLE();
 }
 
-bool kept_is_whole(const struct kept *value)
+struct kept kept_number(const struct shared_value *number)
 {
-    return value->type != SHARED_STRING || value->text != NULL;
+    struct kept kept = {.type = number->type};
+    CHECK(is_number(number->type));
+    if (number->type == SHARED_INTEGER) {
+        kept.integer = number->integer;
+    } else {
+        kept.number = number->number;
+    }
+    return kept;
 }
 
 void kept_release(const struct kept *value)

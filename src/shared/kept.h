@@ -23,10 +23,13 @@ struct kept {
     };
 };
 
-/// A copy, to be released. It has no text when there is no memory for one: see `kept_is_whole`.
-struct kept kept_of(const struct shared_value *value);
-bool kept_is_whole(const struct kept *value);
+/// Makes a copy, to be released. Returns 0, or -ENOMEM when there is no memory for the bytes of a
+/// string; then there is nothing to release.
+MUST_USE int kept_copy(const struct shared_value *value, struct kept *copy);
 void kept_release(const struct kept *value);
+
+/// A number, which needs no memory.
+struct kept kept_number(const struct shared_value *number);
 
 /// The value as a caller gets it. It has the same text, which a caller who keeps it has to hold.
 struct shared_value kept_show(const struct kept *value);

@@ -84,6 +84,8 @@ static void free_store_if_idle(struct shared_store *store);
 static void enter(struct shared *shared, uint64_t now_ms, struct list *dropped);
 static bool leave(struct shared *shared, struct list *dropped);
 static bool is_full(int result);
+static int copy_value(const struct shared_write *write, const struct shared_value *value,
+                      struct kept *copy);
 static void drop(struct item *item, struct list *dropped);
 static bool has_expired(const struct item *item);
 static struct item *find(const struct shared_store *store, struct bytes key, struct list *dropped);
@@ -94,7 +96,7 @@ static int add_step(struct shared_store *store, const struct shared_write *write
                     const struct shared_step *step, struct kept *sum, struct list *dropped);
 static int place_value(struct shared_store *store, const struct shared_write *write,
                        struct item **item, struct kept *value);
-static struct item *make_item(struct shared_store *store, struct bytes key);
+static int make_item(struct shared_store *store, struct bytes key, struct item **made);
 static void set_ttl(struct item *item, uint64_t ttl_ms);
 static uint64_t item_bytes(const struct shared_store *store, size_t key_len);
 static uint64_t text_bytes(const struct kept *value);
@@ -211,13 +213,10 @@ int shared_replace(struct shared_store *store, const struct shared_write *write,
 {
     struct replacing replacing = {.write = write, .old = old, .is_removal = value == NULL};
     int result;
-    if (value != NULL && value->type == SHARED_STRING && value->string.len > write->bytes_max) {
-        return -ENOMEM;
-    }
     if (value != NULL) {
-        replacing.kept = kept_of(value);
-        if (!kept_is_whole(&replacing.kept)) {
-            return -ENOMEM;
+        result = copy_value(write, value, &replacing.kept);
+        if (result != 0) {
+            return result;
         }
     }
     do {
@@ -276,13 +275,13 @@ size_t shared_count(struct shared_store *store, uint64_t now_ms)
 
 /// The walker is a place in the list of items. It stays where it is while items come and go, so the
 /// walk goes on there after other threads had the lock.
-struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, size_t max)
+int shared_keys(struct shared_store *store, uint64_t now_ms, size_t max, struct shared_text **keys)
 {
     struct place walker = {.is_walker = true};
-    struct buf keys;
+    struct buf all;
     struct list dropped;
     char *batch = mem_alloc(WALK_BYTES);
-    buf_init(&keys, SIZE_MAX / 2);
+    buf_init(&all, SIZE_MAX / 2);
     list_init(&walker.node);
     bool is_walking = true;
     bool has_memory = true;
@@ -295,13 +294,13 @@ struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, siz
             list_remove(&walker.node);
         }
         IGNORE(leave(store->shared, &dropped)); // the walk leaves out expired items anyway
-        has_memory = has_memory && buf_append(&keys, bytes_of(batch, len));
+        has_memory = has_memory && buf_append(&all, bytes_of(batch, len));
         max = has_memory ? max : 0; // the next step takes the walker out
     }
-    struct shared_text *text = has_memory ? shared_text_new(buf_bytes(&keys)) : NULL;
-    buf_reset(&keys);
+    int failure = has_memory ? shared_text_new(buf_bytes(&all), keys) : -ENOMEM;
+    buf_reset(&all);
     mem_free(batch);
-    return text;
+    return failure;
 }
 
 bool shared_next_key(struct bytes *rest, struct bytes *key)
@@ -375,7 +374,16 @@ static bool leave(struct shared *shared, struct list *dropped)
 /// Whether a write was refused for want of room. Removing expired items may make that room.
 static bool is_full(int result)
 {
-    return result == -ENOMEM || result == -EDQUOT;
+    return result == -ENOBUFS || result == -EDQUOT || result == -ENOMEM;
+}
+
+/// Copies what is to be written, before the lock is taken. A string that is larger than all stores
+/// may be is not copied to find that out.
+static int copy_value(const struct shared_write *write, const struct shared_value *value,
+                      struct kept *copy)
+{
+    bool is_too_large = value->type == SHARED_STRING && value->string.len > write->bytes_max;
+    return is_too_large ? -ENOBUFS : kept_copy(value, copy);
 }
 
 /// Takes `item` out of its store and puts it into `dropped`. Frees the store when that was its last
@@ -419,14 +427,11 @@ static struct item *find(const struct shared_store *store, struct bytes key, str
 static int write_value(struct shared_store *store, const struct shared_write *write,
                        const struct shared_value *value, bool is_add)
 {
-    if (value->type == SHARED_STRING && value->string.len > write->bytes_max) {
-        return -ENOMEM;
-    }
-    int result;
     bool is_swept;
-    struct kept kept = kept_of(value);
-    if (!kept_is_whole(&kept)) {
-        return -ENOMEM;
+    struct kept kept;
+    int result = copy_value(write, value, &kept);
+    if (result != 0) {
+        return result;
     }
     do {
         struct list dropped;
@@ -474,7 +479,7 @@ static int add_step(struct shared_store *store, const struct shared_write *write
 {
     struct item *item = find(store, write->key, dropped);
     bool is_there = item != NULL;
-    struct kept from = is_there ? item->value : kept_of(&step->init);
+    struct kept from = is_there ? item->value : kept_number(&step->init);
     int result = kept_add(&from, &step->by, sum);
     if (result != 0) {
         return result;
@@ -501,13 +506,17 @@ static int place_value(struct shared_store *store, const struct shared_write *wr
         removed = text_bytes(&(*item)->value);
     }
     if (added > removed && shared->bytes - removed + added > write->bytes_max) {
-        return -ENOMEM;
+        return -ENOBUFS;
     }
     if (added > removed && store->bytes - removed + added > store->bytes_max) {
         return -EDQUOT;
     }
-    if (*item == NULL) {
-        *item = make_item(store, write->key);
+    int failure = due_heap_reserve(&shared->expiries); // for `set_ttl`
+    if (failure == 0 && *item == NULL) {
+        failure = make_item(store, write->key, item);
+    }
+    if (failure != 0) {
+        return failure;
     }
     shared->bytes = shared->bytes - removed + added;
     store->bytes = store->bytes - removed + added;
@@ -517,16 +526,21 @@ static int place_value(struct shared_store *store, const struct shared_write *wr
     return 0;
 }
 
-static struct item *make_item(struct shared_store *store, struct bytes key)
+static int make_item(struct shared_store *store, struct bytes key, struct item **made)
 {
-    struct item *item = mem_zero(sizeof(struct item) + key.len);
+    struct item *item = mem_try_resize(NULL, sizeof(struct item) + key.len);
+    if (item == NULL) {
+        return -ENOMEM;
+    }
+    *item = (struct item){0};
     memcpy(item->key, key.at, key.len);
     item->entry.key = bytes_of(item->key, key.len);
     item->store = store;
     list_init(&item->place.node);
     list_append(&store->places, &item->place.node);
     map_add(&store->items, &item->entry);
-    return item;
+    *made = item;
+    return 0;
 }
 
 static void set_ttl(struct item *item, uint64_t ttl_ms)

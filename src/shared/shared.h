@@ -67,8 +67,9 @@ uint64_t shared_limit_of(struct shared_store *store);
 MUST_USE bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
                          struct shared_value *value);
 
-/// Puts `value` under the key. A value that was there goes, and its ttl with it. Returns 0, or
-/// -ENOMEM or -EDQUOT when all stores, or this one, hold as much as they may.
+/// Puts `value` under the key. A value that was there goes, and its ttl with it. Returns 0;
+/// -ENOBUFS or -EDQUOT when all stores, or this one, hold as much as they may; -ENOMEM when the
+/// system has no memory for the value. The other functions that write return these three as well.
 MUST_USE int shared_set(struct shared_store *store, const struct shared_write *write,
                         const struct shared_value *value);
 
@@ -78,14 +79,14 @@ MUST_USE int shared_add(struct shared_store *store, const struct shared_write *w
 
 /// Puts `value` under the key, with a ttl of its own, if the value there equals `old` as Lua's `==`
 /// says. An `old` of NULL means that nothing is there; a `value` of NULL removes. Returns 0,
-/// -ESTALE when something else is there, -ENOMEM or -EDQUOT.
+/// -ESTALE when something else is there, or as `shared_set`.
 MUST_USE int shared_replace(struct shared_store *store, const struct shared_write *write,
                             const struct shared_value *old, const struct shared_value *value);
 
 /// Adds `step->by` to the number under the key, and puts the sum into `sum`. The sum of two
 /// integers is an integer, any other sum a float. The write's ttl is for a number that begins here;
 /// a number that was there keeps its ttl. Returns 0, -EINVAL when the value there is no number,
-/// -ERANGE when the sum is too large for an integer or is not finite, -ENOMEM or -EDQUOT.
+/// -ERANGE when the sum is too large for an integer or is not finite, or as `shared_set`.
 MUST_USE int shared_incr(struct shared_store *store, const struct shared_write *write,
                          const struct shared_step *step, struct shared_value *sum);
 
@@ -95,11 +96,12 @@ bool shared_delete(struct shared_store *store, struct bytes key, uint64_t now_ms
 /// How many values the store has.
 size_t shared_count(struct shared_store *store, uint64_t now_ms);
 
-/// The keys of at most `max` values, the oldest values first, as a text for `shared_next_key`; the
-/// caller releases it. Other threads get the lock in between. So a key that comes or goes meanwhile
-/// may be in the list or not; every other key is in it, once. NULL when there is no memory for
-/// them.
-struct shared_text *shared_keys(struct shared_store *store, uint64_t now_ms, size_t max);
+/// Lists the keys of at most `max` values, the oldest values first, in a text for
+/// `shared_next_key`; the caller releases it. Other threads get the lock in between. So a key that
+/// comes or goes meanwhile may be in the list or not; every other key is in it, once. Returns 0, or
+/// -ENOMEM when there is no memory for the list.
+MUST_USE int shared_keys(struct shared_store *store, uint64_t now_ms, size_t max,
+                         struct shared_text **keys);
 
 /// Takes the next key from `rest`, which begins as the whole text; false after the last.
 bool shared_next_key(struct bytes *rest, struct bytes *key);

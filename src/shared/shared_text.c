@@ -3,18 +3,20 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <string.h>
 
-struct shared_text *shared_text_new(struct bytes bytes)
+int shared_text_new(struct bytes bytes, struct shared_text **made)
 {
     struct shared_text *text = mem_try_resize(NULL, sizeof(struct shared_text) + bytes.len);
     if (text == NULL) {
-        return NULL;
+        return -ENOMEM;
     }
     atomic_init(&text->hold_count, 1);
     text->len = bytes.len;
     memcpy(text->at, bytes.at, bytes.len);
-    return text;
+    *made = text;
+    return 0;
 }
 
 void shared_text_hold(struct shared_text *text)

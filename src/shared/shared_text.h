@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -16,8 +17,8 @@ struct shared_text {
     char at[];
 };
 
-/// A copy of `bytes`, held once. NULL when there is no memory for it.
-struct shared_text *shared_text_new(struct bytes bytes);
+/// Makes a copy of `bytes`, held once. Returns 0, or -ENOMEM; then `*made` is as it was.
+MUST_USE int shared_text_new(struct bytes bytes, struct shared_text **made);
 
 void shared_text_hold(struct shared_text *text);
 
