@@ -14,8 +14,8 @@ struct loop;
 struct transport *tcp_of_socket(struct loop *loop, int fd);
 
 /// Reads what has come already, if the transport was started. A socket that was just accepted has
-/// its request (TCP_DEFER_ACCEPT, see listening.h), so the loop need not wait for it. May close the
-/// transport.
+/// its request (TCP_DEFER_ACCEPT, see listen_socket.h), so the loop need not wait for it. May close
+/// the transport.
 void tcp_read(struct transport *transport);
 
 /// Begins to connect to a literal address, "localhost" standing for 127.0.0.1, or to a Unix socket

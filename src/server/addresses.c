@@ -15,7 +15,7 @@ static int bind_own(struct worker *workers, size_t worker_count);
 static struct address address_of_config(const struct config *config);
 static int bind_address(struct worker *workers, size_t worker_count, const struct address *address);
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address);
-static struct listening *next_socket(struct worker *worker);
+static struct listen_socket *next_socket(struct worker *worker);
 
 /// Sockets that were passed take the place of all addresses.
 int addresses_bind(struct worker *workers, size_t worker_count, int inherited_count)
@@ -27,8 +27,8 @@ int addresses_bind(struct worker *workers, size_t worker_count, int inherited_co
 static int bind_inherited(struct worker *first, int count)
 {
     for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
-        struct listening *socket = next_socket(first);
-        int failure = listening_adopt(socket, fd, first->limits->peer_timeout_ms);
+        struct listen_socket *socket = next_socket(first);
+        int failure = listen_socket_adopt(socket, fd, first->limits->peer_timeout_ms);
         if (failure != 0) {
             first->socket_count--;
             report_inherited_failure(fd, failure);
@@ -70,7 +70,7 @@ static struct address address_of_config(const struct config *config)
 static int bind_address(struct worker *workers, size_t worker_count, const struct address *address)
 {
     int failure = address->is_unix
-                      ? listening_unix(next_socket(&workers[0]), address->text, address->mode)
+                      ? listen_socket_unix(next_socket(&workers[0]), address->text, address->mode)
                       : bind_tcp(workers, worker_count, address);
     if (failure != 0) {
         workers[0].socket_count--;
@@ -84,20 +84,20 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address)
 {
     uint64_t timeout_ms = workers[0].limits->peer_timeout_ms;
-    struct listening *first = next_socket(&workers[0]);
-    int failure = listening_tcp(first, address->text, address->port, timeout_ms);
+    struct listen_socket *first = next_socket(&workers[0]);
+    int failure = listen_socket_tcp(first, address->text, address->port, timeout_ms);
     for (size_t i = 1; i < worker_count && failure == 0; i++) {
         struct worker *worker = &workers[i];
-        failure = listening_share(next_socket(worker), first, timeout_ms);
+        failure = listen_socket_share(next_socket(worker), first, timeout_ms);
         if (failure != 0) {
             worker->socket_count--;
-            listening_close(first);
+            listen_socket_close(first);
         }
     }
     return failure;
 }
 
-static struct listening *next_socket(struct worker *worker)
+static struct listen_socket *next_socket(struct worker *worker)
 {
     return &worker->sockets[worker->socket_count++];
 }

@@ -27,9 +27,9 @@ int admin_bind(struct admin *admin, const char *text)
     struct limits *limits = limits_new();
     limits->connections = ADMIN_CONNECTIONS;
     admin->limits = limits;
-    int failure = address.is_unix ? listening_unix(&admin->socket, address.text, 0)
-                                  : listening_tcp(&admin->socket, address.text, address.port,
-                                                  limits->peer_timeout_ms);
+    int failure = address.is_unix ? listen_socket_unix(&admin->socket, address.text, 0)
+                                  : listen_socket_tcp(&admin->socket, address.text, address.port,
+                                                      limits->peer_timeout_ms);
     admin->is_bound = failure == 0;
     if (failure != 0) {
         report_listen_failure(&address, failure);
@@ -43,18 +43,18 @@ int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch
     service_init(&admin->service, loop, admin->limits, &admin->total);
     admin->service.events = &events;
     admin->service.user = admin;
-    admin->listener.user = admin;
-    admin->listener.on_accept = on_accept;
+    admin->acceptor.user = admin;
+    admin->acceptor.on_accept = on_accept;
     admin->is_open = true;
-    return listener_open(&admin->listener, loop, &admin->socket);
+    return acceptor_open(&admin->acceptor, loop, &admin->socket);
 }
 
 void admin_close(struct admin *admin)
 {
-    if (admin->listener.is_open) {
-        listener_close(&admin->listener);
+    if (admin->acceptor.is_open) {
+        acceptor_close(&admin->acceptor);
     } else if (admin->is_bound) {
-        listening_close(&admin->socket);
+        listen_socket_close(&admin->socket);
     }
     admin->is_bound = false;
     if (admin->is_open) {

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "http/service.h"
-#include "net/listener.h"
+#include "net/acceptor.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,8 +18,8 @@ struct limits;
 
 struct admin {
     struct service service;
-    struct listening socket;
-    struct listener listener;
+    struct listen_socket socket;
+    struct acceptor acceptor;
     const struct limits *limits; // held
     struct dispatch *dispatch;
     atomic_size_t total;

@@ -12,7 +12,7 @@ enum {
     OF_PROGRAM =
         24,        // standard streams, signals, watching; most of them for scripts that open files
     OF_WORKER = 6, // its loop, and a script that it reads
-    OF_SOCKET = 2, // itself, and the spare one of its listener
+    OF_SOCKET = 2, // itself, and the spare one of its acceptor
     LIMIT_UNKNOWN = 1024,
 };
 

@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/output.h"
-#include "net/listening.h"
+#include "net/listen_socket.h"
 #include "script/generation.h"
 
 #include <errno.h>
@@ -31,11 +31,12 @@ void report_routes(const struct generation *generation, const char *base)
     }
 }
 
-void report_listening(const struct generation *generation, const struct listening *listening)
+void report_listening(const struct generation *generation,
+                      const struct listen_socket *listen_socket)
 {
     char base[160];
-    socket_address_url(&listening->address, base, sizeof(base));
-    bool is_unix = socket_address_port(&listening->address) == 0;
+    socket_address_url(&listen_socket->address, base, sizeof(base));
+    bool is_unix = socket_address_port(&listen_socket->address) == 0;
     report_routes(generation, is_unix ? "" : base);
     if (!is_unix && has_page(generation)) {
         fprintf(output_stream(), "open %s/ in a browser\n", base);

@@ -9,14 +9,15 @@
 struct address;
 struct generation;
 struct limits;
-struct listening;
+struct listen_socket;
 
 /// One line a route: method, URL (`base` and pattern), source.
 void report_routes(const struct generation *generation, const char *base);
 
 /// The routes under the socket's URL, and the line "listening on http://127.0.0.1:3000" or
 /// "listening on unix:/path".
-void report_listening(const struct generation *generation, const struct listening *listening);
+void report_listening(const struct generation *generation,
+                      const struct listen_socket *listen_socket);
 
 /// Logs what each worker has counted.
 void report_counts(size_t worker_count);

@@ -317,8 +317,8 @@ static void share_lone_sockets(struct server *server)
     for (size_t i = 0; i < first->socket_count && server->worker_count > 1; i++) {
         bool is_unix = first->sockets[i].address.storage.ss_family == AF_UNIX;
         if (is_unix || server->inherited_count > 0) {
-            first->listeners[i].on_accept = on_accept;
-            first->listeners[i].user = server;
+            first->acceptors[i].on_accept = on_accept;
+            first->acceptors[i].user = server;
         }
     }
 }

@@ -46,7 +46,7 @@ static void drain(struct worker *worker);
 static void on_deadline(struct timer *timer);
 static void on_halt(struct message *message);
 static void on_empty(void *owner);
-static void close_listeners(struct worker *worker);
+static void close_acceptors(struct worker *worker);
 static void on_look(struct message *message);
 static void on_order(struct message *message);
 static void take_limits(struct worker *worker);
@@ -176,12 +176,12 @@ static void on_begin(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, begin);
     for (size_t i = 0; i < worker->socket_count; i++) {
-        struct listener *listener = &worker->listeners[i];
-        if (listener->on_accept == NULL) {
-            listener->on_accept = on_accept;
-            listener->user = worker;
+        struct acceptor *acceptor = &worker->acceptors[i];
+        if (acceptor->on_accept == NULL) {
+            acceptor->on_accept = on_accept;
+            acceptor->user = worker;
         }
-        int failure = listener_open(listener, &worker->loop, &worker->sockets[i]);
+        int failure = acceptor_open(acceptor, &worker->loop, &worker->sockets[i]);
         if (failure != 0) {
             LOG(LOG_ERROR, "cannot accept connections", log_string("error", strerror(-failure)));
             worker->has_failed = true;
@@ -248,7 +248,7 @@ static void on_delay(struct timer *timer)
 
 static void drain(struct worker *worker)
 {
-    close_listeners(worker);
+    close_acceptors(worker);
     timer_arm(&worker->deadline, worker->limits->drain_timeout_ms);
     LIST_EACH (node, after, &worker->generations.retired) {
         scopes_end(LIST_ITEM(node, struct generation, node)->parts.scopes);
@@ -270,7 +270,7 @@ static void on_deadline(struct timer *timer)
 static void on_halt(struct message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, halt);
-    close_listeners(worker);
+    close_acceptors(worker);
     service_close_all(&worker->service);
     loop_stop(&worker->loop);
 }
@@ -283,13 +283,13 @@ static void on_empty(void *owner)
     (void)mailbox_post(worker->options.home, &worker->finished); // closed: the server knows
 }
 
-static void close_listeners(struct worker *worker)
+static void close_acceptors(struct worker *worker)
 {
     for (size_t i = 0; i < worker->socket_count; i++) {
-        if (worker->listeners[i].is_open) {
-            listener_close(&worker->listeners[i]);
+        if (worker->acceptors[i].is_open) {
+            acceptor_close(&worker->acceptors[i]);
         } else {
-            listening_close(&worker->sockets[i]);
+            listen_socket_close(&worker->sockets[i]);
         }
     }
     worker->socket_count = 0;
@@ -335,7 +335,7 @@ static void take_limits(struct worker *worker)
         bound_connections(worker);
     }
     for (size_t i = 0; i < worker->socket_count; i++) {
-        listening_set_peer_timeout(&worker->sockets[i], limits->peer_timeout_ms);
+        listen_socket_set_peer_timeout(&worker->sockets[i], limits->peer_timeout_ms);
     }
     limits_release(old);
 }
@@ -376,14 +376,14 @@ static void on_turn_end(void *arg)
 bool worker_close(struct worker *worker)
 {
     if (!worker->is_open) {
-        close_listeners(worker);
+        close_acceptors(worker);
         return true;
     }
     service_close_all(&worker->service);
     drain_deinit(&worker->drain);
     timer_deinit(&worker->delay);
     timer_deinit(&worker->deadline);
-    close_listeners(worker);
+    close_acceptors(worker);
     mailbox_close(&worker->mailbox);
     generations_deinit(&worker->generations);
     heartbeats_deinit(&worker->heartbeats);
@@ -409,7 +409,7 @@ bool worker_close(struct worker *worker)
 
 void worker_drop(struct worker *worker)
 {
-    close_listeners(worker);
+    close_acceptors(worker);
 }
 
 void worker_deinit(struct worker *worker)

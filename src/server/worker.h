@@ -15,7 +15,7 @@
 #include "base/limits.h"
 #include "http/service.h"
 #include "hub/local_hub.h"
-#include "net/listener.h"
+#include "net/acceptor.h"
 #include "net/mailbox.h"
 #include "net/timer.h"
 #include "server/dispatch.h"
@@ -75,10 +75,10 @@ struct worker {
     struct generations generations;
     struct dispatch dispatch;
     struct service service;
-    struct admin *admin;                     // of the first worker, once it is open
-    struct listening sockets[ADDRESSES_MAX]; // for it to serve, from `begin` on
+    struct admin *admin;                         // of the first worker, once it is open
+    struct listen_socket sockets[ADDRESSES_MAX]; // for it to serve, from `begin` on
     size_t socket_count;
-    struct listener listeners[ADDRESSES_MAX];
+    struct acceptor acceptors[ADDRESSES_MAX];
     struct drain drain;
     struct timer delay; // between `leave` and the draining
     struct timer deadline;

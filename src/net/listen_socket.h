@@ -2,8 +2,8 @@
 //
 // A socket that listens, TCP or Unix: bound here, or taken over from another program. The address
 // is exclusive: a second server on it is refused. Several sockets may still share it, one for each
-// worker, if they are made from the first one (`listening_share`). The struct is a plain value. Its
-// descriptor belongs to the struct's owner, until a listener takes it over.
+// worker, if they are made from the first one (`listen_socket_share`). The struct is a plain value.
+// Its descriptor belongs to the struct's owner, until an acceptor takes it over.
 #pragma once
 
 #include "base/check.h"
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct listening {
+struct listen_socket {
     struct socket_address address; // port 0 has become a real one
     int fd;
     bool owns_path; // a Unix socket that was bound here: its file is removed at the end,
@@ -27,33 +27,35 @@ struct listening {
 /// byte on, or about a second after they were made (TCP_DEFER_ACCEPT). Returns 0 or a negative
 /// errno (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL for an address that is not one); then nothing
 /// is open.
-MUST_USE int listening_tcp(struct listening *listening, const char *host, uint16_t port,
-                           uint64_t peer_timeout_ms);
+MUST_USE int listen_socket_tcp(struct listen_socket *listen_socket, const char *host, uint16_t port,
+                               uint64_t peer_timeout_ms);
 
 /// Binds and listens on a Unix socket, whose file gets `mode`, or with 0 what the process's umask
 /// leaves. A socket file that nobody listens on is replaced; one that is in use gives -EADDRINUSE,
 /// a file of another kind -EEXIST. It changes the umask for a moment, so no other thread should
 /// make files meanwhile.
-MUST_USE int listening_unix(struct listening *listening, const char *path, mode_t mode);
+MUST_USE int listen_socket_unix(struct listen_socket *listen_socket, const char *path, mode_t mode);
 
 /// Takes over `fd`, which another program has bound and listens on; from now on it does not block.
 /// Returns 0, or a negative errno: ENOTSOCK, or EINVAL when it is not a stream socket of these
 /// kinds that listens.
-MUST_USE int listening_adopt(struct listening *listening, int fd, uint64_t peer_timeout_ms);
+MUST_USE int listen_socket_adopt(struct listen_socket *listen_socket, int fd,
+                                 uint64_t peer_timeout_ms);
 
-/// Makes `shared` another socket on the address of `first`, which `listening_tcp` has made. The
+/// Makes `shared` another socket on the address of `first`, which `listen_socket_tcp` has made. The
 /// kernel spreads connections over them. Another program cannot join, not even another Lunesse:
 /// each first binds without sharing, and is refused. Returns 0 or a negative errno.
-MUST_USE int listening_share(struct listening *shared, const struct listening *first,
-                             uint64_t peer_timeout_ms);
+MUST_USE int listen_socket_share(struct listen_socket *shared, const struct listen_socket *first,
+                                 uint64_t peer_timeout_ms);
 
 /// Gives connections that are accepted from now on this TCP_USER_TIMEOUT. Does nothing to a Unix
 /// socket.
-void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms);
+void listen_socket_set_peer_timeout(const struct listen_socket *listen_socket,
+                                    uint64_t peer_timeout_ms);
 
 /// Removes the file of a Unix socket that was bound here, unless the path belongs to another file
 /// by now. While the socket is still open, so that nobody connects to it after it has closed.
-void listening_remove_file(const struct listening *listening);
+void listen_socket_remove_file(const struct listen_socket *listen_socket);
 
 /// The same, and closes the descriptor.
-void listening_close(const struct listening *listening);
+void listen_socket_close(const struct listen_socket *listen_socket);

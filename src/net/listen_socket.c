@@ -3,7 +3,7 @@
 // A listening socket gets its options here, and each connection that it accepts inherits them: that
 // saves system calls a connection. The address is bound without SO_REUSEPORT first, so that a
 // second server is refused; workers share it afterwards.
-#include "net/listening.h"
+#include "net/listen_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ enum {
     KEEPALIVE_SECONDS_MAX = 32767, // what the kernel takes
 };
 
-static int open_socket(struct listening *listening);
+static int open_socket(struct listen_socket *listen_socket);
 static int check_adopted(int fd, struct socket_address *address);
 static int int_option(int fd, int name);
 static int set_options(int fd, uint64_t peer_timeout_ms);
@@ -29,68 +29,68 @@ static bool set_peer_timeout(int fd, uint64_t peer_timeout_ms);
 static int keepalive_seconds(uint64_t ms);
 static bool set_tcp(int fd, int name, int value);
 static int set_reuse_port(int fd);
-static int bind_and_listen(struct listening *listening);
-static int give_up(const struct listening *listening, int failure);
-static void note_file(struct listening *listening);
-static bool has_own_file(const struct listening *listening);
+static int bind_and_listen(struct listen_socket *listen_socket);
+static int give_up(const struct listen_socket *listen_socket, int failure);
+static void note_file(struct listen_socket *listen_socket);
+static bool has_own_file(const struct listen_socket *listen_socket);
 static int clear_path(const struct socket_address *address, const char *path);
 static int check_dead(const struct socket_address *address);
 
-int listening_tcp(struct listening *listening, const char *host, uint16_t port,
-                  uint64_t peer_timeout_ms)
+int listen_socket_tcp(struct listen_socket *listen_socket, const char *host, uint16_t port,
+                      uint64_t peer_timeout_ms)
 {
-    int failure = socket_address_parse(&listening->address, host, port);
+    int failure = socket_address_parse(&listen_socket->address, host, port);
     if (failure == 0) {
-        failure = open_socket(listening);
+        failure = open_socket(listen_socket);
     }
     if (failure != 0) {
         return failure;
     }
-    failure = set_options(listening->fd, peer_timeout_ms);
-    return failure != 0 ? give_up(listening, failure) : bind_and_listen(listening);
+    failure = set_options(listen_socket->fd, peer_timeout_ms);
+    return failure != 0 ? give_up(listen_socket, failure) : bind_and_listen(listen_socket);
 }
 
 /// The umask gives the file its mode from the first moment on. chmod would come after it, and might
 /// meet another file at the path.
-int listening_unix(struct listening *listening, const char *path, mode_t mode)
+int listen_socket_unix(struct listen_socket *listen_socket, const char *path, mode_t mode)
 {
-    int failure = socket_address_of_path(&listening->address, path);
+    int failure = socket_address_of_path(&listen_socket->address, path);
     if (failure == 0) {
-        failure = clear_path(&listening->address, path);
+        failure = clear_path(&listen_socket->address, path);
     }
     if (failure == 0) {
-        failure = open_socket(listening);
+        failure = open_socket(listen_socket);
     }
     if (failure == 0) {
         mode_t before = mode == 0 ? 0 : umask(~mode & FILE_MODES);
-        failure = bind_and_listen(listening);
+        failure = bind_and_listen(listen_socket);
         if (mode != 0) {
             umask(before);
         }
     }
     if (failure == 0) {
-        note_file(listening);
+        note_file(listen_socket);
     }
     return failure;
 }
 
-int listening_adopt(struct listening *listening, int fd, uint64_t peer_timeout_ms)
+int listen_socket_adopt(struct listen_socket *listen_socket, int fd, uint64_t peer_timeout_ms)
 {
-    *listening = (struct listening){.fd = fd};
-    int failure = check_adopted(fd, &listening->address);
+    *listen_socket = (struct listen_socket){.fd = fd};
+    int failure = check_adopted(fd, &listen_socket->address);
     if (failure == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         failure = -errno;
     }
-    if (failure == 0 && listening->address.storage.ss_family != AF_UNIX) {
+    if (failure == 0 && listen_socket->address.storage.ss_family != AF_UNIX) {
         failure = set_options(fd, peer_timeout_ms);
     }
-    return failure != 0 ? give_up(listening, failure) : 0;
+    return failure != 0 ? give_up(listen_socket, failure) : 0;
 }
 
 /// The first socket was bound without SO_REUSEPORT. The kernel allows that only where nobody else
 /// is bound, whether they share or not. From now on both sockets have the option.
-int listening_share(struct listening *shared, const struct listening *first,
-                    uint64_t peer_timeout_ms)
+int listen_socket_share(struct listen_socket *shared, const struct listen_socket *first,
+                        uint64_t peer_timeout_ms)
 {
     shared->address = first->address;
     int failure = set_reuse_port(first->fd);
@@ -107,33 +107,35 @@ int listening_share(struct listening *shared, const struct listening *first,
     return failure != 0 ? give_up(shared, failure) : bind_and_listen(shared);
 }
 
-void listening_set_peer_timeout(const struct listening *listening, uint64_t peer_timeout_ms)
+void listen_socket_set_peer_timeout(const struct listen_socket *listen_socket,
+                                    uint64_t peer_timeout_ms)
 {
-    if (listening->address.storage.ss_family != AF_UNIX) {
-        (void)set_peer_timeout(listening->fd, peer_timeout_ms); // it succeeded once on this socket
+    if (listen_socket->address.storage.ss_family != AF_UNIX) {
+        (void)set_peer_timeout(listen_socket->fd,
+                               peer_timeout_ms); // it succeeded once on this socket
     }
 }
 
-void listening_remove_file(const struct listening *listening)
+void listen_socket_remove_file(const struct listen_socket *listen_socket)
 {
-    if (listening->owns_path && has_own_file(listening)) {
+    if (listen_socket->owns_path && has_own_file(listen_socket)) {
         (void)unlink(
-            socket_address_path(&listening->address)); // fails when the file is gone already
+            socket_address_path(&listen_socket->address)); // fails when the file is gone already
     }
 }
 
-void listening_close(const struct listening *listening)
+void listen_socket_close(const struct listen_socket *listen_socket)
 {
-    listening_remove_file(listening);
-    close(listening->fd);
+    listen_socket_remove_file(listen_socket);
+    close(listen_socket->fd);
 }
 
-static int open_socket(struct listening *listening)
+static int open_socket(struct listen_socket *listen_socket)
 {
-    int family = listening->address.storage.ss_family;
-    listening->owns_path = false;
-    listening->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return listening->fd < 0 ? -errno : 0;
+    int family = listen_socket->address.storage.ss_family;
+    listen_socket->owns_path = false;
+    listen_socket->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return listen_socket->fd < 0 ? -errno : 0;
 }
 
 static int check_adopted(int fd, struct socket_address *address)
@@ -197,42 +199,43 @@ static int set_reuse_port(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0 ? 0 : -errno;
 }
 
-static int bind_and_listen(struct listening *listening)
+static int bind_and_listen(struct listen_socket *listen_socket)
 {
-    struct socket_address *address = &listening->address;
-    if (bind(listening->fd, (struct sockaddr *)&address->storage, address->len) != 0 ||
-        listen(listening->fd, BACKLOG) != 0) {
-        return give_up(listening, -errno);
+    struct socket_address *address = &listen_socket->address;
+    if (bind(listen_socket->fd, (struct sockaddr *)&address->storage, address->len) != 0 ||
+        listen(listen_socket->fd, BACKLOG) != 0) {
+        return give_up(listen_socket, -errno);
     }
     if (address->storage.ss_family != AF_UNIX) {
-        CHECK(getsockname(listening->fd, (struct sockaddr *)&address->storage, &address->len) == 0);
+        CHECK(getsockname(listen_socket->fd, (struct sockaddr *)&address->storage, &address->len) ==
+              0);
     }
     return 0;
 }
 
-static int give_up(const struct listening *listening, int failure)
+static int give_up(const struct listen_socket *listen_socket, int failure)
 {
-    close(listening->fd);
+    close(listen_socket->fd);
     return failure;
 }
 
-static void note_file(struct listening *listening)
+static void note_file(struct listen_socket *listen_socket)
 {
     struct stat status;
-    if (lstat(socket_address_path(&listening->address), &status) == 0) {
-        listening->owns_path = true;
-        listening->device = status.st_dev;
-        listening->inode = status.st_ino;
+    if (lstat(socket_address_path(&listen_socket->address), &status) == 0) {
+        listen_socket->owns_path = true;
+        listen_socket->device = status.st_dev;
+        listen_socket->inode = status.st_ino;
     }
 }
 
 /// Somebody may have removed the file, and another server may have bound the path. The inode tells:
 /// the kernel does not use it again while this socket is open.
-static bool has_own_file(const struct listening *listening)
+static bool has_own_file(const struct listen_socket *listen_socket)
 {
     struct stat status;
-    return lstat(socket_address_path(&listening->address), &status) == 0 &&
-           status.st_dev == listening->device && status.st_ino == listening->inode;
+    return lstat(socket_address_path(&listen_socket->address), &status) == 0 &&
+           status.st_dev == listen_socket->device && status.st_ino == listen_socket->inode;
 }
 
 /// Removes a socket file that a dead server left behind.

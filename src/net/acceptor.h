@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // Accepts the connections that wait at a listening socket and hands each one over. Owned by whoever
-// opened it. `listener_close` is idempotent; the struct must live until the end of that turn. Same
+// opened it. `acceptor_close` is idempotent; the struct must live until the end of that turn. Same
 // thread as its loop.
 #pragma once
 
-#include "net/listening.h"
+#include "net/listen_socket.h"
 #include "net/loop.h"
 #include "net/timer.h"
 
 #include <stdbool.h>
 
-struct listener {
+struct acceptor {
     struct polled _polled;
     struct loop *_loop;
-    struct listening _listening;
+    struct listen_socket _listen_socket;
     int _spare_fd;      // closed for a moment when no other is free, to turn a connection away
     struct timer _rest; // until it looks again, when no descriptor can be had at all
     bool is_open;
@@ -25,8 +25,8 @@ struct listener {
 };
 
 /// Takes over the socket and begins to accept. `user` and `on_accept` are set. Returns 0 or a
-/// negative errno; then nobody is accepted. Either way the listener is open until `listener_close`.
-MUST_USE int listener_open(struct listener *listener, struct loop *loop,
-                           const struct listening *listening);
+/// negative errno; then nobody is accepted. Either way the acceptor is open until `acceptor_close`.
+MUST_USE int acceptor_open(struct acceptor *acceptor, struct loop *loop,
+                           const struct listen_socket *listen_socket);
 
-void listener_close(struct listener *listener);
+void acceptor_close(struct acceptor *acceptor);
