@@ -2,7 +2,7 @@
 -- of the new code, by the worker that is last. The same for a new file in the folder, and for a
 -- module that is required.
 local clock = require "spec.support.clock"
-local Probe = require "spec.soak.probe"
+local Monitor = require "spec.soak.monitor"
 local support = require "spec.soak.support"
 
 local EDITS = 20
@@ -25,10 +25,10 @@ end)
 
 ---One edit by `change(i)`, which returns the moment of the rename, the path to ask, and the body
 ---that the new code answers with.
-local function measure(probe, change, i)
+local function measure(monitor, change, i)
   local moment, path, wanted = change(i)
   support.await("an answer by the edited code", PATIENCE, function()
-    return probe:all(path, function(status, body)
+    return monitor:all(path, function(status, body)
       return status == 200 and body:find(wanted) ~= nil
     end)
   end)
@@ -62,17 +62,17 @@ return function(workers, sheet)
       ["0.lua"] = 'SOAK_FOLDER = debug.getinfo(1, "S").source:match("^@(.*)/")',
     }, more = MORE,
   }
-  local probe = Probe.open(server, workers)
+  local monitor = Monitor.open(server, workers)
   for _, edit in ipairs(edits(server)) do
     local times = {}
     for i = 1, EDITS do
-      times[i] = measure(probe, edit[2], i)
+      times[i] = measure(monitor, edit[2], i)
     end
     sheet:show(edit[1] .. ", ms to its answer: median", "%.1f", support.median(times))
     sheet:hold(("< %d"):format(MEDIAN_MS), support.median(times) < MEDIAN_MS * clock.slow)
     sheet:show(edit[1] .. ": longest", "%.1f", math.max(table.unpack(times)))
   end
   sheet:none("edits that were not loaded", support.log_count(server, "error"))
-  probe:close()
+  monitor:close()
   sheet:stop(server)
 end

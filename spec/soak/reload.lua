@@ -3,7 +3,7 @@
 -- it is measured how long a reload keeps anyone waiting.
 --
 -- A reader waits for a reload only while the loop of its worker stands still; so does a plain
--- request on a kept connection to that worker, and one is always under way (see probe.lua). But a
+-- request on a kept connection to that worker, and one is always under way (see monitor.lua). But a
 -- fan-out to ten thousand readers makes it wait as well, for longer than a reload does, and so does
 -- a machine that has no processor free. So looks of the same length are taken in turn, with a
 -- reload and without, and sorted: into a pause between two fan-outs, where nothing else is done and
@@ -11,7 +11,7 @@
 -- grows by. A long wait in a pause, half of which one of us waited for a processor, is left out.
 local socket = require "socket"
 local clock = require "spec.support.clock"
-local Probe = require "spec.soak.probe"
+local Monitor = require "spec.soak.monitor"
 local support = require "spec.soak.support"
 
 local READERS = 10000
@@ -50,12 +50,12 @@ local function await_event(client)
 end
 
 ---Puts the next scripts in place and signals. Returns whether the outcome is there, as a function
----of the probe.
+---of the monitor.
 local function begin_change(state)
   local version = support.change(state.server)
   state.server.process:signal("HUP")
-  return function(probe)
-    return probe:saw(version)
+  return function(monitor)
+    return monitor:saw(version)
   end
 end
 
@@ -88,15 +88,15 @@ end
 ---without. What it showed is kept in `state.waits`.
 local function look(state, wants_pause, begin)
   await_event(state.events)
-  local is_quiet = wants_pause and state.probe:await_quiet(QUIET_SECONDS, 1 / RATE)
+  local is_quiet = wants_pause and state.monitor:await_quiet(QUIET_SECONDS, 1 / RATE)
   local queued = support.queued_seconds(state.server.pid)
   local began = clock.now()
   local is_done = begin and begin(state) or function()
     return true
   end
   local has_outcome, took = false, 0
-  local wait = state.probe:press(function(probe)
-    if not has_outcome and is_done(probe) then
+  local wait = state.monitor:press(function(monitor)
+    if not has_outcome and is_done(monitor) then
       has_outcome, took = true, clock.now() - began
     end
     assert(clock.now() < began + 10 * clock.slow, "a reload that has no end")
@@ -110,7 +110,7 @@ end
 
 ---What is not there yet cannot be in its place: the running version must be the one before.
 local function check_refused(state)
-  state.wrong_count = state.wrong_count + (state.probe:has(state.server.version) and 0 or 1)
+  state.wrong_count = state.wrong_count + (state.monitor:has(state.server.version) and 0 or 1)
 end
 
 ---All looks, in turn. Memory is looked at behind the first change and behind the last.
@@ -188,11 +188,11 @@ end
 
 return function(workers, sheet)
   local server = support.start { workers = workers }
-  local probe = Probe.open(server, workers)
+  local monitor = Monitor.open(server, workers)
   local base = support.finish(support.fanout(server, READERS, RATE, BASE_SECONDS))
   local load = support.fanout(server, READERS, RATE, SECONDS)
   local state = {
-    server = server, probe = probe, broken_count = 0, wrong_count = 0, took = {},
+    server = server, monitor = monitor, broken_count = 0, wrong_count = 0, took = {},
     waits = {
       pause = { with = {}, without = {} }, fanout = { with = {}, without = {} },
       disturbed = { with = {}, without = {} },
@@ -207,6 +207,6 @@ return function(workers, sheet)
   sheet:none("errors in the log, but for those of the broken scripts",
     support.log_count(server, "error") - state.broken)
   state.events:close()
-  probe:close()
+  monitor:close()
   sheet:stop(server)
 end

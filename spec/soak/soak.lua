@@ -2,7 +2,7 @@
 -- timers, and a reload every second, under which generations end by themselves and by force. Before
 -- and after it, in the same state of rest, memory, descriptors and threads are looked at.
 local clock = require "spec.support.clock"
-local Probe = require "spec.soak.probe"
+local Monitor = require "spec.soak.monitor"
 local Server = require "spec.support.server"
 local support = require "spec.soak.support"
 local Visitors = require "spec.soak.visitors"
@@ -63,7 +63,7 @@ local function reload(state)
     return
   end
   local server = state.server
-  state.late_count = state.late_count + (state.probe:has(server.version) and 0 or 1)
+  state.late_count = state.late_count + (state.monitor:has(server.version) and 0 or 1)
   state.due = state.due + RELOAD_EVERY
   state.reload_count = state.reload_count + 1
   support.change(server)
@@ -71,9 +71,9 @@ local function reload(state)
 end
 
 ---All the load for a while; returns what came of it.
-local function stir(server, probe, seconds)
+local function stir(server, monitor, seconds)
   local state = {
-    server = server, probe = probe, due = clock.now(), late_count = 0, reload_count = 0,
+    server = server, monitor = monitor, due = clock.now(), late_count = 0, reload_count = 0,
     visitors = Visitors.open(server, VISITORS),
   }
   local churn = support.load(server, "churn", "/soak/first", seconds,
@@ -89,15 +89,15 @@ local function stir(server, probe, seconds)
   return state
 end
 
----Figures of a server that has only the probe's connections left, and one generation.
-local function rest(server, probe, descriptors)
+---Figures of a server that has only the monitor's connections left, and one generation.
+local function rest(server, monitor, descriptors)
   support.change(server)
   server.process:signal("HUP")
   support.await("rest", REST_SECONDS * clock.slow, function()
-    return probe:has(server.version) and server:descriptors() <= descriptors
+    return monitor:has(server.version) and server:descriptors() <= descriptors
   end)
   local ending = clock.now() + 2 -- late ends of connections, and what a collector still does
-  probe:press(function()
+  monitor:press(function()
     clock.pause()
     return clock.now() >= ending
   end)
@@ -140,16 +140,16 @@ end
 
 return function(workers, sheet)
   local server = support.start { workers = workers, more = MORE }
-  local probe = Probe.open(server, workers)
+  local monitor = Monitor.open(server, workers)
   local descriptors = server:descriptors()
-  stir(server, probe, WARMUP_SECONDS)
-  local before = rest(server, probe, descriptors)
-  local state = stir(server, probe, SECONDS)
-  local after = rest(server, probe, descriptors)
+  stir(server, monitor, WARMUP_SECONDS)
+  local before = rest(server, monitor, descriptors)
+  local state = stir(server, monitor, SECONDS)
+  local after = rest(server, monitor, descriptors)
   report(sheet, state)
   compare(sheet, before, after)
   sheet:none("errors in the log", support.log_count(server, "error"))
   sheet:show("warnings in the log", "%d", support.log_count(server, "warn"))
-  probe:close()
+  monitor:close()
   sheet:stop(server)
 end

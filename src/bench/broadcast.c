@@ -7,9 +7,9 @@
 
 #include <inttypes.h>
 
-enum { PROBE_PATIENCE_SECONDS = 10, DRAIN_SECONDS_MAX = 60, STALL_SLICES = 20 };
+enum { TRIAL_PATIENCE_SECONDS = 10, DRAIN_SECONDS_MAX = 60, STALL_SLICES = 20 };
 
-static const double probe_pause_seconds = 0.05;
+static const double trial_pause_seconds = 0.05;
 static const double drain_quiet_seconds = 1;
 static const double slice_seconds = 0.25;
 
@@ -34,10 +34,10 @@ void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *
     broadcast->_shared = (struct publisher_shared){.run = run, .user = broadcast};
     broadcast->_shared.on_free = on_free;
     buf_init(&broadcast->_shared.post_head, SIZE_MAX);
-    buf_init(&broadcast->_shared.probe_head, SIZE_MAX);
+    buf_init(&broadcast->_shared.trial_head, SIZE_MAX);
     message_put_post(&broadcast->_shared.post_head, &options->publish, options,
                      options->size_bytes);
-    message_put_post(&broadcast->_shared.probe_head, &options->publish, options, 1);
+    message_put_post(&broadcast->_shared.trial_head, &options->publish, options, 1);
     list_init(&broadcast->_free);
     ledger_init(&broadcast->ledger, crowd->count, options->publisher_count);
     broadcast->latency = mem_new(struct histogram);
@@ -51,16 +51,15 @@ void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *
     crowd->on_gone = on_reader_gone;
 }
 
-bool broadcast_probe(struct broadcast *broadcast)
+bool broadcast_trial(struct broadcast *broadcast)
 {
     struct run *run = broadcast->run;
     struct publisher *publisher = &broadcast->_publishers[0];
-    uint64_t end_ns = loop_machine_ns() + (uint64_t)PROBE_PATIENCE_SECONDS * 1000000000;
-    progress_begin(&run->progress, "probing", &broadcast->_probed_count, broadcast->crowd->count,
-                   0);
+    uint64_t end_ns = loop_machine_ns() + (uint64_t)TRIAL_PATIENCE_SECONDS * 1000000000;
+    progress_begin(&run->progress, "probing", &broadcast->_tried_count, broadcast->crowd->count, 0);
     while (run->report.failure_count == 0 && !run->is_interrupted) {
-        bool is_probed = broadcast->_probed_count == broadcast->crowd->count;
-        if (is_probed && publisher->is_free) {
+        bool is_tried = broadcast->_tried_count == broadcast->crowd->count;
+        if (is_tried && publisher->is_free) {
             return true;
         }
         if (broadcast->crowd->gone_count > 0) {
@@ -69,13 +68,13 @@ bool broadcast_probe(struct broadcast *broadcast)
             report_fail(&run->report,
                         "%" PRIu64 " of %zu readers got an event posted to %s%s within %d s: does "
                         "it reach %s?",
-                        broadcast->_probed_count, broadcast->crowd->count,
+                        broadcast->_tried_count, broadcast->crowd->count,
                         run->options->publish.authority, run->options->publish.path,
-                        PROBE_PATIENCE_SECONDS, run->options->stream.path);
+                        TRIAL_PATIENCE_SECONDS, run->options->stream.path);
         } else if (publisher->is_free) {
-            publisher_probe(publisher);
+            publisher_trial(publisher);
         }
-        (void)run_wait(run, probe_pause_seconds); // woken or not, the loop looks again
+        (void)run_wait(run, trial_pause_seconds); // woken or not, the loop looks again
     }
     return false;
 }
@@ -171,7 +170,7 @@ void broadcast_deinit(struct broadcast *broadcast)
     mem_free(broadcast->latency);
     ledger_deinit(&broadcast->ledger);
     buf_reset(&broadcast->_shared.post_head);
-    buf_reset(&broadcast->_shared.probe_head);
+    buf_reset(&broadcast->_shared.trial_head);
 }
 
 void broadcast_take(struct reader *reader, struct bytes data)
@@ -313,7 +312,7 @@ static bool take_number(struct bytes *text, uint32_t *number)
     return true;
 }
 
-/// A probe, or something of the server's own. What looks like ours and is not is a fault, unless it
+/// A trial, or something of the server's own. What looks like ours and is not is a fault, unless it
 /// came before we began: what the server still had of another run.
 static void take_other(struct broadcast *broadcast, struct reader *reader, struct bytes data)
 {
@@ -324,11 +323,11 @@ static void take_other(struct broadcast *broadcast, struct reader *reader, struc
         broadcast->foreign_count += looks_ours && broadcast->posted_count > 0 ? 1 : 0;
         return;
     }
-    if (reader->is_probed) {
+    if (reader->is_tried) {
         return; // it was repeated
     }
-    reader->is_probed = true;
-    if (++broadcast->_probed_count == broadcast->crowd->count) {
+    reader->is_tried = true;
+    if (++broadcast->_tried_count == broadcast->crowd->count) {
         run_wake(broadcast->run);
     }
 }

@@ -30,7 +30,7 @@ struct broadcast {
     uint64_t _paced_from_ns;
     uint64_t _paced_count;  // posted since then
     uint64_t _posted_limit; // stop posting at this `posted_count`
-    uint64_t _probed_count; // readers that have the probe
+    uint64_t _tried_count;  // readers that have the trial
     uint64_t _leaver_count; // readers that have gone
     bool _is_posting;
     bool _is_draining;
@@ -38,9 +38,9 @@ struct broadcast {
 
 void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *crowd);
 
-/// Publishes probes until each reader has got one, which shows that it is subscribed. False when
+/// Publishes trials until each reader has got one, which shows that it is subscribed. False when
 /// that does not happen, and then the report says so; or when the run was interrupted.
-MUST_USE bool broadcast_probe(struct broadcast *broadcast);
+MUST_USE bool broadcast_trial(struct broadcast *broadcast);
 
 /// Begins to post: at --rate, or as the readers take it. Idempotent.
 void broadcast_start(struct broadcast *broadcast);

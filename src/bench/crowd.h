@@ -17,7 +17,7 @@ struct reader {
     struct crowd *crowd;
     uint64_t event_count;
     bool has_head;
-    bool is_probed; // has got an event that was published before the measurement
+    bool is_tried; // has got an event that was published before the measurement
     struct event_reader _events;
 };
 

@@ -22,7 +22,7 @@ void fanout_run(struct run *run)
     struct broadcast broadcast;
     crowd_init(&crowd, run, broadcast_take);
     broadcast_init(&broadcast, run, &crowd);
-    if (crowd_gather(&crowd) && broadcast_probe(&broadcast)) {
+    if (crowd_gather(&crowd) && broadcast_trial(&broadcast)) {
         measure(run, &crowd, &broadcast);
     }
     broadcast_close(&broadcast);

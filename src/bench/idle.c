@@ -52,7 +52,7 @@ static void measure(struct run *run, struct crowd *crowd, struct broadcast *broa
     report_count(&run->report, "readers", crowd->count);
     report_connecting(run, &begin, &end);
     rest(run, memory_before, &begin, &end);
-    if (broadcast != NULL && broadcast_probe(broadcast)) {
+    if (broadcast != NULL && broadcast_trial(broadcast)) {
         publish(run, broadcast);
     } else {
         crowd_report_gone(crowd);

@@ -53,9 +53,9 @@ void publisher_post(struct publisher *publisher, uint32_t reader_count)
              bytes_of(publisher->_body, shared->run->options->size_bytes));
 }
 
-void publisher_probe(struct publisher *publisher)
+void publisher_trial(struct publisher *publisher)
 {
-    send_out(publisher, buf_bytes(&publisher->shared->probe_head), BYTES("p"));
+    send_out(publisher, buf_bytes(&publisher->shared->trial_head), BYTES("p"));
 }
 
 void publisher_trim(struct publisher *publisher)

@@ -21,7 +21,7 @@ struct flight {
 struct publisher_shared {
     struct run *run;
     struct buf post_head;
-    struct buf probe_head;
+    struct buf trial_head;
     void *user;
     /// The publisher's POST was answered, and it may post again.
     void (*on_free)(struct publisher_shared *shared, struct list *node);
@@ -47,8 +47,8 @@ void publisher_deinit(struct publisher *publisher);
 /// Posts the next event, which `reader_count` readers should get. Only when it is free.
 void publisher_post(struct publisher *publisher, uint32_t reader_count);
 
-/// Posts the probe, an event with the data "p". Only when it is free.
-void publisher_probe(struct publisher *publisher);
+/// Posts the trial, an event with the data "p". Only when it is free.
+void publisher_trial(struct publisher *publisher);
 
 /// Forgets the flights before the oldest one that still misses readers.
 void publisher_trim(struct publisher *publisher);

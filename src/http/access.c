@@ -33,9 +33,9 @@ void access_log_opened(const struct exchange *exchange)
 
 void access_log(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns)
 {
-    bool is_probe = conn_is_probe(exchange->conn);
-    enum log_level level = is_probe ? LOG_DEBUG : LOG_INFO;
-    if (!log_is_on(level) || (is_probe && exchange->response.status == 204)) {
+    bool is_health_check = conn_is_health_check(exchange->conn);
+    enum log_level level = is_health_check ? LOG_DEBUG : LOG_INFO;
+    if (!log_is_on(level) || (is_health_check && exchange->response.status == 204)) {
         return; // the latter is a page that asks for newer code, once a second
     }
     char id[EXCHANGE_ID_LEN_MAX];

@@ -98,8 +98,8 @@ void conn_drain(struct conn *conn)
     conn->is_last = true;
     if (conn->state == CONN_LINGER && conn->_work->looks_left == 0) {
         timer_arm(&conn->_work->timer, LINGER_DRAINING_MS);
-    } else if (conn->state == CONN_HEAD && !conn->is_probe && !conn_work(conn)->has_partial_head &&
-               conn_pending_bytes(conn) == 0) {
+    } else if (conn->state == CONN_HEAD && !conn->is_health_check &&
+               !conn_work(conn)->has_partial_head && conn_pending_bytes(conn) == 0) {
         conn_close(conn, END_SHUTDOWN);
     }
 }
@@ -223,16 +223,17 @@ bool conn_is_over_limit(const struct conn *conn)
     return conn->is_over_limit;
 }
 
-void conn_set_probe(struct conn *conn, bool is_probe)
+void conn_set_health_check(struct conn *conn, bool is_health_check)
 {
     struct service *service = conn->service;
-    service->probe_count = service->probe_count + is_probe - conn->is_probe;
-    conn->is_probe = is_probe;
+    service->health_check_count =
+        service->health_check_count + is_health_check - conn->is_health_check;
+    conn->is_health_check = is_health_check;
 }
 
-bool conn_is_probe(const struct conn *conn)
+bool conn_is_health_check(const struct conn *conn)
 {
-    return conn->is_probe;
+    return conn->is_health_check;
 }
 
 struct loop *conn_loop(const struct conn *conn)
@@ -332,7 +333,7 @@ static void on_closed(void *user)
     struct conn *conn = user;
     struct service *service = conn->service;
     CHECK(conn->state == CONN_CLOSED && conn->exchange == NULL && conn->_work == NULL);
-    conn_set_probe(conn, false);
+    conn_set_health_check(conn, false);
     list_remove(&conn->node);
     peer_free(conn->peer);
     count_up(COUNT_CONNECTIONS, (uint64_t)-1);

@@ -39,8 +39,8 @@ void conn_open(struct service *service, struct transport *transport,
 /// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
 void conn_close(struct conn *conn, enum end_reason reason);
 
-/// Closes an idle connection; any other closes after its answer, and an idle probe after the next.
-/// One that lingers does so for a shorter time.
+/// Closes an idle connection; any other closes after its answer, and an idle health check after the
+/// next. One that lingers does so for a shorter time.
 void conn_drain(struct conn *conn);
 
 struct conn *conn_of_node(struct list *node);
@@ -89,7 +89,7 @@ bool conn_is_over_limit(const struct conn *conn);
 
 /// Whether the request that is being answered only asks if the server is ready. Such a connection
 /// stays open while the server drains, to be told, but nothing waits for it.
-void conn_set_probe(struct conn *conn, bool is_probe);
-bool conn_is_probe(const struct conn *conn);
+void conn_set_health_check(struct conn *conn, bool is_health_check);
+bool conn_is_health_check(const struct conn *conn);
 
 struct loop *conn_loop(const struct conn *conn);

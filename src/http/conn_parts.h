@@ -53,12 +53,12 @@ struct conn {
     struct peer peer;
     uint8_t state; // enum conn_state
     bool is_over_limit;
-    bool is_first;   // no message has been read yet
-    bool is_last;    // closes after the current answer
-    bool has_ended;  // the peer has closed its sending side
-    bool is_reading; // the transport reads
-    bool is_blocked; // the kernel takes nothing; `on_room` follows
-    bool is_probe;   // what it asked last is whether the server is ready
+    bool is_first;        // no message has been read yet
+    bool is_last;         // closes after the current answer
+    bool has_ended;       // the peer has closed its sending side
+    bool is_reading;      // the transport reads
+    bool is_blocked;      // the kernel takes nothing; `on_room` follows
+    bool is_health_check; // what it asked last is whether the server is ready
 };
 
 /// One line of the processor's cache: a broadcast touches each reader's.

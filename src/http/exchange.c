@@ -293,9 +293,9 @@ bool exchange_is_over_limit(const struct exchange *exchange)
     return conn_is_over_limit(exchange->conn);
 }
 
-void exchange_set_probe(struct exchange *exchange, bool is_probe)
+void exchange_set_health_check(struct exchange *exchange, bool is_health_check)
 {
-    conn_set_probe(exchange->conn, is_probe);
+    conn_set_health_check(exchange->conn, is_health_check);
 }
 
 size_t exchange_peer_host(const struct exchange *exchange, char *out)

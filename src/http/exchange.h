@@ -165,7 +165,7 @@ bool exchange_is_over_limit(const struct exchange *exchange);
 
 /// Marks a request that only asks whether the server is ready. Its connection stays open while the
 /// server drains, to be told, but the drain does not wait for it.
-void exchange_set_probe(struct exchange *exchange, bool is_probe);
+void exchange_set_health_check(struct exchange *exchange, bool is_health_check);
 
 /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
 size_t exchange_peer_host(const struct exchange *exchange, char *out);

@@ -121,10 +121,10 @@ struct bytes service_date_line(struct service *service)
     return bytes_of(service->_date_line, sizeof(service->_date_line));
 }
 
-/// Nobody waits for a probe.
+/// Nobody waits for a health check.
 static void settle(struct service *service)
 {
-    if (service->conn_count == service->probe_count && service->on_empty != NULL) {
+    if (service->conn_count == service->health_check_count && service->on_empty != NULL) {
         service->on_empty(service->owner);
     }
 }

@@ -39,16 +39,16 @@ struct service {
     void *user;
     struct bytes common_fields; // of every answer, as `response_fields`; set as the limits are
     struct list conns;
-    atomic_size_t conn_count; // may be read by any thread
-    size_t conns_max;         // of all workers together
-    atomic_size_t *total;     // how many there are
-    size_t probe_count;       // connections that only ask whether the server is ready
-    size_t body_bytes;        // of all bodies that are being read, or whose request is answered
-    uint64_t next_number;     // of exchanges
-    uint32_t seed;            // first part of every request id
-    bool is_draining;         // no new request is taken
+    atomic_size_t conn_count;  // may be read by any thread
+    size_t conns_max;          // of all workers together
+    atomic_size_t *total;      // how many there are
+    size_t health_check_count; // connections that only ask whether the server is ready
+    size_t body_bytes;         // of all bodies that are being read, or whose request is answered
+    uint64_t next_number;      // of exchanges
+    uint32_t seed;             // first part of every request id
+    bool is_draining;          // no new request is taken
     void *owner;
-    void (*on_empty)(void *owner); // while draining: none but probes are left; may be NULL
+    void (*on_empty)(void *owner); // while draining: none but health checks are left; may be NULL
     struct http1 *spare_parser;    // the last one given back; NULL while it is in use
     struct timer _tidy_timer;      // after connections have closed
     int64_t _date_second;
@@ -73,8 +73,8 @@ void service_accept(struct service *service, struct transport *transport,
                     const struct socket_address *peer);
 
 /// Stops taking requests: idle connections close, the others after their answer. When all are gone,
-/// or only probes are left, `on_empty` is called: at once where there are none. Probes are answered
-/// until they close, or the owner closes everything.
+/// or only health checks are left, `on_empty` is called: at once where there are none. Health
+/// checks are answered until they close, or the owner closes everything.
 void service_drain(struct service *service);
 
 /// Closes every connection now; exchanges end as END_SHUTDOWN. *May call Lua.*

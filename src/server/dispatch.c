@@ -53,7 +53,7 @@ void dispatch_judge_anew(struct dispatch *dispatch)
 void dispatch_answer_admin(struct dispatch *dispatch, struct exchange *exchange)
 {
     struct bytes metrics_path = dispatch->metrics_path;
-    exchange_set_probe(exchange, true); // in the log at debug
+    exchange_set_health_check(exchange, true); // in the log at debug
     if (asks(dispatch->ready_path, exchange)) {
         answer_ready(dispatch, exchange);
     } else if (asks(metrics_path.len > 0 ? metrics_path : BYTES("/metrics"), exchange)) {
@@ -83,7 +83,7 @@ static void on_request(void *user, struct exchange *exchange)
         judge(dispatch, exchange); // another connection's head came between, or new scripts
     }
     enum dispatch_verdict verdict = dispatch->verdict;
-    exchange_set_probe(exchange, verdict == VERDICT_READY || verdict == VERDICT_METRICS);
+    exchange_set_health_check(exchange, verdict == VERDICT_READY || verdict == VERDICT_METRICS);
     switch (verdict) {
     case VERDICT_READY:
         exchange->request->counts = requests_of(&dispatch->requests, dispatch->ready_path.at);
@@ -157,7 +157,7 @@ static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchang
     const struct generations *generations = dispatch->generations;
     bool is_broken = generations->failure != NULL;
     if (dev_page_asks(exchange)) {
-        exchange_set_probe(exchange, true);
+        exchange_set_health_check(exchange, true);
         dev_page_answer(exchange, generations->current->options.number, !is_broken);
         return true;
     }

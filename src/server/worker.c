@@ -275,7 +275,7 @@ static void on_halt(struct message *message)
     loop_stop(&worker->loop);
 }
 
-/// Others may still be at work, so balancers' probes are answered on.
+/// Others may still be at work, so balancers' health checks are answered on.
 static void on_empty(void *owner)
 {
     struct worker *worker = owner;

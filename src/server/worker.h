@@ -96,7 +96,7 @@ struct worker {
     // From the worker; what they do is the server's to set:
     struct message loaded;   // or not: `has_failed`
     struct message begun;    // it accepts
-    struct message finished; // it has no connection any more but probes
+    struct message finished; // it has no connection any more but health checks
     struct message wants_reload;
     struct message moved_clock;
 };

@@ -6,8 +6,8 @@ local clock = require "spec.support.clock"
 local ANSWER_SECONDS = 10
 local TRIES = 1000
 
-local Probe = {}
-Probe.__index = Probe
+local Monitor = {}
+Monitor.__index = Monitor
 
 local function send(client, path)
   assert(client:send(("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(path)))
@@ -32,8 +32,8 @@ local function connect(server)
 end
 
 ---The kernel chooses the worker, so it is tried until each has been met.
-function Probe.open(server, workers)
-  local self = setmetatable({ clients = {}, versions = {} }, Probe)
+function Monitor.open(server, workers)
+  local self = setmetatable({ clients = {}, versions = {} }, Monitor)
   local met, count = {}, 0
   for _ = 1, TRIES do
     local client = connect(server)
@@ -53,14 +53,14 @@ function Probe.open(server, workers)
   error "there is a worker that no connection comes to"
 end
 
-function Probe:close()
+function Monitor:close()
   for _, client in ipairs(self.clients) do
     client:close()
   end
 end
 
 ---Asks each worker and returns whether all answer so: `expected(status, body)`.
-function Probe:all(path, expected)
+function Monitor:all(path, expected)
   local are_all = true
   for _, client in ipairs(self.clients) do
     send(client, path)
@@ -70,7 +70,7 @@ function Probe:all(path, expected)
 end
 
 ---Whether all workers run this version of the main script.
-function Probe:has(version)
+function Monitor:has(version)
   return self:all("/soak/version", function(_, body)
     return tonumber(body:match("^%d+")) == version
   end)
@@ -78,7 +78,7 @@ end
 
 ---Waits until a round of answers takes no longer than `seconds`, two times. False when that does
 ---not come within `patience`.
-function Probe:await_quiet(seconds, patience)
+function Monitor:await_quiet(seconds, patience)
   local ending, quiet_count = clock.now() + patience, 0
   repeat
     local began = clock.now()
@@ -91,7 +91,7 @@ end
 ---Asks all workers at a time and each again as soon as it has answered, until `is_over(self)`.
 ---Which version each runs is in `versions`. Returns the longest that one took to answer, in
 ---seconds.
-function Probe:press(is_over)
+function Monitor:press(is_over)
   local sent, longest, is_last = {}, 0, false
   for _, client in ipairs(self.clients) do
     sent[client] = clock.now()
@@ -115,7 +115,7 @@ function Probe:press(is_over)
 end
 
 ---Whether all workers were last seen with this version, by `press`.
-function Probe:saw(version)
+function Monitor:saw(version)
   for _, client in ipairs(self.clients) do
     if self.versions[client] ~= version then
       return false
@@ -124,4 +124,4 @@ function Probe:saw(version)
   return true
 end
 
-return Probe
+return Monitor
