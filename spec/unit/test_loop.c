@@ -20,7 +20,7 @@ static void on_timer(struct timer *timer);
 static void on_ready(struct polled *polled, unsigned events);
 static void on_closed(struct polled *polled);
 static void on_job(struct loop_job *job);
-static void on_message(struct message *message);
+static void on_message(struct mailbox_message *message);
 static void on_turn_end(void *arg);
 static int open_readable(struct polled *polled);
 
@@ -58,7 +58,7 @@ TEST(loop_reads_sockets_before_timers_fire)
 TEST(loop_runs_messages_in_the_turn_that_they_wake)
 {
     struct mailbox mailbox;
-    struct message message = {.run = on_message};
+    struct mailbox_message message = {.run = on_message};
     begin();
     mailbox_open(&mailbox, &the_loop);
     loop_turn(&the_loop);
@@ -137,7 +137,7 @@ static void on_job(struct loop_job *job)
     }
 }
 
-static void on_message(struct message *message)
+static void on_message(struct mailbox_message *message)
 {
     (void)message;
     note('m');

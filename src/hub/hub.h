@@ -56,7 +56,7 @@ struct local_hub {
     uint64_t stamp;              // the hub's stamp when this worker last looked
     struct buf scratch;          // where events are encoded
     struct list waiters;
-    struct message wake;
+    struct mailbox_message wake;
     struct mailbox *mailbox;
     size_t index; // in the hub
     // Under the hub's lock, from any thread:

@@ -18,7 +18,7 @@ enum { SCRATCH_BYTES_MAX = INT32_MAX };
 
 static int find_obstacle(const struct local_hub *local, const struct group *group);
 static struct replica *find_open(const struct local_hub *local, struct bytes name);
-static void on_wake(struct message *message);
+static void on_wake(struct mailbox_message *message);
 static void tell_waiters(struct local_hub *local);
 
 void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
@@ -100,7 +100,7 @@ static struct replica *find_open(const struct local_hub *local, struct bytes nam
     return entry == NULL ? NULL : CONTAINER_OF(entry, struct replica, entry);
 }
 
-static void on_wake(struct message *message)
+static void on_wake(struct mailbox_message *message)
 {
     struct local_hub *local = CONTAINER_OF(message, struct local_hub, wake);
     hub_lock(local->hub);

@@ -7,7 +7,7 @@
 
 static void on_wake(uv_async_t *async);
 static void run_posted(struct mailbox *mailbox);
-static struct message *take(struct mailbox *mailbox);
+static struct mailbox_message *take(struct mailbox *mailbox);
 
 void mailbox_open(struct mailbox *mailbox, struct loop *loop)
 {
@@ -36,7 +36,7 @@ void mailbox_deinit(struct mailbox *mailbox)
 
 /// The loop is woken while the lock is held, because `mailbox_close` could otherwise close the
 /// handle first. Only the first message of a batch wakes it.
-bool mailbox_post(struct mailbox *mailbox, struct message *message)
+bool mailbox_post(struct mailbox *mailbox, struct mailbox_message *message)
 {
     pthread_mutex_lock(&mailbox->_lock);
     bool is_open = mailbox->is_open;
@@ -62,16 +62,16 @@ static void on_wake(uv_async_t *async)
 /// Messages are taken one by one, because each may free its own struct or post another message.
 static void run_posted(struct mailbox *mailbox)
 {
-    struct message *message;
+    struct mailbox_message *message;
     while ((message = take(mailbox)) != NULL) {
         message->run(message);
     }
 }
 
-static struct message *take(struct mailbox *mailbox)
+static struct mailbox_message *take(struct mailbox *mailbox)
 {
     pthread_mutex_lock(&mailbox->_lock);
-    struct message *message = mailbox->_first;
+    struct mailbox_message *message = mailbox->_first;
     if (message != NULL) {
         mailbox->_first = message->_next;
         message->_is_posted = false;

@@ -13,23 +13,23 @@
 #include <uv.h>
 
 struct loop;
-struct message;
+struct mailbox_message;
 
-typedef void (*message_fn)(struct message *message);
+typedef void (*mailbox_fn)(struct mailbox_message *message);
 
 /// From `mailbox_post` until `run` a message belongs to the mailbox, and its owner must not touch
 /// it. In `run` it belongs to its owner again, who may post it anew or free it.
-struct message {
-    struct message *_next;
-    message_fn run;
+struct mailbox_message {
+    struct mailbox_message *_next;
+    mailbox_fn run;
     bool _is_posted;
 };
 
 struct mailbox {
     uv_async_t _async;
     pthread_mutex_t _lock;
-    struct message *_first;
-    struct message *_last;
+    struct mailbox_message *_first;
+    struct mailbox_message *_last;
     bool is_open;
 };
 
@@ -45,4 +45,4 @@ void mailbox_deinit(struct mailbox *mailbox);
 
 /// Posts `message`, from any thread. Does nothing when it is posted already. Returns false when the
 /// mailbox is closed: then the message stays with the caller and is never run.
-bool mailbox_post(struct mailbox *mailbox, struct message *message);
+bool mailbox_post(struct mailbox *mailbox, struct mailbox_message *message);

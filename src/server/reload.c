@@ -15,7 +15,7 @@ enum { MODULES_MS = 1000 }; // between two looks at what handlers have required
 
 static void begin(struct loop_job *job);
 static void tell(struct reload *reload, enum worker_step step, size_t count);
-static void on_report(struct message *message);
+static void on_report(struct mailbox_message *message);
 static void go_on(struct reload *reload);
 static void take_why(struct reload *reload);
 static void finish(struct reload *reload);
@@ -99,7 +99,7 @@ static void tell(struct reload *reload, enum worker_step step, size_t count)
     }
 }
 
-static void on_report(struct message *message)
+static void on_report(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, reload.report);
     struct reload *reload = worker->reload.coordinator;

@@ -64,13 +64,13 @@ static int bind_and_run(struct server *server);
 static int start_threads(struct server *server);
 static bool may_begin(struct server *server);
 static void *run_thread(void *arg);
-static void on_loaded(struct message *message);
+static void on_loaded(struct mailbox_message *message);
 static bool have_all(const struct server *server, enum worker_stage stage);
 static void begin(struct server *server);
 static void share_lone_sockets(struct server *server);
 static void on_accept(void *user, int fd, const struct socket_address *peer);
 static size_t load_of(struct worker *worker);
-static void on_begun(struct message *message);
+static void on_begun(struct mailbox_message *message);
 static void serve(struct server *server);
 static void on_signal(void *user, int number);
 static void open_admin(struct server *server);
@@ -79,9 +79,9 @@ static void tell_ready(const struct server *server);
 static bool has_lost_terminal(const struct server *server);
 static void leave(struct server *server);
 static void halt(struct server *server);
-static void on_finished(struct message *message);
-static void on_wants_reload(struct message *message);
-static void on_moved_clock(struct message *message);
+static void on_finished(struct mailbox_message *message);
+static void on_wants_reload(struct mailbox_message *message);
+static void on_moved_clock(struct mailbox_message *message);
 static bool end(struct server *server);
 
 int server_run(const struct config *config)
@@ -275,7 +275,7 @@ static bool may_begin(struct server *server)
 }
 
 /// Who could not load has ended.
-static void on_loaded(struct message *message)
+static void on_loaded(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, loaded);
     struct server *server = worker->server;
@@ -351,7 +351,7 @@ static size_t load_of(struct worker *worker)
     return worker->service.conn_count + worker->expected;
 }
 
-static void on_begun(struct message *message)
+static void on_begun(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, begun);
     struct server *server = worker->server;
@@ -490,7 +490,7 @@ static void halt(struct server *server)
     }
 }
 
-static void on_finished(struct message *message)
+static void on_finished(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, finished);
     worker->stage = WORKER_FINISHED;
@@ -499,12 +499,12 @@ static void on_finished(struct message *message)
     }
 }
 
-static void on_wants_reload(struct message *message)
+static void on_wants_reload(struct mailbox_message *message)
 {
     want_reload(CONTAINER_OF(message, struct worker, wants_reload)->server);
 }
 
-static void on_moved_clock(struct message *message)
+static void on_moved_clock(struct mailbox_message *message)
 {
     struct server *server = CONTAINER_OF(message, struct worker, moved_clock)->server;
     for (size_t i = 0; server->is_serving && i < server->worker_count; i++) {

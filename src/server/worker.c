@@ -24,7 +24,7 @@ enum {
 
 /// A connection on its way to another worker.
 struct handover {
-    struct message message;
+    struct mailbox_message message;
     struct worker *worker;
     int fd;
     struct socket_address peer;
@@ -35,20 +35,20 @@ static void init_generations(struct worker *worker, struct limits *limits);
 static void bound_connections(struct worker *worker);
 static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
-static void on_begin(struct message *message);
+static void on_begin(struct mailbox_message *message);
 static void on_accept(void *user, int fd, const struct socket_address *peer);
 static struct transport *accept_socket(struct worker *worker, int fd,
                                        const struct socket_address *peer);
-static void on_handover(struct message *message);
-static void on_leave(struct message *message);
+static void on_handover(struct mailbox_message *message);
+static void on_leave(struct mailbox_message *message);
 static void on_delay(struct timer *timer);
 static void drain(struct worker *worker);
 static void on_deadline(struct timer *timer);
-static void on_halt(struct message *message);
+static void on_halt(struct mailbox_message *message);
 static void on_empty(void *owner);
 static void close_acceptors(struct worker *worker);
-static void on_look(struct message *message);
-static void on_order(struct message *message);
+static void on_look(struct mailbox_message *message);
+static void on_order(struct mailbox_message *message);
 static void take_limits(struct worker *worker);
 static void take_common_fields(struct worker *worker);
 static void on_reload_wanted(void *owner);
@@ -172,7 +172,7 @@ void worker_run(struct worker *worker)
     loop_run(&worker->loop);
 }
 
-static void on_begin(struct message *message)
+static void on_begin(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, begin);
     for (size_t i = 0; i < worker->socket_count; i++) {
@@ -221,7 +221,7 @@ void worker_hand_over(struct worker *worker, int fd, const struct socket_address
     }
 }
 
-static void on_handover(struct message *message)
+static void on_handover(struct mailbox_message *message)
 {
     struct handover *handover = CONTAINER_OF(message, struct handover, message);
     handover->worker->expected--;
@@ -230,7 +230,7 @@ static void on_handover(struct message *message)
 }
 
 /// Balancers may look, and find that it is not ready, before anything else changes.
-static void on_leave(struct message *message)
+static void on_leave(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, leave);
     worker->dispatch.is_stopping = true;
@@ -267,7 +267,7 @@ static void on_deadline(struct timer *timer)
     on_empty(worker);
 }
 
-static void on_halt(struct message *message)
+static void on_halt(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, halt);
     close_acceptors(worker);
@@ -296,12 +296,12 @@ static void close_acceptors(struct worker *worker)
 }
 
 /// To be woken is all: the end of the turn looks at the clock.
-static void on_look(struct message *message)
+static void on_look(struct mailbox_message *message)
 {
     (void)message;
 }
 
-static void on_order(struct message *message)
+static void on_order(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, reload.order);
     struct worker_reload *reload = &worker->reload;

@@ -50,8 +50,8 @@ enum worker_step { STEP_BUILD, STEP_SWAP, STEP_DISCARD };
 /// A step of a reload and what came of it.
 struct worker_reload {
     struct reload *coordinator;
-    struct message order;  // to the worker
-    struct message report; // and back: the step is done
+    struct mailbox_message order;  // to the worker
+    struct mailbox_message report; // and back: the step is done
     enum worker_step step;
     const char *refusal; // STEP_DISCARD: why there is no new code
     char *why; // STEP_BUILD: why it failed, for the receiver to free; NULL when it did not
@@ -88,17 +88,17 @@ struct worker {
     atomic_size_t expected;  // connections that are handed over and on the way
     pthread_t thread;
     // To the worker:
-    struct message begin; // accept
-    struct message leave; // end in order
-    struct message halt;  // end at once
-    struct message look;  // the clock was moved
+    struct mailbox_message begin; // accept
+    struct mailbox_message leave; // end in order
+    struct mailbox_message halt;  // end at once
+    struct mailbox_message look;  // the clock was moved
     struct worker_reload reload;
     // From the worker; what they do is the server's to set:
-    struct message loaded;   // or not: `has_failed`
-    struct message begun;    // it accepts
-    struct message finished; // it has no connection any more but health checks
-    struct message wants_reload;
-    struct message moved_clock;
+    struct mailbox_message loaded;   // or not: `has_failed`
+    struct mailbox_message begun;    // it accepts
+    struct mailbox_message finished; // it has no connection any more but health checks
+    struct mailbox_message wants_reload;
+    struct mailbox_message moved_clock;
 };
 
 /// Makes everything that needs no script. `options` and `number` are set. Returns 0, or 1 when it
