@@ -1,6 +1,6 @@
--- The server object: routes, groups, middleware, hooks. While the scripts load, everything is only
--- written down here; `complete` then joins each handler with the middlewares that apply to it and
--- hands the routes to the C half. So the order in which files and lines come does not matter.
+-- The server object: routes, groups, middlewares, hooks. While the scripts load, everything is only
+-- written down here; `complete` then hands it to the C half, whose route table finds the route and
+-- the middlewares of each request. So the order in which files and lines come does not matter.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 
@@ -303,42 +303,6 @@ function server.open(options)
   return the_server
 end
 
-local function decoded(segment)
-  return (segment:gsub("%%(%x%x)", function(digits)
-    return string.char(tonumber(digits, 16))
-  end))
-end
-
--- Whether what matches `pattern`, a route's pattern or a request's path, is under `prefix`:
--- "always", "never", or "maybe", which only the path can tell. A segment `:name` of the prefix
--- takes any one.
-local function relation(prefix, pattern)
-  local answer = "always"
-  local next_segment = pattern:gmatch("[^/]+")
-  for wanted in prefix:gmatch("[^/]+") do
-    local segment = next_segment()
-    if not segment then
-      return "never"
-    elseif segment:match("^%*") then
-      return "maybe"
-    elseif not wanted:match("^:") then
-      if segment:match("^:") then
-        answer = "maybe"
-      elseif decoded(segment) ~= decoded(wanted) then
-        return "never"
-      end
-    end
-  end
-  return answer
-end
-
--- A path has no patterns in it: what looks like one is text.
-local function is_under(prefix, path)
-  return relation(prefix, path:gsub("[:*]", function(byte)
-    return ("%%%02x"):format(byte:byte())
-  end)) == "always"
-end
-
 -- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter. The
 -- last one is the handler: when it fails, the headers that were set before it stay.
 local function run(list, i, request, response)
@@ -351,53 +315,6 @@ local function run(list, i, request, response)
   end)
 end
 
-local function join(list)
-  if #list == 1 then
-    return list[1], false
-  end
-  return function(request, response)
-    return run(list, 1, request, response)
-  end, true
-end
-
--- The functions of `list` whose prefix the request's path is under, and what comes after them.
-local function applying(list, request)
-  local applies = {}
-  for _, middleware in ipairs(list) do
-    if is_under(middleware.prefix, request.path) then
-      applies[#applies + 1] = middleware.fn
-    end
-  end
-  return applies
-end
-
--- The function of a route, and whether there are middlewares in it. Most prefixes are decided here,
--- once. A route such as `/*rest` may or may not lead under a prefix, so it asks again for each
--- request.
-local function join_route(route)
-  local list, is_open = {}, false
-  for _, middleware in ipairs(middlewares) do
-    local answer = relation(middleware.prefix, route.pattern)
-    is_open = is_open or answer == "maybe"
-    if answer ~= "never" then
-      list[#list + 1] = middleware
-    end
-  end
-  local handlers = table.move(route.handlers, 1, route.handlers.n, 1, {})
-  if is_open then
-    return function(request, response)
-      local chain = applying(list, request)
-      table.move(handlers, 1, #handlers, #chain + 1, chain)
-      return run(chain, 1, request, response)
-    end, true
-  end
-  local chain = {}
-  for i, middleware in ipairs(list) do
-    chain[i] = middleware.fn
-  end
-  return join(table.move(handlers, 1, #handlers, #chain + 1, chain))
-end
-
 -- The end of a request that no route takes. The status, and Allow, are already set.
 local function answer_unrouted(request, response)
   local status = response:status()
@@ -407,15 +324,6 @@ local function answer_unrouted(request, response)
     return response:send()
   end
   return response:send(core.unrouted_text(status))
-end
-
--- What runs for a request that no route takes: middlewares whose prefix its path is under.
-local function join_fallback()
-  return function(request, response)
-    local chain = applying(middlewares, request)
-    chain[#chain + 1] = answer_unrouted
-    return run(chain, 1, request, response)
-  end
 end
 
 -- The code that answers for a route, to tell a changed route from one that is as it was.
@@ -433,11 +341,13 @@ end
 
 -- Called once, when all scripts are loaded.
 function server.complete()
+  core.runner(run)
+  for _, middleware in ipairs(middlewares) do
+    core.middleware(middleware.prefix, middleware.fn)
+  end
   for _, route in ipairs(routes) do
     local options = route.options
-    local fn, has_middlewares = join_route(route)
-    core.route(route.method, route.pattern, fn, route.source, {
-      has_middlewares = has_middlewares,
+    core.route(route.method, route.pattern, route.handlers, route.source, {
       detached = options.on_leave == "detach",
       cancelled = options.on_leave == "cancel",
       body_bytes = options.body_bytes,
@@ -448,7 +358,7 @@ function server.complete()
     })
   end
   if hooks.not_found or #middlewares > 0 then
-    core.fallback(join_fallback())
+    core.fallback(answer_unrouted)
   end
   if hooks.on_error then
     core.on_error(hooks.on_error)

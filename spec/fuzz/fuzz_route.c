@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A route table of any patterns, asked for any path, beside an oracle that compares the path with
-// every pattern in turn. Input: lines; the last one is the path, with a letter for the method in
-// front, and the others are patterns, also with such a letter.
+// A route table of any patterns and prefixes, asked for any path, beside an oracle that compares
+// the path with every pattern and every prefix in turn. Input: lines; the last one is the path,
+// with a letter for the method in front, and the others are patterns, also with such a letter, or
+// prefixes, with a '>' in front.
 #include "fuzz.h"
 
 #include "wire/route.h"
+
+#include <errno.h>
 
 enum { PATTERNS_MAX = 16, SEGMENTS_MAX = 40 };
 
@@ -21,6 +24,17 @@ struct reading {
     size_t param_count;
 };
 
+/// The prefixes that were registered, in order.
+struct prefixes {
+    struct bytes texts[PATTERNS_MAX];
+    size_t count;
+};
+
+static void use(struct route_table *table, struct prefixes *prefixes, struct bytes prefix);
+static void check_chain(const struct route_table *table, const struct prefixes *prefixes,
+                        struct bytes path);
+static bool covers(struct bytes prefix, struct bytes path);
+static struct bytes next_full_segment(struct bytes *rest);
 static struct bytes method_of(struct bytes *line);
 static bool is_short(struct bytes text);
 static bool reads(struct bytes pattern, struct bytes path, struct reading *reading);
@@ -38,16 +52,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     struct bytes input = bytes_of((const char *)at, len);
     struct known known[PATTERNS_MAX];
     size_t count = 0;
+    struct prefixes prefixes = {.count = 0};
     struct route_table *table = route_table_new();
     struct bytes line = fuzz_text(&input, '\n');
     while (input.len > 0 && count < PATTERNS_MAX) {
+        if (line.len > 0 && line.at[0] == '>') {
+            use(table, &prefixes, bytes_skip(line, 1));
+            line = fuzz_text(&input, '\n');
+            continue;
+        }
         struct known *next = &known[count];
         struct route_problem problem = {0};
         next->method = method_of(&line);
         next->pattern = line;
         int result = route_add(table, next->method, line, next, &problem);
-        CHECK((result == ROUTE_BAD_PATTERN) == (problem.why != NULL));
-        CHECK((result == ROUTE_DOUBLE) == (problem.taken != NULL));
+        CHECK((result == -EINVAL) == (problem.why != NULL));
+        CHECK((result == -EEXIST) == (problem.taken != NULL));
         if (result == 0 && is_short(line)) {
             count++;
         } else if (result == 0) {
@@ -57,9 +77,63 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     }
     if (is_short(line)) {
         check_find(table, known, count, line);
+        check_chain(table, &prefixes, bytes_skip(line, line.len > 0));
     }
     route_table_free(table);
     return 0;
+}
+
+static void use(struct route_table *table, struct prefixes *prefixes, struct bytes prefix)
+{
+    struct route_problem problem = {0};
+    struct bytes *place = &prefixes->texts[prefixes->count];
+    if (prefixes->count == PATTERNS_MAX || !is_short(prefix)) {
+        return;
+    }
+    int result = route_add_middleware(table, prefix, place, &problem);
+    CHECK(result == 0 || result == -EINVAL);
+    CHECK((result == 0) == (problem.why == NULL));
+    if (result == 0) {
+        *place = prefix;
+        prefixes->count++;
+    }
+}
+
+static void check_chain(const struct route_table *table, const struct prefixes *prefixes,
+                        struct bytes path)
+{
+    struct route_match match;
+    size_t len = 0;
+    route_find(table, BYTES("GET"), path, &match);
+    for (size_t i = 0; i < prefixes->count; i++) {
+        if (covers(prefixes->texts[i], path)) {
+            CHECK(len < match.chain_len);
+            CHECK(match.chain[len++].target == &prefixes->texts[i]);
+        }
+    }
+    CHECK(len == match.chain_len);
+}
+
+static bool covers(struct bytes prefix, struct bytes path)
+{
+    struct bytes wanted = next_full_segment(&prefix);
+    while (wanted.len > 0) {
+        struct bytes seen = next_full_segment(&path);
+        if (seen.len == 0 || (wanted.at[0] != ':' && !decoded_equal(wanted, seen))) {
+            return false;
+        }
+        wanted = next_full_segment(&prefix);
+    }
+    return true;
+}
+
+static struct bytes next_full_segment(struct bytes *rest)
+{
+    struct bytes segment = BYTES("");
+    while (rest->len > 0 && rest->at[0] == '/' && segment.len == 0) {
+        segment = next_segment(rest);
+    }
+    return segment;
 }
 
 static struct bytes method_of(struct bytes *line)

@@ -3,6 +3,7 @@
 
 #include "wire/route.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -197,12 +198,11 @@ TEST(a_route_is_registered_once)
     struct route_table *table = route_table_new();
     struct route_problem problem = {0};
     add(table, "GET", "/a/:id", 1);
-    EXPECT_INT(route_add(table, BYTES("GET"), BYTES("/%61/:other"), &marks[2], &problem),
-               ROUTE_DOUBLE);
+    EXPECT_INT(route_add(table, BYTES("GET"), BYTES("/%61/:other"), &marks[2], &problem), -EEXIST);
     EXPECT(problem.taken == &marks[1]);
     add(table, "POST", "/a/:other", 3);
     add(table, "*", "/a/:id", 4);
-    EXPECT_INT(route_add(table, BYTES("*"), BYTES("/a/:id"), &marks[5], &problem), ROUTE_DOUBLE);
+    EXPECT_INT(route_add(table, BYTES("*"), BYTES("/a/:id"), &marks[5], &problem), -EEXIST);
     EXPECT(problem.taken == &marks[4]);
     EXPECT_INT(found(table, "POST", "/a/1"), 3);
     route_table_free(table);
@@ -223,7 +223,7 @@ static void expect_bad(struct bytes pattern, const char *wanted)
 {
     struct route_table *table = route_table_new();
     struct route_problem problem = {.why = ""};
-    EXPECT_INT(route_add(table, BYTES("GET"), pattern, &marks[0], &problem), ROUTE_BAD_PATTERN);
+    EXPECT_INT(route_add(table, BYTES("GET"), pattern, &marks[0], &problem), -EINVAL);
     EXPECT_BYTES(bytes_from_string(problem.why), bytes_from_string(wanted));
     route_table_free(table);
 }
@@ -299,4 +299,154 @@ TEST(allow_writes_whole_methods_only)
     EXPECT_INT(route_allow(table, BYTES("/"), text, 0), 0);
     EXPECT_BYTES(bytes_of(text, 18), BYTES("GET, HEAD, OPTIONS"));
     route_table_free(table);
+}
+
+static void use(struct route_table *table, const char *prefix, int number)
+{
+    struct route_problem problem = {0};
+    EXPECT_INT(route_add_middleware(table, bytes_from_string(prefix), &marks[number], &problem), 0);
+}
+
+/// The numbers of the middlewares that a path has, one digit each.
+static void expect_chain(const struct route_table *table, const char *path, const char *wanted)
+{
+    struct route_match match;
+    char digits[20];
+    route_find(table, BYTES("GET"), bytes_from_string(path), &match);
+    for (size_t i = 0; i < match.chain_len; i++) {
+        digits[i] = (char)('0' + ((int *)match.chain[i].target - marks));
+    }
+    EXPECT_BYTES(bytes_of(digits, match.chain_len), bytes_from_string(wanted));
+}
+
+TEST(a_path_has_the_middlewares_of_all_prefixes_that_cover_it_in_their_order)
+{
+    struct route_table *table = route_table_new();
+    use(table, "/admin/users", 1);
+    use(table, "", 2);
+    use(table, "/:any", 3);
+    use(table, "/admin", 4);
+    use(table, "/", 5);
+    use(table, "/:one/:two", 6);
+    use(table, "/admin", 7);
+    expect_chain(table, "/admin/users/5", "1234567");
+    expect_chain(table, "/admin/x", "234567");
+    expect_chain(table, "/admin", "23457");
+    expect_chain(table, "/adminx", "235");
+    expect_chain(table, "/x/admin", "2356");
+    expect_chain(table, "/", "25");
+    expect_chain(table, "*", "25");
+    expect_chain(table, "", "25");
+    route_table_free(table);
+}
+
+TEST(a_prefix_covers_whatever_route_takes_the_path_and_none)
+{
+    struct route_table *table = route_table_new();
+    add(table, "GET", "/*rest", 1);
+    add(table, "POST", "/a/b", 2);
+    use(table, "/a", 3);
+    EXPECT_INT(found(table, "GET", "/a/b"), 1);
+    EXPECT_INT(found(table, "PUT", "/a/b"), -405);
+    EXPECT_INT(found(table, "PUT", "/b"), -405);
+    expect_chain(table, "/a/b", "3");
+    expect_chain(table, "/b", "");
+    route_table_free(table);
+}
+
+TEST(prefixes_are_compared_decoded_and_empty_segments_do_not_count)
+{
+    struct route_table *table = route_table_new();
+    use(table, "/%61dmin", 1);
+    use(table, "//b//c/", 2);
+    use(table, "/a%2Fb", 3);
+    use(table, "/%3aname", 4);
+    expect_chain(table, "/admin", "1");
+    expect_chain(table, "/%61%64min/x", "1");
+    expect_chain(table, "//admin", "1");
+    expect_chain(table, "/b/c", "2");
+    expect_chain(table, "///b/c//d", "2");
+    expect_chain(table, "/b", "");
+    expect_chain(table, "/a%2fb", "3");
+    expect_chain(table, "/a/b", "");
+    expect_chain(table, "/:name", "4");
+    expect_chain(table, "/name", "");
+    route_table_free(table);
+}
+
+TEST(a_bad_prefix_is_refused_with_a_reason)
+{
+    static const char *const bad[] = {"a", "*", "/*", "/a/*rest", "/a/*/b"};
+    struct route_table *table = route_table_new();
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct route_problem problem = {0};
+        struct bytes prefix = bytes_from_string(bad[i]);
+        EXPECT_INT(route_add_middleware(table, prefix, &marks[0], &problem), -EINVAL);
+        EXPECT(problem.why != NULL);
+    }
+    expect_chain(table, "/a/b", "");
+    route_table_free(table);
+}
+
+/// Writes up to four segments of a few letters, colons and slashes: short, so that they meet often.
+static void write_path(char *out, const char *const *words, size_t word_count, unsigned *seed)
+{
+    size_t len = 0;
+    *seed = *seed * 1103515245 + 12345;
+    unsigned bits = *seed >> 8;
+    for (unsigned segments = bits % 5; segments > 0; segments--) {
+        *seed = *seed * 1103515245 + 12345;
+        len += (size_t)snprintf(out + len, 16, "/%s", words[(*seed >> 8) % word_count]);
+    }
+    out[len] = '\0';
+}
+
+static bool next_word(const char **at, char word[16])
+{
+    *at += strspn(*at, "/");
+    size_t len = strcspn(*at, "/");
+    snprintf(word, 16, "%.*s", (int)len, *at);
+    *at += len;
+    return len > 0;
+}
+
+/// What the table is held against: word by word, one prefix at a time.
+static bool is_covered(const char *prefix, const char *path)
+{
+    char wanted[16];
+    char word[16];
+    while (next_word(&prefix, wanted)) {
+        if (!next_word(&path, word) || (wanted[0] != ':' && strcmp(wanted, word) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+TEST(the_chain_of_any_path_is_what_each_prefix_by_itself_says)
+{
+    static const char *const prefix_words[] = {"a", "b", "ab", ":x", ":y", ""};
+    static const char *const path_words[] = {"a", "b", "ab", ":x", "c", ""};
+    unsigned seed = 7;
+    for (int round = 0; round < 200; round++) {
+        struct route_table *table = route_table_new();
+        char prefixes[9][80];
+        for (int i = 0; i < 9; i++) {
+            write_path(prefixes[i], prefix_words, 6, &seed);
+            use(table, prefixes[i], i);
+        }
+        for (int i = 0; i < 50; i++) {
+            char path[80];
+            char wanted[10] = "";
+            size_t count = 0;
+            write_path(path, path_words, 6, &seed);
+            for (int j = 0; j < 9; j++) {
+                wanted[count] = (char)('0' + j);
+                count += is_covered(prefixes[j], path);
+            }
+            wanted[count] = '\0';
+            expect_chain(table, path, wanted);
+        }
+        route_table_free(table);
+    }
 }

@@ -15,6 +15,8 @@ struct application {
     enum application_stage stage;
     struct route_table *table;
     struct list routes;
+    struct list middlewares;
+    int runner_ref;         // LUA_NOREF until the scripts are loaded
     struct route fallback;  // its handler_ref is LUA_NOREF when there is no fallback
     struct response common; // its fields are in every answer: `server:headers`
     struct buf hosts;       // one in a line
@@ -26,15 +28,19 @@ struct application {
 };
 
 static void free_route(struct route *route);
+static void free_middlewares(struct list *middlewares);
 
 struct application *application_new(void)
 {
     struct application *application = mem_new(struct application);
     application->table = route_table_new();
     application->fallback.handler_ref = LUA_NOREF;
+    application->fallback.list.ref = LUA_NOREF;
+    application->runner_ref = LUA_NOREF;
     application->on_error_ref = LUA_NOREF;
     application->on_reload_ref = LUA_NOREF;
     list_init(&application->routes);
+    list_init(&application->middlewares);
     response_init(&application->common);
     buf_init(&application->hosts, HOSTS_BYTES_MAX);
     return application;
@@ -46,6 +52,8 @@ void application_free(struct application *application)
     LIST_EACH (node, after, &application->routes) {
         free_route(LIST_ITEM(node, struct route, node));
     }
+    free_middlewares(&application->middlewares);
+    mem_free(application->fallback.list.chain);
     response_deinit(&application->common);
     buf_reset(&application->hosts);
     mem_free(application);
@@ -69,6 +77,25 @@ int application_add_route(struct application *application, struct route *route, 
     return route_add(application->table, method, pattern, route, problem);
 }
 
+int application_add_middleware(struct application *application, struct bytes prefix, int fn_ref,
+                               struct route_problem *problem)
+{
+    struct middleware *middleware = mem_new(struct middleware);
+    middleware->fn_ref = fn_ref;
+    list_append(&application->middlewares, &middleware->node);
+    return route_add_middleware(application->table, prefix, middleware, problem);
+}
+
+int application_runner(const struct application *application)
+{
+    return application->runner_ref;
+}
+
+void application_set_runner(struct application *application, int fn_ref)
+{
+    application->runner_ref = fn_ref;
+}
+
 const struct list *application_routes(const struct application *application)
 {
     return &application->routes;
@@ -87,7 +114,7 @@ struct route *application_fallback(struct application *application)
 void application_set_fallback(struct application *application, int handler_ref)
 {
     application->fallback.handler_ref = handler_ref;
-    application->fallback.has_middlewares = true;
+    application->fallback.handler_count = 1;
 }
 
 bool application_has_answers(const struct application *application)
@@ -156,8 +183,16 @@ bool application_add_host(struct application *application, struct bytes host)
     return buf_append(&application->hosts, host) && buf_append(&application->hosts, BYTES("\n"));
 }
 
+static void free_middlewares(struct list *middlewares)
+{
+    LIST_EACH (node, after, middlewares) {
+        mem_free(LIST_ITEM(node, struct middleware, node));
+    }
+}
+
 static void free_route(struct route *route)
 {
+    mem_free(route->list.chain);
     mem_free(route->method);
     mem_free(route->pattern);
     mem_free(route->source);

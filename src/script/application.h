@@ -16,6 +16,7 @@
 
 struct application;
 struct response;
+struct route_link;
 struct route_problem;
 struct route_table;
 
@@ -45,17 +46,33 @@ struct route_options {
     uint64_t heartbeat_ms;
 };
 
+/// The middlewares and handlers of a request, as a list of Lua. It is kept, because nearly all
+/// requests of a route have the same chain.
+struct handler_list {
+    int ref; // LUA_NOREF: there is none
+    size_t chain_len;
+    struct route_link *chain; // a copy: the middlewares that the list begins with
+};
+
 /// One route as a script registered it. Owned by the application.
 struct route {
     struct list node; // in `application_routes`
     struct route_options options;
-    int handler_ref;      // reference to the Lua function, which includes the middlewares
-    bool has_middlewares; // the function begins with middlewares
+    int handler_ref;      // a Lua function; or a list, when there are several
+    size_t handler_count; // the last one answers, the others are the route's own middlewares
+    struct handler_list list;
     char *method;
     char *pattern;
     char *source;    // "scripts/clock.lua:5"
     void *counts;    // where dispatch counts the route's answers; NULL before the first
     uint64_t digest; // of the route's code: equal for equal code
+};
+
+/// A function that runs before the handlers of all paths that a prefix covers. Owned by the
+/// application. The targets of the route table's middlewares are these.
+struct middleware {
+    struct list node;
+    int fn_ref;
 };
 
 /// How far loading has come.
@@ -82,6 +99,15 @@ void application_set_stage(struct application *application, enum application_sta
 MUST_USE int application_add_route(struct application *application, struct route *route,
                                    struct bytes method, struct bytes pattern,
                                    struct route_problem *problem);
+
+/// Registers the function for all paths that `prefix` covers. Returns as `route_add_middleware`.
+MUST_USE int application_add_middleware(struct application *application, struct bytes prefix,
+                                        int fn_ref, struct route_problem *problem);
+
+/// A reference to the function of Lua that runs a list of handlers: `run(list, i, request,
+/// response)`. LUA_NOREF until it is set, before the scripts are loaded.
+int application_runner(const struct application *application);
+void application_set_runner(struct application *application, int fn_ref);
 
 /// All routes, in the order in which they were declared.
 const struct list *application_routes(const struct application *application);

@@ -2,6 +2,7 @@
 #include "script/handler.h"
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "script/application.h"
 #include "script/box.h"
 #include "script/failure.h"
@@ -14,7 +15,11 @@
 #include "script/task.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
+static int push_handler(const struct parts *parts, struct route *route,
+                        const struct route_match *match);
+static void make_list(lua_State *L, struct route *route, const struct route_match *match);
 static void on_task_ended(struct scope *scope);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
@@ -49,21 +54,76 @@ const struct task_events handler_task_events = {
     .on_ended = on_task_ended,
 };
 
-void handler_start(struct parts *parts, struct exchange *exchange, const struct route *route,
+void handler_start(struct parts *parts, struct exchange *exchange, struct route *route,
                    const struct route_match *match)
 {
     lua_State *L = parts->L;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref);
-    struct scope *scope = scope_push_new(parts, exchange, route); // [handler, response]
+    int first_count = push_handler(parts, route, match);          // [handler ...]
+    struct scope *scope = scope_push_new(parts, exchange, route); // [handler ..., response]
+    scope->has_middlewares = first_count > 0;
     exchange->events = &events;
-    lib_request_push_new(L, exchange, match); // [handler, response, request]
+    lib_request_push_new(L, exchange, match); // [handler ..., response, request]
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -3, SCOPE_REQUEST);
-    lua_insert(L, -2); // [handler, request, response]
-    struct task *task = task_new(L, 2);
+    lua_insert(L, -2); // [handler ..., request, response]
+    struct task *task = task_new(L, first_count + 2);
     scope_adopt(scope, task);
     task->is_handler = true;
     task_start_now(task);
+}
+
+/// Pushes what answers the request. Without middlewares that is the handler; otherwise it is the
+/// runner with its first arguments, the list of all functions in their order and the place of the
+/// first. Returns how many arguments were pushed.
+static int push_handler(const struct parts *parts, struct route *route,
+                        const struct route_match *match)
+{
+    lua_State *L = parts->L;
+    if (match->chain_len == 0 && route->handler_count == 1) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref);
+        return 0;
+    }
+    const struct handler_list *list = &route->list;
+    size_t size = match->chain_len * sizeof(struct route_link);
+    if (list->ref == LUA_NOREF || list->chain_len != match->chain_len ||
+        (size > 0 && memcmp(list->chain, match->chain, size) != 0)) {
+        make_list(L, route, match);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, application_runner(parts->application));
+    lua_rawgeti(L, LUA_REGISTRYINDEX, list->ref);
+    lua_pushinteger(L, 1);
+    return 2;
+}
+
+/// Makes the list of the route's functions behind those of the chain.
+static void make_list(lua_State *L, struct route *route, const struct route_match *match)
+{
+    struct handler_list *list = &route->list;
+    lua_Integer count = 0;
+    lua_createtable(L, (int)(match->chain_len + route->handler_count), 0); // [list]
+    for (size_t i = 0; i < match->chain_len; i++) {
+        const struct middleware *middleware = match->chain[i].target;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, middleware->fn_ref);
+        lua_rawseti(L, -2, ++count);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref); // [list, handler or handlers]
+    for (size_t i = 1; route->handler_count > 1 && i <= route->handler_count; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        lua_rawseti(L, -3, ++count);
+    }
+    if (route->handler_count > 1) {
+        lua_pop(L, 1);
+    } else {
+        lua_rawseti(L, -2, ++count);
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, list->ref);
+    list->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    size_t size = match->chain_len * sizeof(struct route_link);
+    list->chain_len = match->chain_len;
+    list->chain = mem_resize(list->chain, size + 1);
+    if (size > 0) {
+        memcpy(list->chain, match->chain, size);
+    }
 }
 
 const char *handler_route(const struct parts *parts)

@@ -23,7 +23,7 @@ extern const struct task_events handler_task_events;
 
 /// Makes the scope for a complete request and runs the route's handler, or the fallback. *Calls
 /// Lua.*
-void handler_start(struct parts *parts, struct exchange *exchange, const struct route *route,
+void handler_start(struct parts *parts, struct exchange *exchange, struct route *route,
                    const struct route_match *match);
 
 /// The pattern of the route whose task runs; NULL when there is none.

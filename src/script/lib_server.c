@@ -11,6 +11,7 @@
 #include "wire/route.h"
 #include "wire/url.h"
 
+#include <errno.h>
 #include <string.h>
 
 static struct application *check_loading(lua_State *L);
@@ -20,6 +21,8 @@ static int raise_refusal(lua_State *L, struct route *route, int refusal,
                          const struct route_problem *problem);
 static int l_is_loading(lua_State *L);
 static int l_route(lua_State *L);
+static int l_middleware(lua_State *L);
+static int l_runner(lua_State *L);
 static int l_fallback(lua_State *L);
 static int l_on_error(lua_State *L);
 static int l_on_reload(lua_State *L);
@@ -32,10 +35,20 @@ static int l_host(lua_State *L);
 static int l_unrouted_text(lua_State *L);
 
 const luaL_Reg lib_server_functions[] = {
-    {"is_loading", l_is_loading}, {"route", l_route},   {"fallback", l_fallback},
-    {"on_error", l_on_error},     {"listen", l_listen}, {"limit", l_limit},
-    {"header", l_header},         {"host", l_host},     {"unrouted_text", l_unrouted_text},
-    {"on_reload", l_on_reload},   {"reload", l_reload}, {NULL, NULL},
+    {"is_loading", l_is_loading},
+    {"route", l_route},
+    {"middleware", l_middleware},
+    {"runner", l_runner},
+    {"fallback", l_fallback},
+    {"on_error", l_on_error},
+    {"listen", l_listen},
+    {"limit", l_limit},
+    {"header", l_header},
+    {"host", l_host},
+    {"unrouted_text", l_unrouted_text},
+    {"on_reload", l_on_reload},
+    {"reload", l_reload},
+    {NULL, NULL},
 };
 
 const char *lib_server_unrouted_text(int status)
@@ -68,21 +81,29 @@ static int l_is_loading(lua_State *L)
     return 1;
 }
 
-/// route(method, pattern, handler, source, { detached, raw_path, always_streams, ... })
+/// route(method, pattern, handlers, source, { detached, raw_path, always_streams, ... }). The last
+/// of the list `handlers` answers, the others run before it.
 static int l_route(lua_State *L)
 {
     struct application *application = check_loading(L);
     struct bytes method = check_bytes(L, 1);
     struct bytes pattern = check_bytes(L, 2);
-    luaL_checktype(L, 3, LUA_TFUNCTION);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_Unsigned handler_count = lua_rawlen(L, 3);
+    luaL_argcheck(L, handler_count > 0, 3, "at least one handler expected");
     struct bytes source = check_bytes(L, 4);
     struct route options = {0};
     check_route_options(L, &options);
     lua_pushvalue(L, 3);
+    if (handler_count == 1) {
+        lua_rawgeti(L, 3, 1);
+    }
     int handler_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     struct route *route = mem_new(struct route);
     *route = options;
     route->handler_ref = handler_ref;
+    route->handler_count = handler_count;
+    route->list.ref = LUA_NOREF;
     route->method = mem_string(method);
     route->pattern = mem_string(pattern);
     route->source = mem_string(source);
@@ -99,8 +120,6 @@ static void check_route_options(lua_State *L, struct route *route)
         opt_field(L, 5, "detached") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->options.is_cancelled =
         opt_field(L, 5, "cancelled") == LUA_TBOOLEAN && lua_toboolean(L, -1);
-    route->has_middlewares =
-        opt_field(L, 5, "has_middlewares") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->options.always_streams =
         opt_field(L, 5, "always_streams") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->options.takes_raw_path =
@@ -141,7 +160,7 @@ static uint64_t digest_of(struct bytes code)
 static int raise_refusal(lua_State *L, struct route *route, int refusal,
                          const struct route_problem *problem)
 {
-    if (refusal == ROUTE_DOUBLE) {
+    if (refusal == -EEXIST) {
         lua_pushfstring(L, "%s: the route %s %s is already declared at %s", route->source,
                         route->method, route->pattern,
                         ((const struct route *)problem->taken)->source);
@@ -149,6 +168,29 @@ static int raise_refusal(lua_State *L, struct route *route, int refusal,
         lua_pushfstring(L, "%s: bad pattern '%s': %s", route->source, route->pattern, problem->why);
     }
     return lua_error(L);
+}
+
+/// middleware(prefix, fn): runs before the handlers of all paths below the prefix.
+static int l_middleware(lua_State *L)
+{
+    struct application *application = check_loading(L);
+    struct bytes prefix = check_bytes(L, 1);
+    struct route_problem problem = {0};
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    int fn_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    int refusal = application_add_middleware(application, prefix, fn_ref, &problem);
+    return refusal == 0 ? 0 : luaL_argerror(L, 1, problem.why);
+}
+
+/// runner(fn): `fn(list, i, request, response)` runs a list of handlers from number `i` on.
+static int l_runner(lua_State *L)
+{
+    struct application *application = check_loading(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    application_set_runner(application, luaL_ref(L, LUA_REGISTRYINDEX));
+    return 0;
 }
 
 /// fallback(fn): answers what no route takes.

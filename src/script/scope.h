@@ -53,6 +53,7 @@ struct scope {
     int _anchor_ref;             // in the registry; LUA_NOREF once nothing needs the scope
     struct scope *_next_leaving; // the next scope whose anchor may be taken away
     uint8_t reason;              // enum end_reason, once the exchange is done
+    bool has_middlewares;        // a function ran before the handler
     bool has_listeners;          // a script has asked for an event of the response
     bool is_failing;             // `on_error` has been started
     bool was_stream;             // an event stream was opened

@@ -137,7 +137,7 @@ static enum dispatch_verdict verdict_of(const struct dispatch *dispatch,
 static void answer_by_scripts(struct dispatch *dispatch, struct exchange *exchange)
 {
     struct generation *generation = dispatch->generations->current;
-    const struct route *route = exchange->request->route;
+    struct route *route = exchange->request->route;
     size_t body_size = buf_len(&exchange->request->body);
     if (generation->options.is_dev && answer_dev(dispatch, exchange)) {
         return;

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// A tree with one level a segment. A lookup visits the nodes that the path reaches, best branch
-// first; every node stands for one way to read the first segments, so none is visited twice and the
-// work is bounded by the number of nodes. Nothing is allocated on the way.
+// Two trees with one level a segment: one of patterns, one of prefixes. A node stands for one way
+// to read the first segments of a path, so a search visits no node twice, and its work is bounded
+// by the number of nodes. Nothing is allocated on the way.
+//
+// `route_find` walks both. Among the prefixes it visits all nodes that the path reaches and gathers
+// their middlewares, sorted, in memory that the table keeps for it. Among the patterns it visits
+// the best branch first, and stops at the first node that has the method. The two walks are apart
+// because they read a path differently: an empty segment counts for a pattern only, and one path
+// has one route but many prefixes.
 #include "wire/route.h"
 
 #include "base/mem.h"
 #include "wire/octet.h"
+
+#include <errno.h>
 
 /// One registration.
 struct entry {
@@ -17,19 +25,24 @@ struct entry {
     struct bytes names[ROUTE_PARAMS_MAX];
 };
 
-/// One segment of one or more patterns.
+/// One segment of one or more patterns, or of one or more prefixes.
 struct node {
     struct bytes literal; // decoded; owned
     struct node **children;
     size_t child_count; // literal ones, in the order of `compare`
     struct node *parameter;
     struct node *rest;
-    struct entry **entries;
+    struct entry **entries; // of patterns that end here
     size_t entry_count;
+    struct route_link *links; // of prefixes that end here
+    size_t link_count;
 };
 
 struct route_table {
-    struct node root; // where the path begins; never has entries
+    struct node root;     // where the path of a pattern begins; never has entries
+    struct node prefixes; // where a prefix begins
+    size_t link_count;
+    struct route_link *chain; // room for all middlewares: what the last `route_find` gathered
 };
 
 /// A visit to all nodes that match a path. `on_node` returns true to end it.
@@ -44,15 +57,21 @@ struct visit {
     struct bytes values[ROUTE_PARAMS_MAX];
 };
 
+static int refuse(struct route_problem *problem, const char *why);
 static const char *parse_names(struct bytes pattern, struct entry *entry);
 static const char *name_error(struct bytes segment, struct bytes rest, const struct entry *entry);
 static struct bytes take_segment(struct bytes *rest);
+static struct bytes take_full_segment(struct bytes *rest);
 static struct entry *entry_new(struct bytes method, struct bytes pattern, void *target);
 static struct node *place_pattern(struct node *root, struct bytes pattern);
 static struct node *place_segment(struct node *node, struct bytes segment);
 static struct node *place_literal(struct node *node, struct bytes segment);
+static struct node *place_prefix(struct node *root, struct bytes prefix);
 static struct node *node_new(struct node **slot);
 static void node_free(struct node *node);
+static void gather(struct route_link *chain, size_t *len, const struct node *node,
+                   struct bytes rest);
+static void insert(struct route_link *chain, size_t *len, const struct route_link *link);
 static bool visit_nodes(struct visit *visit, const struct node *node, struct bytes rest);
 static bool visit_with_value(struct visit *visit, const struct node *node, struct bytes value,
                              struct bytes rest);
@@ -72,6 +91,8 @@ struct route_table *route_table_new(void)
 void route_table_free(struct route_table *table)
 {
     node_free(&table->root);
+    node_free(&table->prefixes);
+    mem_free(table->chain);
     mem_free(table);
 }
 
@@ -83,18 +104,38 @@ int route_add(struct route_table *table, struct bytes method, struct bytes patte
     struct entry parsed = {.target = target};
     const char *error = parse_names(pattern, &parsed);
     if (error != NULL) {
-        problem->why = error;
-        return ROUTE_BAD_PATTERN;
+        return refuse(problem, error);
     }
     struct node *node = place_pattern(&table->root, pattern);
     const struct entry *other = entry_for(node, method);
     if (other != NULL) {
         problem->taken = other->target;
-        return ROUTE_DOUBLE;
+        return -EEXIST;
     }
     size_t size = (node->entry_count + 1) * sizeof(struct entry *);
     node->entries = mem_resize(node->entries, size);
     node->entries[node->entry_count++] = entry_new(method, pattern, target);
+    return 0;
+}
+
+int route_add_middleware(struct route_table *table, struct bytes prefix, void *target,
+                         struct route_problem *problem)
+{
+    CHECK(target != NULL);
+    if (prefix.len > 0 && prefix.at[0] != '/') {
+        return refuse(problem, "a prefix begins with a slash");
+    }
+    for (struct bytes rest = prefix; rest.len > 0;) {
+        struct bytes segment = take_segment(&rest);
+        if (segment.len > 0 && segment.at[0] == '*') {
+            return refuse(problem, "a prefix has no '*': it stands for every path below it");
+        }
+    }
+    struct node *node = place_prefix(&table->prefixes, prefix);
+    size_t size = (node->link_count + 1) * sizeof(struct route_link);
+    node->links = mem_resize(node->links, size);
+    node->links[node->link_count++] = (struct route_link){target, table->link_count++};
+    table->chain = mem_resize(table->chain, table->link_count * sizeof(struct route_link));
     return 0;
 }
 
@@ -105,6 +146,12 @@ void route_find(const struct route_table *table, struct bytes method, struct byt
     match->target = NULL;
     match->param_count = 0;
     match->has_rest = false;
+    match->chain = table->chain;
+    match->chain_len = 0;
+    if (table->link_count > 0) {
+        gather(table->chain, &match->chain_len, &table->prefixes, path);
+        DCHECK(match->chain_len <= table->link_count);
+    }
     if (!visit_nodes(&visit, &table->root, path)) {
         match->outcome = visit.is_known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
         return;
@@ -135,6 +182,12 @@ size_t route_allow(const struct route_table *table, struct bytes path, char *out
         len += comma_len + visit.next.len;
         last = visit.next;
     }
+}
+
+static int refuse(struct route_problem *problem, const char *why)
+{
+    problem->why = why;
+    return -EINVAL;
 }
 
 /// Checks `pattern` and notes its names in `entry`. NULL, or a sentence that says what is wrong.
@@ -193,6 +246,20 @@ static struct bytes take_segment(struct bytes *rest)
     return bytes_of(tail.at, len);
 }
 
+/// Takes the next segment that is not empty; returns an empty one when there is none left. A text
+/// that does not begin with a slash has none: the path "*" of OPTIONS, and the empty one of
+/// CONNECT.
+static struct bytes take_full_segment(struct bytes *rest)
+{
+    while (rest->len > 0 && rest->at[0] == '/') {
+        struct bytes segment = take_segment(rest);
+        if (segment.len > 0) {
+            return segment;
+        }
+    }
+    return BYTES("");
+}
+
 static struct entry *entry_new(struct bytes method, struct bytes pattern, void *target)
 {
     struct entry *entry = mem_new(struct entry);
@@ -248,6 +315,18 @@ static struct node *place_literal(struct node *node, struct bytes segment)
     return *slot;
 }
 
+/// The node of `prefix`, made where it is missing. It is the root for a prefix of slashes alone.
+static struct node *place_prefix(struct node *root, struct bytes prefix)
+{
+    struct node *node = root;
+    struct bytes segment = take_full_segment(&prefix);
+    while (segment.len > 0) {
+        node = place_segment(node, segment);
+        segment = take_full_segment(&prefix);
+    }
+    return node;
+}
+
 /// The node in `slot`, made if there is none.
 static struct node *node_new(struct node **slot)
 {
@@ -278,7 +357,37 @@ static void node_free(struct node *node)
     mem_free(node->rest);
     mem_free(node->children);
     mem_free(node->entries);
+    mem_free(node->links);
     mem_free((char *)node->literal.at);
+}
+
+/// Adds the middlewares of `node`, and those of all nodes that `rest`, the path behind it, leads
+/// to.
+static void gather(struct route_link *chain, size_t *len, const struct node *node,
+                   struct bytes rest)
+{
+    for (size_t i = 0; i < node->link_count; i++) {
+        insert(chain, len, &node->links[i]);
+    }
+    struct bytes segment = take_full_segment(&rest);
+    size_t index;
+    if (segment.len > 0 && find_child(node, segment, &index)) {
+        gather(chain, len, node->children[index], rest);
+    }
+    if (segment.len > 0 && node->parameter != NULL) {
+        gather(chain, len, node->parameter, rest);
+    }
+}
+
+/// Puts `link` into the chain, where those of a lower order stand before it.
+static void insert(struct route_link *chain, size_t *len, const struct route_link *link)
+{
+    size_t at = (*len)++;
+    for (; at > 0 && chain[at - 1].order > link->order; at--) {
+        chain[at] = chain[at - 1];
+    }
+    DCHECK(at == 0 || chain[at - 1].order < link->order);
+    chain[at] = *link;
 }
 
 /// Visits what `rest`, the path behind `node`, leads to. True when `on_node` ended it.
