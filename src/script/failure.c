@@ -139,7 +139,7 @@ static void send_plain(struct scope *scope, struct bytes message, const struct p
 static void start_over(const struct scope *scope)
 {
     struct response *response = &scope->exchange->response;
-    if (!scope->has_middlewares && !response->is_marked) {
+    if (!scope_has_middlewares(scope) && !response->is_marked) {
         response_deinit(response);
     }
     response_start_over(response);

@@ -60,7 +60,9 @@ void handler_start(struct parts *parts, struct exchange *exchange, struct route 
     lua_State *L = parts->L;
     int first_count = push_handler(parts, route, match);          // [handler ...]
     struct scope *scope = scope_push_new(parts, exchange, route); // [handler ..., response]
-    scope->has_middlewares = first_count > 0;
+    if (first_count > 0) {
+        scope_note_middlewares(scope);
+    }
     exchange->events = &events;
     lib_request_push_new(L, exchange, match); // [handler ..., response, request]
     lua_pushvalue(L, -1);

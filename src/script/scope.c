@@ -172,6 +172,16 @@ bool scope_has_request(const struct scope *scope)
     return scope->exchange != NULL && !scope->_is_request_dropped;
 }
 
+void scope_note_middlewares(struct scope *scope)
+{
+    scope->_has_middlewares = true;
+}
+
+bool scope_has_middlewares(const struct scope *scope)
+{
+    return scope->_has_middlewares;
+}
+
 void scope_note_peer_ended(struct scope *scope)
 {
     scope->_has_peer_ended = true;

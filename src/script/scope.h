@@ -53,14 +53,14 @@ struct scope {
     int _anchor_ref;             // in the registry; LUA_NOREF once nothing needs the scope
     struct scope *_next_leaving; // the next scope whose anchor may be taken away
     uint8_t reason;              // enum end_reason, once the exchange is done
-    bool has_middlewares;        // a function ran before the handler
     bool has_listeners;          // a script has asked for an event of the response
     bool is_failing;             // `on_error` has been started
     bool was_stream;             // an event stream was opened
     bool _has_peer_ended;        // the peer has closed its sending side
     bool _is_request_dropped;
-    bool _expects_stream; // a script took `response.sse`, or might have if the end had come later
-    bool _is_leaving;     // it is among `leaving`: the turn's end looks whether anything needs it
+    bool _expects_stream;  // a script took `response.sse`, or might have if the end had come later
+    bool _has_middlewares; // middlewares run before the handler
+    bool _is_leaving;      // it is among `leaving`: the turn's end looks whether anything needs it
 };
 
 /// The scopes of a generation, which owns this. `keeps_request` says whether an open stream still
@@ -119,6 +119,10 @@ bool scope_is_anchored(const struct scope *scope);
 
 /// Whether the exchange still has its request.
 bool scope_has_request(const struct scope *scope);
+
+/// Middlewares run before the handler of the request.
+void scope_note_middlewares(struct scope *scope);
+bool scope_has_middlewares(const struct scope *scope);
 
 /// Notes, and tells, that the peer has closed its sending side.
 void scope_note_peer_ended(struct scope *scope);
