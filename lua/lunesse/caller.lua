@@ -1,10 +1,11 @@
--- A script's mistake is raised at the script's line, also where the engine's own half, or C, stands
--- between the script and the place that finds it.
+-- Raises a script's mistake at the script's line, also where C or the engine's own Lua stands
+-- between the script and the place that finds the mistake.
 local getinfo = debug.getinfo
 
 local caller = {}
 
--- The level of the nearest function of a script, as `error` counts in the function that asks.
+-- Returns the level of the nearest function of a script, as `error` counts levels in the function
+-- that calls this.
 function caller.level()
   local level = 2
   local info = getinfo(level, "S")
@@ -15,8 +16,8 @@ function caller.level()
   return level - 1
 end
 
--- Calls a function of the C half that does not wait. What it raises is raised at the script's line,
--- without the number and name that the argument has in the inner call.
+-- Calls a function of the C half that does not wait. An error is raised again at the script's line,
+-- without the number and the name that the argument has in the inner call.
 function caller.call(fn, ...)
   local results = table.pack(pcall(fn, ...))
   if not results[1] then

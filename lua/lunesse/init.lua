@@ -1,5 +1,5 @@
--- The module `lunesse`: what route scripts require. It joins the C half (`lunesse.core`) with the
--- helpers that are better said in Lua. The types are described in lua/types/.
+-- The module `lunesse`, which route scripts require. It joins the C half (`lunesse.core`) with the
+-- helpers that are easier to write in Lua. The types are described in lua/types/.
 local core = require "lunesse.core"
 local log = require "lunesse.log"
 local metric = require "lunesse.metric"

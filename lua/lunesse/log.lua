@@ -1,5 +1,5 @@
--- `lunesse.log`: one function a level, `log.info("text", { key = value })`. A table is written as
--- JSON, unless it says by itself what it is as a text, or JSON cannot hold it.
+-- `lunesse.log`: one function for each level, `log.info("text", { key = value })`. A field that is
+-- a table is written as JSON, unless it has a `__tostring` of its own or JSON cannot hold it.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 local json = core.json

@@ -1,4 +1,4 @@
--- The methods of a request that need no C: bodies by their type.
+-- The methods of a request that need no C: forms.
 local core = require "lunesse.core"
 
 local Request = core.methods("Request")

@@ -14,13 +14,13 @@ function Response:redirect(url, status)
   return caller.call(self.send, self)
 end
 
--- RFC 6265, section 4.1: what a cookie's name, value and attributes may be made of.
+-- RFC 6265, section 4.1: the characters that a cookie's name, value and attributes may have.
 local name_pattern = "^[%w!#$%%&'*+%-.^_`|~]+$"
 local value_pattern = "^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b%]\x5e-\x7e]*$"
 local attribute_pattern = "^[\x20-\x3a\x3c-\x7e]*$"
 local same_sites = { strict = "Strict", lax = "Lax", none = "None" }
 
--- How each option is written; a function answers nil for a value that cannot be.
+-- How each option is written. A function returns nil for a value that the option cannot have.
 local attributes = {
   path = function(value)
     return tostring(value):match(attribute_pattern) and "Path=" .. value

@@ -56,7 +56,8 @@ local function check_loading(what)
   end
 end
 
--- Of a method: a dot in the place of its colon would take the first argument for the server.
+-- Checks a call of a method. With a dot in place of the colon, the first argument would be taken
+-- for the server.
 local function check_call(self, name, what)
   local class = type(self) == "table" and getmetatable(self)
   if class ~= Group and class ~= Server then
@@ -173,7 +174,7 @@ function Server:not_found(fn)
   return self
 end
 
--- Headers of every answer, those that the server gives by itself included.
+-- Sets headers of every answer, including those that the server gives by itself.
 function Server:headers(headers)
   check_call(self, "headers")
   if type(headers) ~= "table" then
@@ -191,7 +192,7 @@ function Server:headers(headers)
   return self
 end
 
--- The hosts that requests may name. Without any, all.
+-- Sets the hosts that requests may name. Without this call they may name any.
 function Server:hosts(hosts)
   check_call(self, "hosts")
   if type(hosts) ~= "table" or #hosts == 0 then
@@ -209,7 +210,7 @@ function Server:hosts(hosts)
   return self
 end
 
--- What becomes of the streams that need this code when newer code takes its place.
+-- Sets what becomes of the streams that need this code when newer code takes its place.
 function Server:on_reload(what)
   check_call(self, "on_reload")
   if type(what) ~= "function" and what ~= "keep" and what ~= "end" then
@@ -219,13 +220,14 @@ function Server:on_reload(what)
   return self
 end
 
--- Short enough for the system, which takes its bytes up to a zero.
+-- Whether the system takes the text as an address: it is short enough and has no NUL, at which the
+-- system would stop reading.
 local function is_address_text(text)
   return type(text) == "string" and #text > 0 and #text <= 107 and not text:find("\0", 1, true)
 end
 
--- The mode that its octal digits say, a string or a number that is written with them; nil when they
--- are none, or the server itself could not connect.
+-- Returns the mode that the octal digits of a string or a whole number mean. Returns nil when they
+-- are no such digits, or when the mode would keep the server itself from connecting.
 local function parse_mode(mode)
   local digits = math.type(mode) == "integer" and tostring(mode) or mode
   if type(digits) ~= "string" or not digits:find("^0?[67][0-7][0-7]$") then
@@ -285,7 +287,7 @@ local function set_limits(limits)
   end
 end
 
--- lunesse.server([options]): this generation's one server.
+-- lunesse.server([options]). A generation has one server; every call returns it.
 function server.open(options)
   if options ~= nil and type(options) ~= "table" then
     error("lunesse.server takes a table of options, got " .. type(options), 2)
@@ -303,8 +305,9 @@ function server.open(options)
   return the_server
 end
 
--- Runs list[i] and what follows it. A middleware that does not call `next` ends the matter. The
--- last one is the handler: when it fails, the headers that were set before it stay.
+-- Runs list[i], which runs what follows it by calling `next`. A middleware that does not call
+-- `next` ends the request. The last function is the handler: if it fails, the headers that were set
+-- before it stay.
 local function run(list, i, request, response)
   if i == #list then
     core.keep_headers(response)
@@ -315,7 +318,7 @@ local function run(list, i, request, response)
   end)
 end
 
--- The end of a request that no route takes. The status, and Allow, are already set.
+-- Answers a request that no route takes. The status, and Allow, are already set.
 local function answer_unrouted(request, response)
   local status = response:status()
   if status == 404 and hooks.not_found then
@@ -326,7 +329,8 @@ local function answer_unrouted(request, response)
   return response:send(core.unrouted_text(status))
 end
 
--- The code that answers for a route, to tell a changed route from one that is as it was.
+-- Returns the code of a route as bytes, by which a changed route is told from one that is as it
+-- was.
 local function code_of(route)
   local parts = {}
   for _, list in ipairs { middlewares, route.handlers } do
@@ -339,7 +343,7 @@ local function code_of(route)
   return table.concat(parts)
 end
 
--- Called once, when all scripts are loaded.
+-- Called once, when all scripts are loaded: enters the routes.
 function server.complete()
   core.runner(run)
   for _, middleware in ipairs(middlewares) do

@@ -18,7 +18,7 @@ enum { METHODS_UPVALUE = 1, PROPERTIES_UPVALUE, METHODS_FIELD = 1 };
 struct boxes {
     const struct box_class *const *classes;
     int metatable_refs[BOX_TYPE_COUNT];
-    const void *metatables[BOX_TYPE_COUNT]; // their identities
+    const void *metatables[BOX_TYPE_COUNT]; // the addresses of the metatables, to compare with
 };
 
 struct boxes *boxes_new(const struct box_class *const *classes)
@@ -90,7 +90,7 @@ int box_push_failure(lua_State *L, const char *message, const char *code)
     return 3;
 }
 
-/// In a buffer of Lua's, so that nothing is lost when memory runs out.
+/// The memory is a buffer of Lua's, so that nothing leaks when memory runs out.
 void box_push_decoded(lua_State *L, struct bytes text, bool plus_is_space)
 {
     luaL_Buffer buffer;
@@ -122,7 +122,7 @@ uint64_t check_duration_option_ms(lua_State *L, int index, const char *name)
 
 static bool is_duration(lua_Number seconds)
 {
-    return seconds >= 0 && seconds <= 1e9; // false for NaN
+    return seconds >= 0 && seconds <= 1e9; // NaN is false in both
 }
 
 void check_options(lua_State *L, int index, const char *const *names)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The Lua handles of C objects: full userdata with one metatable a type. The metatable's `__index`
-// is one C function that looks a name up in the type's method table and, failing that, among its
-// properties; its `__name` is what error messages say. All of it is made once a state, by
-// `box_open`.
+// Boxes: the Lua handles of C objects. A box is a full userdata, with one metatable for each type.
+// The metatable's `__index` is one C function, which looks a name up among the type's methods and
+// then among its properties. Its `__name` is how error messages call the type. `box_open` makes all
+// metatables, once in a state.
 #pragma once
 
 #include "base/bytes.h"
@@ -36,16 +36,16 @@ struct box_property {
     box_property_fn push;
 };
 
-/// All that a type shows to scripts. Both arrays end with a NULL name.
+/// What a type shows to scripts. Both arrays end with a NULL name.
 struct box_class {
     const char *name; // "Sse"
     const luaL_Reg *methods;
     const struct box_property *properties;
-    lua_CFunction collect; // `__gc`, or NULL; the box at index 1
+    lua_CFunction collect; // `__gc`, with the box at index 1; NULL for none
 };
 
-/// The types of boxes of one state. `classes` has one of each, in order, and lives as long as the
-/// program. Owned by its generation.
+/// The types of boxes of one state. `classes` has one entry for each, in the order of `enum
+/// box_type`, and lives as long as the program. Owned by its generation.
 struct boxes *boxes_new(const struct box_class *const *classes);
 void boxes_free(struct boxes *boxes);
 
@@ -55,7 +55,7 @@ void box_open(lua_State *L);
 /// Gives the userdata on top of the stack its type.
 void box_set_type(lua_State *L, enum box_type type);
 
-/// The userdata at `index` if it is of `type`; raises an argument error otherwise.
+/// Returns the userdata at `index`, which is of `type`; raises an argument error otherwise.
 void *check_box(lua_State *L, int index, enum box_type type);
 
 /// Whether the table at `index` is the metatable of a type.
@@ -73,22 +73,25 @@ int box_push_failure(lua_State *L, const char *message, const char *code);
 /// Pushes `text` percent-decoded (see `url_decode`).
 void box_push_decoded(lua_State *L, struct bytes text, bool plus_is_space);
 
-/// Bytes of the string or number at `index`; raises otherwise. Valid until the C function returns.
+/// Returns the bytes of the string or number at `index`; raises for anything else. They are valid
+/// until the C function returns.
 struct bytes check_bytes(lua_State *L, int index);
 
-/// A duration in seconds at `index` as milliseconds, at least 0; raises when it is not one.
+/// Returns the duration in seconds at `index` in milliseconds; raises unless it is between 0 and
+/// 1e9 seconds.
 uint64_t check_duration_ms(lua_State *L, int index);
 
-/// The same for the value on top of the stack, which is the option `name` of the argument `index`.
+/// The same for the value on top of the stack, which is the option `name` of argument `index`.
 uint64_t check_duration_option_ms(lua_State *L, int index, const char *name);
 
-/// Raises unless every key of the option table at `index` (or nil, none) is among `names`, which
-/// ends with NULL.
+/// Raises unless every key of the option table at `index` is among `names`, which ends with NULL.
+/// There may be no table.
 void check_options(lua_State *L, int index, const char *const *names);
 
 /// Raises "unknown `what` 'key'" unless every key of the table at `index` is among `names`, which
 /// ends with NULL.
 void check_keys(lua_State *L, int index, const char *const *names, const char *what);
 
-/// The field `name` of the option table at `index` (or none), pushed; its type.
+/// Pushes the field `name` of the option table at `index`, or nil when there is no table. Returns
+/// its type. Reading a field may call code of the script.
 int opt_field(lua_State *L, int index, const char *name);

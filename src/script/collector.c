@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Ending scopes are counted. When their garbage is likely to be worth a cycle, a timer starts two
+// whole cycles in small steps: the first finds boxes with finalizers and calls these, and only the
+// second frees what such boxes held.
 #include "script/collector.h"
 
 #include "base/check.h"
@@ -11,21 +15,21 @@
 #include <limits.h>
 
 enum {
-    REST_MS = 100,            // after something ended
+    REST_MS = 100,            // between the reason to collect and the first step
     STEP_MS = 2,              // between two steps
-    STEP_KIB = 256,           // a step's work: well under a millisecond
-    CYCLE_KIB = INT_MAX,      // more than there is: to the end of the cycle
-    CYCLES = 2,               // what has a finalizer outlives the cycle that finds it
-    SCOPE_BYTES = 2048,       // what a scope leaves behind, roughly
-    SLACK_BYTES = 512 * 1024, // garbage that is not worth a cycle
+    STEP_KIB = 256,           // the work of a step, well under a millisecond
+    CYCLE_KIB = INT_MAX,      // more work than a cycle has
+    CYCLES = 2,               // a value with a finalizer is freed in the second
+    SCOPE_BYTES = 2048,       // garbage of a scope, roughly
+    SLACK_BYTES = 512 * 1024, // less garbage than this is not worth a cycle
 };
 
 struct collector {
     struct parts *parts;
     struct timer timer;
-    size_t settled_bytes; // in use after the last whole cycle
+    size_t settled_bytes; // memory in use after the last whole collection
     int cycles_left;
-    size_t ended_count; // scopes that have ended since
+    size_t ended_count; // scopes that have ended since then
 };
 
 static void on_timer(struct timer *timer);
@@ -58,7 +62,7 @@ void collector_hurry(struct collector *collector)
 void collector_relieve(struct collector *collector)
 {
     for (int i = 0; i < CYCLES; i++) {
-        IGNORE(call_collect(collector->parts, CYCLE_KIB)); // complete by then
+        IGNORE(call_collect(collector->parts, CYCLE_KIB)); // CYCLE_KIB completes a cycle
     }
 }
 
@@ -68,7 +72,7 @@ void collector_finish(struct collector *collector)
         while (!call_collect(collector->parts, INT_MAX / 2048)) {
         }
     }
-    collector->ended_count = 0; // until another has ended, a second look finds nothing
+    collector->ended_count = 0; // until another scope ends, there is nothing to collect
 }
 
 bool collector_has_work(const struct collector *collector)

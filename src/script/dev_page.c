@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 enum {
-    AROUND = 4,           // lines before the one that failed, and after it
-    CODE_NAME_BYTES = 48, // of the code that a page is about
+    AROUND = 4,           // lines shown before and after the one that failed
+    CODE_NAME_BYTES = 48, // room for the name of the code that a page is about
     PAGE_BYTES_MAX = 1024 * 1024,
-    NUMBER_BYTES = 32, // the number of a line, with what stands around it
+    NUMBER_BYTES = 32, // room for a line's number and what stands around it
 };
 
 #define CODE_FIELD "Lunesse-Code"
@@ -90,7 +90,7 @@ void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes mess
     end(exchange, &page);
 }
 
-/// It asks for itself, and not for newer code: no handler is run for it.
+/// This page refreshes itself as a whole, which runs no handler while the scripts are broken.
 void dev_page_send_broken(struct exchange *exchange, struct bytes why)
 {
     struct buf page;
@@ -112,14 +112,16 @@ void dev_page_answer(struct exchange *exchange, uint64_t number, bool is_latest)
 {
     char name[CODE_NAME_BYTES];
     struct bytes code = BYTES("");
-    IGNORE(request_field(exchange->request, BYTES(CODE_FIELD), &code)); // without it, as if older
+    IGNORE(request_field(exchange->request, BYTES(CODE_FIELD),
+                         &code)); // without the field the code counts as older
     name_code(name, number);
     bool is_same = is_latest && bytes_equal(code, bytes_from_string(name));
     exchange->response.status = is_same ? 204 : 205;
-    IGNORE(exchange_send(exchange, BYTES(""))); // it is fresh
+    IGNORE(exchange_send(exchange, BYTES(""))); // the response is fresh, so it is taken
 }
 
-/// As in "scripts/clock.lua:9: no such thing".
+/// Whether the message begins with the place of the frame, as "scripts/clock.lua:9: no such thing"
+/// does.
 static bool is_named_by(struct bytes message, const lua_Debug *frame)
 {
     char start[LUA_IDSIZE + NUMBER_BYTES];
@@ -148,7 +150,8 @@ static void begin(struct buf *page, const char *title, struct bytes head)
     append(page, BYTES("</h1>"));
 }
 
-/// The file as it is now. Where it cannot be read, its name and the line are all there is.
+/// Appends the lines around the place, as the file is now. If the file cannot be read, only its
+/// name and the line are shown.
 static void append_around(struct buf *page, const struct place *place)
 {
     char number[NUMBER_BYTES];
@@ -171,7 +174,7 @@ static void append_around(struct buf *page, const struct place *place)
     }
 }
 
-/// False at the end of the file. A line longer than a page may be is cut.
+/// Reads a line; false at the end of the file. A line that is longer than a page may be is cut.
 static bool read_line(FILE *file, struct buf *line)
 {
     int byte = EOF;
@@ -204,13 +207,14 @@ static void append_poll(struct buf *page, uint64_t number)
                        "() => {}), 1000)</script>\n"));
 }
 
-/// The number alone would be that of another program's first code after a restart.
+/// Names the code by the process and the number of the generation. The number alone would be the
+/// same after a restart of the program.
 static void name_code(char name[CODE_NAME_BYTES], uint64_t number)
 {
     snprintf(name, CODE_NAME_BYTES, "%ld-%llu", (long)getpid(), (unsigned long long)number);
 }
 
-/// A page that is too long for its buf, or for the memory that there is, ends where that is.
+/// Appends as much as the buf takes. A page that is too long is cut.
 static void append(struct buf *page, struct bytes bytes)
 {
     IGNORE(buf_append(page, bytes));
@@ -230,9 +234,9 @@ static void end(struct exchange *exchange, struct buf *page)
 {
     struct response *response = &exchange->response;
     response->status = 500;
-    // Without them where the fields that middlewares have set leave no room.
+    // A field is left out if the fields of middlewares have left no room for it.
     IGNORE(response_set_field(response, BYTES("Content-Type"), BYTES("text/html; charset=utf-8")));
     IGNORE(response_set_field(response, BYTES("Cache-Control"), BYTES("no-store")));
-    IGNORE(exchange_send(exchange, buf_bytes(page))); // or gone
+    IGNORE(exchange_send(exchange, buf_bytes(page))); // or the peer has gone
     buf_reset(page);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What a browser is shown in development (--dev) where a script has failed: the message, the file
-// and line with the code around it, the traceback. The page asks once a second whether there is
-// newer code, and shows what that answers then; asking runs no handler. Owns nothing.
+// The page that a browser is shown in development (--dev) when a script has failed: the message,
+// the file and line with the code around it, and the traceback. The page asks once a second whether
+// there is newer code, and reloads itself when there is. That question runs no handler. Owns
+// nothing.
 #pragma once
 
 #include "base/bytes.h"
@@ -16,33 +17,33 @@ struct lua_State;
 
 enum { PLACE_FILE_MAX = 1024 };
 
-/// A line of a script. `line` is 0 where there is none to show.
+/// A line of a script. `line` is 0 when the place is not known.
 struct place {
     char file[PLACE_FILE_MAX];
     int line;
 };
 
-/// The place in a script that `message` is about: the one that it begins with, or else the
-/// innermost of the failed coroutine `L`.
+/// Returns the place in a script that `message` is about: the one that the message begins with, or
+/// else the innermost one of the failed coroutine `L`.
 struct place place_of_failure(struct lua_State *L, struct bytes message);
 
-/// The place that `source` names, as "scripts/clock.lua:5"; NULL names none.
+/// Returns the place that `source` names, such as "scripts/clock.lua:5"; no place for NULL.
 struct place place_of_route(const char *source);
 
-/// Whether the peer would rather see a page than plain text.
+/// Whether the peer prefers a page to plain text.
 bool dev_page_is_wanted(const struct exchange *exchange);
 
-/// Answers with the page for a handler of generation `number` that failed with `message`, its
-/// traceback included. Nothing has been sent yet.
+/// Answers with the page for a failed handler of generation `number`. `message` includes the
+/// traceback. Nothing may have been sent yet.
 void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes message,
                    const struct place *place);
 
 /// Answers with the page for scripts that could not be loaded because of `why`.
 void dev_page_send_broken(struct exchange *exchange, struct bytes why);
 
-/// Whether the request is a page's question for newer code.
+/// Whether the request is the question of a page for newer code.
 bool dev_page_asks(const struct exchange *exchange);
 
-/// Answers it: 204 while the page is about generation `number`, which is the latest, and
-/// else 205.
+/// Answers that question: 204 if the page is about generation `number` and that is the latest one,
+/// otherwise 205.
 void dev_page_answer(struct exchange *exchange, uint64_t number, bool is_latest);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The Lua files of lua/lunesse/ as they were when the program was built. The build turns them into
-// one C file that defines these two names, so the program is complete without a folder beside it.
-// The text is constant, belongs to nobody and may be read from any thread; `require` finds it by
-// name.
+// one C file that defines the two names below, so that the program needs no folder beside it. The
+// texts are constant and may be read from any thread. `require` finds them by name.
 #pragma once
 
 #include <stddef.h>

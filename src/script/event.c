@@ -46,7 +46,7 @@ static int l_put_text(lua_State *L)
     return then(L);
 }
 
-/// By the number of arguments, never by their truth: "", 0 and false are data.
+/// Decides by the number of arguments and not by their truth: "", 0 and false are data.
 static struct sse_event check_arguments(lua_State *L, bool has_ids)
 {
     struct sse_event event = {.has_data = true};

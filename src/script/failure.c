@@ -51,8 +51,10 @@ void failure_replaced(struct scope *scope)
     response_forget_content(&exchange->response);
     exchange->response.status = 503;
     exchange->response.is_text = true;
-    IGNORE(response_set_field(&exchange->response, BYTES("Retry-After"), BYTES("1")));    // no room
-    IGNORE(exchange_send(exchange, BYTES("503: the scripts were replaced meanwhile\n"))); // or gone
+    IGNORE(response_set_field(&exchange->response, BYTES("Retry-After"),
+                              BYTES("1"))); // left out where there is no room
+    IGNORE(exchange_send(
+        exchange, BYTES("503: the scripts were replaced meanwhile\n"))); // or the peer has gone
 }
 
 static void report(const struct scope *scope, struct bytes message)
@@ -68,7 +70,7 @@ static void report(const struct scope *scope, struct bytes message)
         log_lines("error", message));
 }
 
-/// `failed` is the coroutine, with its stack.
+/// `failed` is the coroutine that failed; its stack is still there.
 static void answer(struct scope *scope, struct bytes message, lua_State *failed)
 {
     struct exchange *exchange = scope->exchange;
@@ -88,7 +90,7 @@ static void answer(struct scope *scope, struct bytes message, lua_State *failed)
     }
 }
 
-/// on_error(error, request, response), in the place of the handler.
+/// Starts on_error(error, request, response), which answers in place of the handler.
 static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed)
 {
     lua_State *L = scope->parts->L;
@@ -104,8 +106,8 @@ static void start_error_handler(struct scope *scope, struct bytes message, lua_S
     task_start(task);
 }
 
-/// What is no text reaches the script as it was raised. The end of a run that took too long was not
-/// raised everywhere, so its text is the message's.
+/// Pushes what `on_error` gets. An error that is no string is passed on as it was raised. When the
+/// guard ended the run, there may be no error to pass on, so the message stands for it.
 static void push_error(lua_State *L, struct bytes message, lua_State *failed)
 {
     struct bytes text = without_traceback(message);
@@ -119,7 +121,7 @@ static void push_error(lua_State *L, struct bytes message, lua_State *failed)
     lua_pushlstring(L, text.at, text.len);
 }
 
-/// In development the peer is told what the log is told.
+/// Sends the 500. In development mode it has the text of the log.
 static void send_plain(struct scope *scope, struct bytes message, const struct place *place)
 {
     struct exchange *exchange = scope->exchange;
@@ -132,10 +134,11 @@ static void send_plain(struct scope *scope, struct bytes message, const struct p
         return;
     }
     exchange->response.is_text = true;
-    IGNORE(exchange_send(exchange, is_dev ? message : text)); // or gone
+    IGNORE(exchange_send(exchange, is_dev ? message : text)); // or the peer has gone
 }
 
-/// Whatever the handler prepared belonged to another answer; what middlewares set belongs to any.
+/// Takes back what the handler prepared, because it belonged to another answer. Header fields that
+/// middlewares have set stay.
 static void start_over(const struct scope *scope)
 {
     struct response *response = &scope->exchange->response;

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A generation is made in steps. `generation_new` makes the parts in the order of parts.h and opens
+// the libraries. `generation_load` runs one script file after the other; scripts only declare
+// meanwhile. `generation_complete` enters the routes, and `generation_take_over` starts the timers.
+// `generation_free` first ends all that runs, then closes the state, and frees the other parts
+// last, because finalizers that run while the state is closed still use them.
 #include "script/generation.h"
 
 #include "base/check.h"
@@ -25,7 +31,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-// Of `complete` of lunesse.server in the registry.
+// The registry keeps `complete` of lunesse.server under the address of this.
 static const char complete_key;
 
 static void free_parts(struct parts *parts);
@@ -62,14 +68,13 @@ void generation_free(struct generation *generation)
     CHECK(list_is_empty(scopes_open(parts->scopes)));
     lib_timer_stop_all(parts);
     task_cancel_all(parts);
-    lib_timer_stop_all(parts); // closing variables may have made some
+    lib_timer_stop_all(parts); // closing variables may have made timers
     free_parts(parts);
     limits_release(generation->options.limits);
     mem_free(generation);
 }
 
-/// Finalizers of scripts run while the state is freed, and reach the other parts: these go after
-/// it.
+/// Frees the state first. Finalizers run while it is closed, and use the other parts.
 static void free_parts(struct parts *parts)
 {
     state_free(parts->state);
@@ -118,7 +123,7 @@ int generation_complete(struct generation *generation, char **why)
     int result = finish_call(generation, call_main(&generation->parts, 0, 0), why);
     char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
     if (traceback != NULL) {
-        *traceback = '\0'; // it has no line of a script, and the message has
+        *traceback = '\0'; // the traceback names no line of a script; the message does
     }
     lua_settop(L, 0);
     application_set_stage(generation->parts.application, APPLICATION_LOADED);
@@ -137,7 +142,7 @@ void generation_take_over(struct generation *generation)
     lua_settop(generation->parts.L, 0);
 }
 
-/// Asked of Lua's own search: what `require` found under a name, it finds again.
+/// Asks Lua's own search, which finds under a name what `require` has found under it.
 void generation_each_module(struct generation *generation,
                             void (*tell)(void *user, const char *path), void *user)
 {
@@ -188,7 +193,7 @@ static void open_libraries(struct generation *generation, char **why)
     box_open(L);
     preload(L);
     lua_pushcfunction(L, l_open_lunesse);
-    IGNORE(finish_call(generation, call_main(&generation->parts, 0, 0), why)); // `why` tells
+    IGNORE(finish_call(generation, call_main(&generation->parts, 0, 0), why)); // `why` says so
 }
 
 static void preload(lua_State *L)
@@ -215,7 +220,7 @@ static int l_load_embedded(lua_State *L)
     return 1;
 }
 
-/// Loads the module `lunesse`, and what it requires, and keeps what C needs of it.
+/// Loads the module `lunesse` and all that it requires, and keeps the functions that C calls.
 static int l_open_lunesse(lua_State *L)
 {
     lua_getglobal(L, "require");
@@ -245,7 +250,7 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
     const char *text = luaL_tolstring(L, -1, &len);
     const char *traceback = strstr(text, "\nstack traceback:");
     if (traceback != NULL && !generation->options.is_dev) {
-        len = (size_t)(traceback - text); // one line says it; --dev says more
+        len = (size_t)(traceback - text); // without --dev the first line is enough
     }
     *why = mem_string(bytes_of(text, len));
     lua_settop(L, 0);

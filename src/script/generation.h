@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// One loaded set of scripts and everyone who still runs in it. A generation owns its parts (see
+// One loaded set of scripts, and all that still runs in it. A generation owns its parts (see
 // parts.h): the Lua state, the guard of its runs, the scheduler of its tasks, the application that
-// the scripts have declared, and what libraries keep for all of them. Owned by its worker. Used on
-// the worker's thread only. It dies in `generation_free`, before which every exchange must be done
-// or is cut loose there.
+// the scripts have declared, and what the libraries keep. Owned by its worker, and used on the
+// worker's thread only. `generation_free` ends it; before that every exchange must be done.
 #pragma once
 
 #include "base/check.h"
@@ -15,39 +14,39 @@
 #include <stdbool.h>
 
 struct generation {
-    struct list node; // among the retired ones
+    struct list node; // among the worker's retired generations
     struct generation_options options;
     struct parts parts;
-    bool is_cut; // it was ended before its time
+    bool is_cut; // `generation_end` has ended it before its time
 };
 
-/// Makes a generation with all libraries and no scripts. One is made even if a library cannot be
-/// loaded, which the world may be to blame for (no descriptor is left, a file is not there); then
-/// `why` is as `generation_load` has it, and it can only be freed.
+/// Makes a generation with all libraries and no scripts. If a library cannot be loaded, because no
+/// descriptor is left or a file is not there, the generation is made all the same; `why` then is as
+/// `generation_load` sets it, and the generation can only be freed.
 struct generation *generation_new(const struct generation_options *options, char **why);
 
-/// Cancels what still runs, cuts the exchanges loose, closes the state. *Calls Lua* (to-be-closed
-/// variables).
+/// Cancels what still runs and closes the state. Every exchange must be done. *Calls Lua*
+/// (to-be-closed variables, finalizers).
 void generation_free(struct generation *generation);
 
-/// From now on `require` looks in `folder` before all else. Not in one whose name has a `;` or a
-/// `?`, which mean something else there.
+/// Has `require` look in `folder` before all other places. A folder whose name has a `;` or a `?`
+/// is left out, because these have a meaning in Lua's search path.
 void generation_require_from(struct generation *generation, const char *folder);
 
 /// Runs one script file. Returns 0, or -1 with a message "file:line: what" in `why` (malloc'ed by
 /// `mem_alloc`; the caller frees it with `mem_free`).
 MUST_USE int generation_load(struct generation *generation, const char *path, char **why);
 
-/// Ends loading: middlewares and handlers are joined, the routes are entered. Returns as
-/// `generation_load`.
+/// Ends loading: joins middlewares with handlers and enters the routes. Returns as
+/// `generation_load` does.
 MUST_USE int generation_complete(struct generation *generation, char **why);
 
-/// The scripts load while another generation answers, whose readers wait meanwhile: loading gets no
-/// more time than any run.
+/// Tells that the scripts load while another generation serves readers. They wait meanwhile, so
+/// loading gets no more time than any run.
 void generation_load_beside(struct generation *generation);
 
-/// The generation takes over: its timers begin, and what its scripts asked of channels that others
-/// used is done. *Calls Lua.*
+/// Puts the generation in charge: its timers start, and channels that others used before get the
+/// options that its scripts asked for. *Calls Lua.*
 void generation_take_over(struct generation *generation);
 
 /// Calls `tell` with the path of each file that the scripts have required. *Calls Lua.*

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+//
+// The way of a request. `handler_start` makes the scope, which anchors the response box, then the
+// request box, which takes over the request's memory, and runs the handler as a task. From then on
+// three sources tell of events: the exchange, the event stream once one is open, and the scheduler
+// when a task of the scope has ended. Both the exchange and the stream end in `end`, which cuts the
+// link before anything else. Code of the script runs at the end of the turn, in the tasks that
+// `end` has queued, and in closing variables of the tasks that `end` cancels; both find every
+// handle closed.
 #include "script/handler.h"
 
 #include "base/check.h"
@@ -155,7 +163,7 @@ static void on_task_ended(struct scope *scope)
     if (scope_is_dormant(scope) && scope_has_peer_ended(scope)) {
         exchange_abort(scope->exchange, END_LEFT);
     } else if (scope_is_dormant(scope) && !scope->has_listeners) {
-        failure_unanswered(scope); // whoever answers later wants to know when the peer leaves
+        failure_unanswered(scope); // with a listener, another request's handler may answer later
     }
     scope_settle(scope);
 }
@@ -170,7 +178,7 @@ static void on_peer_ended(struct exchange *exchange)
     struct scope *scope = exchange->holder;
     scope_note_peer_ended(scope);
     if (scope_is_dormant(scope)) {
-        exchange_abort(exchange, END_LEFT); // nothing is under way that it could wait for
+        exchange_abort(exchange, END_LEFT); // nothing is under way that the peer could wait for
     } else if (is_for_reader(scope)) {
         exchange_ask_peer(exchange);
     }
@@ -206,7 +214,8 @@ static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until
     return false;
 }
 
-/// A loop of sends would spin until the response is out.
+/// Cancels the tasks of a dismissed stream. A handler that sends in a loop would otherwise spin
+/// until the response is out.
 static void on_stream_dismissed(struct stream_holder *holder)
 {
     struct scope *scope = CONTAINER_OF(holder, struct scope, holder);
@@ -226,14 +235,15 @@ static void tell_room(struct scope *scope)
     listeners_fire(scope, "drain", BYTES(""));
 }
 
-/// The link is cut first: whatever script code runs from here on finds every handle closed.
+/// Cuts the link first, so that all code of scripts that runs from here on finds every handle
+/// closed.
 static void end(struct scope *scope, enum end_reason reason)
 {
     bool is_over = reason == END_FINISHED;
     bool is_left = !is_over && is_for_reader(scope);
     scope->reason = (uint8_t)reason;
     if (!is_over && scope->exchange->response.state == RESPONSE_FRESH) {
-        scope_expect_as_asked(scope); // a handler that runs on may still ask
+        scope_expect_as_asked(scope); // the handler may run on and still ask for the stream
     }
     scope_forget_body(scope);
     cut(scope, is_left || scope->was_stream);
@@ -246,8 +256,8 @@ static void end(struct scope *scope, enum end_reason reason)
     scope_settle(scope);
 }
 
-/// Whether what works on the answer ends when the reader leaves: an event stream, what may become
-/// one, and a plain answer where the route says so.
+/// Whether the tasks are cancelled when the reader leaves. They are for an event stream, for an
+/// answer that may still become one, and for a plain answer where the route says so.
 static bool is_for_reader(const struct scope *scope)
 {
     enum response_state state = (enum response_state)scope->exchange->response.state;
@@ -260,7 +270,8 @@ static bool is_for_reader(const struct scope *scope)
     return state == RESPONSE_FRESH && (scope_expects_stream(scope) || asks_for_stream(scope));
 }
 
-/// Of those that take either, such as MCP's, most answers are plain.
+/// Whether the request asks for an event stream. One that accepts JSON as well, as requests of MCP
+/// do, mostly gets a plain answer and counts as not asking.
 static bool asks_for_stream(const struct scope *scope)
 {
     const struct request *request = scope->exchange->request;
@@ -276,6 +287,6 @@ static void cut(struct scope *scope, bool stops_timers)
     if (stops_timers) {
         lib_timer_stop_tied(scope);
     } else {
-        lib_timer_untie(scope); // after a plain response timers run on by themselves
+        lib_timer_untie(scope); // after a plain response its timers run on, without a scope
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What happens to a request between scripts and the exchange: the route's handler is started, the
-// exchange and the event stream tell of what becomes of them, and the tasks of the request end.
+// Joins a request with its scripts. It starts the handler of the route, and it is what the
+// exchange, the event stream and the scheduler tell of their events.
 //
-// When the exchange is done, in this order: the link is cut, tied timers stop, close listeners are
-// queued, and the tasks are cancelled if the peer left a stream, or an answer that may become one.
+// When the exchange is done, this happens in this order: the link to it is cut, timers that are
+// tied to the request stop, `close` listeners are queued, and the tasks are cancelled if the peer
+// has left an event stream, or an answer that may become one.
 #pragma once
 
 #include "base/check.h"
@@ -17,8 +18,8 @@ struct route;
 struct stream_options;
 struct scope;
 
-/// What the scheduler tells: failures of tasks are handled, and when nothing is left that could
-/// answer, a 500 is sent.
+/// What the scheduler calls. A failed task is handled by failure.c. When a task has ended and
+/// nothing is left that could answer, a 500 is sent.
 extern const struct task_events handler_task_events;
 
 /// Makes the scope for a complete request and runs the route's handler, or the fallback. *Calls
@@ -26,7 +27,7 @@ extern const struct task_events handler_task_events;
 void handler_start(struct parts *parts, struct exchange *exchange, struct route *route,
                    const struct route_match *match);
 
-/// The pattern of the route whose task runs; NULL when there is none.
+/// The pattern of the route whose task runs; NULL for none.
 const char *handler_route(const struct parts *parts);
 
 /// Opens the event stream. Returns as `stream_open`.

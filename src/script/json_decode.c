@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// The reader of wire/ cuts the text into tokens. A token that is a whole value is pushed and stored
+// in the table below it on the stack; one that opens an array or an object pushes a new table; one
+// that closes it leaves the table on the stack as a whole value. The state of the work is a struct
+// on the C stack. Only when the slice is over does it move into a userdata, and the work goes on
+// there in a later turn.
 #include "script/json_decode.h"
 
 #include "base/bytes.h"
@@ -9,17 +15,23 @@
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
 
-enum { TEXT = 1, STATE, ARRAY_CLASS, VALUES }; // the stack; open levels and keys follow
+enum {
+    TEXT = 1,
+    STATE,
+    ARRAY_CLASS,
+    VALUES
+}; // indices of the stack; the tables and keys of open levels follow
 
 enum {
-    LOOK_BYTES = 8 * 1024,   // of text between two looks at the clock
-    LONG_BYTES = 128 * 1024, // a longer text waits for its turn before it is begun
+    LOOK_BYTES = 8 * 1024,   // bytes of text between two looks at the clock
+    LONG_BYTES = 128 * 1024, // a text of so many bytes waits for its turn before it is begun
 };
 
-/// All that is not on the Lua stack. On the C stack until the work gives way, then in a userdata.
+/// The state of the work that is not on the Lua stack. It is on the C stack until the work gives
+/// way, then in a userdata.
 struct decoding {
     struct json_reader reader;
-    lua_Integer counts[JSON_DEPTH_MAX]; // items so far, of each level that is an array
+    lua_Integer counts[JSON_DEPTH_MAX]; // how many items each level has so far, if it is an array
 };
 
 static int begin(lua_State *L, struct decoding *decoding);
@@ -38,7 +50,8 @@ int json_decode_or_raise(lua_State *L)
     size_t len = 0;
     lua_insert(L, TEXT);
     lua_settop(L, TEXT);
-    const char *at = lua_tolstring(L, TEXT, &len); // it stays on the stack, so its bytes stay
+    const char *at =
+        lua_tolstring(L, TEXT, &len); // the text stays on the stack, so its bytes stay valid
     json_reader_init(&decoding.reader, bytes_of(at, len));
     lua_pushnil(L);
     json_value_push_array_class(L);
@@ -61,10 +74,10 @@ static int l_go_on(lua_State *L, int status, lua_KContext context)
     return run(L, lua_touserdata(L, STATE));
 }
 
-/// Ends with a value, or `nil, message, "EJSON"`.
+/// Decodes until the text or the slice ends. Returns a value, or `nil, message, "EJSON"`.
 static int run(lua_State *L, struct decoding *decoding)
 {
-    uint64_t end_ns = 0; // looked for late: most texts are short
+    uint64_t end_ns = 0; // set at the first look at the clock, because most texts are short
     size_t look_at = decoding->reader.at + LOOK_BYTES;
     struct json_token token;
     for (;;) {
@@ -99,8 +112,8 @@ static int give_way(lua_State *L, struct decoding *decoding)
     return slice_give_way(L, l_go_on, 0);
 }
 
-/// Pushes what the token stands for. True when that is a whole value: one that ends is on the stack
-/// already.
+/// Pushes what the token stands for. Returns true if that is a whole value. A table that the token
+/// ends is on the stack already.
 static bool take(lua_State *L, struct decoding *decoding, const struct json_token *token)
 {
     switch (token->kind) {
@@ -138,7 +151,8 @@ static bool take(lua_State *L, struct decoding *decoding, const struct json_toke
     UNREACHABLE();
 }
 
-/// In a buffer of Lua's where there are escapes, so that nothing is lost when memory runs out.
+/// Pushes a string. With escapes it is made in a buffer of Lua's, so that nothing leaks when memory
+/// runs out.
 static void push_text(lua_State *L, const struct json_token *token)
 {
     if (!token->has_escapes) {
@@ -166,8 +180,8 @@ static void push_number(lua_State *L, const struct json_number *number)
     UNREACHABLE();
 }
 
-/// [.., array, value] or [.., object, key, value]. Of a key that comes twice the last value counts,
-/// as in JavaScript.
+/// Stores the value: [.., array, value] or [.., object, key, value]. Of a key that comes twice the
+/// last value counts, as in JavaScript.
 static void store(lua_State *L, struct decoding *decoding)
 {
     uint32_t depth = decoding->reader.depth;
@@ -184,7 +198,7 @@ static void store(lua_State *L, struct decoding *decoding)
 static int push_refusal(lua_State *L, const struct json_reader *reader, int failure)
 {
     struct json_place place = json_place(reader->text, reader->at);
-    lua_settop(L, VALUES - 1); // nothing that was half made stays
+    lua_settop(L, VALUES - 1); // drops all that was half made
     lua_pushnil(L);
     lua_pushfstring(L, "%s at line %I, column %I", json_error_text(failure),
                     (LUAI_UACINT)place.line, (LUAI_UACINT)place.column);

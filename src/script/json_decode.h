@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// JSON texts become Lua values. No packaged C library does what scripts are promised: that an array
-// stays one, empty or not; that every integer of 64 bits stays whole; that a mistake is named with
-// its line and column; and that a long text gives way to others between slices. So this is our own,
-// over the reader in wire/. Everything that it makes belongs to Lua, so nothing is lost when memory
-// runs out, or when the task is cancelled where it waits.
+// Turns JSON texts into Lua values. No packaged C library keeps what scripts are promised: an array
+// stays an array, empty or not; every integer of 64 bits stays whole; a mistake is named with its
+// line and column; and a long text is decoded in slices. So this is our own, on top of the reader
+// in wire/. All that it makes belongs to Lua, so nothing leaks when memory runs out, or when the
+// task is cancelled while it waits.
 #pragma once
 
 #include <lua.h>

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+//
+// A table is written in three passes, each of which can be interrupted after every step. The first
+// counts the keys, and finds out whether the table is an array. The second, for objects alone,
+// orders the keys as a heap. The third writes the values, and takes the keys of an object from the
+// heap one by one. Tables within tables are levels; `step_or_raise` does a little of the innermost
+// one. The state of the work is a struct on the C stack. Only when the slice is over does it move
+// into a userdata, and the work goes on there in a later turn.
 #include "script/json_encode.h"
 
 #include "base/bytes.h"
@@ -15,43 +22,44 @@
 #include <math.h>
 
 enum {
-    OUT_BYTES = 1024,  // of a text that needs no memory but the C stack's
-    KEYS_FIRST = 64,   // of the heap
-    PATH_LEVELS = 16,  // that a message names
-    LOOK_STEPS = 1024, // between two looks at the clock
+    OUT_BYTES = 1024,  // bytes of a text that fits on the C stack
+    KEYS_FIRST = 64,   // keys that the first heap has room for
+    PATH_LEVELS = 16,  // levels that a message names
+    LOOK_STEPS = 1024, // steps between two looks at the clock
 };
 
-/// Stack slots above what the caller has there; the tables of the open levels follow, each with the
-/// key that was counted last while it is being counted.
+/// Stack slots above those of the caller. The tables of the open levels follow. A level whose keys
+/// are being counted has the last key on top of its table.
 enum { OUT = 1, KEYS, HEAP, STATE, SLOT_COUNT = STATE };
 
-/// What is being done with a table.
+/// The passes over a table.
 enum { COUNTING, SETTLING, WRITING_ARRAY, WRITING_OBJECT };
 
 /// A table that is being written.
 struct level {
     uint8_t state;
-    bool is_array;       // it is marked as one
-    bool is_first;       // nothing of it is written
-    lua_Integer largest; // of its indices; of an array also how many
-    lua_Integer next;    // of an array, the index that comes; before, how many indices were counted
-    size_t first_key;    // of an object, where its keys begin in the heap
-    size_t key_count;    // left to be written
-    size_t settle_at;    // see json_keys_settle
-    lua_Integer last_tag; // of the key that was written last: its place in the table of keys
+    bool is_array;        // the table is marked as an array
+    bool is_first;        // no value of it is written yet
+    lua_Integer largest;  // the largest index; of an array also the number of items
+    lua_Integer next;     // counting: how many indices so far; writing an array: the next index
+    size_t first_key;     // where the keys of the object begin in the heap
+    size_t key_count;     // how many keys of the object are still to be written
+    size_t settle_at;     // see json_keys_settle
+    lua_Integer last_tag; // place of the last written key in the table of keys
 };
 
-/// All that is not on the Lua stack. On the C stack until the work gives way, then in a userdata.
+/// The state of the work that is not on the Lua stack. It is on the C stack until the work gives
+/// way, then in a userdata.
 struct encoding {
     lua_CFunction then;
-    int base; // the stack as the caller left it
+    int base; // height of the stack as the caller left it
     uint32_t depth;
     uint32_t steps_left;
-    uint64_t end_ns; // of the slice; 0 before the first look at the clock
+    uint64_t end_ns; // when the slice ends; 0 before the first look at the clock
     char *out;
     size_t len;
     size_t capacity;
-    struct json_key *keys; // one heap behind the other, of the levels that are objects
+    struct json_key *keys; // the heaps of all levels that are objects, one behind the other
     size_t key_count;
     size_t key_capacity;
     struct level levels[JSON_DEPTH_MAX];
@@ -82,7 +90,7 @@ static void push_path(lua_State *L, const struct encoding *encoding);
 
 int json_encode_or_raise(lua_State *L, int index, lua_CFunction then)
 {
-    struct encoding encoding; // most of it is not looked at before it is written
+    struct encoding encoding; // not cleared: most of it is written before it is read
     encoding.then = then;
     encoding.base = lua_gettop(L);
     encoding.depth = 0;
@@ -149,7 +157,7 @@ static int give_way(lua_State *L, struct encoding *encoding)
     return slice_give_way(L, l_go_on, state);
 }
 
-/// A little of the innermost level, whose table, or the key that was counted last, is on top.
+/// Does a step of the innermost level. Its table, or the key that was counted last, is on top.
 static void step_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     switch (level->state) {
@@ -199,8 +207,8 @@ static void count_key_or_raise(lua_State *L, struct encoding *encoding, struct l
     }
 }
 
-/// The key stays in a table, so that it is there when its turn comes, whatever becomes of the one
-/// that is written.
+/// Adds a key to the heap. The key is also kept in a table, so that its bytes stay valid even if
+/// the script takes it out of the object meanwhile.
 static void add_key(lua_State *L, struct encoding *encoding, struct level *level)
 {
     int keys = encoding->base + KEYS;
@@ -227,7 +235,7 @@ static void add_key(lua_State *L, struct encoding *encoding, struct level *level
     level->key_count++;
 }
 
-/// [.., table] All keys are counted, so it is known what the table is.
+/// [.., table] Ends the counting: it is known now whether the table is an array.
 static void begin_writing_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     bool is_array = level->is_array || level->largest > 0;
@@ -256,7 +264,7 @@ static void write_item_or_raise(lua_State *L, struct encoding *encoding, struct 
     write_value_or_raise(L, encoding);
 }
 
-/// A key that was taken away meanwhile is left out.
+/// Writes the next member of an object. A key that the script has taken out meanwhile is left out.
 static void write_member_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {
     if (level->key_count == 0) {
@@ -325,7 +333,7 @@ static void write_value_or_raise(lua_State *L, struct encoding *encoding)
     lua_pop(L, 1);
 }
 
-/// An integer that is its digits; no other userdata has a form in JSON.
+/// Writes an integer that is kept as its digits. No other userdata has a form in JSON.
 static void write_digits_or_raise(lua_State *L, struct encoding *encoding)
 {
     struct bytes digits;
@@ -367,7 +375,8 @@ static void write_number_or_raise(lua_State *L, struct encoding *encoding)
     encoding->len += json_double_write(number, room);
 }
 
-/// A text of the world that is not UTF-8 has to be mended by who knows what it is.
+/// Writes a string. One that is not UTF-8 is refused, because only the script knows what its bytes
+/// mean.
 static void write_string_or_raise(lua_State *L, struct encoding *encoding, struct bytes text)
 {
     size_t valid_len = utf8_valid_prefix(text);
@@ -391,7 +400,7 @@ static void write_bytes(lua_State *L, struct encoding *encoding, struct bytes by
     encoding->len += bytes.len;
 }
 
-/// Room for `size` bytes behind what is written.
+/// Returns room for `size` bytes behind those that are written.
 static char *reserve(lua_State *L, struct encoding *encoding, size_t size)
 {
     if (encoding->capacity - encoding->len < size) {
@@ -416,8 +425,8 @@ static void raise_refusal(lua_State *L, struct encoding *encoding, const char *w
     lua_error(L);
 }
 
-/// " at .rooms[2].name"; nothing for the value itself. A table that is still being counted is
-/// itself what is wrong.
+/// Pushes the path, as in " at .rooms[2].name"; nothing for the value itself. A level whose keys
+/// are still being counted has no part in it: the table itself is what is wrong.
 static void push_path(lua_State *L, const struct encoding *encoding)
 {
     lua_pushliteral(L, "");

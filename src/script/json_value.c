@@ -4,7 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-// The address of each is where the registry keeps the class.
+// The registry keeps each metatable under the address of one of these.
 static const char array_key;
 static const char digits_key;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What of JSON has no form of its own in Lua. Null is a light userdata, so that a key or an item
-// can have it. An array is a table of a class of its own, so that an empty one is told from an
-// empty object. An integer that Lua's numbers cannot give back is a userdata that holds its digits.
-// The state's registry keeps the two classes.
+// The values of JSON that have no form of their own in Lua. Null is a light userdata, so that it
+// can be the value of a key and an item of an array. An array is a table with a metatable, so that
+// an empty array differs from an empty object. An integer that Lua's numbers cannot hold exactly is
+// a userdata with its digits. The registry keeps the two metatables.
 #pragma once
 
 #include "base/bytes.h"
@@ -11,7 +11,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/// Makes the classes. Once a state. Raises only when memory runs out.
+/// Makes the two metatables. Called once for a state. Fails only when memory runs out.
 void json_value_open(lua_State *L);
 
 void json_value_push_null(lua_State *L);
@@ -21,10 +21,10 @@ bool json_value_is_null(lua_State *L, int index);
 void json_value_push_array_class(lua_State *L);
 bool json_value_is_array(lua_State *L, int index);
 
-/// Pushes an integer by its digits, which are as JSON has them.
+/// Pushes an integer with these digits, which are written as JSON writes them.
 void json_value_push_digits(lua_State *L, struct bytes digits);
 
-/// Whether the value is such an integer. The digits live as long as it does.
+/// Whether the value is such an integer. The digits live as long as the value.
 bool json_value_is_digits(lua_State *L, int index, struct bytes *digits);
 
 /// Pushes "script.lua:5: ", the nearest line of a script, or "" when there is none.

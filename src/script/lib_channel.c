@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: MIT
+//
+// What a call may change depends on when it comes. `lunesse.channel` checks all options first. It
+// then finds the channel, or makes it, and applies the options, unless the channel was there before
+// and the scripts are still loading: the options are then copied into a list, and
+// `lib_channel_apply_postponed` applies them once the load has succeeded.
+//
+// `publish` hands the event to the replica. A task that has published more than the readers were
+// offered parks among the publishers, and a job at the end of the turn wakes those whose channel
+// has room again.
 #include "script/lib_channel.h"
 
 #include "base/limits.h"
@@ -18,17 +27,17 @@
 
 #include <errno.h>
 
-// The memory of a box is one pointer, to the channel.
+// The memory of a box is one pointer, to the replica of the channel.
 
-// Of the weak table channel -> box in the registry.
+// The registry keeps the weak table replica -> box under the address of this.
 static const char boxes_key;
 
-/// Of a generation.
+/// What publishing needs in a generation.
 struct publishers {
-    struct list tasks; // that published so much that they wait for the turn's end
+    struct list tasks; // tasks that wait for room in their channels
     struct loop_job job;
     struct room_waiter waiter;
-    int options_ref; // what loading asked of channels that others use; LUA_NOREF without
+    int options_ref; // list of postponed options; LUA_NOREF for none
 };
 
 static void wake_publishers(struct loop_job *job);
@@ -83,7 +92,8 @@ struct replica *check_channel(lua_State *L, int index)
 {
     struct replica **box = check_box(L, index, BOX_CHANNEL);
     luaL_argcheck(L, *box != NULL, index,
-                  "a channel that is still there expected"); // in a finalizer
+                  "a channel that is still there expected"); // it is gone while the state is closed
+                                                             // and finalizers run
     return *box;
 }
 
@@ -111,8 +121,10 @@ void lib_channel_open_boxes(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
 }
 
-/// Who published most of the turn waited first; now he comes last. Who published to a channel that
-/// another worker has yet to offer to its readers waits on.
+/// Wakes the publishers whose channels have room. The task at the head of the list goes to its end
+/// first: it was the first to park, so it has published most in this turn, and it gets its next
+/// chance last. A task stays parked while another worker has yet to offer the channel's events to
+/// its readers.
 static void wake_publishers(struct loop_job *job)
 {
     struct publishers *publishers = CONTAINER_OF(job, struct publishers, job);
@@ -149,7 +161,7 @@ static int l_channel(lua_State *L)
     check_not_ended(L);
     lua_settop(L, 2);
     struct journal_bounds bounds;
-    check_channel_options(L, &bounds); // before anything is made
+    check_channel_options(L, &bounds); // all arguments are checked before anything is made
     struct replica *replica = local_hub_find(local_hub_of(L), name);
     bool is_there = replica != NULL;
     if (replica == NULL || !push_box(L, replica)) {
@@ -225,7 +237,7 @@ static struct bytes check_name(lua_State *L)
     return name;
 }
 
-/// Checks all of them; what they say of bounds goes into `bounds`.
+/// Checks all options. Those that are bounds go into `bounds`.
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
 {
     int top = lua_gettop(L);
@@ -250,7 +262,7 @@ static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
     lua_settop(L, top);
 }
 
-/// The group that the options of a channel name, or NULL.
+/// Returns the group that the options of a channel name, or NULL.
 static struct group *check_group(lua_State *L)
 {
     int type = opt_field(L, 2, "group");
@@ -267,7 +279,7 @@ static struct group *check_group(lua_State *L)
     return group;
 }
 
-/// A copy without the name: another worker may change them.
+/// Returns a copy of the group, because another worker may change the bounds.
 static struct group group_bounds(lua_State *L, const struct group *group)
 {
     struct hub *hub = local_hub_of(L)->hub;
@@ -324,7 +336,7 @@ static int l_channel_group(lua_State *L)
     return 1;
 }
 
-/// Checks them; what they name goes into `limits`.
+/// Checks the options. Those that are there go into `limits`.
 static void check_group_options(lua_State *L, struct group *limits)
 {
     uint64_t *const members[] = {&limits->channel_count_max, &limits->bytes_max};
@@ -340,7 +352,8 @@ static void check_group_options(lua_State *L, struct group *limits)
     lua_settop(L, top);
 }
 
-/// What the call does not name stays as it was. The group is there.
+/// Applies the options to a group, which exists. An option that the call does not name stays as it
+/// was.
 static void apply_group_options_or_raise(lua_State *L, struct bytes name)
 {
     struct hub *hub = local_hub_of(L)->hub;
@@ -355,7 +368,7 @@ static void apply_group_options_or_raise(lua_State *L, struct bytes name)
     hub_unlock(hub);
 }
 
-/// What the call does not name stays as it was.
+/// Applies the options to a channel. An option that the call does not name stays as it was.
 static void apply_options_or_raise(lua_State *L, struct replica *replica)
 {
     if (!lua_istable(L, 2)) {
@@ -378,8 +391,9 @@ static void apply_options_or_raise(lua_State *L, struct replica *replica)
     lua_settop(L, top);
 }
 
-/// [name, options, box], or the name of a group again in the place of the box. Others use it, and
-/// this load may yet fail. The options are copied, as the script may change its table.
+/// Postpones the options until the load has succeeded. The stack is [name, options, box]; for a
+/// group its name stands in place of the box. The options are copied, because the script may change
+/// its table.
 static void postpone_options(lua_State *L, const char *const *names)
 {
     struct publishers *publishers = parts_of(L)->publishers;
@@ -421,7 +435,7 @@ static int l_apply_postponed(lua_State *L)
     return 0;
 }
 
-/// Pushes the box that there is; a weak table knows it.
+/// Pushes the box of the channel if the weak table has one.
 static bool push_box(lua_State *L, const struct replica *replica)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key);
@@ -487,12 +501,14 @@ static int l_publish(lua_State *L)
     return push_id(L, id);
 }
 
-/// Whoever publishes without end lets the readers have it turn by turn.
+/// Parks the task until the readers were offered its event, so that a task which publishes without
+/// end cannot outrun them.
 static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id)
 {
     struct task *task = task_current(L);
     struct publishers *publishers = parts_of(L)->publishers;
-    task->wait_replica = replica; // its box stays on the stack of the coroutine that waits
+    task->wait_replica =
+        replica; // its box keeps it: the box is on the stack of the coroutine that waits
     task->wait_sequence = id.sequence;
     list_append(&publishers->tasks, &task->wait_node);
     loop_at_turn_end(parts_of(L)->options->loop, LOOP_WRITE, &publishers->job);
@@ -518,7 +534,8 @@ static int l_cursor(lua_State *L)
     return push_id(L, replica_cursor(check_channel(L, 1)));
 }
 
-/// channel:close() -> true. Readers get what was published, and then the end. Idempotent.
+/// channel:close() -> true. Readers get what was published, and then the end. A second call does
+/// nothing.
 static int l_close(lua_State *L)
 {
     replica_close(check_channel(L, 1));
@@ -526,7 +543,8 @@ static int l_close(lua_State *L)
     return 1;
 }
 
-/// The weak table forgets a box before this runs, so a new one may be there for the same channel.
+/// The weak table has lost the box before this runs, so a new box may hold the same channel
+/// already.
 static int l_collect(lua_State *L)
 {
     struct replica **box = check_box(L, 1, BOX_CHANNEL);

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A task may wait in a coroutine that the script has made, several levels deep. `task_park` then
+// yields in the innermost coroutine. The `resume` below it sees that this yield is the engine's and
+// yields, too, and so on down to the task's own coroutine. When the task is woken, the values are
+// on the stack of the innermost coroutine, and each `resume` goes on by resuming its coroutine
+// again with the values that are there.
 #include "script/lib_coroutine.h"
 
 #include "script/call.h"
@@ -63,7 +69,8 @@ static int l_wrapped(lua_State *L)
     return go_on_or_raise(L, coroutine, argument_count, true);
 }
 
-/// Lua's own, but known to `check_not_waiting`.
+/// yield(...). It does what Lua's own does, and `check_not_waiting` knows a coroutine that waits in
+/// it.
 static int l_yield(lua_State *L)
 {
     if (!lua_isyieldable(L)) {
@@ -92,8 +99,9 @@ static int l_close(lua_State *L)
     return 2;
 }
 
-/// A coroutine that is suspended elsewhere than in `yield` waits for the engine, and a task waits
-/// in it: nobody else may go on with it, nor begin a task that has not had its turn.
+/// Raises unless the script may resume or close the coroutine. One that is suspended elsewhere than
+/// in `yield` waits for the engine on behalf of a task, and only that task may go on with it. A
+/// coroutine of a task that has not had its turn must not be begun either.
 static void check_not_waiting(lua_State *L, lua_State *coroutine)
 {
     lua_Debug record;
@@ -115,7 +123,7 @@ static void check_not_waiting(lua_State *L, lua_State *coroutine)
     }
 }
 
-/// Index 1 of `L` is the coroutine, also after a wait.
+/// Resumes the coroutine. It is at index 1 of `L`, also after a wait.
 static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap)
 {
     int result_count = 0;
@@ -126,13 +134,13 @@ static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count
         return finish_or_raise(L, coroutine, LUA_ERRRUN, is_wrap);
     }
     struct guard *guard = parts_of(L)->guard;
-    bool is_held = !lua_isyieldable(L); // a wait in there could not get through here
+    bool is_held = !lua_isyieldable(L); // a wait inside of the coroutine could not pass through `L`
     if (is_held) {
         guard_forbid_waits(guard);
     }
-    IGNORE(guard_switch(guard, coroutine)); // L
+    IGNORE(guard_switch(guard, coroutine)); // returns L
     int status = lua_resume(coroutine, L, argument_count, &result_count);
-    IGNORE(guard_switch(guard, L)); // the coroutine
+    IGNORE(guard_switch(guard, L)); // returns the coroutine
     if (is_held) {
         guard_allow_waits(guard);
     }
@@ -148,7 +156,8 @@ static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count
     return is_wrap ? result_count : result_count + 1;
 }
 
-/// The wait is over: what it gives was put on the stack of the innermost coroutine.
+/// Goes on when the wait is over. The values of the wait are on the stack of the innermost
+/// coroutine.
 static int l_after_wait(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -164,14 +173,14 @@ static int finish_or_raise(lua_State *L, lua_State *coroutine, int status, bool 
     }
     lua_pushboolean(L, 0);
     if (coroutine == L) {
-        lua_insert(L, -2); // it cannot resume itself: the message is here already
+        lua_insert(L, -2); // a coroutine that resumed itself has the message already
     } else {
         lua_xmove(coroutine, L, 1); // [.., false, message]
     }
     return is_wrap ? raise_from(L, status) : 2;
 }
 
-/// A wrapped coroutine passes its error on, with the place of the call in front of a string.
+/// Raises the error of a wrapped coroutine. A string gets the place of the call in front.
 static int raise_from(lua_State *L, int status)
 {
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -182,8 +191,8 @@ static int raise_from(lua_State *L, int status)
     return lua_error(L);
 }
 
-/// Whether the yield that has just arrived is one of the engine's: a wait, or the end of a run that
-/// took too long.
+/// Whether the yield that has just arrived is the engine's: a wait, or the end of a run that took
+/// too long.
 static bool is_waiting(lua_State *L)
 {
     const struct task *task = task_running(L);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// `coroutine.resume` and `coroutine.wrap` for scripts whose own coroutines wait. When something
-// inside such a coroutine waits for the engine (sleep, send), the wait passes through the script's
-// resume up to the task, and the result passes back down; the script never sees it.
+// `coroutine.resume` and `coroutine.wrap`, for scripts whose own coroutines wait. When a function
+// inside of such a coroutine waits for the engine (sleep, send), the wait passes up through the
+// script's resume to the task, and its result passes back down. The script does not notice.
 #pragma once
 
 #include <lauxlib.h>
 
-/// resume, wrap: they take the place of the standard library's.
+/// resume, wrap, yield, close: they replace those of the standard library.
 extern const luaL_Reg lib_coroutine_functions[];

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/// The memory of a box. The texts of id, event and data stand behind it, in this order.
+/// The memory of a box. The texts of id, event and data follow it, in this order.
 struct event_box {
     bool has_id, has_event, has_data, has_retry;
     size_t id_len, event_len, data_len;
@@ -174,14 +174,14 @@ static int p_event(lua_State *L)
     return push_field(L, event.has_event, event.event);
 }
 
-/// As it is sent: what was a table is JSON.
+/// The data as it is sent: a table has become JSON.
 static int p_data(lua_State *L)
 {
     struct sse_event event = check_event_box(L, 1);
     return push_field(L, event.has_data, event.data);
 }
 
-/// In seconds.
+/// The time in seconds.
 static int p_retry(lua_State *L)
 {
     struct sse_event event = check_event_box(L, 1);

@@ -40,8 +40,8 @@ static int l_return_text(lua_State *L)
     return 1;
 }
 
-/// json_at_once(value) -> string. As `encode`, but it does not give way: nothing can wait below a
-/// plain call.
+/// json_at_once(value) -> string. Encodes without slices: nothing can wait inside of a plain call
+/// from C.
 static int l_json_at_once(lua_State *L)
 {
     lua_settop(L, 1);
@@ -64,7 +64,7 @@ static int l_decode(lua_State *L)
     return json_decode_or_raise(L);
 }
 
-/// array([table]) -> the table, which is an array from now on, also when it is empty
+/// array([table]) -> the table, which counts as an array from now on, also when it is empty.
 static int l_array(lua_State *L)
 {
     if (lua_isnoneornil(L, 1)) {

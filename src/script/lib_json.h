@@ -6,8 +6,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/// json_at_once: for the engine's own half.
+/// json_at_once, for the engine's own Lua.
 extern const luaL_Reg lib_json_functions[];
 
-/// Pushes the table `lunesse.json`. Once a state.
+/// Pushes the table `lunesse.json`. Called once for a state.
 void lib_json_open(lua_State *L);

@@ -19,7 +19,7 @@ static void sort(struct log_field *fields, size_t count);
 
 const luaL_Reg lib_log_functions[] = {{"log", l_log}, {"log_is_on", l_log_is_on}, {NULL, NULL}};
 
-/// log(level, text, fields, json): `json` has the text of those fields that are tables.
+/// log(level, text, fields, json). `json` has the JSON of those fields that are tables.
 static int l_log(lua_State *L)
 {
     enum log_level level = check_level(L);
@@ -51,7 +51,8 @@ static enum log_level check_level(lua_State *L)
     return (enum log_level)luaL_checkoption(L, 1, NULL, levels);
 }
 
-/// Keys and values stay on the stack, so their bytes live until the record is written.
+/// Reads the fields. Keys and values stay on the stack, so that their bytes live until the record
+/// is written.
 static size_t check_fields(lua_State *L, int index, struct log_field *fields)
 {
     size_t count = 0;
@@ -77,7 +78,8 @@ static size_t check_fields(lua_State *L, int index, struct log_field *fields)
     return count;
 }
 
-/// Pushes the text of the value on top, and fills in `field`. What JSON has a form for is JSON.
+/// Pushes the text of the value on top, and fills in `field`. A value that JSON has a form for is
+/// written in that form.
 static void push_value(lua_State *L, struct log_field *field)
 {
     int value = lua_gettop(L); // [.., key, value]
@@ -93,7 +95,7 @@ static void push_value(lua_State *L, struct log_field *field)
     }
     if (is_number && isnan(lua_tonumber(L, value))) {
         lua_settop(L, value);
-        lua_pushliteral(L, "nan"); // the C library may write a sign, which says nothing
+        lua_pushliteral(L, "nan"); // the C library may write a sign, which has no meaning
     }
     is_number = is_number && isfinite(lua_tonumber(L, value));
     bool is_json = has_json || is_number || lua_isboolean(L, value);
@@ -101,14 +103,14 @@ static void push_value(lua_State *L, struct log_field *field)
     field->text.at = lua_tolstring(L, -1, &field->text.len);
 }
 
-/// What a second field of the same name would make ambiguous.
+/// Whether each record has a field of this name already.
 static bool is_taken(struct bytes key)
 {
     return bytes_equal(key, BYTES("time")) || bytes_equal(key, BYTES("level")) ||
            bytes_equal(key, BYTES("text"));
 }
 
-/// A table has no order; a log line should.
+/// Sorts the fields, because a table has no order and a log line should have one.
 static void sort(struct log_field *fields, size_t count)
 {
     for (size_t i = 1; i < count; i++) {

@@ -57,7 +57,7 @@ static int l_metric(lua_State *L)
     lua_settop(L, 5);
     check_metric_name(L, spec.name, spec.type);
     check_help(L);
-    check_labels(L, &spec); // their names stay on the stack
+    check_labels(L, &spec); // the names of the labels stay on the stack
     spec.bound_count = spec.type == METRIC_HISTOGRAM ? check_bounds(L, bounds) : 0;
     struct metric_box *box = lua_newuserdatauv(L, sizeof(struct metric_box), 0);
     box_set_type(L, BOX_METRIC);
@@ -72,7 +72,7 @@ static int l_metric(lua_State *L)
     return 1;
 }
 
-/// metric:add([difference], [label values...]). Of counters and gauges.
+/// metric:add([difference], [label values...]), for counters and gauges.
 static int l_add(lua_State *L)
 {
     struct metric *metric = check_metric(L);
@@ -84,7 +84,7 @@ static int l_add(lua_State *L)
     return 0;
 }
 
-/// metric:set(value, [label values...]). Of gauges.
+/// metric:set(value, [label values...]), for gauges.
 static int l_set(lua_State *L)
 {
     struct metric *metric = check_metric(L);
@@ -94,7 +94,7 @@ static int l_set(lua_State *L)
     return 0;
 }
 
-/// metric:observe(value, [label values...]). Of histograms.
+/// metric:observe(value, [label values...]), for histograms.
 static int l_observe(lua_State *L)
 {
     struct metric *metric = check_metric(L);
@@ -116,8 +116,9 @@ static struct metric *check_metric(lua_State *L)
     return box->metric;
 }
 
-/// As Prometheus has it. The program's own names are not for scripts, and the suffixes of a
-/// histogram's series would make two metrics of one name.
+/// Checks a name by the rules of Prometheus. Names of the program's own metrics are not for
+/// scripts. The suffixes of a histogram's series are refused, because they would make two metrics
+/// of one name.
 static void check_metric_name(lua_State *L, const char *name, enum metric_type type)
 {
     static const char *const taken[] = {"lunesse_", "http_server_", "process_"};
@@ -134,7 +135,7 @@ static void check_metric_name(lua_State *L, const char *name, enum metric_type t
                   "names that end with _bucket, _count or _sum are those of a histogram's parts");
 }
 
-/// It stands in a text that is UTF-8.
+/// Checks the help text, which becomes part of a text in UTF-8.
 static void check_help(lua_State *L)
 {
     struct bytes help = check_bytes(L, 3);
@@ -149,7 +150,7 @@ static bool has_suffix(const char *name, const char *suffix)
     return len >= suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
-/// The name is the string at `at`; argument `index` is to blame.
+/// Checks the name at stack index `at`. Argument `index` is to blame.
 static void check_name(lua_State *L, int index, int at, bool has_colons)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
@@ -182,11 +183,12 @@ static void check_labels(lua_State *L, struct metric_spec *spec)
     }
 }
 
-/// The labels before it were checked.
+/// Checks the label `index`, which is on top of the stack. The labels before it are checked
+/// already.
 static void check_label(lua_State *L, const struct metric_spec *spec, size_t index)
 {
     const char *label = spec->labels[index];
-    check_name(L, 4, -1, false); // it is on top
+    check_name(L, 4, -1, false); // the label is on top of the stack
     luaL_argcheck(L, strncmp(label, "__", 2) != 0 && strcmp(label, "le") != 0, 4,
                   "a label is not called le, nor begins with __");
     for (size_t i = 0; i < index; i++) {
@@ -195,7 +197,7 @@ static void check_label(lua_State *L, const struct metric_spec *spec, size_t ind
     }
 }
 
-/// Those of durations where the script names none.
+/// Reads the bounds of a histogram. Without any it gets those of durations.
 static size_t check_bounds(lua_State *L, double *bounds)
 {
     if (lua_isnil(L, 5)) {
@@ -221,7 +223,7 @@ static double check_value(lua_State *L, int index)
     return value;
 }
 
-/// The series that the arguments from the third on name, one for each label.
+/// Returns the series that the arguments from the third on name, one for each label.
 static struct series *check_series(lua_State *L, struct metric *metric)
 {
     struct bytes values[METRIC_LABELS_MAX];
@@ -241,7 +243,8 @@ static struct series *check_series(lua_State *L, struct metric *metric)
     return series;
 }
 
-/// stats() -> table. The snapshot is in a userdata, because pushing it may run out of memory.
+/// stats() -> table. The snapshot is a userdata with a finalizer, because pushing the table may run
+/// out of memory.
 static int l_stats(lua_State *L)
 {
     struct metrics *snapshot = lua_newuserdatauv(L, sizeof(struct metrics), 0);
@@ -268,8 +271,8 @@ static int l_free_snapshot(lua_State *L)
     return 0;
 }
 
-/// A metric without labels is its value; one with a label is a table by the label's values; one
-/// with several an array of tables.
+/// Pushes a metric. Without labels it is its value; with one label, a table by the label's values;
+/// with several, an array of tables.
 static void push_metric(lua_State *L, const struct metric *metric)
 {
     if (metric->label_count == 0 && metric->first != NULL) {
@@ -297,7 +300,7 @@ static void push_metric(lua_State *L, const struct metric *metric)
     }
 }
 
-/// A number; of a histogram { count =, sum = }.
+/// Pushes a number; for a histogram { count =, sum = }.
 static void push_series(lua_State *L, const struct metric *metric, const struct series *series)
 {
     double value = series_value(series);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A script's own metrics, `lunesse.metric`, and `lunesse.stats()`, which is all that the program
-// counts. A metric is the worker's: it outlives the generation that defined it, and the same
-// definition after a reload finds it again. The box only points at it.
+// A script's own metrics, `lunesse.metric`, and `lunesse.stats()`, which returns all that the
+// program counts. A metric belongs to the worker and outlives the generation that defined it; the
+// same definition after a reload finds it again. The box only points at it.
 #pragma once
 
 #include "script/box.h"

@@ -18,7 +18,7 @@ struct request_box {
     uint64_t number;
     const struct scope *scope; // kept alive by SLOT_RESPONSE
     uint32_t seed;
-    struct request request; // the last member: its block stands behind it
+    struct request request; // the last member: the request's block follows it in memory
 };
 
 typedef void (*make_fn)(lua_State *L, const struct request *request);
@@ -78,7 +78,7 @@ static const struct box_property properties[] = {
 
 const struct box_class lib_request_class = {"Request", methods, properties, NULL};
 
-/// Parameters point into the request, so they are made before it moves.
+/// Pushes the parameters before the request moves, because they point into it.
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match)
 {
     const struct request *request = exchange->request;
@@ -100,7 +100,7 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
         lua_setiuservalue(L, -2, SLOT_BODY);
         state_add_body(box->scope->parts->state, request->body_counted);
     }
-    buf_reset(&exchange->request->body); // an empty one may hold memory too
+    buf_reset(&exchange->request->body); // a body without bytes may hold memory, too
     exchange_move_request(exchange, &box->request);
     box_set_type(L, BOX_REQUEST);
 }
@@ -128,8 +128,8 @@ bool lib_request_has_last_event_id(lua_State *L, int index)
     return find_last_event_id(&box->request, &id, &is_encoded);
 }
 
-/// In the field, or in the query, where it is encoded. npm's reconnecting-eventsource and
-/// event-source-polyfill call it `lastEventId` there.
+/// Looks in the header field and then in the query, where the id is percent-encoded. The npm
+/// packages reconnecting-eventsource and event-source-polyfill name it `lastEventId` there.
 static bool find_last_event_id(const struct request *request, struct bytes *id, bool *is_encoded)
 {
     struct bytes rest = request->target.query;
@@ -198,14 +198,15 @@ static void make_params(lua_State *L, const struct request *request)
     lua_newtable(L);
 }
 
-/// For what scripts want to say of the request.
+/// A table for whatever scripts want to note about the request.
 static void make_state(lua_State *L, const struct request *request)
 {
     (void)request;
     lua_newtable(L);
 }
 
-/// A name that comes more than once has its last value here; `query_values` has them all.
+/// Of a name that comes more than once this table has the last value; `query_values` returns all of
+/// them.
 static void make_query(lua_State *L, const struct request *request)
 {
     struct bytes rest = request->target.query;
@@ -270,8 +271,8 @@ static int l_header_index(lua_State *L)
     return 1;
 }
 
-/// RFC 6265, section 5.4: `name=value` pairs, separated by semicolons. Of a repeated name the first
-/// counts, since that is the one with the most specific path.
+/// RFC 6265, section 5.4: `name=value` pairs, separated by semicolons. Of a name that comes twice
+/// the first value counts, because browsers send the one with the most specific path first.
 static void make_cookies(lua_State *L, const struct request *request)
 {
     lua_newtable(L);
@@ -311,7 +312,7 @@ static void add_cookies(lua_State *L, struct bytes rest)
     }
 }
 
-/// The header, or the query parameter, since a new EventSource cannot set headers. False for none.
+/// False stands for none, because nil would not be kept.
 static void make_last_event_id(lua_State *L, const struct request *request)
 {
     if (!lib_request_push_last_event_id(L, request)) {
@@ -319,7 +320,7 @@ static void make_last_event_id(lua_State *L, const struct request *request)
     }
 }
 
-/// Made when a script first wants it. False once the peer has left.
+/// The peer's address as text. False stands for none, once the peer has left.
 static void make_ip(lua_State *L, const struct request *request)
 {
     (void)request;
@@ -342,7 +343,7 @@ static int l_text(lua_State *L)
     return 1;
 }
 
-/// request:json() -> value; nil, message, "EJSON". Gives way when the body is long.
+/// request:json() -> value; nil, message, "EJSON". A long body is decoded in slices.
 static int l_json(lua_State *L)
 {
     l_text(L);
@@ -403,8 +404,8 @@ static int p_target(lua_State *L)
     return push_bytes(L, check_request(L)->target_text);
 }
 
-/// Routes compare paths decoded. A middleware that compares this one sees what they see: `/%61` and
-/// `/a` are one route, and one path.
+/// Routes compare decoded paths. A middleware that compares this one sees what routes see: `/%61`
+/// and `/a` are one route, and one path.
 static int p_path(lua_State *L)
 {
     struct bytes path = check_request(L)->target.path;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The request box: what a script reads of the request message. The box holds the head itself (the
-// exchange's block moves into it), so it stays readable after the exchange is done.
+// The request box: what a script reads of the request message. The head of the request moves into
+// the box, so it stays readable after the exchange is done.
 #pragma once
 
 #include "script/box.h"
@@ -12,15 +12,15 @@ struct request;
 
 extern const struct box_class lib_request_class;
 
-/// Pushes a new request box and moves the head and body of the exchange's request there. The
-/// exchange must not outlive the box: the response box, on top of the stack when this is called,
-/// holds it. `match` has what the route captured.
+/// Pushes a new request box and moves the head and the body of the exchange's request there. The
+/// box must outlive the exchange: the response box, which is on top of the stack, is given it to
+/// keep. `match` has the parameters that the route captured.
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match);
 
-/// Pushes where the client says it was: the field Last-Event-ID, or the query's `last_event_id`
-/// or `lastEventId`, whichever comes first.
-/// False, and nothing pushed, when it says nothing.
+/// Pushes the last event id that the client names: the field Last-Event-ID, or else the first of
+/// the query's `last_event_id` and `lastEventId`. Returns false, and pushes nothing, when the
+/// client names none.
 bool lib_request_push_last_event_id(lua_State *L, const struct request *request);
 
-/// Whether the client of the request box at `index` says where it was.
+/// Whether the client of the request box at `index` names a last event id.
 bool lib_request_has_last_event_id(lua_State *L, int index);

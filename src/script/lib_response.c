@@ -83,7 +83,7 @@ const char *lib_response_refusal(int refusal)
     case RESPONSE_TOO_LARGE:
         return "the headers are larger than 64 KiB";
     }
-    return NULL; // it was taken
+    return NULL; // 0: the field was taken
 }
 
 static void check_field(lua_State *L, int index, int refusal)
@@ -102,7 +102,8 @@ static void check_fresh(lua_State *L, const struct scope *scope)
     }
 }
 
-/// keep_headers(response): the middlewares are through, and the handler begins.
+/// keep_headers(response). Called when the middlewares are through and the handler begins: the
+/// headers that are set now stay if the handler fails.
 static int l_keep_headers(lua_State *L)
 {
     const struct scope *scope = check_scope(L);
@@ -157,7 +158,7 @@ static int l_header(lua_State *L)
     return return_self(L);
 }
 
-/// response:add_header(name, value) -> response. Beside those of the same name.
+/// response:add_header(name, value) -> response. Headers of the same name stay.
 static int l_add_header(lua_State *L)
 {
     struct scope *scope = check_scope(L);
@@ -199,7 +200,7 @@ static int l_send(lua_State *L)
     return push_result(L, exchange_send(scope->exchange, content));
 }
 
-/// response:json(value) -> true; nil, "closed", "ECLOSED". Gives way when the value is large.
+/// response:json(value) -> true; nil, "closed", "ECLOSED". A large value is encoded in slices.
 static int l_json(lua_State *L)
 {
     check_scope(L);
@@ -248,8 +249,8 @@ static int push_result(lua_State *L, int failure)
     return 1;
 }
 
-/// response:write_head(status, headers) -> response. A header value may be an array: one field
-/// each.
+/// response:write_head(status, headers) -> response. A value may be an array; each item is then a
+/// header of its own.
 static int l_write_head(lua_State *L)
 {
     struct scope *scope = check_scope(L);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The response box: what a script says of the response message, whole or by hand. Its memory is the
-// scope. Once the exchange is done, what sends answers `nil, "closed", "ECLOSED"`, and what
-// prepares does nothing.
+// The response box: a script makes the response message with it, as a whole or piece by piece. The
+// memory of the box is the request scope. Once the exchange is done, methods that send answer `nil,
+// "closed", "ECLOSED"`, and methods that prepare do nothing.
 #pragma once
 
 #include "script/box.h"
@@ -12,5 +12,5 @@ extern const struct box_class lib_response_class;
 /// keep_headers.
 extern const luaL_Reg lib_response_functions[];
 
-/// What is wrong with a field, by what `response_set_field` returned; NULL for 0.
+/// Returns what is wrong with a field, by what `response_set_field` returned; NULL for 0.
 const char *lib_response_refusal(int refusal);

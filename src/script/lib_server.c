@@ -113,7 +113,7 @@ static int l_route(lua_State *L)
     return refusal == 0 ? 0 : raise_refusal(L, route, refusal, &problem);
 }
 
-/// What scripts say was checked where they said it.
+/// Reads the options of a route. lua/lunesse/server.lua has checked what scripts may say.
 static void check_route_options(lua_State *L, struct route *route)
 {
     route->options.is_detached =
@@ -139,14 +139,14 @@ static void check_route_options(lua_State *L, struct route *route)
 }
 
 /// Content has no meaning in a GET, HEAD or OPTIONS (RFC 9110, section 9.3). A route for one of
-/// them that wants it all the same says how much.
+/// them that wants a body says so by `body_bytes`.
 static bool is_without_body(struct bytes method)
 {
     return bytes_equal(method, BYTES("GET")) || bytes_equal(method, BYTES("HEAD")) ||
            bytes_equal(method, BYTES("OPTIONS"));
 }
 
-/// FNV-1a: to tell changed code from unchanged, not from hostile.
+/// FNV-1a. It tells changed code from unchanged code, and need not resist an attacker.
 static uint64_t digest_of(struct bytes code)
 {
     uint64_t digest = UINT64_C(14695981039346656037);
@@ -156,7 +156,8 @@ static uint64_t digest_of(struct bytes code)
     return digest;
 }
 
-/// The message has the place of the route in front, which is not where this is called.
+/// Raises with the place of the route in front, because this is called in another place, when all
+/// scripts are loaded.
 static int raise_refusal(lua_State *L, struct route *route, int refusal,
                          const struct route_problem *problem)
 {
@@ -193,7 +194,7 @@ static int l_runner(lua_State *L)
     return 0;
 }
 
-/// fallback(fn): answers what no route takes.
+/// fallback(fn). The function answers requests that no route takes.
 static int l_fallback(lua_State *L)
 {
     struct application *application = check_loading(L);
@@ -228,7 +229,7 @@ static int l_on_reload(lua_State *L)
     return 0;
 }
 
-/// reload() -> true. The scripts are loaded anew when this turn ends.
+/// reload() -> true. The scripts are loaded again when this turn ends.
 static int l_reload(lua_State *L)
 {
     const struct parts *parts = parts_of(L);
@@ -288,7 +289,7 @@ static int l_limit(lua_State *L)
     return 1;
 }
 
-/// header(name, value) -> true | nil, message. Every answer has it.
+/// header(name, value) -> true | nil, message. Every answer gets the header.
 static int l_header(lua_State *L)
 {
     struct application *application = check_loading(L);

@@ -12,15 +12,15 @@
 #include <math.h>
 
 enum { KEYS_DEFAULT = 1000 };
-enum { KEY = 2, VALUE = 3, OPTIONS = 4 };       // arguments
-enum { NEW_VALUE = 4, REPLACE_OPTIONS = 5 };    // of replace, whose VALUE is the old one
-enum { SLOT_NAME = 1, SLOT_COUNT = SLOT_NAME }; // user values of a box
+enum { KEY = 2, VALUE = 3, OPTIONS = 4 };       // the arguments of the methods
+enum { NEW_VALUE = 4, REPLACE_OPTIONS = 5 };    // `replace` has the old value at VALUE
+enum { SLOT_NAME = 1, SLOT_COUNT = SLOT_NAME }; // the user values of a box
 
-static const char boxes_key; // of the weak table name -> box in the registry
+static const char boxes_key; // the registry keeps the weak table name -> box under this address
 
 struct shared_box {
     struct shared_store *store;
-    struct shared_text *text; // that is being pushed; stays when that raises, until the next one
+    struct shared_text *text; // a text that is being pushed; released later when that raises
 };
 
 static struct shared_box *check_shared(lua_State *L);
@@ -70,7 +70,8 @@ void lib_shared_open_boxes(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
 }
 
-/// shared(name, [options]) -> Shared. Born empty, so that nothing is lost when memory runs out.
+/// shared(name, [options]) -> Shared. The box is made before the store is held, so that nothing
+/// leaks when memory runs out.
 static int l_shared(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
@@ -101,7 +102,7 @@ static int l_shared(lua_State *L)
     return 1;
 }
 
-/// The option `bytes`: a number, or false for no ceiling. Whether it is there.
+/// Reads the option `bytes`: a number, or false for no ceiling. Returns whether it is there.
 static bool check_bytes_option(lua_State *L, uint64_t *bytes_max)
 {
     int type = opt_field(L, 2, "bytes");
@@ -158,7 +159,7 @@ static int l_add(lua_State *L)
 }
 
 /// shared:replace(key, old, new, [options]) -> true; nil, "changed", "ESTALE"; nil, message,
-/// "ENOMEM". Nil stands for nothing that is there, or shall be.
+/// "ENOMEM". An old value of nil means that there must be none; a new value of nil deletes.
 static int l_replace(lua_State *L)
 {
     const struct shared_box *box = check_shared(L);
@@ -197,8 +198,8 @@ static int l_delete(lua_State *L)
     return 1;
 }
 
-/// shared:keys([max]) -> array of strings. The keys come as one string of Lua's, as it takes over
-/// the memory: finalizers may run while they are pushed, and use this box.
+/// shared:keys([max]) -> array of strings. All keys are first pushed as one string, which ends the
+/// hold on the store's memory: finalizers may run while the array is made, and may use this box.
 static int l_keys(lua_State *L)
 {
     struct shared_box *box = check_shared(L);
@@ -220,7 +221,7 @@ static int l_keys(lua_State *L)
     return 1;
 }
 
-/// The weak table forgets a box before this runs, so a new one may be there for the same store.
+/// The weak table has lost the box before this runs, so a new box may hold the same store already.
 static int l_collect(lua_State *L)
 {
     struct shared_box *box = check_box(L, 1, BOX_SHARED);
@@ -251,7 +252,8 @@ static struct shared_box *check_shared(lua_State *L)
 {
     struct shared_box *box = check_box(L, 1, BOX_SHARED);
     luaL_argcheck(L, box->store != NULL, 1,
-                  "a store that is still there expected"); // in a finalizer
+                  "a store that is still there expected"); // it is gone while the state is closed
+                                                           // and finalizers run
     return box;
 }
 
@@ -264,7 +266,7 @@ static struct bytes check_key(lua_State *L)
     return key;
 }
 
-/// (box, key, value, [options])
+/// Reads the key and the options of (box, key, value, [options]).
 static struct shared_write check_write(lua_State *L, int index, const char *const *options)
 {
     struct bytes key = check_key(L);
@@ -345,7 +347,7 @@ static uint64_t now_ms(lua_State *L)
     return loop_now_ms(parts_of(L)->options->loop);
 }
 
-/// One that is no string.
+/// Pushes a value that is no string.
 static void push_value(lua_State *L, const struct shared_value *value)
 {
     if (value->type == SHARED_BOOLEAN) {
@@ -357,7 +359,8 @@ static void push_value(lua_State *L, const struct shared_value *value)
     }
 }
 
-/// Lua copies the bytes before it lets a finalizer run, which may push from this box as well.
+/// Pushes a text. A finalizer may run within the push and push from this box as well; that is safe,
+/// because Lua has copied the bytes by then.
 static void push_text(lua_State *L, struct shared_box *box, struct shared_text *text)
 {
     struct bytes bytes = shared_text_bytes(text);

@@ -15,7 +15,8 @@
 
 #include <errno.h>
 
-/// The user values of an sse box. Its memory is one pointer, to the scope.
+/// The user values of an sse box. The memory of the box is one pointer, to the scope, which the
+/// response box keeps alive.
 enum { SLOT_RESPONSE = 1, SLOT_COUNT = SLOT_RESPONSE };
 
 static struct scope *check_scope(lua_State *L);
@@ -109,7 +110,8 @@ static int l_open(lua_State *L)
     return push_result(L, scope, handler_open_stream(scope, &options));
 }
 
-/// A header that would not be sent as it was set raises.
+/// Raises if a header was set that an event stream has to set itself: it would not be sent as the
+/// script set it.
 static void check_headers(lua_State *L, const struct scope *scope)
 {
     struct bytes name;
@@ -266,8 +268,8 @@ static int l_subscribe(lua_State *L)
     }
 }
 
-/// The bytes stay on the stack. What the peer says counts before what the script says: it may be
-/// coming back to the same URL.
+/// Returns where the stream starts. The client's own place counts before that of the script,
+/// because the client may be coming back to the same URL. The bytes of the place stay on the stack.
 static struct stream_place check_place(lua_State *L, const struct scope *scope)
 {
     struct stream_place place = {.last = BYTES("")};
@@ -276,7 +278,7 @@ static struct stream_place check_place(lua_State *L, const struct scope *scope)
         check_event_name(L, 3, "greet");
         place.greet = check_bytes(L, lua_gettop(L));
     }
-    // What stood above may have been code of the script, by which the request was dropped.
+    // The checks above may have run code of the script, in which the request may have been dropped.
     bool has_request = scope_has_request(scope);
     if (has_request && lib_request_push_last_event_id(L, scope->exchange->request)) {
         place.last = check_bytes(L, lua_gettop(L));
@@ -284,7 +286,7 @@ static struct stream_place check_place(lua_State *L, const struct scope *scope)
     return place;
 }
 
-/// The option `since`: an id, "earliest", or -n for the newest n events.
+/// Reads the option `since`: an id, "earliest", or -n for the newest n events.
 static void check_since(lua_State *L, struct stream_place *place)
 {
     int type = opt_field(L, 3, "since");
@@ -311,8 +313,8 @@ static int l_unsubscribe(lua_State *L)
     return 1;
 }
 
-/// sse:close() -> true. Again, or before the stream was opened, it does nothing: an unopened stream
-/// opens and ends.
+/// sse:close() -> true. A second call does nothing. A stream that was not opened yet opens and
+/// ends.
 static int l_close(lua_State *L)
 {
     struct scope *scope = check_scope(L);
@@ -323,7 +325,7 @@ static int l_close(lua_State *L)
     return 1;
 }
 
-/// No script can reach the box any more.
+/// Runs when no script can reach the box any more: the stream may go on without the scope.
 static int l_collect(lua_State *L)
 {
     struct scope **box = check_box(L, 1, BOX_SSE);
@@ -347,7 +349,7 @@ static int p_pending(lua_State *L)
     return 1;
 }
 
-/// The same as the request's, which is kept if it has one.
+/// The same as the request's. An open stream keeps its request if that has a last event id.
 static int p_last_event_id(lua_State *L)
 {
     check_scope(L);

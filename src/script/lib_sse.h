@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The sse box, `response.sse`: an open event stream. It exists when the client accepts
-// `text/event-stream`. Safe at any time: after the close every method answers `nil, "closed",
-// "ECLOSED"`.
+// The sse box, `response.sse`: an event stream, open or not yet. The box exists when the client
+// accepts `text/event-stream`. A script may use it at any time: once the stream is closed, every
+// method answers `nil, "closed", "ECLOSED"`.
 #pragma once
 
 #include "script/box.h"

@@ -8,10 +8,10 @@
 #include <lualib.h>
 #include <stdio.h>
 
-enum { ORIGINAL_UPVALUE = 1, MODE_UPVALUE };      // of `l_load`
-enum { SEARCHPATH_UPVALUE = 1, PACKAGE_UPVALUE }; // of `l_search`
-enum { SEARCHER_OF_LUA = 2 };                     // in `package.searchers`
-enum { LOCALS_MAX = 1000 };                       // more than a function of Lua's may have
+enum { ORIGINAL_UPVALUE = 1, MODE_UPVALUE };      // upvalues of `l_load`
+enum { SEARCHPATH_UPVALUE = 1, PACKAGE_UPVALUE }; // upvalues of `l_search`
+enum { SEARCHER_OF_LUA = 2 };                     // index in `package.searchers`
+enum { LOCALS_MAX = 1000 };                       // more than a function of Lua can have
 
 static void remove_fields(lua_State *L, const char *library, const char *const *names);
 static void replace_loaders(lua_State *L);
@@ -44,7 +44,7 @@ void lib_standard_open(lua_State *L)
     static const char *const of_debug[] = {
         "debug",        "sethook",  "setuservalue", "getuservalue",
         "setmetatable", "setlocal", "getregistry",  NULL};
-    static const char *const of_package[] = {"loadlib", NULL}; // another `debug` could be had by it
+    static const char *const of_package[] = {"loadlib", NULL}; // it could load another `debug`
     luaL_openlibs(L);
     remove_fields(L, LUA_DBLIBNAME, of_debug);
     remove_fields(L, LUA_LOADLIBNAME, of_package);
@@ -67,7 +67,8 @@ static void remove_fields(lua_State *L, const char *library, const char *const *
     lua_pop(L, 1);
 }
 
-/// Nothing loads bytecode: Lua does not check it, so what is wrong with it ends the program.
+/// Has nothing load bytecode. Lua does not check bytecode, so a mistake in it could end the
+/// program.
 static void replace_loaders(lua_State *L)
 {
     replace_loader(L, "load", 3);
@@ -136,7 +137,7 @@ static int l_after_dofile(lua_State *L, int status, lua_KContext context)
     return lua_gettop(L) - 1;
 }
 
-/// What `require` looks for Lua modules with: (name) -> loader, path | message
+/// The searcher by which `require` finds Lua modules: (name) -> loader, path | message
 static int l_search(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -159,7 +160,7 @@ static int l_search(lua_State *L)
     return 2; // loader, path
 }
 
-/// debug.getmetatable(value). That of a box stays hidden, as for `getmetatable`.
+/// debug.getmetatable(value). The metatable of a box stays hidden, as with `getmetatable`.
 static int l_getmetatable(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -171,8 +172,8 @@ static int l_getmetatable(lua_State *L)
     return 1;
 }
 
-/// debug.getlocal([thread], function or level, index) -> name, value. What a C function has on its
-/// stack is its own.
+/// debug.getlocal([thread], function or level, index) -> name, value. The stack of a C function is
+/// not shown.
 static int l_getlocal(lua_State *L)
 {
     bool has_thread = lua_isthread(L, 1);
@@ -204,7 +205,7 @@ static int l_getlocal(lua_State *L)
     return 2;
 }
 
-/// debug.getupvalue(function, index) -> name, value. What a C function holds is its own.
+/// debug.getupvalue(function, index) -> name, value. The upvalues of a C function are not shown.
 static int l_getupvalue(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -235,7 +236,7 @@ static int l_setupvalue(lua_State *L)
     return 1;
 }
 
-/// What is printed goes the way of the log: nobody waits for whoever reads it.
+/// Sends what is printed the way of the log, where nobody waits for a slow reader.
 static void replace_streams(lua_State *L)
 {
     lua_getglobal(L, LUA_IOLIBNAME);
@@ -246,7 +247,7 @@ static void replace_streams(lua_State *L)
     lua_setglobal(L, "print");
 }
 
-/// The default output, where `io.write` writes, is the same object as `io.stdout`.
+/// Changes the stream inside of the object, because `io.write` writes to the same object.
 static void replace_stream(lua_State *L, const char *name, FILE *stream)
 {
     lua_getfield(L, -1, name);
@@ -256,7 +257,7 @@ static void replace_stream(lua_State *L, const char *name, FILE *stream)
     lua_pop(L, 1);
 }
 
-/// print(...). A line is written in one piece.
+/// print(...). A line is written in one piece, so that lines of several workers do not mix.
 static int l_print(lua_State *L)
 {
     int count = lua_gettop(L);
@@ -272,18 +273,19 @@ static int l_print(lua_State *L)
     luaL_addchar(&line, '\n');
     luaL_pushresult(&line);
     struct bytes text = check_bytes(L, -1);
-    (void)fwrite(text.at, 1, text.len, output_stream()); // it takes everything
+    (void)fwrite(text.at, 1, text.len, output_stream()); // this stream never refuses
     return 0;
 }
 
-/// Other threads are at work, and other peers are served.
+/// os.exit(). Other threads are at work, and other peers are served.
 static int l_exit(lua_State *L)
 {
     return luaL_error(L, "os.exit would end the server for everybody: raise an error, or end the "
                          "program from outside, by SIGTERM");
 }
 
-/// setlocale() -> name. It is the whole program's: other workers write numbers meanwhile.
+/// setlocale() -> name. The locale belongs to the whole program, and other workers write numbers
+/// meanwhile.
 static int l_setlocale(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1)) {

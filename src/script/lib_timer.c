@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A timer that a script makes is anchored in the registry and put on the list of armed timers. If
+// the generation is in charge, its timer of the loop is armed at once; before that,
+// `lib_timer_start_loaded` arms all when the generation takes over. When it fires, a repeating
+// timer is armed for its next turn first, a single one is stopped and unanchored, and then the
+// function is started as a task, unless the task of the last turn still runs.
 #include "script/lib_timer.h"
 
 #include "base/check.h"
@@ -14,19 +20,19 @@
 /// The user values of a timer box.
 enum { SLOT_FN = 1, SLOT_COUNT = SLOT_FN };
 
-/// Of a generation.
+/// The timers of a generation.
 struct timers {
     struct list armed;
 };
 
 struct timer_box {
-    struct list node;       // of the armed ones
+    struct list node;       // in the list of armed timers
     struct list scope_node; // scope->timers while tied
     struct timer timer;
     struct parts *parts;
-    struct scope *scope;  // whose task made it; NULL when not tied
-    struct task *task;    // that runs the function now
-    uint64_t interval_ms; // 0: fires once
+    struct scope *scope;  // the scope that the timer is tied to; NULL for none
+    struct task *task;    // the task that runs the function now; NULL for none
+    uint64_t interval_ms; // 0 for a timer that fires once
     uint64_t due_ms;
     int anchor_ref;
     bool is_of_load; // made while the scripts loaded: it stops with the generation
@@ -166,7 +172,7 @@ static int make_or_raise(lua_State *L, bool is_repeating)
     check_not_ended(L);
     struct timer_box *box = push_new(L, is_repeating ? delay_ms : 0);
     if (is_loading(parts) && parts->options->worker != 1 && !is_of_each_worker) {
-        return 1; // another worker runs it; here it has stopped
+        return 1; // another worker runs the timer; here it counts as stopped
     }
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, SLOT_FN);
@@ -183,7 +189,7 @@ static int make_or_raise(lua_State *L, bool is_repeating)
     return 1;
 }
 
-/// A timer that is not armed.
+/// Pushes a timer that is not armed.
 static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
 {
     struct parts *parts = parts_of(L);
@@ -201,7 +207,7 @@ static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
     return box;
 }
 
-/// The loop's own time stands still while a script runs; a wait counts from now.
+/// The loop's own time stands still while a script runs, so a wait is counted by the clock.
 static uint64_t due_ms_after(uint64_t delay_ms)
 {
     return loop_clock_ns() / 1000000 + delay_ms;
@@ -215,9 +221,9 @@ static void tie(struct timer_box *box, struct scope *scope)
     }
 }
 
-/// The next turn is counted from when this one was due, not from now, so an interval does not
-/// drift; turns that were missed altogether are skipped. A timer that fires once is unanchored
-/// here, and making the task may run finalizers, which may stop any timer: the stack keeps the box.
+/// A repeating timer counts its next turn from when this one was due, so that it does not drift;
+/// turns that were missed altogether are skipped. A timer that fires once is unanchored here.
+/// Making the task may run finalizers, which may stop any timer, so the box is kept on the stack.
 static void on_fired(struct timer *timer)
 {
     struct timer_box *box = CONTAINER_OF(timer, struct timer_box, timer);
@@ -264,7 +270,8 @@ static void on_task_ended(struct task *task, void *arg)
     box->task = NULL;
 }
 
-/// The box may be collected from now on, so a task that still runs must not tell it of its end.
+/// Stops the timer. The box may be collected from now on, so the task that still runs its function
+/// must not tell it of its end.
 static void stop(struct timer_box *box)
 {
     timer_deinit(&box->timer);
@@ -279,7 +286,8 @@ static void stop(struct timer_box *box)
     box->anchor_ref = LUA_NOREF;
 }
 
-/// timer:stop() -> true when it was still running, false when it had fired or stopped before.
+/// timer:stop() -> true when the timer was still armed, false when it had fired or was stopped
+/// before.
 static int l_stop(lua_State *L)
 {
     struct timer_box *box = check_box(L, 1, BOX_TIMER);
@@ -296,8 +304,10 @@ static int l_stop(lua_State *L)
     return 1;
 }
 
-/// A timer that might have answered is gone. Whoever stopped it may answer yet, in this turn; then
-/// a task that does nothing ends, and with it the wait, as with any last task.
+/// Has the request looked at once this turn is over, because a timer that might have answered it is
+/// stopped. Whoever stopped the timer may still answer in this turn. A task that does nothing is
+/// started; when it ends and nothing else is left, the request gets its 500, as after any last
+/// task.
 static void ask_for_answer(lua_State *L, struct scope *scope)
 {
     if (scope_is_dormant(scope) && !state_has_ended(scope->parts->state)) {
@@ -321,7 +331,8 @@ static int p_active(lua_State *L)
     return 1;
 }
 
-/// sleep(seconds). Does not return once the peer of the event stream that it belongs to has left.
+/// sleep(seconds). Never returns if the peer of the event stream that the task belongs to leaves
+/// meanwhile.
 static int l_sleep(lua_State *L)
 {
     uint64_t delay_ms = check_duration_ms(L, 1);

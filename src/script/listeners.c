@@ -48,9 +48,9 @@ int l_response_off(lua_State *L)
     return 1;
 }
 
-/// Starting a task makes things of Lua's, so finalizers may run between two of them, and
-/// add and remove listeners. They change the list, while the functions that are due stand
-/// in a table of their own.
+/// Starting a task makes values of Lua's, so finalizers may run between two tasks, and may add and
+/// remove listeners. They change the list; the functions that are due were copied into a table of
+/// their own before.
 void listeners_fire(struct scope *scope, const char *event, struct bytes argument)
 {
     if (!scope->has_listeners) {
@@ -93,14 +93,14 @@ static int add_or_raise(lua_State *L, bool is_once)
     return 1;
 }
 
-/// Whether a listener that comes after the end is to be told of `event` at once.
+/// Whether a listener that is added after the end is called at once for `event`.
 static bool tell_late(const struct scope *scope, const char *event)
 {
     bool is_finished = scope->reason == END_FINISHED;
     return strcmp(event, "close") == 0 || strcmp(event, is_finished ? "finish" : "abort") == 0;
 }
 
-/// Pushes the list of `event` of the box at index 1, made if it is not there.
+/// Pushes the list of `event` of the box at index 1. Makes the list if there is none.
 static void push_list(lua_State *L, const char *event)
 {
     if (lua_getiuservalue(L, 1, SCOPE_LISTENERS) != LUA_TTABLE) {
@@ -118,9 +118,9 @@ static void push_list(lua_State *L, const char *event)
     lua_remove(L, -2);
 }
 
-/// Pushes an array of the functions that are to be told of `event`, and takes those that are told
-/// once out of the list. Returns how many there are. A finalizer may run where the array is made;
-/// below nothing else is made.
+/// Pushes an array of the functions that are to be called for `event`, and takes those of `once`
+/// out of the list. Returns how many there are. A finalizer may run where the array is made;
+/// nothing is made below that, so none runs while the list is walked.
 static int push_due(lua_State *L, const struct scope *scope, const char *event)
 {
     int due = lua_gettop(L) + 1;
@@ -147,7 +147,7 @@ static int push_due(lua_State *L, const struct scope *scope, const char *event)
     return count;
 }
 
-/// Makes nothing, so no finalizer runs.
+/// Makes no value of Lua's, so no finalizer runs meanwhile.
 static void remove_at(lua_State *L, int list, lua_Integer at)
 {
     lua_Integer count = (lua_Integer)lua_rawlen(L, list);
@@ -157,9 +157,9 @@ static void remove_at(lua_State *L, int list, lua_Integer at)
     }
 }
 
-/// [fn] -> []. Belongs to no scope, so the scope's end does not cancel it.
+/// [fn] -> []. The task belongs to no scope, so that the end of the scope does not cancel it.
 static void start(lua_State *L, struct bytes argument)
 {
     lua_pushlstring(L, argument.at, argument.len);
-    task_start(task_new(L, 1)); // it runs at the end of the turn
+    task_start(task_new(L, 1)); // it runs when the turn ends
 }

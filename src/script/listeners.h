@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What scripts want to be told of a response: `on`, `once`, `off`, and the telling. The functions
-// live in a user value of the response box (event name -> array of { fn, is_once }), so a listener
-// that captures its own response is an ordinary cycle. Events: close, abort, finish, drain, error.
-// `close` is told exactly once; who asks after it is told at once.
+// The listeners of a response: `on`, `once`, `off`, and how they are called. The functions stand in
+// a user value of the response box (event name -> array of { fn, is_once }), so a listener that
+// captures its own response makes an ordinary cycle, which the collector can take. The events are
+// close, abort, finish, drain and error. `close` is told exactly once; a listener that is added
+// after it is called at once.
 #pragma once
 
 #include "base/bytes.h"

@@ -14,7 +14,8 @@ static void push_obstacle(lua_State *L);
 static bool is_in_finalizer(lua_State *L);
 static bool push_caller_in_c(lua_State *L);
 
-/// `luaL_where` has no place where a function of C's has called this one.
+/// Looks for the place itself: `luaL_where` gives none when a C function has called the one that
+/// waits.
 int raise_obstacle(lua_State *L, const char *what)
 {
     push_place(L, 1);
@@ -28,7 +29,7 @@ int raise_obstacle(lua_State *L, const char *what)
     return lua_error(L);
 }
 
-/// Pushes "file:line" of the innermost function of Lua's from `level` on; "" for none.
+/// Pushes "file:line" of the innermost Lua function from `level` on; "" when there is none.
 static void push_place(lua_State *L, int level)
 {
     lua_Debug record;
@@ -42,7 +43,7 @@ static void push_place(lua_State *L, int level)
     lua_pushliteral(L, "");
 }
 
-/// A closing variable can wait, unless its coroutine is being closed.
+/// Pushes where the code stands. A closing variable can wait unless its coroutine is being closed.
 static void push_obstacle(lua_State *L)
 {
     const struct parts *parts = parts_of(L);
@@ -72,7 +73,8 @@ static bool is_in_finalizer(lua_State *L)
     return is_found;
 }
 
-/// Pushes which function of C's stands below, and where it was called. A wait can pass `pcall`.
+/// Pushes the name of the C function that the code is inside of, and where that was called. `pcall`
+/// and `xpcall` are no obstacle, because a wait can pass through them.
 static bool push_caller_in_c(lua_State *L)
 {
     lua_Debug record;

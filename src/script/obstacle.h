@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Why the code that runs now cannot wait, for the message of a call that would have to: it stands
-// in a function of C's that calls it back, in a finalizer, in a closing variable, or outside of any
-// task.
+// Says why the code that runs now cannot wait, in the message of a call that would have to. The
+// code may be inside a C function that calls it back, in a finalizer, in a closing variable, or
+// outside of any task.
 #pragma once
 
 #include <lua.h>

@@ -13,7 +13,7 @@
 #include "sse/stream.h"
 
 enum {
-    RETRY_MS_MIN = 100, // when a reader comes back to the new code
+    RETRY_MS_MIN = 100, // bounds of the time after which a reader comes back
     RETRY_MS_MAX = 999,
 };
 
@@ -33,7 +33,7 @@ void generation_retire(struct generation *generation)
     case ON_RELOAD_KEEP:
         break;
     case ON_RELOAD_END:
-        (void)end_streams(generation); // whoever reports it counts for itself
+        (void)end_streams(generation); // the number of streams is reported elsewhere
         break;
     case ON_RELOAD_CALL:
         call_hook(generation, ref);
@@ -41,7 +41,7 @@ void generation_retire(struct generation *generation)
     }
 }
 
-/// What could not be written since the first time is not waited for again.
+/// The second call does not wait for what the first could not write.
 size_t generation_end(struct generation *generation)
 {
     size_t count = end_streams(generation);
@@ -61,8 +61,9 @@ size_t generation_end(struct generation *generation)
     return count;
 }
 
-/// Scopes that nothing anchors may still wait for the collector, or for a variable that nobody will
-/// look at again. One that was ended before its time waits for nothing that its listeners begin.
+/// A scope without an anchor may still wait for the collector, or be held by a variable that nobody
+/// will read again, so it does not keep the generation. A generation that was ended before its time
+/// waits for nothing that its listeners begin.
 bool generation_is_idle(struct generation *generation)
 {
     if (generation->is_cut) {
@@ -76,14 +77,14 @@ bool generation_is_idle(struct generation *generation)
         collector_has_work(generation->parts.collector)) {
         collector_finish(generation->parts.collector);
         if (runs(generation)) {
-            return false; // a finalizer began something
+            return false; // a finalizer has begun something
         }
     }
     let_go(generation);
     return true;
 }
 
-/// Whether something runs, waits, or waits to be told.
+/// Whether a task runs or waits, a timer is armed, or a scope is anchored.
 static bool runs(const struct generation *generation)
 {
     if (!list_is_empty(scheduler_tasks(generation->parts.scheduler)) ||
@@ -98,8 +99,8 @@ static bool runs(const struct generation *generation)
     return false;
 }
 
-/// Nothing of the generation will ever run again, so a stream that follows no channel would be open
-/// but dead.
+/// Parts all streams from the generation. Its code will never run again, so a stream that follows
+/// no channel would stay open without anybody to write to it: that is ended.
 static void let_go(struct generation *generation)
 {
     LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
@@ -111,8 +112,8 @@ static void let_go(struct generation *generation)
     }
 }
 
-/// Closing variables may collect garbage, and with it any scope: none is kept in a variable of the
-/// walk.
+/// Closing variables may run the collector, which may free any scope, so the walk keeps no scope in
+/// a variable over a call of Lua. It takes the scopes from a list of its own.
 static size_t end_streams(struct generation *generation)
 {
     size_t count = 0;
@@ -136,11 +137,12 @@ static size_t end_streams(struct generation *generation)
 static void end_stream(struct stream *stream)
 {
     IGNORE(stream_retry(
-        stream, jitter_between(RETRY_MS_MIN, RETRY_MS_MAX))); // who is too slow goes without
+        stream,
+        jitter_between(RETRY_MS_MIN, RETRY_MS_MAX))); // a reader that is too slow does not get it
     stream_cut(stream, END_RELOADED);
 }
 
-/// fn(streams), in the old code.
+/// Calls fn(streams) of the old code.
 static void call_hook(struct generation *generation, int ref)
 {
     lua_State *L = generation->parts.L;
@@ -156,7 +158,7 @@ static void call_hook(struct generation *generation, int ref)
             lua_pop(L, 1);
         }
     }
-    task_start_now(task_new(L, 1)); // now: what it ends at once is reported as ended
+    task_start_now(task_new(L, 1)); // now, so that streams which it ends at once count as ended
 }
 
 static bool is_open_stream(const struct scope *scope)

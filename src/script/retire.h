@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A generation that newer scripts have replaced. Nothing new comes to it; what it has begun it
-// finishes. Streams that only listen to channels do not need it and stay as they are. Streams with
-// a handler, a timer or a listener are what the script says: kept in the old code until they close
-// (the default), ended so that their readers come back to the new code, or handed to a function. It
-// is idle, and can be freed, when nothing of it runs or waits any more.
+// A generation that newer scripts have replaced. It gets no new requests and finishes those that it
+// has. A stream that only follows channels does not need it and stays as it is. A stream with a
+// handler, a timer or a listener needs the old code. The script says what becomes of it: it is kept
+// until it closes (the default), it is ended so that its reader comes back to the new code, or it
+// is given to a function. The generation is idle, and can be freed, when nothing of it runs or
+// waits.
 #pragma once
 
 #include <stdbool.h>
@@ -12,17 +13,18 @@
 
 struct generation;
 
-/// Retires the generation: timers made while it loaded stop, what no script reaches is collected,
-/// and `on_reload` is done; a function runs until it waits. *Calls Lua.*
+/// Retires the generation: timers that were made while it loaded stop, values that no script
+/// reaches are collected, and `on_reload` is obeyed. A function given to `on_reload` runs until it
+/// waits. *Calls Lua.*
 void generation_retire(struct generation *generation);
 
-/// Ends a retired generation before its time: its streams end properly and are told to come back,
-/// requests without an answer get a 503, answers in pieces are cut, everything that runs is
-/// cancelled. Said again, it waits no more for peers that do not read. Returns how many streams it
+/// Ends a retired generation before its time: its streams end properly, and their readers are told
+/// to come back; requests without an answer get a 503; answers in pieces are cut; every task is
+/// cancelled. A second call waits no more for peers that do not read. Returns how many streams it
 /// ended. *Calls Lua.*
 size_t generation_end(struct generation *generation);
 
-/// Whether nothing needs it any more. Collects what no script reaches before it answers, and lets
-/// go of streams that only variables of it know: who follows a channel goes on, others end and are
-/// told to come back. *Calls Lua* (finalizers).
+/// Whether nothing needs the generation any more. Before it answers, it collects what no script
+/// reaches, and parts the streams that only variables of the generation know: those that follow a
+/// channel go on, others end and their readers are told to come back. *Calls Lua* (finalizers).
 bool generation_is_idle(struct generation *generation);

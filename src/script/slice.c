@@ -7,11 +7,11 @@
 #include "script/parts.h"
 #include "script/task.h"
 
-enum { SLICE_NS = 3 * 1000 * 1000 }; // little beside what a reader notices, much beside a turn
+enum { SLICE_NS = 3 * 1000 * 1000 }; // too short for a reader to notice, long beside an empty turn
 
 struct slices {
     struct loop *loop;
-    struct list tasks; // whose long work waits for its next slice
+    struct list tasks; // tasks that wait for their next slice
     struct loop_job job;
 };
 
@@ -52,12 +52,13 @@ int slice_give_way(lua_State *L, lua_KFunction then, lua_KContext context)
     return task_park_then(L, stop_waiting, then, context);
 }
 
-/// The task runs in the next turn, which does not wait. So does this job while there are others.
+/// Wakes the first task, which runs in the next turn. The job runs again in that turn while others
+/// wait.
 static void wake_next(struct loop_job *job)
 {
     struct slices *slices = CONTAINER_OF(job, struct slices, job);
     if (list_is_empty(&slices->tasks)) {
-        return; // it was cancelled
+        return; // the task was cancelled
     }
     struct task *task = LIST_ITEM(slices->tasks.next, struct task, wait_node);
     list_remove(&task->wait_node);
