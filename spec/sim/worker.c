@@ -177,8 +177,8 @@ static void begin_end_of_turn(struct worker *worker)
 static void begin_turn(struct worker *worker)
 {
     worker->loop.uv.time = worker->world->now_ms;
-    bool is_due = timers_next_ms(&worker->loop) <= worker_now_ms(worker);
-    timers_fire(&worker->loop);
+    bool is_due = timer_heap_next_ms(&worker->loop.timers) <= worker_now_ms(worker);
+    timer_heap_fire(&worker->loop.timers);
     if (is_due) {
         worker_look(worker);
     }

@@ -41,7 +41,7 @@ static void tear_down(void)
         heartbeat_stop(&bench.beats[i]);
     }
     heartbeats_deinit(&bench.heartbeats);
-    EXPECT_INT(bench.loop.timers.count, 0); // no timer is left behind
+    EXPECT_INT(timer_heap_count(&bench.loop.timers), 0); // no timer is left behind
     EXPECT_INT(loop_close(&bench.loop, 0), 0);
     loop_deinit(&bench.loop);
 }
@@ -55,7 +55,7 @@ static void start(int index, uint64_t interval_ms)
 static void expect_due(uint64_t ms, const char *told)
 {
     loop_advance(&bench.loop, ms);
-    timers_fire(&bench.loop);
+    timer_heap_fire(&bench.loop.timers);
     EXPECT_BYTES(bytes_from_string(bench.told), bytes_from_string(told));
     memset(bench.told, 0, sizeof(bench.told));
 }

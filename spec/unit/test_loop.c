@@ -29,7 +29,7 @@ TEST(loop_runs_on_a_timer_alone)
 {
     struct timer timer;
     begin();
-    timer_init(&timer, &the_loop, on_timer);
+    timer_init(&timer, &the_loop.timers, on_timer);
     timer_arm(&timer, 1);
     loop_run(&the_loop);
     timer_deinit(&timer);
@@ -44,7 +44,7 @@ TEST(loop_reads_sockets_before_timers_fire)
     struct polled polled;
     begin();
     int other = open_readable(&polled);
-    timer_init(&timer, &the_loop, on_timer);
+    timer_init(&timer, &the_loop.timers, on_timer);
     timer_arm(&timer, 1000);
     loop_advance(&the_loop, 5000);
     loop_turn(&the_loop);

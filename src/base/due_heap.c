@@ -74,6 +74,19 @@ void due_heap_remove(struct due_heap *heap, struct due *due)
     }
 }
 
+void due_heap_check(const struct due_heap *heap, size_t most, void (*check)(const struct due *due))
+{
+    CHECK(heap->count <= heap->_capacity);
+    for (size_t at = 0; at < heap->count && at < most; at++) {
+        const struct due_slot *slot = &heap->_slots[at];
+        CHECK(slot->due->_slot == at + 1);
+        CHECK(at == 0 || heap->_slots[(at - 1) / 2].due_ms <= slot->due_ms);
+        if (check != NULL) {
+            check(slot->due);
+        }
+    }
+}
+
 /// The capacity that comes after the present one.
 static size_t grown(const struct due_heap *heap)
 {

@@ -41,6 +41,10 @@ MUST_USE int due_heap_reserve(struct due_heap *heap);
 /// memory, unless room was made before.
 void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms);
 
+/// CHECKs what must hold between any two calls, of the first `most` slots: what is above is due no
+/// later, and each `due` knows its slot. Calls `check` for each of them; NULL for nobody.
+void due_heap_check(const struct due_heap *heap, size_t most, void (*check)(const struct due *due));
+
 /// Takes `due` out, if it is there.
 void due_heap_remove(struct due_heap *heap, struct due *due);
 

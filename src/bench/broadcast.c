@@ -46,7 +46,7 @@ void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *
         publisher_init(&broadcast->_publishers[i], &broadcast->_shared, i);
         list_append(&broadcast->_free, &broadcast->_publishers[i].node);
     }
-    timer_init(&broadcast->_pace, &run->loop, on_pace);
+    timer_init(&broadcast->_pace, &run->loop.timers, on_pace);
     crowd->user = broadcast;
     crowd->on_gone = on_reader_gone;
 }
@@ -55,7 +55,7 @@ bool broadcast_trial(struct broadcast *broadcast)
 {
     struct run *run = broadcast->run;
     struct publisher *publisher = &broadcast->_publishers[0];
-    uint64_t end_ns = loop_machine_ns() + (uint64_t)TRIAL_PATIENCE_SECONDS * 1000000000;
+    uint64_t end_ns = clock_machine_ns() + (uint64_t)TRIAL_PATIENCE_SECONDS * 1000000000;
     progress_begin(&run->progress, "probing", &broadcast->_tried_count, broadcast->crowd->count, 0);
     while (run->report.failure_count == 0 && !run->is_interrupted) {
         bool is_tried = broadcast->_tried_count == broadcast->crowd->count;
@@ -64,7 +64,7 @@ bool broadcast_trial(struct broadcast *broadcast)
         }
         if (broadcast->crowd->gone_count > 0) {
             crowd_report_gone(broadcast->crowd);
-        } else if (loop_machine_ns() > end_ns) {
+        } else if (clock_machine_ns() > end_ns) {
             report_fail(&run->report,
                         "%" PRIu64 " of %zu readers got an event posted to %s%s within %d s: does "
                         "it reach %s?",
@@ -85,13 +85,13 @@ void broadcast_start(struct broadcast *broadcast)
         return;
     }
     broadcast->_is_posting = true;
-    broadcast->_paced_from_ns = loop_machine_ns();
+    broadcast->_paced_from_ns = clock_machine_ns();
     on_pace(&broadcast->_pace);
 }
 
 void broadcast_measure(struct broadcast *broadcast, uint64_t event_count)
 {
-    broadcast->_measured_from_ns = loop_machine_ns();
+    broadcast->_measured_from_ns = clock_machine_ns();
     if (event_count > 0) {
         broadcast->_posted_limit = broadcast->posted_count + event_count;
     }
@@ -115,13 +115,13 @@ void broadcast_await(struct broadcast *broadcast)
 void broadcast_finish(struct broadcast *broadcast)
 {
     struct run *run = broadcast->run;
-    uint64_t end_ns = loop_machine_ns() + (uint64_t)DRAIN_SECONDS_MAX * 1000000000;
+    uint64_t end_ns = clock_machine_ns() + (uint64_t)DRAIN_SECONDS_MAX * 1000000000;
     uint64_t before = UINT64_MAX;
     broadcast->_is_posting = false;
     broadcast->_is_draining = true;
     progress_begin(&run->progress, "draining", &broadcast->delivery_count, 0, 0);
     while (broadcast->arrived_count < broadcast->posted_count && !run->is_interrupted &&
-           before != broadcast->delivery_count && loop_machine_ns() < end_ns) {
+           before != broadcast->delivery_count && clock_machine_ns() < end_ns) {
         before = broadcast->delivery_count;
         (void)run_wait(run, drain_quiet_seconds); // it is the counts that matter
     }
@@ -254,7 +254,7 @@ static bool is_due(const struct broadcast *broadcast)
         broadcast->run->report.failure_count > 0) {
         return false;
     }
-    double elapsed_ns = (double)(loop_machine_ns() - broadcast->_paced_from_ns);
+    double elapsed_ns = (double)(clock_machine_ns() - broadcast->_paced_from_ns);
     return rate == 0 || (double)broadcast->_paced_count < elapsed_ns * rate / 1e9;
 }
 
@@ -275,7 +275,7 @@ static void post(struct broadcast *broadcast)
 
 static void arrive(struct broadcast *broadcast, struct publisher *publisher, struct flight *flight)
 {
-    uint64_t now_ns = loop_machine_ns();
+    uint64_t now_ns = clock_machine_ns();
     broadcast->arrived_count++;
     broadcast->last_delivered_ns = now_ns;
     if (flight->posted_ns >= broadcast->_measured_from_ns) {

@@ -142,7 +142,7 @@ static void sit_down(struct seat *seat)
     struct run *run = churn->run;
     seat->client.source = 1 + churn->begun_count++ % SOURCES;
     seat->events = (struct event_reader){0};
-    seat->begun_ns = loop_machine_ns();
+    seat->begun_ns = clock_machine_ns();
     if (client_open(&seat->client, &run->loop, &run->options->stream, &client_events) != 0) {
         churn->failures_in_a_row = FAILURES_IN_A_ROW_MAX; // it will not be better the next time
         on_gone(&seat->client);
@@ -201,7 +201,7 @@ static void succeed(struct seat *seat)
     struct churn *churn = seat->churn;
     churn->count++;
     churn->failures_in_a_row = 0;
-    histogram_add(churn->latency, loop_machine_ns() - seat->begun_ns);
+    histogram_add(churn->latency, clock_machine_ns() - seat->begun_ns);
     client_close(&seat->client);
 }
 

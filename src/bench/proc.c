@@ -18,7 +18,7 @@ static uint64_t read_field(uint64_t pid, const char *file, const char *name);
 /// included, which neither the ticks of `stat` nor the sum over `task/*/schedstat` can say.
 struct proc_moment proc_now(uint64_t pid)
 {
-    struct proc_moment moment = {.at_ns = loop_machine_ns(),
+    struct proc_moment moment = {.at_ns = clock_machine_ns(),
                                  .own_cpu_ns = clock_value_ns(CLOCK_PROCESS_CPUTIME_ID)};
     clockid_t clock;
     if (pid == 0) {

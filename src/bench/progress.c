@@ -19,7 +19,7 @@ void progress_init(struct progress *progress)
 void progress_begin(struct progress *progress, const char *what, const uint64_t *count,
                     uint64_t goal, double seconds)
 {
-    uint64_t now_ns = loop_machine_ns();
+    uint64_t now_ns = clock_machine_ns();
     progress->_what = what;
     progress->_count = count;
     progress->_goal = goal;
@@ -32,7 +32,7 @@ void progress_begin(struct progress *progress, const char *what, const uint64_t 
 void progress_draw(struct progress *progress)
 {
     static const char bar[] = "##############################..............................";
-    uint64_t now_ns = loop_machine_ns();
+    uint64_t now_ns = clock_machine_ns();
     uint64_t count = progress->_count == NULL ? 0 : *progress->_count;
     if (!progress->_is_shown || progress->_what == NULL || now_ns == progress->_last_ns) {
         return;

@@ -72,7 +72,7 @@ static void add_flight(struct publisher *publisher, uint32_t reader_count)
         grow(publisher);
     }
     struct flight *flight = publisher_flight(publisher, publisher->sequence);
-    *flight = (struct flight){.posted_ns = loop_machine_ns(), .missing_count = reader_count};
+    *flight = (struct flight){.posted_ns = clock_machine_ns(), .missing_count = reader_count};
 }
 
 /// The last event has no flight yet.

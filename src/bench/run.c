@@ -19,8 +19,8 @@ void run_open(struct run *run, const struct options *options)
     CHECK(loop_init(&run->loop) == 0);
     progress_init(&run->progress);
     CHECK(signals_open(&run->_signals, &run->loop, on_signal, run) == 0);
-    timer_init(&run->_tick, &run->loop, on_tick);
-    timer_init(&run->_deadline, &run->loop, on_deadline);
+    timer_init(&run->_tick, &run->loop.timers, on_tick);
+    timer_init(&run->_deadline, &run->loop.timers, on_deadline);
     timer_arm(&run->_tick, TICK_MS);
 }
 
@@ -38,7 +38,7 @@ void run_close(struct run *run)
 /// deadline is set by the machine's.
 bool run_wait(struct run *run, double seconds)
 {
-    uint64_t until_ns = loop_machine_ns() + (uint64_t)(seconds * 1e9);
+    uint64_t until_ns = clock_machine_ns() + (uint64_t)(seconds * 1e9);
     run->_is_woken = false;
     run->_is_over = false;
     timer_arm_at(&run->_deadline, until_ns / 1000000 + 1);

@@ -265,7 +265,7 @@ struct conn_work *conn_work(struct conn *conn)
     buf_init(&work->input, INPUT_BYTES_MAX);   // a head is bounded by its message's limits
     buf_init(&work->output, OUTPUT_BYTES_MAX); // streams are bounded below it where they are made
     loop_job_init(&work->job, on_turn_end);
-    timer_init(&work->timer, service->loop, on_deadline);
+    timer_init(&work->timer, &service->loop->timers, on_deadline);
     conn->_work = work;
     return work;
 }
@@ -455,7 +455,7 @@ static void end_exchange(struct conn *conn, enum end_reason reason)
     conn->exchange = NULL;
     conn_forget_body(conn, exchange_body_bytes(exchange));
     const struct service *service = conn->service;
-    uint64_t now_ns = loop_clock_ns();
+    uint64_t now_ns = clock_ns();
     access_log(exchange, reason, now_ns);
     if (!exchange->response.is_stream && service->events->on_answered != NULL) {
         uint64_t started_ns = exchange->request->started_ns;

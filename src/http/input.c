@@ -170,7 +170,7 @@ static void await_head(struct conn *conn, bool has_begun)
 {
     struct conn_work *work = conn_work(conn);
     if (has_begun && !work->has_partial_head) {
-        work->head_started_ns = loop_clock_ns();
+        work->head_started_ns = clock_ns();
         if (!conn->is_first) {
             timer_arm(&work->timer, http1_limits(work->parser)->head_timeout_ms);
         }
@@ -220,7 +220,7 @@ static struct exchange *make_exchange(struct conn *conn, struct request *request
     struct conn_work *work = conn_work(conn);
     struct exchange *exchange = slab_new(struct exchange);
     request->number = conn->service->next_number++;
-    request->started_ns = work->head_started_ns != 0 ? work->head_started_ns : loop_clock_ns();
+    request->started_ns = work->head_started_ns != 0 ? work->head_started_ns : clock_ns();
     exchange->conn = conn;
     exchange->request = request;
     exchange->is_head = bytes_equal(request->method, BYTES("HEAD"));
@@ -314,7 +314,7 @@ static bool is_dripping(const struct conn *conn)
     if (limits->body_rate == 0) {
         return false;
     }
-    uint64_t passed_ms = (loop_clock_ns() - work->body_started_ns) / 1000000;
+    uint64_t passed_ms = (clock_ns() - work->body_started_ns) / 1000000;
     uint64_t earned_ms = buf_len(&request->body) * UINT64_C(1000) / limits->body_rate;
     return passed_ms > limits->body_timeout_ms + earned_ms;
 }
@@ -328,7 +328,7 @@ static void await_body(struct conn *conn, bool has_moved)
     const struct request *request = conn->exchange->request;
     uint64_t left = http1_body_left(work->parser, request);
     if (timer_due_ms(&work->timer) < loop_now_ms(conn->service->loop)) {
-        work->body_started_ns = loop_clock_ns();
+        work->body_started_ns = clock_ns();
     }
     if (left > request->body_bytes_max - buf_len(&request->body)) {
         refuse_large(conn);

@@ -36,7 +36,7 @@ struct request {
     uint64_t content_length; // 0 for a chunked body
     struct buf body;
     uint64_t number;         // of this server's requests
-    uint64_t started_ns;     // loop_clock_ns at the first byte of the head
+    uint64_t started_ns;     // clock_ns at the first byte of the head
     void *route;             // what dispatch found, opaque here
     void *counts;            // where dispatch counts the answer, opaque here
     uint64_t body_bytes_max; // 413 beyond; dispatch may change it in `on_head`

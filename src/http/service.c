@@ -30,7 +30,7 @@ void service_init(struct service *service, struct loop *loop, const struct limit
         .next_number = 1,
     };
     list_init(&service->conns);
-    timer_init(&service->_tidy_timer, loop, on_tidy);
+    timer_init(&service->_tidy_timer, &loop->timers, on_tidy);
     CHECK(getentropy(&service->seed, sizeof(service->seed)) == 0);
 }
 

@@ -65,7 +65,7 @@ struct replica *replica_new(struct local_hub *local, struct channel *channel)
     map_add(&local->replicas, &replica->entry);
     list_append(&local->all, &replica->node);
     list_init(&replica->subscribers);
-    timer_init(&replica->age, local->loop, on_age);
+    timer_init(&replica->age, &local->loop->timers, on_age);
     loop_job_init(&replica->job, on_turn_end);
     loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
     return replica;

@@ -39,7 +39,7 @@ int acceptor_open(struct acceptor *acceptor, struct loop *loop,
     acceptor->_polled =
         (struct polled){.on_ready = on_ready, .on_closed = on_closed, .fd = listen_socket->fd};
     acceptor->is_open = true;
-    timer_init(&acceptor->_rest, loop, on_rested);
+    timer_init(&acceptor->_rest, &loop->timers, on_rested);
     open_spare(acceptor);
     polled_open(&loop->poller, &acceptor->_polled);
     return polled_want(&loop->poller, &acceptor->_polled, POLL_READ);

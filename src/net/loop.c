@@ -16,21 +16,13 @@
 #include "base/check.h"
 #include "base/counters.h"
 #include "base/mem.h"
-#include "net/timer.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 
 enum {
     GAP_MS = 10, // a timer that is later than this is late because the loop did not run
     NS_PER_MS = 1000 * 1000,
 };
-
-/// What `loop_advance` added to the clock, of all loops.
-static atomic_uint_fast64_t advanced_ms;
-
-/// The clock of all loops runs 2^slowness times slower than the machine's. See `loop_slow_down`.
-static unsigned slowness;
 
 static void turn(struct loop *loop, int timeout_ms);
 static int wait_ms(const struct loop *loop);
@@ -41,7 +33,6 @@ static void on_patience_end(uv_timer_t *handle);
 static void on_open_handle(uv_handle_t *handle, void *count);
 static void run_jobs(struct list *jobs);
 static void aim_timer(struct loop *loop);
-static uint64_t machine_ms(uint64_t due_ms);
 
 const char *loop_library_version(void)
 {
@@ -63,6 +54,8 @@ int loop_init(struct loop *loop)
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
         list_init(&loop->_jobs[phase]);
     }
+    owner_take(&loop->owner);
+    timer_heap_init(&loop->timers, &loop->uv);
     uv_timer_init(&loop->uv, &loop->_timer);
     loop->read_memory = mem_alloc(LOOP_READ_BYTES);
     return 0;
@@ -70,14 +63,16 @@ int loop_init(struct loop *loop)
 
 void loop_deinit(struct loop *loop)
 {
+    OWNED(&loop->owner);
     CHECK(uv_loop_close(&loop->uv) == 0);
     poller_deinit(&loop->poller);
-    due_heap_deinit(&loop->timers);
+    timer_heap_deinit(&loop->timers);
     mem_free(loop->read_memory);
 }
 
 void loop_run(struct loop *loop)
 {
+    OWNED(&loop->owner);
     while (!loop->_is_stopped) {
         uv_update_time(&loop->uv);
         count_lag(loop);
@@ -88,6 +83,7 @@ void loop_run(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
+    OWNED(&loop->owner);
     loop->_is_stopped = true;
 }
 
@@ -98,6 +94,7 @@ void loop_turn(struct loop *loop)
 
 void loop_end_turn(struct loop *loop)
 {
+    OWNED(&loop->owner);
     for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++) {
         run_jobs(&loop->_jobs[phase]);
     }
@@ -112,6 +109,7 @@ void loop_end_turn(struct loop *loop)
 int loop_close(struct loop *loop, uint64_t patience_ms)
 {
     uv_timer_t patience;
+    OWNED(&loop->owner);
     loop_end_turn(loop);
     loop_end_turn(loop);
     uv_close((uv_handle_t *)&loop->_timer, NULL);
@@ -129,35 +127,17 @@ int loop_close(struct loop *loop, uint64_t patience_ms)
     return open_count;
 }
 
-uint64_t loop_now_ms(const struct loop *loop)
-{
-    return (uv_now(&loop->uv) >> slowness) + advanced_ms;
-}
-
-uint64_t loop_clock_ns(void)
-{
-    return (uv_hrtime() >> slowness) + advanced_ms * 1000000;
-}
-
-uint64_t loop_machine_ns(void)
-{
-    return uv_hrtime();
-}
-
 void loop_advance(struct loop *loop, uint64_t ms)
 {
-    advanced_ms += ms;
+    OWNED(&loop->owner);
+    clock_advance(ms);
     aim_timer(loop);
-}
-
-void loop_slow_down(unsigned times)
-{
-    for (slowness = 0; 1U << slowness < times; slowness++) {
-    }
 }
 
 void loop_at_turn_end(struct loop *loop, enum loop_phase phase, struct loop_job *job)
 {
+    OWNED(&loop->owner);
+    DCHECK(phase < LOOP_PHASE_COUNT && job->run != NULL);
     if (!list_is_linked(&job->_node)) {
         list_append(&loop->_jobs[phase], &job->_node);
     }
@@ -221,13 +201,13 @@ static void count_lag(struct loop *loop)
 static void on_timer(uv_timer_t *handle)
 {
     struct loop *loop = CONTAINER_OF(handle, struct loop, _timer);
-    uint64_t due_ms = timers_next_ms(loop);
+    uint64_t due_ms = timer_heap_next_ms(&loop->timers);
     uint64_t now_ms = loop_now_ms(loop);
     loop->_aimed_ms = 0;
     if (due_ms < now_ms && now_ms - due_ms > GAP_MS) {
         poller_catch_up(&loop->poller);
     }
-    timers_fire(loop);
+    timer_heap_fire(&loop->timers);
 }
 
 static void run_jobs(struct list *jobs)
@@ -245,22 +225,13 @@ static void run_jobs(struct list *jobs)
 /// is active counts as finished. Turns in which the first timer stays the same cost nothing.
 static void aim_timer(struct loop *loop)
 {
-    uint64_t aimed_ms = machine_ms(timers_next_ms(loop));
+    uint64_t aimed_ms = clock_machine_ms(timer_heap_next_ms(&loop->timers));
     if (aimed_ms == loop->_aimed_ms || uv_is_closing((uv_handle_t *)&loop->_timer)) {
         return;
     }
     loop->_aimed_ms = aimed_ms;
     uint64_t now_ms = uv_now(&loop->uv);
     uv_timer_start(&loop->_timer, on_timer, aimed_ms > now_ms ? aimed_ms - now_ms : 0, 0);
-}
-
-/// When libuv's clock shows `due_ms` of ours: at least 1. UINT64_MAX for what never comes.
-static uint64_t machine_ms(uint64_t due_ms)
-{
-    if (due_ms >= UINT64_MAX >> slowness) {
-        return UINT64_MAX;
-    }
-    return due_ms > advanced_ms ? (due_ms - advanced_ms) << slowness : 1;
 }
 
 static void on_patience_end(uv_timer_t *handle)

@@ -10,9 +10,11 @@
 // before.
 #pragma once
 
-#include "base/due_heap.h"
 #include "base/list.h"
+#include "base/owner.h"
+#include "net/clock.h"
 #include "net/poller.h"
+#include "net/timer.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,13 +36,14 @@ typedef void (*loop_turn_fn)(void *arg);
 
 struct loop {
     uv_loop_t uv;
+    struct owner owner;   // the thread that has made it, and runs it
     struct poller poller; // the sockets, with libuv as its guest
     uv_timer_t _timer;    // for the first of our own
     uint64_t _aimed_ms;   // when it fires, on libuv's clock; 0 while it is not armed
     uint64_t _woken_ms;   // when the last wait ended, on libuv's clock; 0 before the first
     bool _is_stopped;
     struct list _jobs[LOOP_PHASE_COUNT];
-    struct due_heap timers; // those that were armed and have not fired, see `net/timer.h`
+    struct timer_heap timers;
     loop_turn_fn on_turn_end;
     void *on_turn_end_arg;
     char *read_memory; // LOOP_READ_BYTES that every transport of this loop reads into
@@ -74,25 +77,16 @@ void loop_end_turn(struct loop *loop);
 /// how many there are.
 int loop_close(struct loop *loop, uint64_t patience_ms);
 
-/// Milliseconds of a clock that only goes forward. It is read when a wait ends, so it stands still
-/// while callbacks run.
-uint64_t loop_now_ms(const struct loop *loop);
-
-/// Nanoseconds of the same clock, read at this moment: for measuring, not for waiting.
-uint64_t loop_clock_ns(void);
-
-/// Nanoseconds of the machine's monotonic clock, read at this moment. `loop_advance` does not move
-/// it, so it can be compared with CPU time.
-uint64_t loop_machine_ns(void);
+/// The loop's clock in milliseconds, see clock.h.
+static inline uint64_t loop_now_ms(const struct loop *loop)
+{
+    OWNED(&loop->owner);
+    return clock_now_ms(&loop->uv);
+}
 
 /// Moves the clock of all loops forward: for specs. Timers of this loop that become due fire at the
 /// end of this turn or in the next. Other loops must be woken to see the new time.
 void loop_advance(struct loop *loop, uint64_t ms);
-
-/// Lets the clock of all loops run `times` times slower than the machine's, or a little slower yet
-/// (the next power of two): for specs of a program that valgrind or a sanitizer slows down, so that
-/// as much happens in one of its seconds as without. Must come before the first loop runs.
-void loop_slow_down(unsigned times);
 
 /// Queues `job` for the end of this turn. Does nothing when it is queued already. A job that is
 /// queued by a job of the same or a later phase runs in the next turn, which then does not wait.

@@ -29,6 +29,7 @@ int poller_init(struct poller *poller, int guest)
     if (poller->_set < 0) {
         return -errno;
     }
+    owner_take(&poller->_owner);
     struct epoll_event readable = {.events = EPOLLIN, .data.ptr = NULL};
     if (guest >= 0 && epoll_ctl(poller->_set, EPOLL_CTL_ADD, guest, &readable) != 0) {
         int failure = -errno;
@@ -40,12 +41,15 @@ int poller_init(struct poller *poller, int guest)
 
 void poller_deinit(struct poller *poller)
 {
+    OWNED(&poller->_owner);
     close(poller->_set);
 }
 
 /// An interrupted wait has found nothing.
 void poller_wait(struct poller *poller, int timeout_ms)
 {
+    OWNED(&poller->_owner);
+    DCHECK(poller->_found_count == 0); // the batch before was told
     DEBUG_CALL(poller_check(poller));
     int count = epoll_wait(poller->_set, poller->_found, POLLER_BATCH, timeout_ms);
     DCHECK(count >= 0 || errno == EINTR);
@@ -78,6 +82,7 @@ void poller_catch_up(struct poller *poller)
 /// A callback may close more sockets: those are told as well.
 void poller_tell_closed(struct poller *poller)
 {
+    OWNED(&poller->_owner);
     DCHECK(poller->_found_count == 0); // no event names a socket any more
     while (poller->_closing != NULL) {
         struct polled *polled = poller->_closing;
@@ -91,7 +96,9 @@ void poller_tell_closed(struct poller *poller)
 
 void polled_open(struct poller *poller, struct polled *polled)
 {
+    OWNED(&poller->_owner);
     DCHECK(polled->_state == POLLED_NEW && polled->wanted == 0 && polled->_watched == 0);
+    DCHECK(polled->fd >= 0);
     poller->count++;
     polled->_state = POLLED_OPEN;
     DEBUG_CALL(polled_check(polled));
@@ -99,6 +106,7 @@ void polled_open(struct poller *poller, struct polled *polled)
 
 int polled_want(struct poller *poller, struct polled *polled, unsigned events)
 {
+    OWNED(&poller->_owner);
     DCHECK((events & ~(unsigned)(POLL_READ | POLL_WRITE)) == 0);
     if (polled_is_closing(polled)) {
         return 0;
@@ -114,6 +122,8 @@ int polled_want(struct poller *poller, struct polled *polled, unsigned events)
 
 void polled_close(struct poller *poller, struct polled *polled)
 {
+    OWNED(&poller->_owner);
+    DCHECK(polled->_state != POLLED_NEW);
     if (polled_is_closing(polled)) {
         return;
     }

@@ -21,7 +21,9 @@
 #pragma once
 
 #include "base/check.h"
+#include "base/owner.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,11 +47,14 @@ struct polled {
     uint8_t _state;   // enum polled_state
 };
 
+static_assert(sizeof(struct polled) <= 32, "a socket has grown");
+
 enum { POLLER_BATCH = 256 };
 
 struct poller {
     size_t count; // sockets that are open or closing
     struct polled *_closing;
+    struct owner _owner;
     int _set;
     int _found_count;
     struct epoll_event _found[POLLER_BATCH]; // by the last wait

@@ -7,75 +7,118 @@
 #include "net/timer.h"
 
 #include "base/check.h"
-#include "net/loop.h"
+#include "net/clock.h"
 
 static const uint64_t never = UINT64_MAX;
 
-static void settle(struct due_heap *timers, struct timer *timer);
+enum { CHECKED_MAX = 64 }; // slots that `timer_heap_check` looks at
 
-void timer_init(struct timer *timer, struct loop *loop, timer_fn fired)
+static void settle(struct due_heap *heap, struct timer *timer);
+static void check_timer(const struct due *due);
+
+void timer_init(struct timer *timer, struct timer_heap *timers, timer_fn fired)
 {
-    *timer = (struct timer){._loop = loop, .fired = fired, ._due_ms = never};
+    *timer = (struct timer){._timers = timers, .fired = fired, ._due_ms = never};
 }
 
 void timer_arm(struct timer *timer, uint64_t delay_ms)
 {
-    uint64_t now_ms = loop_now_ms(timer->_loop);
+    uint64_t now_ms = clock_now_ms(timer->_timers->_uv);
     timer_arm_at(timer, delay_ms < never - now_ms ? now_ms + delay_ms : never - 1);
 }
 
 void timer_arm_at(struct timer *timer, uint64_t due_ms)
 {
-    DCHECK(due_ms != never);
-    struct due_heap *timers = &timer->_loop->timers;
+    struct due_heap *heap = &timer->_timers->_heap;
+    OWNED(&timer->_timers->_owner);
+    DCHECK(due_ms != never && timer->fired != NULL);
     timer->_due_ms = due_ms;
-    if (due_ms < due_heap_ms(timers, &timer->_place)) {
-        due_heap_put(timers, &timer->_place, due_ms);
+    if (due_ms < due_heap_ms(heap, &timer->_place)) {
+        due_heap_put(heap, &timer->_place, due_ms);
     }
     // Due later than the heap says: it comes up there first and is then moved, see `settle`.
+    DCHECK(due_heap_ms(heap, &timer->_place) <= due_ms);
 }
 
 void timer_disarm(struct timer *timer)
 {
+    OWNED(&timer->_timers->_owner);
     timer->_due_ms = never;
 }
 
 void timer_deinit(struct timer *timer)
 {
+    OWNED(&timer->_timers->_owner);
     timer->_due_ms = never;
-    due_heap_remove(&timer->_loop->timers, &timer->_place);
+    due_heap_remove(&timer->_timers->_heap, &timer->_place);
+    DEBUG_CALL(timer_heap_check(timer->_timers));
+}
+
+void timer_heap_init(struct timer_heap *timers, const uv_loop_t *uv)
+{
+    *timers = (struct timer_heap){._uv = uv};
+    due_heap_init(&timers->_heap);
+    owner_take(&timers->_owner);
+}
+
+void timer_heap_deinit(struct timer_heap *timers)
+{
+    OWNED(&timers->_owner);
+    due_heap_deinit(&timers->_heap);
 }
 
 /// Fires only timers that were due when this began. A timer that arms itself without a delay
 /// therefore cannot keep the turn from ending.
-void timers_fire(struct loop *loop)
+void timer_heap_fire(struct timer_heap *timers)
 {
-    struct due_heap *timers = &loop->timers;
-    uint64_t now_ms = loop_now_ms(loop);
-    for (size_t budget = timers->count; budget > 0 && due_heap_first_ms(timers) <= now_ms;
-         budget--) {
-        struct timer *timer = CONTAINER_OF(due_heap_first(timers), struct timer, _place);
+    struct due_heap *heap = &timers->_heap;
+    uint64_t now_ms = clock_now_ms(timers->_uv);
+    OWNED(&timers->_owner);
+    DEBUG_CALL(timer_heap_check(timers));
+    for (size_t budget = heap->count; budget > 0 && due_heap_first_ms(heap) <= now_ms; budget--) {
+        struct timer *timer = CONTAINER_OF(due_heap_first(heap), struct timer, _place);
         if (timer->_due_ms > now_ms) {
-            settle(timers, timer);
+            settle(heap, timer);
             continue;
         }
-        due_heap_remove(timers, &timer->_place);
+        due_heap_remove(heap, &timer->_place);
         timer->_due_ms = never;
         timer->fired(timer);
     }
+    DEBUG_CALL(timer_heap_check(timers));
 }
 
-uint64_t timers_next_ms(const struct loop *loop)
+uint64_t timer_heap_next_ms(const struct timer_heap *timers)
 {
-    return due_heap_first_ms(&loop->timers);
+    return due_heap_first_ms(&timers->_heap);
+}
+
+size_t timer_heap_count(const struct timer_heap *timers)
+{
+    return timers->_heap.count;
+}
+
+void timer_heap_check(const struct timer_heap *timers)
+{
+    CHECK(timers->_uv != NULL);
+    due_heap_check(&timers->_heap, CHECKED_MAX, check_timer);
 }
 
 /// Moves a timer to where its real due time belongs, or out of the heap.
-static void settle(struct due_heap *timers, struct timer *timer)
+static void settle(struct due_heap *heap, struct timer *timer)
 {
     if (timer->_due_ms == never) {
-        due_heap_remove(timers, &timer->_place);
+        due_heap_remove(heap, &timer->_place);
     } else {
-        due_heap_put(timers, &timer->_place, timer->_due_ms);
+        due_heap_put(heap, &timer->_place, timer->_due_ms);
     }
+}
+
+/// No timer comes up later than it is due.
+static void check_timer(const struct due *due)
+{
+    const struct timer *timer = CONTAINER_OF(due, struct timer, _place);
+    const struct due_heap *heap = &timer->_timers->_heap;
+    CHECK(due_heap_ms(heap, due) <= timer->_due_ms);
+    CHECK(timer->fired != NULL || timer->_due_ms == never);
 }

@@ -4,27 +4,43 @@
 // slot in the loop's heap. A timer fires once and is then disarmed. To arm it again for later only
 // changes a number: that is the common case, a deadline that moves with each byte. Timers are used
 // on the loop's thread. `fired` may do anything, including to free the timer's owner.
+//
+//     DISARMED --timer_arm--> ARMED --it is due, or timer_disarm--> DISARMED
+//
+// A timer that is armed stands in the heap, at its due time or at an earlier one. One that is
+// disarmed may still stand there (`timer_disarm` leaves it, because the next arm may want the same
+// slot), until it comes up, or until `timer_deinit`.
 #pragma once
 
 #include "base/due_heap.h"
+#include "base/owner.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <uv.h>
 
-struct loop;
 struct timer;
 
 typedef void (*timer_fn)(struct timer *timer);
 
+/// The timers of one loop that were armed and have not come up. Owned by the loop, on whose clock
+/// they wait.
+struct timer_heap {
+    struct due_heap _heap;
+    const uv_loop_t *_uv;
+    struct owner _owner;
+};
+
 struct timer {
-    struct loop *_loop;
+    struct timer_heap *_timers;
     timer_fn fired;
     uint64_t _due_ms;  // UINT64_MAX while disarmed
     struct due _place; // in the loop's heap; by an older due time, perhaps
 };
 
-void timer_init(struct timer *timer, struct loop *loop, timer_fn fired);
+/// Prepares a timer of the loop whose heap is `timers`: `&loop->timers`.
+void timer_init(struct timer *timer, struct timer_heap *timers, timer_fn fired);
 
 /// Arms the timer for `delay_ms` from now, in the place of what it was armed for.
 void timer_arm(struct timer *timer, uint64_t delay_ms);
@@ -52,8 +68,20 @@ static inline uint64_t timer_due_ms(const struct timer *timer)
 
 // For the loop only.
 
-/// Fires every timer that is due. May call anything.
-void timers_fire(struct loop *loop);
+void timer_heap_init(struct timer_heap *timers, const uv_loop_t *uv);
 
-/// When `timers_fire` should be called next, by the loop's clock; UINT64_MAX for never.
-uint64_t timers_next_ms(const struct loop *loop);
+/// CHECKs that every timer has left.
+void timer_heap_deinit(struct timer_heap *timers);
+
+/// Fires every timer that is due. May call anything.
+void timer_heap_fire(struct timer_heap *timers);
+
+/// When `timer_heap_fire` should be called next, by the loop's clock; UINT64_MAX for never.
+uint64_t timer_heap_next_ms(const struct timer_heap *timers);
+
+/// How many timers stand in the heap, disarmed ones included.
+size_t timer_heap_count(const struct timer_heap *timers);
+
+/// CHECKs what must hold between any two calls; debug builds do so by themselves. Looks at the
+/// timers that are due first, not at all of thousands.
+void timer_heap_check(const struct timer_heap *timers);

@@ -55,7 +55,7 @@ void watch_open(struct watch *watch, struct loop *loop, void (*on_changed)(void 
 {
     *watch = (struct watch){.loop = loop, .user = user, .on_changed = on_changed};
     list_init(&watch->_paths);
-    timer_init(&watch->_quiet, loop, on_quiet);
+    timer_init(&watch->_quiet, &loop->timers, on_quiet);
 }
 
 void watch_add_folder(struct watch *watch, const char *folder)

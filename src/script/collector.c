@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/loop.h"
 #include "net/timer.h"
 #include "script/call.h"
 #include "script/parts.h"
@@ -38,7 +39,7 @@ struct collector *collector_new(struct parts *parts)
 {
     struct collector *collector = mem_new(struct collector);
     collector->parts = parts;
-    timer_init(&collector->timer, parts->options->loop, on_timer);
+    timer_init(&collector->timer, &parts->options->loop->timers, on_timer);
     return collector;
 }
 

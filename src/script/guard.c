@@ -98,7 +98,7 @@ void guard_free(struct guard *guard)
 
 void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
 {
-    guard->started_ns = loop_machine_ns();
+    guard->started_ns = clock_machine_ns();
     uint64_t limit_ms = guard->parts->options->limits->run_timeout_ms;
     if (watch.limit_ms != limit_ms) {
         aim(limit_ms);
@@ -157,7 +157,7 @@ void guard_push_overrun(lua_State *L)
 
 uint64_t guard_run_ns(const struct guard *guard)
 {
-    return loop_machine_ns() - guard->started_ns;
+    return clock_machine_ns() - guard->started_ns;
 }
 
 uint64_t guard_limit_ns(const struct guard *guard)

@@ -200,7 +200,7 @@ static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
                            .interval_ms = interval_ms,
                            .anchor_ref = LUA_NOREF,
                            .is_of_load = is_loading(parts) || (task != NULL && task->is_of_load)};
-    timer_init(&box->timer, parts->options->loop, on_fired);
+    timer_init(&box->timer, &parts->options->loop->timers, on_fired);
     list_init(&box->node);
     list_init(&box->scope_node);
     box_set_type(L, BOX_TIMER);
@@ -210,7 +210,7 @@ static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
 /// The loop's own time stands still while a script runs, so a wait is counted by the clock.
 static uint64_t due_ms_after(uint64_t delay_ms)
 {
-    return loop_clock_ns() / 1000000 + delay_ms;
+    return clock_ns() / 1000000 + delay_ms;
 }
 
 static void tie(struct timer_box *box, struct scope *scope)

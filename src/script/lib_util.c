@@ -36,7 +36,7 @@ static int l_now(lua_State *L)
 /// clock() -> seconds of a clock that only goes forward.
 static int l_clock(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)loop_clock_ns() / 1e9);
+    lua_pushnumber(L, (lua_Number)clock_ns() / 1e9);
     return 1;
 }
 

@@ -35,12 +35,12 @@ void slices_free(struct slices *slices)
 
 uint64_t slice_end_ns(void)
 {
-    return loop_machine_ns() + SLICE_NS;
+    return clock_machine_ns() + SLICE_NS;
 }
 
 bool slice_is_over(lua_State *L, uint64_t end_ns)
 {
-    return loop_machine_ns() >= end_ns && task_can_park(L);
+    return clock_machine_ns() >= end_ns && task_can_park(L);
 }
 
 int slice_give_way(lua_State *L, lua_KFunction then, lua_KContext context)

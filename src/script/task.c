@@ -39,7 +39,7 @@ struct task *task_new(lua_State *L, int argument_count)
     list_init(&task->ready_node);
     list_init(&task->scope_node);
     list_init(&task->wait_node);
-    timer_init(&task->timer, parts->options->loop, NULL);
+    timer_init(&task->timer, &parts->options->loop->timers, NULL);
     task->L = scheduler_take_thread(parts->scheduler, &task->thread_ref);
     lua_xmove(L, task->L, argument_count + 1);
     task->waiting = task->L;

@@ -41,7 +41,7 @@ void reload_watch(struct reload *reload)
     watch_open(&reload->watch, &reload->workers[0].loop, on_changed, reload);
     reload->is_watching = true;
     watch_sources(reload, reload->workers[0].generations.current);
-    timer_init(&reload->modules, &reload->workers[0].loop, on_modules);
+    timer_init(&reload->modules, &reload->workers[0].loop.timers, on_modules);
     timer_arm(&reload->modules, MODULES_MS);
 }
 
@@ -77,7 +77,7 @@ static void begin(struct loop_job *job)
 {
     struct reload *reload = CONTAINER_OF(job, struct reload, job);
     reload->is_wanted_again = false;
-    reload->began_ns = loop_machine_ns();
+    reload->began_ns = clock_machine_ns();
     reload->state = RELOAD_BUILDING;
     reload->asked_count = 0;
     if (reload->is_watching) {
@@ -185,7 +185,7 @@ static void report(const struct reload *reload)
         log_int("changed", (int64_t)first->change.changed),
         log_int("removed", (int64_t)first->change.removed), log_int("kept", (int64_t)kept),
         log_int("ended", (int64_t)ended),
-        log_duration("ms", (int64_t)((loop_machine_ns() - reload->began_ns) / 1000)));
+        log_duration("ms", (int64_t)((clock_machine_ns() - reload->began_ns) / 1000)));
 }
 
 static void on_changed(void *user)

@@ -97,7 +97,7 @@ int server_run(const struct config *config)
         return result;
     }
     if (config->test_clock > 0) {
-        loop_slow_down(config->test_clock);
+        clock_slow_down(config->test_clock);
     }
     struct server *server = mem_new(struct server);
     *server = (struct server){

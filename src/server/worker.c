@@ -71,8 +71,8 @@ int worker_init(struct worker *worker)
     mailbox_open(&worker->mailbox, &worker->loop);
     local_hub_init(&worker->local_hub, options->hub, &worker->loop, &worker->mailbox, limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
-    timer_init(&worker->delay, &worker->loop, on_delay);
-    timer_init(&worker->deadline, &worker->loop, on_deadline);
+    timer_init(&worker->delay, &worker->loop.timers, on_delay);
+    timer_init(&worker->deadline, &worker->loop.timers, on_deadline);
     init_messages(worker);
     init_generations(worker, limits);
     requests_init(&worker->dispatch.requests);

@@ -28,7 +28,7 @@ static uint64_t retry_ms(const struct drain *drain);
 void drain_init(struct drain *drain, struct service *service, unsigned worker_count)
 {
     *drain = (struct drain){._service = service, ._worker_count = worker_count};
-    timer_init(&drain->_timer, service->loop, on_timer);
+    timer_init(&drain->_timer, &service->loop->timers, on_timer);
 }
 
 void drain_begin(struct drain *drain, uint64_t window_ms)

@@ -80,7 +80,7 @@ static struct pulse *pulse_of(struct heartbeats *heartbeats, uint64_t interval_m
     pulse->heartbeats = heartbeats;
     pulse->interval_ms = interval_ms;
     list_init(&pulse->silent);
-    timer_init(&pulse->timer, heartbeats->loop, on_timer);
+    timer_init(&pulse->timer, &heartbeats->loop->timers, on_timer);
     list_append(&heartbeats->_pulses, &pulse->node);
     return pulse;
 }

@@ -209,7 +209,7 @@ void stream_probe(struct stream *stream)
     }
     stream->_probe = slab_new(struct stream_probe);
     stream->_probe->stream = stream;
-    timer_init(&stream->_probe->timer, exchange_loop(stream->exchange), on_probe_timer);
+    timer_init(&stream->_probe->timer, &exchange_loop(stream->exchange)->timers, on_probe_timer);
     timer_arm(&stream->_probe->timer, probe_pauses_ms[0]);
     ask(stream);
 }
