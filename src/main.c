@@ -22,7 +22,7 @@ static int find_bench(char *path, size_t size);
 int main(int argument_count, char **arguments)
 {
     struct config config;
-    outlet_open_standard();
+    outlet_ensure_standard();
     if (argument_count > 1 && strcmp(arguments[1], "bench") == 0) {
         return become_bench(arguments + 1);
     }

@@ -15,8 +15,8 @@ static void expect_counts(const char *digits, uint64_t lost, uint64_t doubled, u
         last = sequence > last ? sequence : last;
         (void)ledger_enter(&ledger, 0, 1, sequence);
     }
-    ledger_close(&ledger, 1, last);
-    ledger_close(&ledger, 0, 0);
+    ledger_count_lost(&ledger, 1, last);
+    ledger_count_lost(&ledger, 0, 0);
     EXPECT_INT(ledger.lost, lost);
     EXPECT_INT(ledger.doubled, doubled);
     EXPECT_INT(ledger.reordered, reordered);
@@ -46,8 +46,8 @@ TEST(the_ledger_counts_what_never_came_at_the_end)
     EXPECT(ledger_lacks(&ledger, 0, 0, 201));
     EXPECT(ledger_enter(&ledger, 0, 0, 199));
     EXPECT(!ledger_enter(&ledger, 0, 0, 2));
-    ledger_leave_out(&ledger, 1);
-    ledger_close(&ledger, 0, 202);
+    ledger_exempt(&ledger, 1);
+    ledger_count_lost(&ledger, 0, 202);
     EXPECT_INT(ledger.lost, 197 + 2);
     EXPECT_INT(ledger.reordered, 1);
     EXPECT_INT(ledger.doubled, 2);

@@ -83,8 +83,8 @@ TEST(a_shared_store_gives_back_what_it_was_given_of_each_type)
     EXPECT_INT(set(store, "string", string(BYTES(""))), 0);
     EXPECT(holds_string(store, "string", BYTES("")));
     EXPECT_INT(shared_count(store, 0), 4);
-    EXPECT(shared_delete(store, BYTES("string"), 0));
-    EXPECT(!shared_delete(store, BYTES("string"), 0));
+    EXPECT(shared_remove(store, BYTES("string"), 0));
+    EXPECT(!shared_remove(store, BYTES("string"), 0));
     EXPECT(!shared_get(store, BYTES("string"), 0, &value));
     shared_release(store);
     shared_free(shared);
@@ -116,7 +116,7 @@ TEST(a_shared_store_lives_while_it_is_held_or_has_a_value)
     shared_release(store);
     store = shared_hold(shared, BYTES("store"));
     EXPECT_INT(integer_at(store, "key", 0), 5);
-    EXPECT(shared_delete(store, BYTES("key"), 0));
+    EXPECT(shared_remove(store, BYTES("key"), 0));
     EXPECT_INT(shared_bytes(shared), 0);
     shared_release(store);
     shared_free(shared);
@@ -147,7 +147,7 @@ TEST(a_string_that_was_got_outlives_its_key)
     EXPECT(shared_get(store, BYTES("key"), 0, &old));
     EXPECT_INT(set(store, "key", string(BYTES("new"))), 0);
     EXPECT(holds_string(store, "key", BYTES("new")));
-    EXPECT(shared_delete(store, BYTES("key"), 0));
+    EXPECT(shared_remove(store, BYTES("key"), 0));
     shared_release(store);
     shared_free(shared);
     EXPECT_BYTES(old.string, BYTES("old"));
@@ -226,7 +226,7 @@ TEST(what_has_expired_is_never_seen)
     write.now_ms = 1005; // counted from the latest moment that anybody has seen
     EXPECT_INT(shared_set(store, &write, &value), 0);
     EXPECT_INT(integer_at(store, "key", 1019), 7);
-    EXPECT(!shared_delete(store, BYTES("key"), 1020));
+    EXPECT(!shared_remove(store, BYTES("key"), 1020));
     shared_release(store);
     shared_free(shared);
 }
@@ -289,7 +289,7 @@ TEST(shared_stores_hold_no_more_than_they_may_and_lose_nothing)
     EXPECT_INT(shared_incr(other, &write, &step, &sum), -ENOBUFS);
     EXPECT_INT(shared_count(store, 0), count);
     EXPECT_INT(shared_count(other, 0), 0);
-    EXPECT(shared_delete(store, BYTES("key 0"), 0));
+    EXPECT(shared_remove(store, BYTES("key 0"), 0));
     EXPECT_INT(shared_add(store, &write, &value), 0);
     write.bytes_max = 100; // lowered: what does not grow is let in
     EXPECT_INT(shared_incr(store, &write, &step, &sum), 0);
@@ -316,7 +316,7 @@ TEST(what_has_expired_stands_in_nobodys_way)
     EXPECT_INT(shared_set(other, &write, &value), 0);
     EXPECT(fill(store, MIB, 100) > 1000);
     EXPECT_INT(shared_count(store, 200), 0);
-    EXPECT(shared_delete(other, BYTES("key"), 200));
+    EXPECT(shared_remove(other, BYTES("key"), 200));
     EXPECT_INT(shared_bytes(shared), 0);
     shared_release(store);
     shared_release(other);
@@ -466,7 +466,7 @@ static void pass_by(struct worker *worker, int round)
     struct shared_value value = integer(round);
     struct shared_write write = at(BYTES("key"), (uint64_t)round, 1);
     worker->wrongs += shared_set(store, &write, &value) != 0;
-    shared_delete(store, BYTES("key"), (uint64_t)round);
+    shared_remove(store, BYTES("key"), (uint64_t)round);
     shared_release(store);
 }
 

@@ -19,7 +19,7 @@ _Thread_local struct counters *counters_here = &nowhere;
 
 static struct counters *_Atomic blocks[COUNTERS_WORKERS_MAX];
 
-void counters_open(unsigned number)
+void counters_use(unsigned number)
 {
     CHECK(number >= 1 && number <= COUNTERS_WORKERS_MAX);
     size_t size = (sizeof(struct counters) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;

@@ -59,7 +59,7 @@ extern const double duration_bounds[DURATION_BOUND_COUNT];
 extern _Thread_local struct counters *counters_here;
 
 /// Gives the calling thread a block of its own, that of worker `number`, from 1.
-void counters_open(unsigned number);
+void counters_use(unsigned number);
 
 /// The block of worker `number`, or NULL.
 const struct counters *counters_of(unsigned number);

@@ -155,7 +155,7 @@ void log_flush(void)
     }
 }
 
-void log_end(void)
+void log_finish(void)
 {
     log_flush();
     buf_reset(&the_log.gathered);

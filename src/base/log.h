@@ -99,7 +99,7 @@ void log_raw(struct bytes text);
 void log_flush(void);
 
 /// Writes what was gathered and frees what the calling thread has for it.
-void log_end(void);
+void log_finish(void);
 
 /// `LOG(LOG_INFO, "text", log_int("port", 3000), ...)` with at least one field.
 #define LOG(level, text, ...)                                                                      \

@@ -11,7 +11,7 @@ enum { PIECE_BYTES_MAX = 4096 }; // a pipe that has room at all has room for so 
 
 static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
-void outlet_open_standard(void)
+void outlet_ensure_standard(void)
 {
     int fd = 0;
     while (fd >= 0 && fd <= STDERR_FILENO) {

@@ -11,7 +11,7 @@
 /// Opens /dev/null in the place of each standard stream that is closed. Otherwise the next socket
 /// or file that the program opens would take that place, and get what is written to the stream. The
 /// first call of each program.
-void outlet_open_standard(void);
+void outlet_ensure_standard(void);
 
 void outlet_lock(void);
 void outlet_unlock(void);

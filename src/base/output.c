@@ -75,7 +75,7 @@ void output_flush(void)
     }
 }
 
-void output_end(void)
+void output_finish(void)
 {
     output_flush();
     if (stream != NULL) {

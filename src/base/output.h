@@ -4,7 +4,7 @@
 // has a stream of its own, so that C's functions for files serve: it is gathered there and written
 // by `output_flush` at the end of each turn, or when the stream is flushed. Nobody waits for a
 // reader: up to 1 MiB waits for it, of all threads together; what is more is lost, and the log says
-// how many bytes. The thread that uses a stream ends it with `output_end`.
+// how many bytes. The thread that uses a stream ends it with `output_finish`.
 #pragma once
 
 #include <stdio.h>
@@ -24,4 +24,4 @@ FILE *output_error_stream(void);
 void output_flush(void);
 
 /// Writes what was gathered and frees what the calling thread has for it.
-void output_end(void);
+void output_finish(void);

@@ -16,7 +16,7 @@ static const double slice_seconds = 0.25;
 static void on_free(struct publisher_shared *shared, struct list *node);
 static void on_pace(struct timer *timer);
 static void on_reader_gone(struct crowd *crowd, struct reader *reader);
-static void forget(struct broadcast *broadcast, struct publisher *publisher, size_t reader);
+static void arrive_without(struct broadcast *broadcast, struct publisher *publisher, size_t reader);
 static void post_due(struct broadcast *broadcast);
 static bool is_due(const struct broadcast *broadcast);
 static void post(struct broadcast *broadcast);
@@ -107,12 +107,12 @@ void broadcast_await(struct broadcast *broadcast)
         }
         quiet_slices = broadcast->delivery_count == before ? quiet_slices + 1 : 0;
         if (quiet_slices > 0 && broadcast->posted_count >= broadcast->_posted_limit) {
-            return; // what is missing is waited for in `broadcast_finish`
+            return; // what is missing is waited for in `broadcast_stop`
         }
     }
 }
 
-void broadcast_finish(struct broadcast *broadcast)
+void broadcast_stop(struct broadcast *broadcast)
 {
     struct run *run = broadcast->run;
     uint64_t end_ns = clock_machine_ns() + (uint64_t)DRAIN_SECONDS_MAX * 1000000000;
@@ -126,7 +126,7 @@ void broadcast_finish(struct broadcast *broadcast)
         (void)run_wait(run, drain_quiet_seconds); // it is the counts that matter
     }
     for (size_t i = 0; i < run->options->publisher_count && !run->is_interrupted; i++) {
-        ledger_close(&broadcast->ledger, i, broadcast->_publishers[i].sequence);
+        ledger_count_lost(&broadcast->ledger, i, broadcast->_publishers[i].sequence);
     }
 }
 
@@ -220,14 +220,14 @@ static void on_reader_gone(struct crowd *crowd, struct reader *reader)
     broadcast->_leaver_count++;
     broadcast->_is_posting = false; // until every publisher's flights are right again
     for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
-        forget(broadcast, &broadcast->_publishers[i], reader_index(reader));
+        arrive_without(broadcast, &broadcast->_publishers[i], reader_index(reader));
     }
-    ledger_leave_out(&broadcast->ledger, reader_index(reader));
+    ledger_exempt(&broadcast->ledger, reader_index(reader));
     broadcast->_is_posting = was_posting && broadcast->_leaver_count < crowd->count;
     post_due(broadcast);
 }
 
-static void forget(struct broadcast *broadcast, struct publisher *publisher, size_t reader)
+static void arrive_without(struct broadcast *broadcast, struct publisher *publisher, size_t reader)
 {
     uint32_t last = publisher->sequence;
     for (uint32_t i = publisher->_first; i <= last; i++) {

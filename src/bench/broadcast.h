@@ -53,7 +53,7 @@ void broadcast_await(struct broadcast *broadcast);
 
 /// Stops posting and waits for what is on its way, as long as anything arrives. What has not come
 /// then is lost.
-void broadcast_finish(struct broadcast *broadcast);
+void broadcast_stop(struct broadcast *broadcast);
 
 /// Adds what went wrong to the report: figures and failures.
 void broadcast_report_faults(struct broadcast *broadcast);

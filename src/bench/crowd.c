@@ -19,7 +19,7 @@ static void on_end(struct client *client);
 static void on_gone(struct client *client);
 static void on_closed(struct client *client);
 static void leave(struct reader *reader);
-static void give_up(struct crowd *crowd, const char *why);
+static void abort_gathering(struct crowd *crowd, const char *why);
 static struct reader *reader_of(struct client *client);
 
 void crowd_init(struct crowd *crowd, struct run *run,
@@ -140,7 +140,7 @@ static void on_head(struct client *client, const struct reply_head *head)
         snprintf(why, sizeof(why), "%s%.128s answered %d%s: 200 and text/event-stream expected",
                  target->authority, target->path, head->status,
                  head->status == 200 ? " with another content type" : "");
-        give_up(crowd, why);
+        abort_gathering(crowd, why);
         client_close(client);
         return;
     }
@@ -194,7 +194,7 @@ static void leave(struct reader *reader)
     }
     client_describe(&reader->client, &crowd->run->options->stream, why, sizeof(why));
     if (!reader->has_head) {
-        give_up(crowd, why);
+        abort_gathering(crowd, why);
         return;
     }
     if (crowd->gone_count++ == 0) {
@@ -209,7 +209,7 @@ static void leave(struct reader *reader)
 }
 
 /// One reader that cannot connect stands for all of them.
-static void give_up(struct crowd *crowd, const char *why)
+static void abort_gathering(struct crowd *crowd, const char *why)
 {
     if (crowd->run->report.failure_count == 0) {
         report_fail(&crowd->run->report, "%s", why);

@@ -59,7 +59,7 @@ static void measure(struct run *run, struct crowd *crowd, struct broadcast *broa
     span.posted = broadcast->posted_count - span.posted;
     span.deliveries = broadcast->delivery_count - span.deliveries;
     span.bytes = crowd_byte_count(crowd) - span.bytes;
-    broadcast_finish(broadcast);
+    broadcast_stop(broadcast);
     progress_end(&run->progress);
     report(run, &span, broadcast);
 }

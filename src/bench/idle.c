@@ -107,7 +107,7 @@ static void publish(struct run *run, struct broadcast *broadcast)
     broadcast_measure(broadcast, options->event_count);
     broadcast_start(broadcast);
     broadcast_await(broadcast);
-    broadcast_finish(broadcast);
+    broadcast_stop(broadcast);
     struct proc_moment end = proc_now(options->pid);
     report_count(&run->report, "events_published", broadcast->posted_count);
     report_count(&run->report, "deliveries", broadcast->delivery_count);

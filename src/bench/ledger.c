@@ -32,14 +32,14 @@ bool ledger_lacks(const struct ledger *ledger, size_t reader, size_t publisher, 
     return age < WINDOW && (line->missing >> age & 1) != 0;
 }
 
-void ledger_leave_out(struct ledger *ledger, size_t reader)
+void ledger_exempt(struct ledger *ledger, size_t reader)
 {
     for (size_t i = 0; i < ledger->_publisher_count; i++) {
         ledger_line(ledger, reader, i)->is_left_out = true;
     }
 }
 
-void ledger_close(struct ledger *ledger, size_t publisher, uint32_t last)
+void ledger_count_lost(struct ledger *ledger, size_t publisher, uint32_t last)
 {
     for (size_t i = 0; i < ledger->_reader_count; i++) {
         struct ledger_line *line = ledger_line(ledger, i, publisher);

@@ -33,10 +33,10 @@ void ledger_deinit(struct ledger *ledger);
 bool ledger_lacks(const struct ledger *ledger, size_t reader, size_t publisher, uint32_t sequence);
 
 /// The reader's connection is gone: what it does not get is not lost.
-void ledger_leave_out(struct ledger *ledger, size_t reader);
+void ledger_exempt(struct ledger *ledger, size_t reader);
 
 /// Counts as lost what has not come of the events 1 to `last` of a publisher.
-void ledger_close(struct ledger *ledger, size_t publisher, uint32_t last);
+void ledger_count_lost(struct ledger *ledger, size_t publisher, uint32_t last);
 
 static inline struct ledger_line *ledger_line(const struct ledger *ledger, size_t reader,
                                               size_t publisher)

@@ -6,6 +6,6 @@
 
 int main(int argument_count, char **arguments)
 {
-    outlet_open_standard();
+    outlet_ensure_standard();
     return bench_run(argument_count, arguments);
 }

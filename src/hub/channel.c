@@ -165,7 +165,7 @@ static int make_room(struct channel *channel, uint64_t bytes, const struct chann
         return 0;
     }
     uint64_t keep_from = least_offered(channel, author->offered);
-    while (obstacle != 0 && journal_shed(&channel->journal, keep_from)) {
+    while (obstacle != 0 && journal_drop_oldest(&channel->journal, keep_from)) {
         channel_account(channel);
         obstacle = find_obstacle(channel, bytes, author->bytes_max);
     }

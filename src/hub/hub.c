@@ -24,7 +24,7 @@ void hub_deinit(struct hub *hub)
     pthread_mutex_destroy(&hub->_lock);
 }
 
-void hub_join(struct hub *hub, struct local_hub *local)
+void hub_add(struct hub *hub, struct local_hub *local)
 {
     hub_lock(hub);
     CHECK(hub->local_count < HUB_WORKERS_MAX);

@@ -82,7 +82,7 @@ static inline void hub_unlock(struct hub *hub)
 
 /// Adds the local hub of a worker, whose memory stays until the hub has gone. CHECKs that there are
 /// not more than HUB_WORKERS_MAX. Takes the lock.
-void hub_join(struct hub *hub, struct local_hub *local);
+void hub_add(struct hub *hub, struct local_hub *local);
 
 /// Notes that a wake-up of the worker is on its way. Returns the worker's bit, for `hub_wake`, or
 /// no bit if one was on its way already. Under the lock, from any thread.

@@ -128,7 +128,7 @@ void journal_drop(struct journal *journal, uint64_t first)
     }
 }
 
-bool journal_shed(struct journal *journal, uint64_t keep_from)
+bool journal_drop_oldest(struct journal *journal, uint64_t keep_from)
 {
     if (journal_is_empty(journal) || journal->first >= keep_from) {
         return false;

@@ -70,7 +70,7 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
 void journal_drop(struct journal *journal, uint64_t first);
 
 /// Lets go of the oldest frame, if it is before `keep_from`. Returns whether it did.
-bool journal_shed(struct journal *journal, uint64_t keep_from);
+bool journal_drop_oldest(struct journal *journal, uint64_t keep_from);
 
 /// Lets go of the oldest frames that are over the bounds, but of none from `keep_from` on.
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from);

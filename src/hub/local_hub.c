@@ -31,7 +31,7 @@ void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
     list_init(&local->all);
     list_init(&local->waiters);
     list_init(&local->due);
-    hub_join(hub, local);
+    hub_add(hub, local);
 }
 
 void local_hub_deinit(struct local_hub *local)

@@ -33,7 +33,7 @@ void boxes_free(struct boxes *boxes)
     mem_free(boxes);
 }
 
-void box_open(lua_State *L)
+void box_register(lua_State *L)
 {
     for (int type = 0; type < BOX_TYPE_COUNT; type++) {
         make_class(L, (enum box_type)type);

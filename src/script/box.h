@@ -2,7 +2,7 @@
 //
 // Boxes: the Lua handles of C objects. A box is a full userdata, with one metatable for each type.
 // The metatable's `__index` is one C function, which looks a name up among the type's methods and
-// then among its properties. Its `__name` is how error messages call the type. `box_open` makes all
+// then among its properties. Its `__name` is how error messages call the type. `box_register` makes all
 // metatables, once in a state.
 #pragma once
 
@@ -50,7 +50,7 @@ struct boxes *boxes_new(const struct box_class *const *classes);
 void boxes_free(struct boxes *boxes);
 
 /// Makes the metatables of all types. Raises only when memory runs out.
-void box_open(lua_State *L);
+void box_register(lua_State *L);
 
 /// Gives the userdata on top of the stack its type.
 void box_set_type(lua_State *L, enum box_type type);

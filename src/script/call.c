@@ -29,7 +29,7 @@ static int l_text(lua_State *L);
 enum call_outcome call_resume(lua_State *coroutine, int argument_count, int *result_count)
 {
     struct parts *parts = parts_of(coroutine);
-    state_forget_refusal(parts->state);
+    state_clear_refusal(parts->state);
     begin_run(parts, coroutine, 1);
     int status = lua_resume(coroutine, NULL, argument_count, result_count);
     return end_run(parts, coroutine, status);

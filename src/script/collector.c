@@ -67,7 +67,7 @@ void collector_relieve(struct collector *collector)
     }
 }
 
-void collector_finish(struct collector *collector)
+void collector_run(struct collector *collector)
 {
     for (int i = 0; i < CYCLES; i++) {
         while (!call_collect(collector->parts, INT_MAX / 2048)) {

@@ -27,7 +27,7 @@ void collector_hurry(struct collector *collector);
 void collector_relieve(struct collector *collector);
 
 /// Collects at once all that no script reaches. *Calls Lua* (finalizers of scripts).
-void collector_finish(struct collector *collector);
+void collector_run(struct collector *collector);
 
 /// Whether a scope has ended since the last whole collection.
 bool collector_has_work(const struct collector *collector);

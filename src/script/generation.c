@@ -2,7 +2,7 @@
 //
 // A generation is made in steps. `generation_new` makes the parts in the order of parts.h and opens
 // the libraries. `generation_load` runs one script file after the other; scripts only declare
-// meanwhile. `generation_complete` enters the routes, and `generation_take_over` starts the timers.
+// meanwhile. `generation_finish_loading` enters the routes, and `generation_take_over` starts the timers.
 // `generation_free` first ends all that runs, then closes the state, and frees the other parts
 // last, because finalizers that run while the state is closed still use them.
 #include "script/generation.h"
@@ -65,7 +65,7 @@ struct generation *generation_new(const struct generation_options *options, char
 void generation_free(struct generation *generation)
 {
     struct parts *parts = &generation->parts;
-    CHECK(list_is_empty(scopes_open(parts->scopes)));
+    CHECK(list_is_empty(scopes_list(parts->scopes)));
     lib_timer_stop_all(parts);
     task_cancel_all(parts);
     lib_timer_stop_all(parts); // closing variables may have made timers
@@ -116,7 +116,7 @@ int generation_load(struct generation *generation, const char *path, char **why)
     return finish_call(generation, call_main(&generation->parts, 1, 0), why);
 }
 
-int generation_complete(struct generation *generation, char **why)
+int generation_finish_loading(struct generation *generation, char **why)
 {
     lua_State *L = generation->parts.L;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &complete_key);
@@ -189,8 +189,8 @@ static int l_list_modules(lua_State *L)
 static void open_libraries(struct generation *generation, char **why)
 {
     lua_State *L = generation->parts.L;
-    lib_standard_open(L);
-    box_open(L);
+    lib_standard_register(L);
+    box_register(L);
     preload(L);
     lua_pushcfunction(L, l_open_lunesse);
     IGNORE(finish_call(generation, call_main(&generation->parts, 0, 0), why)); // `why` says so

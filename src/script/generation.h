@@ -39,7 +39,7 @@ MUST_USE int generation_load(struct generation *generation, const char *path, ch
 
 /// Ends loading: joins middlewares with handlers and enters the routes. Returns as
 /// `generation_load` does.
-MUST_USE int generation_complete(struct generation *generation, char **why);
+MUST_USE int generation_finish_loading(struct generation *generation, char **why);
 
 /// Tells that the scripts load while another generation serves readers. They wait meanwhile, so
 /// loading gets no more time than any run.

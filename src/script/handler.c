@@ -41,7 +41,7 @@ static void tell_room(struct scope *scope);
 static void end(struct scope *scope, enum end_reason reason);
 static bool is_for_reader(const struct scope *scope);
 static bool asks_for_stream(const struct scope *scope);
-static void cut(struct scope *scope, bool stops_timers);
+static void leave_exchange(struct scope *scope, bool stops_timers);
 
 static const struct exchange_events events = {
     .on_room = on_room,
@@ -245,8 +245,8 @@ static void end(struct scope *scope, enum end_reason reason)
     if (!is_over && scope->exchange->response.state == RESPONSE_FRESH) {
         scope_expect_as_asked(scope); // the handler may run on and still ask for the stream
     }
-    scope_forget_body(scope);
-    cut(scope, is_left || scope->was_stream);
+    scope_drop_body(scope);
+    leave_exchange(scope, is_left || scope->was_stream);
     scope_wake_waiters(scope);
     listeners_fire(scope, is_over ? "finish" : "abort", BYTES(""));
     listeners_fire(scope, "close", bytes_from_string(end_reason_text(reason)));
@@ -279,7 +279,7 @@ static bool asks_for_stream(const struct scope *scope)
                                          request_quality(request, BYTES("application/json")) == 0);
 }
 
-static void cut(struct scope *scope, bool stops_timers)
+static void leave_exchange(struct scope *scope, bool stops_timers)
 {
     scope->exchange = NULL;
     scope->stream = NULL;

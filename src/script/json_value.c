@@ -13,7 +13,7 @@ static void make_digits_class(lua_State *L);
 static int l_digits_text(lua_State *L);
 static int l_digits_equal(lua_State *L);
 
-void json_value_open(lua_State *L)
+void json_value_register(lua_State *L)
 {
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "array");

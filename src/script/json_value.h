@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 /// Makes the two metatables. Called once for a state. Fails only when memory runs out.
-void json_value_open(lua_State *L);
+void json_value_register(lua_State *L);
 
 void json_value_push_null(lua_State *L);
 bool json_value_is_null(lua_State *L, int index);

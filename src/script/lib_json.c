@@ -18,9 +18,9 @@ static const luaL_Reg functions[] = {
 
 const luaL_Reg lib_json_functions[] = {{"json_at_once", l_json_at_once}, {NULL, NULL}};
 
-void lib_json_open(lua_State *L)
+void lib_json_push(lua_State *L)
 {
-    json_value_open(L);
+    json_value_register(L);
     luaL_newlib(L, functions);
     json_value_push_null(L);
     lua_setfield(L, -2, "null");

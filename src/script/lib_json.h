@@ -10,4 +10,4 @@
 extern const luaL_Reg lib_json_functions[];
 
 /// Pushes the table `lunesse.json`. Called once for a state.
-void lib_json_open(lua_State *L);
+void lib_json_push(lua_State *L);

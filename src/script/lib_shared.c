@@ -194,7 +194,7 @@ static int l_delete(lua_State *L)
 {
     const struct shared_box *box = check_shared(L);
     struct bytes key = check_key(L);
-    lua_pushboolean(L, shared_delete(box->store, key, now_ms(L)));
+    lua_pushboolean(L, shared_remove(box->store, key, now_ms(L)));
     return 1;
 }
 

@@ -329,7 +329,7 @@ static int l_close(lua_State *L)
 static int l_collect(lua_State *L)
 {
     struct scope **box = check_box(L, 1, BOX_SSE);
-    scope_let_go(*box);
+    scope_leave(*box);
     return 0;
 }
 

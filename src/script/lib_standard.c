@@ -39,7 +39,7 @@ static const luaL_Reg debug_functions[] = {{"getmetatable", l_getmetatable},
 
 static const luaL_Reg os_functions[] = {{"exit", l_exit}, {"setlocale", l_setlocale}, {NULL, NULL}};
 
-void lib_standard_open(lua_State *L)
+void lib_standard_register(lua_State *L)
 {
     static const char *const of_debug[] = {
         "debug",        "sethook",  "setuservalue", "getuservalue",

@@ -10,4 +10,4 @@
 #include <lua.h>
 
 /// Opens the libraries in a new state. Fails only when memory runs out.
-void lib_standard_open(lua_State *L);
+void lib_standard_register(lua_State *L);

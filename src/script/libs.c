@@ -44,7 +44,7 @@ int luaopen_lunesse_core(lua_State *L)
     if (parts_of(L)->options->has_test_clock) {
         luaL_setfuncs(L, lib_util_test_functions, 0);
     }
-    lib_json_open(L);
+    lib_json_push(L);
     lua_setfield(L, -2, "json");
     lua_pushcfunction(L, l_methods);
     lua_setfield(L, -2, "methods");

@@ -50,7 +50,7 @@ void scopes_free(struct scopes *scopes)
     mem_free(scopes);
 }
 
-struct list *scopes_open(struct scopes *scopes)
+struct list *scopes_list(struct scopes *scopes)
 {
     return &scopes->open;
 }
@@ -99,13 +99,13 @@ void scope_settle(struct scope *scope)
     }
 }
 
-void scope_let_go(struct scope *scope)
+void scope_leave(struct scope *scope)
 {
     if (scope->exchange == NULL || scope->_anchor_ref != LUA_NOREF) {
         return;
     }
     DCHECK(list_is_empty(&scope->tasks) && list_is_empty(&scope->_waiters));
-    scope_forget_body(scope);
+    scope_drop_body(scope);
     exchange_let_go(scope->exchange);
     response_deinit(&scope->exchange->response); // no script is left that could read its fields
     scope->stream->holder = NULL;
@@ -114,7 +114,7 @@ void scope_let_go(struct scope *scope)
     list_remove(&scope->node);
 }
 
-void scope_forget_body(struct scope *scope)
+void scope_drop_body(struct scope *scope)
 {
     state_drop_body(scope->parts->state, exchange_body_bytes(scope->exchange));
 }
@@ -282,7 +282,7 @@ static void drop_request(struct scope *scope)
     if (!scope->parts->scopes->keeps_request(L, -1)) {
         scope->_is_request_dropped = true;
         if (scope->exchange != NULL) {
-            scope_forget_body(scope);
+            scope_drop_body(scope);
             exchange_let_go(scope->exchange);
         }
         lua_pushnil(L);

@@ -42,7 +42,7 @@ enum scope_slot {
 
 struct scope {
     struct stream_holder holder; // by which its event stream finds it
-    struct list node;            // in `scopes_open` until the exchange is done
+    struct list node;            // in `scopes_list` until the exchange is done
     struct parts *parts;
     struct exchange *exchange; // NULL once the exchange is done
     struct stream *stream;     // NULL until an event stream is opened
@@ -71,7 +71,7 @@ struct scopes *scopes_new(struct parts *parts, bool (*keeps_request)(lua_State *
 void scopes_free(struct scopes *scopes);
 
 /// The scopes whose exchange is not done.
-struct list *scopes_open(struct scopes *scopes);
+struct list *scopes_list(struct scopes *scopes);
 
 /// Makes the scope of an exchange, anchored, and pushes the response box.
 struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
@@ -88,10 +88,10 @@ void scope_settle(struct scope *scope);
 
 /// Parts the scope from its stream, which goes on alone, once no script can reach the scope. Does
 /// nothing while the scope is anchored.
-void scope_let_go(struct scope *scope);
+void scope_leave(struct scope *scope);
 
 /// Counts the request's body as memory of the scripts from now on, if they still have it.
-void scope_forget_body(struct scope *scope);
+void scope_drop_body(struct scope *scope);
 
 /// Makes the task one of the scope's.
 void scope_adopt(struct scope *scope, struct task *task);

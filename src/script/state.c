@@ -79,7 +79,7 @@ bool state_was_refused(const struct state *state)
     return state->was_refused;
 }
 
-void state_forget_refusal(struct state *state)
+void state_clear_refusal(struct state *state)
 {
     state->was_refused = false;
 }

@@ -32,9 +32,9 @@ void check_not_ended(lua_State *L);
 /// not protected: an allocation that failed there would end the program.
 bool state_cap(struct state *state, bool is_capped);
 
-/// Whether the limit has refused memory since `state_forget_refusal` was last called.
+/// Whether the limit has refused memory since `state_clear_refusal` was last called.
 bool state_was_refused(const struct state *state);
-void state_forget_refusal(struct state *state);
+void state_clear_refusal(struct state *state);
 
 /// The memory in use.
 size_t state_bytes(const struct state *state);

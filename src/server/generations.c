@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "script/retire.h"
+#include "script/generation_end.h"
 #include "server/config.h"
 #include "server/scripts.h"
 #include "sse/stream.h"
@@ -33,12 +33,12 @@ void generations_init(struct generations *generations, const struct config *conf
         .options = *options,
         .next_number = 1,
     };
-    list_init(&generations->retired);
+    list_init(&generations->draining);
 }
 
 void generations_deinit(struct generations *generations)
 {
-    LIST_EACH (node, after, &generations->retired) {
+    LIST_EACH (node, after, &generations->draining) {
         list_remove(node);
         generation_free(LIST_ITEM(node, struct generation, node));
     }
@@ -84,18 +84,18 @@ void generations_swap(struct generations *generations, struct change *change)
     compare(old, fresh, change);
     generations->current = fresh;
     generations->candidate = NULL;
-    list_append(&generations->retired, &old->node);
-    generations->retired_count++;
+    list_append(&generations->draining, &old->node);
+    generations->draining_count++;
     generation_take_over(fresh);
     size_t open_count = streams_count(generations->service);
-    generation_retire(old);
+    generation_drain(old);
     change->kept = streams_count(generations->service);
     change->ended = open_count > change->kept ? open_count - change->kept : 0;
     end_oldest(generations);
     set_failure(generations, NULL);
 }
 
-void generations_discard(struct generations *generations, const char *why)
+void generations_abort(struct generations *generations, const char *why)
 {
     struct generation *candidate = generations->candidate;
     if (candidate != NULL) {
@@ -108,11 +108,11 @@ void generations_discard(struct generations *generations, const char *why)
 
 void generations_sweep(struct generations *generations)
 {
-    LIST_EACH (node, after, &generations->retired) {
+    LIST_EACH (node, after, &generations->draining) {
         struct generation *generation = LIST_ITEM(node, struct generation, node);
         if (generation_is_idle(generation)) {
             list_remove(node);
-            generations->retired_count--;
+            generations->draining_count--;
             LOG(LOG_DEBUG, "generation ended",
                 log_int("generation", (int64_t)generation->options.number));
             generation_free(generation);
@@ -173,7 +173,7 @@ static char *load_scripts(struct generation *generation, const struct scripts *s
         IGNORE(generation_load(generation, scripts->paths[i], &why)); // `why` tells
     }
     if (why == NULL) {
-        IGNORE(generation_complete(generation, &why)); // the same
+        IGNORE(generation_finish_loading(generation, &why)); // the same
     }
     return why;
 }
@@ -191,8 +191,8 @@ static char *text(const char *format, ...)
 static void end_oldest(struct generations *generations)
 {
     generations_sweep(generations);
-    size_t live_count = generations->retired_count + 1;
-    LIST_EACH (node, after, &generations->retired) {
+    size_t live_count = generations->draining_count + 1;
+    LIST_EACH (node, after, &generations->draining) {
         struct generation *oldest = LIST_ITEM(node, struct generation, node);
         if (live_count-- <= GENERATIONS_MAX) {
             return;

@@ -34,8 +34,8 @@ struct generations {
     struct generation *current;        // NULL before the first load
     struct generation *candidate;      // what was built last; NULL when it was decided about
     const struct service *service;     // whose streams are counted
-    struct list retired;               // the oldest first
-    size_t retired_count;
+    struct list draining;              // the oldest first
+    size_t draining_count;
     uint64_t next_number;
     char *failure; // why the last reload failed, with the traceback; NULL when it did not
 };
@@ -54,14 +54,14 @@ MUST_USE int generations_load(struct generations *generations);
 
 /// Builds a new generation beside the current one, even if it fails: then why, with the traceback,
 /// is returned, for the caller to free. NULL when all is well. `generations_swap` or
-/// `generations_discard` follows. *Calls Lua.*
+/// `generations_abort` follows. *Calls Lua.*
 MUST_USE char *generations_build(struct generations *generations, size_t *script_count);
 
 /// The built generation takes the place of the current one. Not while a script runs. *Calls Lua.*
 void generations_swap(struct generations *generations, struct change *change);
 
 /// What was built, if anything was, goes again. With --dev, pages say `why`. *Calls Lua.*
-void generations_discard(struct generations *generations, const char *why);
+void generations_abort(struct generations *generations, const char *why);
 
-/// Frees what is idle. At the end of each turn; costs nothing while nothing is retired.
+/// Frees what is idle. At the end of each turn; costs nothing while no generation drains.
 void generations_sweep(struct generations *generations);

@@ -20,7 +20,7 @@ struct requests {
     struct metric *_metric;
 };
 
-/// After `counters_open`.
+/// After `counters_use`.
 void requests_init(struct requests *requests);
 void requests_deinit(struct requests *requests);
 

@@ -77,8 +77,8 @@ static void open_admin(struct server *server);
 static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
 static bool has_lost_terminal(const struct server *server);
-static void leave(struct server *server);
-static void halt(struct server *server);
+static void drain(struct server *server);
+static void abort_run(struct server *server);
 static void on_finished(struct mailbox_message *message);
 static void on_wants_reload(struct mailbox_message *message);
 static void on_moved_clock(struct mailbox_message *message);
@@ -241,7 +241,7 @@ static int start_threads(struct server *server)
     }
     report_worker_failure((unsigned)server->thread_count + 2, server->worker_count, -failure);
     for (size_t i = server->thread_count + 1; i < server->worker_count; i++) {
-        worker_drop(&server->workers[i]);
+        worker_close_sockets(&server->workers[i]);
     }
     return 1;
 }
@@ -251,7 +251,7 @@ static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
     if (!may_begin(worker->server)) {
-        worker_drop(worker);
+        worker_close_sockets(worker);
         return NULL;
     }
     int failure = worker_init(worker);
@@ -285,7 +285,7 @@ static void on_loaded(struct mailbox_message *message)
         return;
     }
     if (server->exit_code != 0 || server->is_stopping) {
-        halt(server);
+        abort_run(server);
     } else {
         begin(server);
     }
@@ -358,7 +358,7 @@ static void on_begun(struct mailbox_message *message)
     worker->stage = WORKER_SERVING;
     if (worker->has_failed) {
         server->exit_code = 1;
-        halt(server);
+        abort_run(server);
     }
     if (have_all(server, WORKER_SERVING) && !server->is_stopping) {
         serve(server);
@@ -442,14 +442,14 @@ static void on_signal(void *user, int number)
     } else if (server->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
         signals_end_soon();
-        halt(server);
+        abort_run(server);
     } else {
         LOG(LOG_INFO, "stopping", log_int("signal", number),
             log_int("connections", (int64_t)server->conn_total));
         if (server->is_serving && server->conn_total > 0) {
             report_waiting(server->conn_total, server->workers[0].limits, number);
         }
-        leave(server);
+        drain(server);
     }
 }
 
@@ -459,25 +459,25 @@ static bool has_lost_terminal(const struct server *server)
     return server->has_terminal && !terminal_is_there();
 }
 
-static void leave(struct server *server)
+static void drain(struct server *server)
 {
     const struct limits *limits = server->workers[0].limits;
     char status[80];
     snprintf(status, sizeof(status), "stopping; %zu connections", (size_t)server->conn_total);
     notify_stopping(status, limits->drain_delay_ms + limits->drain_timeout_ms + PATIENCE_MS);
     if (!server->is_serving) {
-        halt(server);
+        abort_run(server);
         return;
     }
     server->is_stopping = true;
     reload_stop(&server->reload);
     for (size_t i = 0; i < server->worker_count; i++) {
-        (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].leave); // it runs
+        (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].drain_all); // it runs
     }
 }
 
 /// Who has not loaded yet is told when all have.
-static void halt(struct server *server)
+static void abort_run(struct server *server)
 {
     bool has_loaded = have_all(server, WORKER_LOADED);
     server->is_stopping = true;
@@ -485,7 +485,7 @@ static void halt(struct server *server)
     for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
         if (worker->is_open) {
-            (void)mailbox_post(&worker->mailbox, &worker->halt); // closed: it has ended
+            (void)mailbox_post(&worker->mailbox, &worker->abort); // closed: it has ended
         }
     }
 }
@@ -495,7 +495,7 @@ static void on_finished(struct mailbox_message *message)
     struct worker *worker = CONTAINER_OF(message, struct worker, finished);
     worker->stage = WORKER_FINISHED;
     if (have_all(worker->server, WORKER_FINISHED)) {
-        halt(worker->server);
+        abort_run(worker->server);
     }
 }
 

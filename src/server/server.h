@@ -4,7 +4,7 @@
 // the hub, the workers, the signals, the reload. On the main thread, which is also the first
 // worker's.
 //
-// The first SIGINT or SIGTERM tells all workers to leave, a second one to halt (worker.h); the
+// The first SIGINT or SIGTERM tells all workers to drain, a second one to abort (worker.h); the
 // program ends when all have finished.
 #pragma once
 

@@ -40,11 +40,11 @@ static void on_accept(void *user, int fd, const struct socket_address *peer);
 static struct transport *accept_socket(struct worker *worker, int fd,
                                        const struct socket_address *peer);
 static void on_handover(struct mailbox_message *message);
-static void on_leave(struct mailbox_message *message);
+static void on_drain(struct mailbox_message *message);
 static void on_delay(struct timer *timer);
 static void drain(struct worker *worker);
 static void on_deadline(struct timer *timer);
-static void on_halt(struct mailbox_message *message);
+static void on_abort(struct mailbox_message *message);
 static void on_empty(void *owner);
 static void close_acceptors(struct worker *worker);
 static void on_look(struct mailbox_message *message);
@@ -58,7 +58,7 @@ static void on_turn_end(void *arg);
 int worker_init(struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
-    counters_open(worker->number);
+    counters_use(worker->number);
     int failure = loop_init(&worker->loop);
     if (failure != 0) {
         report_worker_failure(worker->number, options->worker_count, failure);
@@ -90,8 +90,8 @@ int worker_init(struct worker *worker)
 static void init_messages(struct worker *worker)
 {
     worker->begin.run = on_begin;
-    worker->leave.run = on_leave;
-    worker->halt.run = on_halt;
+    worker->drain_all.run = on_drain;
+    worker->abort.run = on_abort;
     worker->look.run = on_look;
     worker->reload.order.run = on_order;
 }
@@ -230,9 +230,9 @@ static void on_handover(struct mailbox_message *message)
 }
 
 /// Balancers may look, and find that it is not ready, before anything else changes.
-static void on_leave(struct mailbox_message *message)
+static void on_drain(struct mailbox_message *message)
 {
-    struct worker *worker = CONTAINER_OF(message, struct worker, leave);
+    struct worker *worker = CONTAINER_OF(message, struct worker, drain_all);
     worker->dispatch.is_stopping = true;
     if (worker->limits->drain_delay_ms > 0) {
         timer_arm(&worker->delay, worker->limits->drain_delay_ms);
@@ -250,11 +250,11 @@ static void drain(struct worker *worker)
 {
     close_acceptors(worker);
     timer_arm(&worker->deadline, worker->limits->drain_timeout_ms);
-    LIST_EACH (node, after, &worker->generations.retired) {
+    LIST_EACH (node, after, &worker->generations.draining) {
         scopes_end(LIST_ITEM(node, struct generation, node)->parts.scopes);
     }
     scopes_end(worker->generations.current->parts.scopes);
-    drain_begin(&worker->drain, worker->limits->drain_timeout_ms);
+    drain_start(&worker->drain, worker->limits->drain_timeout_ms);
     service_drain(&worker->service);
 }
 
@@ -267,9 +267,9 @@ static void on_deadline(struct timer *timer)
     on_empty(worker);
 }
 
-static void on_halt(struct mailbox_message *message)
+static void on_abort(struct mailbox_message *message)
 {
-    struct worker *worker = CONTAINER_OF(message, struct worker, halt);
+    struct worker *worker = CONTAINER_OF(message, struct worker, abort);
     close_acceptors(worker);
     service_close_all(&worker->service);
     loop_stop(&worker->loop);
@@ -316,7 +316,7 @@ static void on_order(struct mailbox_message *message)
         take_common_fields(worker);
         break;
     case STEP_DISCARD:
-        generations_discard(&worker->generations, reload->refusal);
+        generations_abort(&worker->generations, reload->refusal);
         break;
     }
     (void)mailbox_post(worker->options.home, &reload->report); // closed: nobody waits for it
@@ -401,13 +401,13 @@ bool worker_close(struct worker *worker)
         limits_release(worker->limits);
         loop_deinit(&worker->loop);
     }
-    output_end();
-    log_end();
+    output_finish();
+    log_finish();
     slab_tidy();
     return open_count == 0;
 }
 
-void worker_drop(struct worker *worker)
+void worker_close_sockets(struct worker *worker)
 {
     close_acceptors(worker);
 }

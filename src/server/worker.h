@@ -6,8 +6,8 @@
 // by the server, whose memory it is in; everything but the messages is used on its own thread only,
 // from `worker_init` to `worker_close`.
 //
-//     LOADED --begin--> SERVING --leave--> LEAVING --drain_delay--> DRAINING --> FINISHED
-//        |                 |                  |                        |            | halt
+//     LOADED --begin--> SERVING --drain--> LEAVING --drain_delay--> DRAINING --> FINISHED
+//        |                 |                  |                        |            | abort
 //        +-----------------+------------------+------------------------+------------+---> ended
 #pragma once
 
@@ -80,7 +80,7 @@ struct worker {
     size_t socket_count;
     struct acceptor acceptors[ADDRESSES_MAX];
     struct drain drain;
-    struct timer delay; // between `leave` and the draining
+    struct timer delay; // between `drain_all` and the draining
     struct timer deadline;
     bool is_open;            // from `worker_init` to `worker_deinit`
     bool has_failed;         // to start, to load or to accept
@@ -88,10 +88,10 @@ struct worker {
     atomic_size_t expected;  // connections that are handed over and on the way
     pthread_t thread;
     // To the worker:
-    struct mailbox_message begin; // accept
-    struct mailbox_message leave; // end in order
-    struct mailbox_message halt;  // end at once
-    struct mailbox_message look;  // the clock was moved
+    struct mailbox_message begin;     // accept
+    struct mailbox_message drain_all; // end in order
+    struct mailbox_message abort;     // end at once
+    struct mailbox_message look;      // the clock was moved
     struct worker_reload reload;
     // From the worker; what they do is the server's to set:
     struct mailbox_message loaded;   // or not: `has_failed`
@@ -124,7 +124,7 @@ void worker_hand_over(struct worker *worker, int fd, const struct socket_address
 bool worker_close(struct worker *worker);
 
 /// Closes the sockets of a worker that does not begin.
-void worker_drop(struct worker *worker);
+void worker_close_sockets(struct worker *worker);
 
 /// When all threads have ended. Does nothing to a worker that is not open.
 void worker_deinit(struct worker *worker);

@@ -248,7 +248,7 @@ int shared_incr(struct shared_store *store, const struct shared_write *write,
     return result;
 }
 
-bool shared_delete(struct shared_store *store, struct bytes key, uint64_t now_ms)
+bool shared_remove(struct shared_store *store, struct bytes key, uint64_t now_ms)
 {
     struct list dropped;
     enter(store->shared, now_ms, &dropped);

@@ -91,7 +91,7 @@ MUST_USE int shared_incr(struct shared_store *store, const struct shared_write *
                          const struct shared_step *step, struct shared_value *sum);
 
 /// Removes the value under `key`. Returns whether there was one.
-bool shared_delete(struct shared_store *store, struct bytes key, uint64_t now_ms);
+bool shared_remove(struct shared_store *store, struct bytes key, uint64_t now_ms);
 
 /// How many values the store has.
 size_t shared_count(struct shared_store *store, uint64_t now_ms);

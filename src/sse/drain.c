@@ -31,7 +31,7 @@ void drain_init(struct drain *drain, struct service *service, unsigned worker_co
     timer_init(&drain->_timer, &service->loop->timers, on_timer);
 }
 
-void drain_begin(struct drain *drain, uint64_t window_ms)
+void drain_start(struct drain *drain, uint64_t window_ms)
 {
     drain->_began_ms = loop_now_ms(drain->_service->loop);
     uint64_t last_call_ms = window_ms / 4 < LAST_CALL_MS ? window_ms / 4 : LAST_CALL_MS;

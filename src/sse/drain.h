@@ -43,6 +43,6 @@ void drain_init(struct drain *drain, struct service *service, unsigned worker_co
 /// Ends the open streams of the service over the first half of `window_ms`, and from then on every
 /// stream that opens; those that their handlers are at work on shortly before its end. Once. *May
 /// call Lua.*
-void drain_begin(struct drain *drain, uint64_t window_ms);
+void drain_start(struct drain *drain, uint64_t window_ms);
 
 void drain_deinit(struct drain *drain);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "script/retire.h"
+#include "script/generation_end.h"
 
 #include "base/jitter.h"
 #include "script/application.h"
@@ -18,16 +18,16 @@ enum {
 };
 
 static bool runs(const struct generation *generation);
-static void let_go(struct generation *generation);
+static void drop_scopes(struct generation *generation);
 static size_t end_streams(struct generation *generation);
 static void end_stream(struct stream *stream);
 static void call_hook(struct generation *generation, int ref);
 static bool is_open_stream(const struct scope *scope);
 
-void generation_retire(struct generation *generation)
+void generation_drain(struct generation *generation)
 {
     lib_timer_stop_loaded(&generation->parts);
-    collector_finish(generation->parts.collector);
+    collector_run(generation->parts.collector);
     int ref;
     switch (application_on_reload(generation->parts.application, &ref)) {
     case ON_RELOAD_KEEP:
@@ -46,7 +46,7 @@ size_t generation_end(struct generation *generation)
 {
     size_t count = end_streams(generation);
     lib_timer_stop_all(&generation->parts);
-    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+    LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
         struct scope *scope = LIST_ITEM(node, struct scope, node);
         if (scope->stream == NULL && scope->exchange->response.state == RESPONSE_FRESH) {
             failure_replaced(scope);
@@ -67,20 +67,20 @@ size_t generation_end(struct generation *generation)
 bool generation_is_idle(struct generation *generation)
 {
     if (generation->is_cut) {
-        return list_is_empty(scopes_open(generation->parts.scopes)) &&
+        return list_is_empty(scopes_list(generation->parts.scopes)) &&
                !scheduler_has_ready(generation->parts.scheduler);
     }
     if (runs(generation)) {
         return false;
     }
-    if (!list_is_empty(scopes_open(generation->parts.scopes)) &&
+    if (!list_is_empty(scopes_list(generation->parts.scopes)) &&
         collector_has_work(generation->parts.collector)) {
-        collector_finish(generation->parts.collector);
+        collector_run(generation->parts.collector);
         if (runs(generation)) {
             return false; // a finalizer has begun something
         }
     }
-    let_go(generation);
+    drop_scopes(generation);
     return true;
 }
 
@@ -91,7 +91,7 @@ static bool runs(const struct generation *generation)
         lib_timer_has_armed(&generation->parts)) {
         return true;
     }
-    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+    LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
         if (scope_is_anchored(LIST_ITEM(node, struct scope, node))) {
             return true;
         }
@@ -101,14 +101,14 @@ static bool runs(const struct generation *generation)
 
 /// Parts all streams from the generation. Its code will never run again, so a stream that follows
 /// no channel would stay open without anybody to write to it: that is ended.
-static void let_go(struct generation *generation)
+static void drop_scopes(struct generation *generation)
 {
-    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+    LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
         struct scope *scope = LIST_ITEM(node, struct scope, node);
         if (scope->stream->is_open && !stream_is_subscribed(scope->stream)) {
             end_stream(scope->stream);
         }
-        scope_let_go(scope);
+        scope_leave(scope);
     }
 }
 
@@ -118,11 +118,11 @@ static size_t end_streams(struct generation *generation)
 {
     size_t count = 0;
     struct list batch;
-    list_take(&batch, scopes_open(generation->parts.scopes));
+    list_take(&batch, scopes_list(generation->parts.scopes));
     while (!list_is_empty(&batch)) {
         struct scope *scope = LIST_ITEM(batch.next, struct scope, node);
         list_remove(&scope->node);
-        list_append(scopes_open(generation->parts.scopes), &scope->node);
+        list_append(scopes_list(generation->parts.scopes), &scope->node);
         if (is_open_stream(scope)) {
             count++;
             end_stream(scope->stream);
@@ -149,7 +149,7 @@ static void call_hook(struct generation *generation, int ref)
     lua_Integer count = 0;
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     lua_newtable(L);
-    LIST_EACH (node, after, scopes_open(generation->parts.scopes)) {
+    LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
         struct scope *scope = LIST_ITEM(node, struct scope, node);
         if (is_open_stream(scope) && scope_is_anchored(scope)) {
             scope_push(L, scope);

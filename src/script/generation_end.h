@@ -16,7 +16,7 @@ struct generation;
 /// Retires the generation: timers that were made while it loaded stop, values that no script
 /// reaches are collected, and `on_reload` is obeyed. A function given to `on_reload` runs until it
 /// waits. *Calls Lua.*
-void generation_retire(struct generation *generation);
+void generation_drain(struct generation *generation);
 
 /// Ends a retired generation before its time: its streams end properly, and their readers are told
 /// to come back; requests without an answer get a 503; answers in pieces are cut; every task is
