@@ -60,6 +60,18 @@ function source.line(text, number)
   return ""
 end
 
+---The text of the lines from number `first` to number `last`.
+function source.lines(text, first, last)
+  local lines, count = {}, 0
+  for line in text:gmatch("([^\n]*)\n?") do
+    count = count + 1
+    if count >= first and count <= last then
+      lines[#lines + 1] = line
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 ---The numbers of the lines where `pattern` starts to match.
 function source.matches(text, pattern)
   local lines, position = {}, 1

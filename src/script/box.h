@@ -2,8 +2,8 @@
 //
 // Boxes: the Lua handles of C objects. A box is a full userdata, with one metatable for each type.
 // The metatable's `__index` is one C function, which looks a name up among the type's methods and
-// then among its properties. Its `__name` is how error messages call the type. `box_register` makes all
-// metatables, once in a state.
+// then among its properties. Its `__name` is how error messages call the type. `box_register` makes
+// all metatables, once in a state.
 #pragma once
 
 #include "base/bytes.h"

@@ -2,9 +2,9 @@
 //
 // A generation is made in steps. `generation_new` makes the parts in the order of parts.h and opens
 // the libraries. `generation_load` runs one script file after the other; scripts only declare
-// meanwhile. `generation_finish_loading` enters the routes, and `generation_take_over` starts the timers.
-// `generation_free` first ends all that runs, then closes the state, and frees the other parts
-// last, because finalizers that run while the state is closed still use them.
+// meanwhile. `generation_finish_loading` enters the routes, and `generation_take_over` starts the
+// timers. `generation_free` first ends all that runs, then closes the state, and frees the other
+// parts last, because finalizers that run while the state is closed still use them.
 #include "script/generation.h"
 
 #include "base/check.h"
