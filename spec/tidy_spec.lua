@@ -2,6 +2,8 @@
 -- none is blind. The rules themselves are in spec/support/tidy.lua.
 
 local lfs = require "lfs"
+local assertions = require "spec.support.tidy_assertions"
+local errors = require "spec.support.tidy_errors"
 local source = require "spec.support.c_source"
 local tidy = require "spec.support.tidy"
 local verbs = require "spec.support.tidy_verbs"
@@ -203,6 +205,22 @@ local EXAMPLES = {
       ["src/net/a.c"] = fn("static void close_all(struct discarded *cut)", "") .. "\n" ..
         fn("static int l_delete(lua_State *L)", "    forget(L);\n") },
   },
+  ["a failure is an errno or a row of base/error.h"] = {
+    bad = { ["src/net/a.h"] = "enum a_refusal {\n    A_BAD = -1,\n    A_WORSE = -2,\n};\n" },
+    good = {
+      ["src/base/error.h"] = "enum error { ERROR_A = -10001 };\n",
+      ["src/net/a.h"] = "enum a { A, B };\nenum { A_LOWEST = -6 };\n" ..
+        "MUST_USE int a_open(const char *name, struct a **a);\n" ..
+        "MUST_USE char *a_reserve(size_t size);\n" ..
+        "struct a *a_find(int *index, void (*fn)(int *why));\n",
+      ["src/net/a.c"] = fn("static int compare(int a, int b)", "    return -1;\n") .. "\n" ..
+        fn("int a_open(const char *name, struct a **a)", "    return -EINVAL - 1;\n"),
+    },
+  },
+  ["a floor has 20 assertions in 1 000 lines"] = {
+    bad = { ["src/other/a.c"] = "    CHECK(a);\n" .. ("\n"):rep(50) },
+    good = { ["src/other/a.c"] = "    CHECK(a);\n" .. ("\n"):rep(49) },
+  },
   ["what is begun can be ended"] = {
     bad = {
       ["CONTRIBUTING.md"] = VERBS, ["src/net/a.h"] = "int a_open(int b);\nint b_close(void);\n",
@@ -240,6 +258,14 @@ describe("the house rule:", function()
 
   it("no function is excused from a rule of verbs that keeps it", function()
     assert.same({}, verbs.needlessly_excused(files))
+  end)
+
+  it("no failure is excused from the rule of errors that keeps it", function()
+    assert.same({}, errors.needlessly_excused(files))
+  end)
+
+  it("no floor is excused from its assertions that has enough", function()
+    assert.same({}, assertions.needlessly_excused(files))
   end)
 
   it("every header compiles alone", function()
@@ -336,6 +362,31 @@ int second(void)
       "    a->b = mem_alloc(1);\n" } do
       assert.same({ "src/net/a.h:1: a_init has no a_deinit, and no a_reset" }, complaints(body))
     end
+  end)
+
+  it("sees every way of failing that is no negative errno", function()
+    local rule = tidy.rules["a failure is an errno or a row of base/error.h"]
+    for text, complaint in pairs {
+      ["enum { A_NO = -1 };\n"] = "a.c:1: enum : -1 is no errno and no row of base/error.h",
+      [fn("int a(void)", "    return -1;\n")] = "a.c:2: a returns -1, which is -EPERM",
+      ["struct a *a_new(int b,\n               int *failure);\n"] =
+        "a.c:1: a_new returns a pointer, and why there is none elsewhere",
+      ["\nstruct a *a_new(int b, char **why);\n"] =
+        "a.c:2: a_new returns a pointer, and why there is none elsewhere",
+      ["MUST_USE const char *a_parse(int b);\n"] = "a.c:1: a_parse returns a text",
+    } do
+      assert.same({ "src/net/" .. complaint }, rule { ["src/net/a.c"] = text })
+    end
+    assert.equal("src/base/limits.h:enum limits_refusal", (errors.needlessly_excused {})[1])
+  end)
+
+  it("counts every kind of assertion, and no definition of one", function()
+    local rates = assertions.of_floors {
+      ["src/net/a.c"] = "#define CHECK(a) b\nCHECK(a); // CHECK(b)\nDCHECK(a);\n" ..
+        "static_assert(a, \"\");\nUNREACHABLE();\nDEBUG_CALL(a_check(b));\n" ..
+        "DCHECK_OWNER(a);\ncheck_box(a);\n" .. ("\n"):rep(92),
+    }
+    assert.same({ net = 60 }, rates)
   end)
 
   it("names the functions that are excused and break no rule of verbs", function()

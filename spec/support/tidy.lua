@@ -5,6 +5,8 @@
 local source = require "spec.support.c_source"
 local raises = require "spec.support.c_raises"
 local types = require "spec.support.c_types"
+local assertions = require "spec.support.tidy_assertions"
+local errors = require "spec.support.tidy_errors"
 local verbs = require "spec.support.tidy_verbs"
 
 local tidy = { rules = {} }
@@ -551,6 +553,8 @@ end
 
 rules["what ends something has a verb of the table in CONTRIBUTING.md"] = verbs.unknown
 rules["what is begun can be ended"] = verbs.unpaired
+rules["a failure is an errno or a row of base/error.h"] = errors.rule
+rules["a floor has 20 assertions in 1 000 lines"] = assertions.rule
 
 ---The lengths of all functions of `files`, sorted.
 local function function_lengths(files)

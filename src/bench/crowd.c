@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench/crowd.h"
 
+#include "base/error.h"
 #include "base/mem.h"
 #include "bench/message.h"
 #include "bench/run.h"

@@ -2,6 +2,7 @@
 #include "bench/options.h"
 
 #include "base/bytes.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -292,9 +293,9 @@ static enum options_outcome check(struct options *options)
 
 static enum options_outcome check_url(struct client_target *target, const char *url)
 {
-    const char *why = client_target_parse(target, url);
-    if (why != NULL) {
-        fprintf(stderr, "lunesse bench: '%s': %s\n", url, why);
+    int failure = client_target_parse(target, url);
+    if (failure != 0) {
+        fprintf(stderr, "lunesse bench: '%s': %s\n", url, error_text(failure));
         return OPTIONS_USAGE;
     }
     return OPTIONS_RUN;

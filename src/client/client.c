@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/client.h"
 
+#include "base/error.h"
 #include "client/target.h"
 #include "net/tcp.h"
 #include "net/transport.h"
@@ -39,20 +40,18 @@ int client_open(struct client *client, struct loop *loop, const struct client_ta
                 const struct client_events *events)
 {
     char address[sizeof("127.255.255.255")];
-    int failure;
     DCHECK(client->_transport == NULL);
     client->events = events;
     client->_out[0] = BYTES("");
     client->_out[1] = BYTES("");
     client->is_last = false;
-    client->failure = 0;
     buf_init(&client->_head, REPLY_HEAD_MAX);
     const char *source = source_of(client, target, address, sizeof(address));
-    client->_transport = tcp_connect_from(loop, source, target->host, target->port, &failure);
-    if (client->_transport == NULL) {
-        client->failure = failure;
+    client->failure =
+        tcp_connect_from(loop, source, target->host, target->port, &client->_transport);
+    if (client->failure != 0) {
         client->failed_in = CLIENT_CONNECTING;
-        return failure;
+        return client->failure;
     }
     client->state = CLIENT_CONNECTING;
     transport_bind(client->_transport, &transport_events, client);
@@ -83,23 +82,14 @@ void client_close(struct client *client)
 void client_describe(const struct client *client, const struct client_target *target, char *out,
                      size_t size)
 {
-    static const char *const failures[] = {
-        [CLIENT_ENDED] = "closed the connection",
-        [CLIENT_BAD_HEAD] = "sent what is no HTTP/1.1 response",
-        [CLIENT_BAD_CHUNKS] = "sent what is no chunked body",
-        [CLIENT_UNASKED] = "sent bytes that belong to no response",
-    };
     const char *when =
         client->failed_in == CLIENT_BODY ? "in the midst of a response" : "before it had answered";
     if (client->failed_in == CLIENT_CONNECTING) {
         snprintf(out, size, "cannot connect to %s: %s%s", target->authority,
-                 strerror(-client->failure), connect_advice(client->failure));
-    } else if (client->failure < 0) {
-        snprintf(out, size, "%s%s: %s, %s", target->authority, target->path,
-                 strerror(-client->failure), when);
+                 error_text(client->failure), connect_advice(client->failure));
     } else {
-        snprintf(out, size, "%s%s %s, %s", target->authority, target->path,
-                 failures[client->failure], when);
+        snprintf(out, size, "%s%s: %s, %s", target->authority, target->path,
+                 error_text(client->failure), when);
     }
 }
 

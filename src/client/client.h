@@ -45,19 +45,12 @@ struct client {
     struct buf _head;     // the front of a head whose end has not come
     struct body_reader _reader;
     uint64_t byte_count; // that were read
-    int failure;         // negative errno, or one of `enum client_failure`
+    int failure;         // negative: an errno, or CLIENT_... of base/error.h
     enum client_state state;
     enum client_state failed_in;
     uint32_t source; // which of this machine's loopback addresses it connects from; 0: any
     bool is_last;    // the server closes after this response
     bool is_deaf;    // never reads; set before `client_open`
-};
-
-enum client_failure {
-    CLIENT_ENDED = 1,  // the server closed the connection
-    CLIENT_BAD_HEAD,   // what came is no response
-    CLIENT_BAD_CHUNKS, // what came is no chunked body
-    CLIENT_UNASKED,    // bytes came that belong to no response
 };
 
 /// Begins to connect. Returns 0, or a negative errno, and then no callback follows.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/target.h"
 
+#include "base/error.h"
 #include "net/socket_address.h"
 #include "wire/url.h"
 
@@ -10,7 +11,7 @@ enum { PORT_DEFAULT = 80 };
 
 static void split_authority(struct bytes authority, struct bytes *host, struct bytes *port);
 
-const char *client_target_parse(struct client_target *target, const char *url)
+int client_target_parse(struct client_target *target, const char *url)
 {
     struct bytes text = bytes_from_string(url);
     struct socket_address address;
@@ -19,14 +20,14 @@ const char *client_target_parse(struct client_target *target, const char *url)
     struct bytes port;
     *target = (struct client_target){.port = PORT_DEFAULT};
     if (bytes_starts_with(text, BYTES("https:"))) {
-        return "TLS is not spoken here; a URL like http://127.0.0.1:3000/events expected";
+        return TARGET_TLS;
     }
     if (!url_split_target(BYTES("GET"), text, &parts) || parts.form != TARGET_ABSOLUTE) {
-        return "a URL like http://127.0.0.1:3000/events expected";
+        return TARGET_BAD_URL;
     }
     if (parts.authority.len >= sizeof(target->authority) ||
         parts.path.len + parts.query.len + 2 > sizeof(target->path)) {
-        return "the URL is too long";
+        return TARGET_TOO_LONG;
     }
     split_authority(parts.authority, &host, &port);
     snprintf(target->authority, sizeof(target->authority), "%.*s", (int)parts.authority.len,
@@ -40,9 +41,9 @@ const char *client_target_parse(struct client_target *target, const char *url)
         target->port = (uint16_t)strtoul(port.at, NULL, 10);
     }
     if (socket_address_parse(&address, target->host, target->port) != 0) {
-        return "names are not looked up: give an address like 127.0.0.1 or [::1], or localhost";
+        return TARGET_NAME;
     }
-    return target->port == 0 ? "port 0 is nowhere" : NULL;
+    return target->port == 0 ? TARGET_NO_PORT : 0;
 }
 
 /// `authority` is a valid one: digits follow the last colon outside of brackets.

@@ -17,5 +17,5 @@ struct client_target {
     uint16_t port;
 };
 
-/// Fills in `target`. Returns NULL, or what is wrong with `url`, a text for a person.
-MUST_USE const char *client_target_parse(struct client_target *target, const char *url);
+/// Fills in `target`. Returns 0, or TARGET_... of base/error.h.
+MUST_USE int client_target_parse(struct client_target *target, const char *url);

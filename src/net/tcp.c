@@ -65,32 +65,31 @@ void tcp_read(struct transport *transport)
     }
 }
 
-struct transport *tcp_connect_from(struct loop *loop, const char *source, const char *host,
-                                   uint16_t port, int *failure)
+int tcp_connect_from(struct loop *loop, const char *source, const char *host, uint16_t port,
+                     struct transport **transport)
 {
     struct socket_address from;
     struct socket_address to;
-    *failure = socket_address_parse(&to, host, port);
-    if (*failure == 0 && source != NULL) {
-        *failure = socket_address_parse(&from, source, 0);
+    int failure = socket_address_parse(&to, host, port);
+    if (failure == 0 && source != NULL) {
+        failure = socket_address_parse(&from, source, 0);
     }
-    if (*failure != 0) {
-        return NULL;
+    if (failure != 0) {
+        return failure;
     }
     int fd = socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        *failure = -errno;
-        return NULL;
+        return -errno;
     }
     if ((source != NULL && bind(fd, (struct sockaddr *)&from.storage, from.len) != 0) ||
         (connect(fd, (struct sockaddr *)&to.storage, to.len) != 0 && errno != EINPROGRESS)) {
-        *failure = -errno;
+        failure = -errno;
         close(fd);
-        return NULL;
+        return failure;
     }
-    struct transport *transport = tcp_of_socket(loop, fd);
-    await_room(transport);
-    return transport;
+    *transport = tcp_of_socket(loop, fd);
+    await_room(*transport);
+    return 0;
 }
 
 static struct tcp *tcp_of(const struct transport *transport)

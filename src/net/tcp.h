@@ -22,6 +22,6 @@ void tcp_read(struct transport *transport);
 /// if `host` begins with a slash. `on_room` tells that the connection stands, `on_failed` that it
 /// does not. The connection comes from the literal address `source`, one of this machine's: several
 /// sources have more ports for connections to one port than one has. NULL leaves it to the kernel.
-/// Returns NULL, and a negative errno through `failure`, when connecting fails at once.
-struct transport *tcp_connect_from(struct loop *loop, const char *source, const char *host,
-                                   uint16_t port, int *failure);
+/// Returns 0 and the transport, or a negative errno when connecting fails at once.
+MUST_USE int tcp_connect_from(struct loop *loop, const char *source, const char *host,
+                              uint16_t port, struct transport **transport);

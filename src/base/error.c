@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#include "base/error.h"
+
+#include "base/check.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const char *const texts[] = {
+#define ERROR_TEXT(name, text) text,
+    ERRORS(ERROR_TEXT)
+#undef ERROR_TEXT
+};
+
+const char *error_text(int error)
+{
+    CHECK(error < 0);
+    if (error >= ERROR_OURS) {
+        return strerror(-error);
+    }
+    size_t index = (size_t)(ERROR_OURS - 1 - error);
+    CHECK(index < sizeof(texts) / sizeof(texts[0]));
+    return texts[index];
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// The errors of the program. A function that can fail returns an int: 0, or a negative number that
+// says why. It is a negative errno wherever one fits, whoever noticed the failure. Where none does,
+// it is one of this table, which has a name and a text for each. The numbers lie beyond those of
+// the system and of libuv, so the two kinds never meet and a caller may hand on what it got. A new
+// error is a row here.
+#pragma once
+
+enum { ERROR_OURS = -10000 }; // ours are below it
+
+/// Name, and what a person reads: lower case, no full stop.
+#define ERRORS(X)                                                                                  \
+    X(CLIENT_ENDED, "the server closed the connection")                                            \
+    X(CLIENT_BAD_HEAD, "the server sent what is no HTTP/1.1 response")                             \
+    X(CLIENT_BAD_CHUNKS, "the server sent what is no chunked body")                                \
+    X(CLIENT_UNASKED, "the server sent bytes that belong to no response")                          \
+    X(TARGET_TLS, "TLS is not spoken here; a URL like http://127.0.0.1:3000/events expected")      \
+    X(TARGET_BAD_URL, "a URL like http://127.0.0.1:3000/events expected")                          \
+    X(TARGET_TOO_LONG, "the URL is too long")                                                      \
+    X(TARGET_NAME,                                                                                 \
+      "names are not looked up: give an address like 127.0.0.1 or [::1], or localhost")            \
+    X(TARGET_NO_PORT, "port 0 is nowhere")
+
+enum error_index {
+#define ERROR_INDEX(name, text) ERROR_INDEX_##name,
+    ERRORS(ERROR_INDEX)
+#undef ERROR_INDEX
+};
+
+enum error {
+#define ERROR_NUMBER(name, text) name = ERROR_OURS - 1 - ERROR_INDEX_##name,
+    ERRORS(ERROR_NUMBER)
+#undef ERROR_NUMBER
+};
+
+/// What a person reads about `error`, which is negative. Lives as long as the program.
+const char *error_text(int error);
