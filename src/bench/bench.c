@@ -23,6 +23,7 @@ int bench_run(int argument_count, char **arguments)
     case OPTIONS_RUN:
         break;
     }
+    CHECK(scenarios[options.scenario] != NULL);
     struct run *run = mem_new(struct run);
     run_open(run, &options);
     scenarios[options.scenario](run);

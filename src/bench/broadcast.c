@@ -24,10 +24,13 @@ static void arrive(struct broadcast *broadcast, struct publisher *publisher, str
 static bool take_number(struct bytes *text, uint32_t *number);
 static void take_other(struct broadcast *broadcast, struct reader *reader, struct bytes data);
 static struct broadcast *broadcast_of(const struct crowd *crowd);
+static void check(const struct broadcast *broadcast);
 
 void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *crowd)
 {
     const struct options *options = run->options;
+    CHECK(options->publisher_count > 0 && options->publish_url != NULL);
+    CHECK(crowd->on_gone == NULL); // a crowd serves one broadcast
     *broadcast = (struct broadcast){.run = run, .crowd = crowd};
     broadcast->_posted_limit = UINT64_MAX;
     broadcast->_measured_from_ns = UINT64_MAX;
@@ -91,6 +94,7 @@ void broadcast_start(struct broadcast *broadcast)
 
 void broadcast_measure(struct broadcast *broadcast, uint64_t event_count)
 {
+    DCHECK(broadcast->_measured_from_ns == UINT64_MAX); // once
     broadcast->_measured_from_ns = clock_machine_ns();
     if (event_count > 0) {
         broadcast->_posted_limit = broadcast->posted_count + event_count;
@@ -117,6 +121,7 @@ void broadcast_stop(struct broadcast *broadcast)
     struct run *run = broadcast->run;
     uint64_t end_ns = clock_machine_ns() + (uint64_t)DRAIN_SECONDS_MAX * 1000000000;
     uint64_t before = UINT64_MAX;
+    DCHECK(!broadcast->_is_draining);
     broadcast->_is_posting = false;
     broadcast->_is_draining = true;
     progress_begin(&run->progress, "draining", &broadcast->delivery_count, 0, 0);
@@ -199,6 +204,7 @@ void broadcast_take(struct reader *reader, struct bytes data)
 static void on_free(struct publisher_shared *shared, struct list *node)
 {
     struct broadcast *broadcast = shared->user;
+    DCHECK(!list_is_linked(node));
     list_append(&broadcast->_free, node);
     post_due(broadcast);
 }
@@ -218,6 +224,7 @@ static void on_reader_gone(struct crowd *crowd, struct reader *reader)
     struct broadcast *broadcast = broadcast_of(crowd);
     bool was_posting = broadcast->_is_posting;
     broadcast->_leaver_count++;
+    DEBUG_CALL(check(broadcast));
     broadcast->_is_posting = false; // until every publisher's flights are right again
     for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
         arrive_without(broadcast, &broadcast->_publishers[i], reader_index(reader));
@@ -264,19 +271,24 @@ static void post(struct broadcast *broadcast)
     struct list *node = broadcast->_free.next;
     struct publisher *publisher = LIST_ITEM(node, struct publisher, node);
     uint64_t reader_count = broadcast->crowd->count - broadcast->_leaver_count;
+    DCHECK(publisher->is_free);
     list_remove(node);
     if (broadcast->run->options->rate == 0 && publisher->_first <= publisher->sequence) {
         return;
     }
     broadcast->posted_count++;
     broadcast->_paced_count++;
+    DEBUG_CALL(check(broadcast));
     publisher_post(publisher, (uint32_t)reader_count);
 }
 
 static void arrive(struct broadcast *broadcast, struct publisher *publisher, struct flight *flight)
 {
     uint64_t now_ns = clock_machine_ns();
+    DCHECK(flight->missing_count == 0);
+    DCHECK(now_ns >= flight->posted_ns);
     broadcast->arrived_count++;
+    DEBUG_CALL(check(broadcast));
     broadcast->last_delivered_ns = now_ns;
     if (flight->posted_ns >= broadcast->_measured_from_ns) {
         histogram_add(broadcast->latency, now_ns - flight->posted_ns);
@@ -327,7 +339,9 @@ static void take_other(struct broadcast *broadcast, struct reader *reader, struc
         return; // it was repeated
     }
     reader->is_tried = true;
-    if (++broadcast->_tried_count == broadcast->crowd->count) {
+    broadcast->_tried_count++;
+    DEBUG_CALL(check(broadcast));
+    if (broadcast->_tried_count == broadcast->crowd->count) {
         run_wake(broadcast->run);
     }
 }
@@ -335,4 +349,13 @@ static void take_other(struct broadcast *broadcast, struct reader *reader, struc
 static struct broadcast *broadcast_of(const struct crowd *crowd)
 {
     return crowd->user;
+}
+
+static void check(const struct broadcast *broadcast)
+{
+    CHECK(broadcast->arrived_count <= broadcast->posted_count);
+    CHECK(broadcast->posted_count <= broadcast->_posted_limit);
+    CHECK(broadcast->_paced_count <= broadcast->posted_count);
+    CHECK(broadcast->_tried_count <= broadcast->crowd->count);
+    CHECK(broadcast->_leaver_count <= broadcast->crowd->count);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench/scenarios.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "bench/event_reader.h"
 #include "bench/histogram.h"
@@ -59,6 +60,7 @@ static const struct client_events client_events = {
 void churn_run(struct run *run)
 {
     const struct options *options = run->options;
+    CHECK(options->concurrency > 0);
     struct churn churn = {.run = run, .latency = mem_new(struct histogram)};
     buf_init(&churn.request, SIZE_MAX);
     message_put_get(&churn.request, &options->stream, options);
@@ -140,6 +142,8 @@ static void sit_down(struct seat *seat)
 {
     struct churn *churn = seat->churn;
     struct run *run = churn->run;
+    DCHECK(!churn->is_over);
+    DCHECK(seat->client.state == CLIENT_CLOSED);
     seat->client.source = 1 + churn->begun_count++ % SOURCES;
     seat->events = (struct event_reader){0};
     seat->begun_ns = clock_machine_ns();
@@ -199,6 +203,7 @@ static void on_closed(struct client *client)
 static void succeed(struct seat *seat)
 {
     struct churn *churn = seat->churn;
+    DCHECK(seat->client.state == CLIENT_BODY);
     churn->count++;
     churn->failures_in_a_row = 0;
     histogram_add(churn->latency, clock_machine_ns() - seat->begun_ns);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench/crowd.h"
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "bench/message.h"
@@ -22,11 +23,15 @@ static void on_closed(struct client *client);
 static void leave(struct reader *reader);
 static void abort_gathering(struct crowd *crowd, const char *why);
 static struct reader *reader_of(struct client *client);
+static void check(const struct crowd *crowd);
+static void check_closed(const struct crowd *crowd);
 
 void crowd_init(struct crowd *crowd, struct run *run,
                 void (*on_event)(struct reader *reader, struct bytes data))
 {
     const struct options *options = run->options;
+    CHECK(on_event != NULL);
+    CHECK(options->reader_count > 0);
     *crowd = (struct crowd){
         .run = run,
         .count = options->reader_count,
@@ -48,6 +53,7 @@ bool crowd_gather(struct crowd *crowd)
 {
     struct run *run = crowd->run;
     uint64_t before = 0;
+    DCHECK(crowd->_next == 0);
     if (!run_allow(run, crowd->count + crowd->stalled_count + run->options->publisher_count)) {
         return false;
     }
@@ -99,6 +105,7 @@ void crowd_close(struct crowd *crowd)
 
 void crowd_deinit(struct crowd *crowd)
 {
+    DEBUG_CALL(check_closed(crowd));
     buf_reset(&crowd->_request);
     mem_free(crowd->readers);
 }
@@ -109,6 +116,7 @@ static void connect_some(struct crowd *crowd)
     while (crowd->_next < crowd->count + crowd->stalled_count &&
            crowd->_connecting_count < run->options->concurrency && run->report.failure_count == 0) {
         connect_one(crowd, &crowd->readers[crowd->_next++]);
+        DEBUG_CALL(check(crowd));
     }
 }
 
@@ -145,6 +153,9 @@ static void on_head(struct client *client, const struct reply_head *head)
         client_close(client);
         return;
     }
+    DCHECK(!reader->has_head);
+    DCHECK(!is_stalled(reader)); // it never reads
+    DCHECK(crowd->_connecting_count > 0);
     reader->has_head = true;
     crowd->open_count++;
     crowd->_connecting_count--;
@@ -158,6 +169,7 @@ static void on_body(struct client *client, struct bytes piece)
 {
     struct reader *reader = reader_of(client);
     struct bytes data;
+    DCHECK(reader->has_head);
     while (piece.len > 0 && event_reader_next(&reader->_events, &piece, &data)) {
         reader->crowd->_on_event(reader, data);
         if (client->state != CLIENT_BODY) {
@@ -201,6 +213,7 @@ static void leave(struct reader *reader)
     if (crowd->gone_count++ == 0) {
         memcpy(crowd->_first_why, why, sizeof(why));
     }
+    DEBUG_CALL(check(crowd));
     if (crowd->gone_count == crowd->count) {
         run_wake(crowd->run);
     }
@@ -221,4 +234,19 @@ static void abort_gathering(struct crowd *crowd, const char *why)
 static struct reader *reader_of(struct client *client)
 {
     return CONTAINER_OF(client, struct reader, client);
+}
+
+static void check(const struct crowd *crowd)
+{
+    CHECK(crowd->open_count <= crowd->count);
+    CHECK(crowd->gone_count <= crowd->open_count);
+    CHECK(crowd->_next <= crowd->count + crowd->stalled_count);
+    CHECK(crowd->_connecting_count <= crowd->run->options->concurrency);
+}
+
+static void check_closed(const struct crowd *crowd)
+{
+    for (size_t i = 0; i < crowd->count + crowd->stalled_count; i++) {
+        CHECK(crowd->readers[i].client.state == CLIENT_CLOSED);
+    }
 }

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "bench/event_reader.h"
 
+#include <assert.h>
 #include <stddef.h>
+
+static_assert(EVENT_KEPT_BYTES <= UINT8_MAX, "lengths are bytes");
+static_assert(EVENT_KEPT_BYTES >= 32 +
+                                      sizeof("\xEF\xBB\xBF"
+                                             "data: ") -
+                                      1,
+              "32 bytes of a line's data are kept");
 
 static const char *find_line_end(const char *at, const char *end);
 static bool take_line(struct event_reader *reader, struct bytes line, struct bytes *data);
@@ -19,6 +27,7 @@ bool event_reader_next(struct event_reader *reader, struct bytes *text, struct b
         reader->_is_after_cr = false;
         at += *at == '\n' ? 1 : 0;
     }
+    DCHECK(reader->_data_len <= sizeof(reader->_data));
     *data = bytes_of(reader->_data, reader->_data_len);
     while (at < end) {
         const char *stop = find_line_end(at, end);
@@ -45,6 +54,7 @@ bool event_reader_next(struct event_reader *reader, struct bytes *text, struct b
 /// A stream whose lines end with CR alone is read slowly, and nobody sends one.
 static const char *find_line_end(const char *at, const char *end)
 {
+    DCHECK(at < end);
     if (*at == '\n') {
         return at;
     }
@@ -111,6 +121,7 @@ static struct bytes join(struct event_reader *reader, struct bytes rest)
 
 static void keep_line(struct event_reader *reader, struct bytes text)
 {
+    DCHECK(reader->_line_len <= sizeof(reader->_line));
     size_t room = sizeof(reader->_line) - reader->_line_len;
     size_t len = text.len < room ? text.len : room;
     memcpy(reader->_line + reader->_line_len, text.at, len);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench/scenarios.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "bench/crowd.h"
 #include "bench/run.h"
@@ -69,6 +70,7 @@ static void report(struct run *run, struct crowd *crowd, double seconds, uint64_
 /// How far the least and the most served reader are from the one in the middle.
 static void report_evenness(struct run *run, const struct crowd *crowd)
 {
+    CHECK(crowd->count > 0);
     uint64_t *counts = mem_alloc(crowd->count * sizeof(uint64_t));
     for (size_t i = 0; i < crowd->count; i++) {
         counts[i] = crowd->readers[i].event_count;

@@ -20,6 +20,7 @@ uint64_t histogram_quantile(const struct histogram *histogram, double share)
 {
     uint64_t wanted = (uint64_t)ceil(share * (double)histogram->count);
     uint64_t seen = 0;
+    DCHECK(share >= 0 && share <= 1);
     wanted = wanted == 0 ? 1 : wanted;
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += histogram->_buckets[i];
@@ -46,6 +47,7 @@ static size_t bucket_of(uint64_t value)
 static uint64_t middle_of(size_t bucket)
 {
     size_t power = bucket >> HISTOGRAM_BITS;
+    DCHECK(bucket < HISTOGRAM_BUCKETS);
     if (power < 2) {
         return bucket;
     }

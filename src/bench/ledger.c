@@ -4,11 +4,17 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#include <assert.h>
+
 enum { WINDOW = 64 };
+
+static_assert(WINDOW == 8 * sizeof(uint64_t), "`missing` has a bit for each event of the window");
 
 void ledger_init(struct ledger *ledger, size_t reader_count, size_t publisher_count)
 {
     size_t count = reader_count * publisher_count;
+    CHECK(publisher_count > 0);
+    CHECK(count / publisher_count == reader_count);
     *ledger = (struct ledger){._publisher_count = publisher_count, ._reader_count = reader_count};
     ledger->_lines = mem_zero(count * sizeof(struct ledger_line));
     for (size_t i = 0; i < count; i++) {
@@ -25,6 +31,7 @@ void ledger_deinit(struct ledger *ledger)
 bool ledger_lacks(const struct ledger *ledger, size_t reader, size_t publisher, uint32_t sequence)
 {
     const struct ledger_line *line = ledger_line(ledger, reader, publisher);
+    DCHECK(sequence > 0);
     if (sequence >= line->next) {
         return true;
     }
@@ -52,6 +59,8 @@ void ledger_count_lost(struct ledger *ledger, size_t publisher, uint32_t last)
 
 bool ledger_enter_odd(struct ledger *ledger, struct ledger_line *line, uint32_t sequence)
 {
+    DCHECK(sequence > 0);
+    DCHECK(sequence != line->next);
     if (sequence > line->next) {
         uint32_t skipped = sequence - line->next;
         uint64_t gap = skipped >= WINDOW ? UINT64_MAX : (UINT64_C(1) << skipped) - 1;
@@ -67,6 +76,7 @@ bool ledger_enter_odd(struct ledger *ledger, struct ledger_line *line, uint32_t 
         return false;
     }
     line->missing &= ~(UINT64_C(1) << age);
+    DCHECK(ledger->lost > 0); // it was counted when a later one came
     ledger->lost--;
     ledger->reordered++;
     return true;

@@ -6,6 +6,8 @@
 // owner.
 #pragma once
 
+#include "base/check.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +43,8 @@ void ledger_count_lost(struct ledger *ledger, size_t publisher, uint32_t last);
 static inline struct ledger_line *ledger_line(const struct ledger *ledger, size_t reader,
                                               size_t publisher)
 {
+    DCHECK(reader < ledger->_reader_count);
+    DCHECK(publisher < ledger->_publisher_count);
     return &ledger->_lines[reader * ledger->_publisher_count + publisher];
 }
 

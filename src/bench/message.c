@@ -4,11 +4,15 @@
 #include "bench/options.h"
 #include "client/target.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { PIECE_MAX = 16 * 1024 };
+
+static_assert(OPTIONS_HEADER_BYTES + 2 < PIECE_MAX, "a field is put in one piece");
+static_assert(TARGET_PATH_MAX + TARGET_AUTHORITY_MAX + 256 < PIECE_MAX, "so is the rest");
 
 static void put(struct buf *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void put_fields(struct buf *out, const struct options *options);

@@ -141,6 +141,7 @@ enum options_outcome options_parse(struct options *options, int argument_count, 
 
 const char *options_scenario_name(enum scenario_kind scenario)
 {
+    CHECK((int)scenario < SCENARIO_COUNT);
     return scenario_names[scenario];
 }
 
@@ -245,6 +246,7 @@ static bool apply_number(struct options *options, const struct rule *rule, const
 {
     char *end = NULL;
     void *place = (char *)options + rule->offset;
+    DCHECK(rule->max > rule->min);
     if (*value < '0' || *value > '9' || strspn(value, "0123456789.") != strlen(value)) {
         return false;
     }

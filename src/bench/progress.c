@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "bench/progress.h"
 
+#include "base/check.h"
 #include "net/loop.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +22,8 @@ void progress_begin(struct progress *progress, const char *what, const uint64_t 
                     uint64_t goal, double seconds)
 {
     uint64_t now_ns = clock_machine_ns();
+    CHECK(what != NULL);
+    CHECK(goal == 0 || count != NULL);
     progress->_what = what;
     progress->_count = count;
     progress->_goal = goal;
@@ -32,6 +36,7 @@ void progress_begin(struct progress *progress, const char *what, const uint64_t 
 void progress_draw(struct progress *progress)
 {
     static const char bar[] = "##############################..............................";
+    static_assert(sizeof(bar) == 2 * BAR_WIDTH + 1, "from empty to full");
     uint64_t now_ns = clock_machine_ns();
     uint64_t count = progress->_count == NULL ? 0 : *progress->_count;
     if (!progress->_is_shown || progress->_what == NULL || now_ns == progress->_last_ns) {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "bench/publisher.h"
 
+#include "base/check.h"
 #include "base/decimal.h"
 #include "base/mem.h"
 #include "bench/run.h"
 
+#include <assert.h>
+
 enum { CAPACITY_FIRST = 16 };
+
+static_assert((CAPACITY_FIRST & (CAPACITY_FIRST - 1)) == 0, "an event's place is a bit mask away");
 
 static void add_flight(struct publisher *publisher, uint32_t reader_count);
 static void grow(struct publisher *publisher);
@@ -18,6 +23,7 @@ static void on_closed(struct client *client);
 static void become_free(struct publisher *publisher);
 static void tell(struct publisher *publisher);
 static struct publisher *publisher_of(struct client *client);
+static void check(const struct publisher *publisher);
 
 static const struct client_events client_events = {
     .on_head = on_head,
@@ -38,6 +44,7 @@ void publisher_init(struct publisher *publisher, struct publisher_shared *shared
 
 void publisher_deinit(struct publisher *publisher)
 {
+    CHECK(publisher->client.state == CLIENT_CLOSED);
     mem_free(publisher->_flights);
     mem_free(publisher->_body);
 }
@@ -73,12 +80,14 @@ static void add_flight(struct publisher *publisher, uint32_t reader_count)
     }
     struct flight *flight = publisher_flight(publisher, publisher->sequence);
     *flight = (struct flight){.posted_ns = clock_machine_ns(), .missing_count = reader_count};
+    DEBUG_CALL(check(publisher));
 }
 
 /// The last event has no flight yet.
 static void grow(struct publisher *publisher)
 {
     uint32_t capacity = publisher->_capacity == 0 ? CAPACITY_FIRST : publisher->_capacity * 2;
+    CHECK(capacity > publisher->_capacity);
     struct flight *flights = mem_alloc(capacity * sizeof(struct flight));
     for (uint32_t i = publisher->_first; i < publisher->sequence; i++) {
         flights[i & (capacity - 1)] = *publisher_flight(publisher, i);
@@ -130,6 +139,7 @@ static void on_head(struct client *client, const struct reply_head *head)
 static void on_end(struct client *client)
 {
     struct publisher *publisher = publisher_of(client);
+    DCHECK(!publisher->_is_answered);
     publisher->_is_answered = true;
     if (client->is_last) {
         client_close(client);
@@ -153,13 +163,15 @@ static void on_gone(struct client *client)
 static void on_closed(struct client *client)
 {
     struct publisher *publisher = publisher_of(client);
-    if (publisher->_is_answered) {
+    if (publisher->_is_answered && !publisher->is_free) { // one that was idle is in the list
         become_free(publisher);
     }
 }
 
 static void become_free(struct publisher *publisher)
 {
+    DCHECK(publisher->_is_answered);
+    DCHECK(!publisher->is_free);
     publisher->is_free = true;
     publisher->shared->on_free(publisher->shared, &publisher->node);
 }
@@ -176,4 +188,11 @@ static void tell(struct publisher *publisher)
 static struct publisher *publisher_of(struct client *client)
 {
     return CONTAINER_OF(client, struct publisher, client);
+}
+
+static void check(const struct publisher *publisher)
+{
+    CHECK(publisher->_first >= 1);
+    CHECK(publisher->_first <= publisher->sequence + 1);
+    CHECK(publisher->sequence - publisher->_first < publisher->_capacity); // one is in flight
 }

@@ -17,6 +17,7 @@ static void print_text(const char *text);
 static void print_value(const struct report_figure *figure, int width);
 static bool is_same_group(const char *a, const char *b);
 static size_t kept_failures(const struct report *report);
+static void check_group(const struct report *report, const char *group);
 
 void report_add(struct report *report, const char *key, double value, int decimals)
 {
@@ -27,6 +28,9 @@ void report_add_to(struct report *report, const char *group, const char *key, do
                    int decimals)
 {
     CHECK(report->_figure_count < REPORT_FIGURES_MAX);
+    CHECK(key != NULL);
+    CHECK(decimals >= 0);
+    DEBUG_CALL(check_group(report, group));
     report->_figures[report->_figure_count++] =
         (struct report_figure){.group = group, .key = key, .value = value, .decimals = decimals};
 }
@@ -140,4 +144,16 @@ static size_t kept_failures(const struct report *report)
 {
     return report->failure_count < REPORT_FAILURES_MAX ? report->failure_count
                                                        : REPORT_FAILURES_MAX;
+}
+
+/// A group that is left is not entered again: it would be printed as two members of one name.
+static void check_group(const struct report *report, const char *group)
+{
+    size_t i = report->_figure_count;
+    while (i > 0 && is_same_group(report->_figures[i - 1].group, group)) {
+        i--;
+    }
+    while (group != NULL && i > 0) {
+        CHECK(!is_same_group(report->_figures[--i].group, group));
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench/run.h"
 
+#include "base/check.h"
 #include "bench/histogram.h"
 
 #include <inttypes.h>
@@ -38,6 +39,7 @@ void run_close(struct run *run)
 /// deadline is set by the machine's.
 bool run_wait(struct run *run, double seconds)
 {
+    CHECK(seconds >= 0);
     uint64_t until_ns = clock_machine_ns() + (uint64_t)(seconds * 1e9);
     run->_is_woken = false;
     run->_is_over = false;
@@ -110,6 +112,7 @@ void run_report_latency(struct run *run, const struct histogram *histogram)
 
 double run_seconds(const struct proc_moment *begin, const struct proc_moment *end)
 {
+    DCHECK(end->at_ns >= begin->at_ns);
     return (double)(end->at_ns - begin->at_ns) / 1e9;
 }
 

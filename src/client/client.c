@@ -40,7 +40,10 @@ int client_open(struct client *client, struct loop *loop, const struct client_ta
                 const struct client_events *events)
 {
     char address[sizeof("127.255.255.255")];
-    DCHECK(client->_transport == NULL);
+    DCHECK(client->state == CLIENT_CLOSED);
+    DCHECK(client->_transport == NULL); // `on_closed` has come
+    DCHECK(events->on_head != NULL && events->on_end != NULL);
+    DCHECK(events->on_gone != NULL && events->on_closed != NULL);
     client->events = events;
     client->_out[0] = BYTES("");
     client->_out[1] = BYTES("");
@@ -61,6 +64,7 @@ int client_open(struct client *client, struct loop *loop, const struct client_ta
 void client_send(struct client *client, struct bytes head, struct bytes body)
 {
     DCHECK(client->state == CLIENT_CONNECTING || client->state == CLIENT_READY);
+    DCHECK(head.len > 0); // an empty piece would look like one that is out
     client->_out[0] = head;
     client->_out[1] = body;
     if (client->state == CLIENT_READY) {
@@ -84,6 +88,7 @@ void client_describe(const struct client *client, const struct client_target *ta
 {
     const char *when =
         client->failed_in == CLIENT_BODY ? "in the midst of a response" : "before it had answered";
+    DCHECK(client->failure < 0);
     if (client->failed_in == CLIENT_CONNECTING) {
         snprintf(out, size, "cannot connect to %s: %s%s", target->authority,
                  error_text(client->failure), connect_advice(client->failure));
@@ -148,6 +153,7 @@ static void on_failed(void *user, int failure)
 static void on_closed(void *user)
 {
     struct client *client = user;
+    DCHECK(client->state == CLIENT_CLOSED); // a transport closes only when it is told to
     client->_transport = NULL;
     client->events->on_closed(client);
 }
@@ -168,6 +174,7 @@ static const char *source_of(const struct client *client, const struct client_ta
 
 static void write_out(struct client *client)
 {
+    DCHECK(client->_out[0].len > 0);
     ssize_t len =
         transport_write(client->_transport, client->_out, client->_out[1].len > 0 ? 2 : 1);
     if (len < 0) {
@@ -188,6 +195,7 @@ static void drop_written(struct client *client, size_t len)
         client->_out[i] = bytes_skip(client->_out[i], taken);
         len -= taken;
     }
+    DCHECK(len == 0); // the kernel takes no more than it was given
     if (client->_out[0].len == 0) {
         client->_out[0] = client->_out[1];
         client->_out[1] = BYTES("");
@@ -227,6 +235,7 @@ static void take_kept_head(struct client *client, struct bytes input)
 
 static void begin_body(struct client *client, const struct reply_head *head, struct bytes rest)
 {
+    DCHECK(client->state == CLIENT_HEAD);
     buf_reset(&client->_head);
     body_reader_init(&client->_reader, head->framing, head->length);
     client->is_last = head->is_last;
@@ -264,12 +273,14 @@ static void take_body(struct client *client, struct bytes input)
 
 static void end_body(struct client *client)
 {
+    DCHECK(client->state == CLIENT_BODY);
     client->state = CLIENT_READY;
     client->events->on_end(client);
 }
 
 static void fail(struct client *client, int failure)
 {
+    DCHECK(failure < 0);
     if (client->state == CLIENT_CLOSED) {
         return;
     }
