@@ -16,7 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LUA_LABEL_MAX = 24, LINE_BYTES = 1024 };
+enum {
+    LUA_LABEL_MAX = 24,
+    LINE_BYTES = 1024,
+    ROOM_BYTES = 16 * 1024 * 1024, // more than twenty thousand series take
+};
 
 struct known {
     enum counter counter;
@@ -82,6 +86,7 @@ static void write_value(double value, struct buf *out);
 static void number_text(double value, char text[32]);
 static void write_escaped(struct bytes text, bool is_label, struct buf *out);
 static void write_text(const char *text, struct buf *out);
+static void append(struct buf *out, struct bytes text);
 
 void snapshot_set_names(const struct snapshot_names *names)
 {
@@ -123,6 +128,9 @@ void snapshot_write(const struct metrics *snapshot, struct buf *out)
 void snapshot_render(struct buf *out)
 {
     struct metrics snapshot;
+    if (!mem_has(ROOM_BYTES)) {
+        return;
+    }
     metrics_init(&snapshot);
     snapshot_take(&snapshot);
     snapshot_write(&snapshot, out);
@@ -468,11 +476,20 @@ static void write_escaped(struct bytes text, bool is_label, struct buf *out)
         struct bytes escaped = bytes_of(&byte, 1);
         escaped = byte == '\n' ? BYTES("\\n") : byte == '\\' ? BYTES("\\\\") : escaped;
         escaped = byte == '"' && is_label ? BYTES("\\\"") : escaped;
-        CHECK(buf_append(out, escaped)); // it has no ceiling
+        append(out, escaped);
     }
 }
 
 static void write_text(const char *text, struct buf *out)
 {
-    CHECK(buf_append(out, bytes_from_string(text))); // it has no ceiling
+    append(out, bytes_from_string(text));
+}
+
+/// Once there was no memory, nothing more is taken: a text with a hole in it would be another one.
+static void append(struct buf *out, struct bytes text)
+{
+    if (!buf_append(out, text)) {
+        buf_reset(out);
+        buf_init(out, 0);
+    }
 }

@@ -21,8 +21,10 @@ void snapshot_set_names(const struct snapshot_names *names);
 /// Fills `snapshot`, an empty set, which the caller frees with `metrics_deinit`.
 void snapshot_take(struct metrics *snapshot);
 
-/// Appends all of `snapshot` to `out` as text, metrics in the order of their names.
+/// Appends all of `snapshot` to `out` as text, metrics in the order of their names. Where there is
+/// no memory for it, `out` is empty.
 void snapshot_write(const struct metrics *snapshot, struct buf *out);
 
-/// The same of everything there is now.
+/// The same of everything there is now. Empty, too, where memory is so short that to put it
+/// together could end the process.
 void snapshot_render(struct buf *out);

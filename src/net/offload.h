@@ -17,5 +17,10 @@ struct offload {
     offload_fn done; // called on the loop's thread, after `run`
 };
 
+/// Starts the thread of the pool. libuv ends the process when it cannot start one, so the server
+/// calls this once while it starts, before it has other threads, and not when a peer first asks for
+/// something.
+void offload_prepare(struct loop *loop);
+
 /// Starts the work. The caller has set `run` and `done`.
 void offload_start(struct offload *offload, struct loop *loop);

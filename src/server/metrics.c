@@ -91,6 +91,11 @@ static void on_rendered(struct offload *offload)
         drop(scrape);
         return;
     }
+    if (buf_is_empty(&scrape->text)) {
+        refuse(exchange, 503, BYTES("Retry-After"), BYTES("1"),
+               BYTES("503: there is no memory for the metrics; try again later\n"));
+        return;
+    }
     CHECK(response_set_field(&exchange->response, BYTES("Content-Type"),
                              BYTES("text/plain; version=0.0.4; charset=utf-8")) == 0);
     CHECK(response_set_field(&exchange->response, BYTES("Cache-Control"), BYTES("no-store")) == 0);

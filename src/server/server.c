@@ -10,6 +10,7 @@
 #include "http/access.h"
 #include "hub/hub.h"
 #include "net/loop.h"
+#include "net/offload.h"
 #include "net/signals.h"
 #include "server/addresses.h"
 #include "server/admin.h"
@@ -214,6 +215,9 @@ static int bind_and_run(struct server *server)
     }
     if (server->config->admin != NULL && admin_bind(&server->admin, server->config->admin) != 0) {
         return 1;
+    }
+    if (server->config->metrics_path != NULL || server->config->admin != NULL) {
+        offload_prepare(&first->loop); // for the first scrape
     }
     if (start_threads(server) != 0) {
         return 1;
