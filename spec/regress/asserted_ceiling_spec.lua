@@ -1,8 +1,9 @@
 -- What had to fit was asserted to fit, so a script or a peer that made it not fit ended the server:
 -- headers of a middleware that left no room for those of the engine's own answers, an answer for
 -- which there was no memory, memory that a script asked for and that the system did not have, an
--- event for which there was no memory. And where memory ended, a refusal named a limit that nobody
--- had met.
+-- event for which there was no memory, the thread and the text of a scrape of the metrics.
+-- Where such things had taken all memory, the next small thing of the engine's own found none, and
+-- that ended the server, too. And where memory ended, a refusal named a limit that nobody had met.
 
 local Server = require "spec.support.server"
 local sse = require "spec.support.sse"
@@ -86,11 +87,23 @@ end)
 server:get("/events", function(_, response)
   response.sse:subscribe(room, { since = -2 })
 end)
+local held = {}
+server:get("/hold", function(_, response)
+  local function hold(size, count)
+    for _ = 1, count do held[#held + 1] = ("x"):rep(size) end
+  end
+  for size = 24, 12, -1 do
+    pcall(hold, 2 ^ size, 100)
+  end
+  response:send("held")
+end)
+server:get("/stream", function(_, response) response.sse:send("x") end)
 server:get("/", function(_, response) response:send("x") end)
 ]], {
       workers = 1, wrap = Server.under("ulimit -v " .. (kilobytes or 220000)),
       args = { "--limit", "lua_bytes=1000000000", "--limit", "run_timeout=20",
-        "--limit", "shared_bytes=1000000000", "--limit", "channel_total_bytes=1000000000" },
+        "--limit", "shared_bytes=1000000000", "--limit", "channel_total_bytes=1000000000",
+        "--metrics", "/metrics" },
     })
   end
 
@@ -158,5 +171,24 @@ server:get("/", function(_, response) response:send("x") end)
 
   it("so does one that wants many small things", function()
     survives "/small"
+  end)
+
+  it("the next readers are served, and a scrape of the metrics is refused", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    local server = start()
+    assert.equal("held", server:request({ target = "/hold" }).body)
+    local streams = {}
+    for i = 1, 50 do
+      streams[i] = server:stream("/stream")
+      assert.equal("x", streams[i]:event().data)
+      assert.equal("x", server:request({ target = "/" }).body)
+    end
+    assert.equal(503, server:request({ target = "/metrics" }).status)
+    for _, stream in ipairs(streams) do
+      stream:close()
+    end
+    assert.equal("x", server:request({ target = "/" }).body)
   end)
 end)

@@ -4,49 +4,67 @@
 #include "base/check.h"
 
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-// Less than this is kept: the next connections will want it.
-enum { TIDY_BYTES_MIN = 1024 * 1024 };
+enum {
+    TIDY_BYTES_MIN = 1024 * 1024, // less than this is kept: the next connections will want it
+    RESERVE_BYTES = 1024 * 1024,
+};
+
+// Memory that is never written to, so it costs address space only. An allocation that cannot fail
+// gives it back to the allocator when there is no other memory. Until it can be had again, every
+// allocation that can fail does, so what is left serves those that cannot.
+static void *_Atomic reserve;
+
+static bool spend_reserve(void);
+static bool has_reserve(void);
+static void *aligned(size_t alignment, size_t size);
 
 void *mem_zero(size_t size)
 {
     void *memory = calloc(1, size);
+    if (memory == NULL && spend_reserve()) {
+        memory = calloc(1, size);
+    }
     CHECK(memory != NULL);
     return memory;
 }
 
 void *mem_alloc(size_t size)
 {
-    void *memory = malloc(size);
-    CHECK(memory != NULL);
-    return memory;
+    return mem_resize(NULL, size);
 }
 
 void *mem_resize(void *memory, size_t size)
 {
     void *resized = realloc(memory, size);
+    if (resized == NULL && spend_reserve()) {
+        resized = realloc(memory, size);
+    }
     CHECK(resized != NULL);
     return resized;
 }
 
 void *mem_aligned(size_t alignment, size_t size)
 {
-    void *memory = mem_try_aligned(alignment, size);
+    void *memory = aligned(alignment, size);
+    if (memory == NULL && spend_reserve()) {
+        memory = aligned(alignment, size);
+    }
     CHECK(memory != NULL);
     return memory;
 }
 
 void *mem_try_resize(void *memory, size_t size)
 {
-    return realloc(memory, size);
+    return has_reserve() ? realloc(memory, size) : NULL;
 }
 
 void *mem_try_aligned(size_t alignment, size_t size)
 {
-    void *memory = NULL;
-    return posix_memalign(&memory, alignment, size) == 0 ? memory : NULL;
+    return has_reserve() ? aligned(alignment, size) : NULL;
 }
 
 char *mem_string(struct bytes text)
@@ -73,7 +91,7 @@ char *mem_format(const char *format, va_list arguments)
 
 bool mem_has(size_t size)
 {
-    void *memory = malloc(size);
+    void *memory = mem_try_resize(NULL, size);
     free(memory);
     return memory != NULL;
 }
@@ -92,4 +110,32 @@ void mem_tidy(void)
         malloc_trim(0);
     }
 #endif
+}
+
+/// False when it was spent before.
+static bool spend_reserve(void)
+{
+    void *memory = atomic_exchange(&reserve, NULL);
+    free(memory);
+    return memory != NULL;
+}
+
+/// Takes it again if it was spent, or was never taken.
+static bool has_reserve(void)
+{
+    if (atomic_load_explicit(&reserve, memory_order_relaxed) != NULL) {
+        return true;
+    }
+    void *none = NULL;
+    void *memory = malloc(RESERVE_BYTES);
+    if (memory != NULL && !atomic_compare_exchange_strong(&reserve, &none, memory)) {
+        free(memory); // another thread has taken it
+    }
+    return memory != NULL;
+}
+
+static void *aligned(size_t alignment, size_t size)
+{
+    void *memory = NULL;
+    return posix_memalign(&memory, alignment, size) == 0 ? memory : NULL;
 }

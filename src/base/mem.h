@@ -3,6 +3,9 @@
 // Memory that is there, or the process aborts. Whatever has a size that a peer decides goes through
 // `buf`, which has a ceiling, and which says no where there is no memory; so do the allocations of
 // scripts. This is the only place that calls the allocator of libc.
+//
+// A reserve of one MiB is kept for what cannot be refused. When memory ends, the functions with
+// `try` in their name fail first, and those that abort do so only when the reserve is used up, too.
 #pragma once
 
 #include "base/bytes.h"
@@ -33,7 +36,8 @@ void *mem_aligned(size_t alignment, size_t size);
 /// Grows or shrinks `memory` (may be NULL). Aborts when there are none.
 void *mem_resize(void *memory, size_t size);
 
-/// As `mem_resize`, but NULL, and `memory` as it was, when there are none.
+/// As `mem_resize`, but NULL, and `memory` as it was, when there are none. It may fail where
+/// `mem_resize` does not, also to shrink.
 void *mem_try_resize(void *memory, size_t size);
 
 /// As `mem_aligned`, but NULL when there are none.

@@ -11,6 +11,7 @@
 #include <string.h>
 
 static void *try_alloc(size_t size);
+static void *move(void *memory, size_t old_size, void *to, size_t size);
 
 void *slab_zero(size_t size)
 {
@@ -34,8 +35,7 @@ void slab_free_text(char *text, size_t size)
 void *slab_resize(void *memory, size_t old_size, size_t size)
 {
     void *resized = slab_try_resize(memory, old_size, size);
-    CHECK(resized != NULL);
-    return resized;
+    return resized != NULL ? resized : move(memory, old_size, slab_text(size), size);
 }
 
 void *slab_try_resize(void *memory, size_t old_size, size_t size)
@@ -49,11 +49,17 @@ void *slab_try_resize(void *memory, size_t old_size, size_t size)
         return memory;
     }
     char *resized = is_small ? try_alloc(size) : mem_try_resize(NULL, size);
-    if (resized != NULL && memory != NULL) {
-        memcpy(resized, memory, old_size < size ? old_size : size);
+    return resized == NULL ? NULL : move(memory, old_size, resized, size);
+}
+
+/// `memory` may be NULL.
+static void *move(void *memory, size_t old_size, void *to, size_t size)
+{
+    if (memory != NULL) {
+        memcpy(to, memory, old_size < size ? old_size : size);
         slab_free_text(memory, old_size);
     }
-    return resized;
+    return to;
 }
 
 #ifdef IS_SANITIZED
@@ -110,8 +116,8 @@ static_assert(sizeof(struct page) <= FRESH, "a page has grown");
 
 static _Thread_local struct list pages[CLASS_COUNT]; // with room, by size
 
-static struct page *page_with_room(size_t class);
-static struct page *new_page(size_t class); // NULL when there is no memory
+static struct page *page_with_room(size_t class); // NULL when there is no memory
+static struct page *new_page(size_t class, void *memory);
 static struct page *page_of(void *memory);
 static bool has_room(const struct page *page);
 
@@ -119,7 +125,10 @@ void *slab_alloc(size_t size)
 {
     CHECK(size > 0 && size <= SLAB_BYTES_MAX);
     void *memory = try_alloc(size);
-    CHECK(memory != NULL);
+    if (memory == NULL) {
+        new_page((size + STEP - 1) / STEP, mem_aligned(PAGE_BYTES, PAGE_USED));
+        memory = try_alloc(size);
+    }
     return memory;
 }
 
@@ -192,12 +201,16 @@ static struct page *page_with_room(size_t class)
     if (list->next == NULL) {
         list_init(list);
     }
-    return list_is_empty(list) ? new_page(class) : LIST_ITEM(list->next, struct page, node);
+    if (!list_is_empty(list)) {
+        return LIST_ITEM(list->next, struct page, node);
+    }
+    return new_page(class, mem_try_aligned(PAGE_BYTES, PAGE_USED));
 }
 
-static struct page *new_page(size_t class)
+/// `memory` may be NULL; then there is no page.
+static struct page *new_page(size_t class, void *memory)
 {
-    struct page *page = mem_try_aligned(PAGE_BYTES, PAGE_USED);
+    struct page *page = memory;
     if (page == NULL) {
         return NULL;
     }
