@@ -46,7 +46,7 @@ static struct local_hub *local_hub_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
 static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
 static struct group *check_group(lua_State *L);
-static struct group group_bounds(lua_State *L, const struct group *group);
+static uint64_t group_bound(lua_State *L, const uint64_t *bound);
 static int push_full(lua_State *L);
 static int push_full_group(lua_State *L, const struct group *group);
 static uint64_t check_count(lua_State *L, const char *name);
@@ -193,7 +193,7 @@ static int push_refusal(lua_State *L, const struct group *group, int failure)
         limit_met("channels", limits->channels);
         return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
     case -EDQUOT:
-        limit_met("group_channels", group_bounds(L, group).channel_count_max);
+        limit_met("group_channels", group_bound(L, &group->channel_count_max));
         return box_push_failure(L, "the group has as many channels as it may", "E2BIG");
     case -ENOSPC:
         return push_full_group(L, group);
@@ -210,7 +210,7 @@ static int push_full(lua_State *L)
 
 static int push_full_group(lua_State *L, const struct group *group)
 {
-    limit_met("group_bytes", group_bounds(L, group).bytes_max);
+    limit_met("group_bytes", group_bound(L, &group->bytes_max));
     return box_push_failure(L, "the group's channels hold as many bytes as they may", "ENOMEM");
 }
 
@@ -279,14 +279,14 @@ static struct group *check_group(lua_State *L)
     return group;
 }
 
-/// Returns a copy of the group, because another worker may change the bounds.
-static struct group group_bounds(lua_State *L, const struct group *group)
+/// A ceiling of a group, read under the lock, because another worker may change it.
+static uint64_t group_bound(lua_State *L, const uint64_t *bound)
 {
     struct hub *hub = local_hub_of(L)->hub;
     hub_lock(hub);
-    struct group bounds = *group;
+    uint64_t value = *bound;
     hub_unlock(hub);
-    return bounds;
+    return value;
 }
 
 static uint64_t check_count(lua_State *L, const char *name)
