@@ -97,7 +97,7 @@ server:get("/stream", function(_, response) response.sse:send("x") error("on pur
 ]], { args = { "--dev" } })
     local response = server:request {}
     assert.equal(500, response.status)
-    assert.matches("script.lua:1: on purpose\nstack traceback:\n", response.body)
+    assert.matches("script.lua:1: on purpose\nstack traceback:\n.*[^\n]\n$", response.body)
     assert.equal(X_AND_CUT, (support.stream_bytes(server, "/stream")))
   end)
 

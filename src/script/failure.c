@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/failure.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "script/application.h"
 #include "script/call.h"
@@ -134,7 +135,13 @@ static void send_plain(struct scope *scope, struct bytes message, const struct p
         return;
     }
     exchange->response.is_text = true;
-    IGNORE(exchange_send(exchange, is_dev ? message : text)); // or the peer has gone
+    struct buf line;
+    buf_init(&line, message.len + 1);
+    if (is_dev && buf_append(&line, message) && buf_append(&line, BYTES("\n"))) {
+        text = buf_bytes(&line);
+    }
+    IGNORE(exchange_send(exchange, text)); // or the peer has gone
+    buf_reset(&line);
 }
 
 /// Takes back what the handler prepared, because it belonged to another answer. Header fields that
