@@ -4,6 +4,7 @@
 local support = require "spec.sse.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
+local clock = require "spec.support.clock"
 local posix = require "spec_posix"
 
 local BINARY = Server.binary()
@@ -91,8 +92,12 @@ describe("a server in the foreground of a terminal", function()
     local line = ("echo $$ >%s/pid; %s exec %s --port=0 %s/a.lua 2>%s/log"):format(folder, before,
       BINARY, folder, folder)
     script = Process.start { "script", "-qc", line, "/dev/null" }
+    eventually(function()
+      pid = tonumber(Process.read_file(folder .. "/pid"))
+      return pid
+    end)
+    clock.watch(pid) -- `script` is watched, and this is a child of its
     eventually(function() return script:stdout():find("listening on", 1, true) end)
-    pid = tonumber(Process.read_file(folder .. "/pid"))
     return folder .. "/log"
   end
 
@@ -103,6 +108,9 @@ describe("a server in the foreground of a terminal", function()
   after_each(function()
     if pid and runs() then
       posix.kill(pid, 9)
+    end
+    if pid then
+      clock.unwatch(pid)
     end
   end)
 

@@ -158,7 +158,9 @@ describe("systemd:", function()
       local unix = open("listen", path)
       local server = start(ROUTES .. "server:listen(1)", { sockets = { tcp, unix } })
       assert.equal(port, server.port)
-      assert.matches("listening on unix:" .. path .. "\n", server:stdout(), 1, true)
+      eventually(function() -- it is another line than the one that `start` waits for
+        return server:stdout():find("listening on unix:" .. path .. "\n", 1, true)
+      end)
       assert.equal("12345", get(server, "/plain"))
       for _, where in ipairs { port, path } do
         local answer = wire.exchange(where, wire.request { target = "/plain" })[1]
