@@ -73,7 +73,7 @@ static void send_event(struct holder *holder);
 static void echo(struct exchange *exchange);
 static void on_stream_room(struct stream_holder *watch);
 static void on_stream_peer_ended(struct stream_holder *watch);
-static void on_stream_dismissed(struct stream_holder *watch);
+static void on_stream_shutdown(struct stream_holder *watch);
 static void on_stream_done(struct stream_holder *watch, enum end_reason reason);
 static void end(struct holder *holder);
 static void on_room(struct exchange *exchange);
@@ -85,7 +85,7 @@ static const struct service_events service_events = {.on_head = on_head, .on_req
 static const struct stream_events stream_events = {
     .on_room = on_stream_room,
     .on_peer_ended = on_stream_peer_ended,
-    .on_dismissed = on_stream_dismissed,
+    .on_shutdown = on_stream_shutdown,
     .on_done = on_stream_done,
 };
 
@@ -415,7 +415,7 @@ static void on_stream_room(struct stream_holder *watch)
         send_event(holder);
         exchange_await_room(holder->stream->exchange);
     } else {
-        stream_end(holder->stream);
+        stream_end(holder->stream, END_FINISHED, STREAM_NO_RETRY);
     }
 }
 
@@ -441,7 +441,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
     end(exchange->holder);
 }
 
-static void on_stream_dismissed(struct stream_holder *watch)
+static void on_stream_shutdown(struct stream_holder *watch)
 {
     (void)watch; // nothing works on it
 }

@@ -130,6 +130,9 @@ void client_end_turn(struct client *client)
     if (client->state == CLIENT_AWAY) {
         return;
     }
+    if (client->stream != NULL) {
+        stream_check(client->stream);
+    }
     if (client->state == CLIENT_READING) {
         take_bytes(client);
     }

@@ -20,7 +20,7 @@ static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 static struct client *client_of(struct world *world, const struct exchange *exchange);
 static void subscribe_some(struct client *client);
-static struct stream_place choose_start(const struct client *client, const char *since,
+static struct stream_start choose_start(const struct client *client, const char *since,
                                         char *greet);
 static const char *choose_since(struct world *world, const struct life *life, char *memory);
 static uint64_t newest_count(const char *since);
@@ -31,7 +31,7 @@ static void note_own(struct client *client);
 static void on_room(struct stream_holder *holder);
 static void on_peer_ended(struct stream_holder *holder);
 static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms);
-static void on_dismissed(struct stream_holder *holder);
+static void on_shutdown(struct stream_holder *holder);
 static void on_done(struct stream_holder *holder, enum end_reason reason);
 
 const struct service_events host_events = {.on_head = on_head, .on_request = on_request};
@@ -40,7 +40,7 @@ static const struct stream_events stream_events = {
     .on_room = on_room,
     .on_peer_ended = on_peer_ended,
     .is_at_work = is_at_work,
-    .on_dismissed = on_dismissed,
+    .on_shutdown = on_shutdown,
     .on_done = on_done,
 };
 
@@ -53,7 +53,7 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
 {
     struct life *life = opened.life;
     char greet[GREET_BYTES] = "";
-    struct stream_place start = choose_start(client, since, greet);
+    struct stream_start start = choose_start(client, since, greet);
     size_t live = 0;
     size_t leaving = 0; // channels that are over are left when they are read to their end
     for (size_t i = 0; i < client->sub_count; i++) {
@@ -169,8 +169,8 @@ void host_end(struct client *client)
 {
     place_say("%d is ended", client->index);
     host_note_end(client);
-    stream_end(client->stream);
-    stream_end(client->stream); // idempotent
+    stream_end(client->stream, END_FINISHED, STREAM_NO_RETRY);
+    stream_end(client->stream, END_FINISHED, STREAM_NO_RETRY); // idempotent
     worker_look(client->worker);
 }
 
@@ -179,8 +179,9 @@ void host_cut(struct client *client)
     place_say("%d is cut", client->index);
     host_note_end(client);
     client->is_cut = true;
-    stream_cut(client->stream, END_FAILED);
-    stream_end(client->stream); // it does not become complete by that
+    stream_end(client->stream, END_FAILED, STREAM_NO_RETRY);
+    stream_end(client->stream, END_FINISHED,
+               STREAM_NO_RETRY); // it does not become complete by that
     worker_look(client->worker);
 }
 
@@ -260,9 +261,9 @@ static void subscribe_some(struct client *client)
 }
 
 /// Where the client begins, and whether it is greeted: by a name in `greet`, or "".
-static struct stream_place choose_start(const struct client *client, const char *since, char *greet)
+static struct stream_start choose_start(const struct client *client, const char *since, char *greet)
 {
-    struct stream_place start = {.last = bytes_from_string(client->sent_id)};
+    struct stream_start start = {.last = bytes_from_string(client->sent_id)};
     start.is_earliest = strcmp(since, "earliest") == 0;
     start.newest_count = newest_count(since);
     bool is_id = !start.is_earliest && start.newest_count == 0;
@@ -401,7 +402,7 @@ static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms)
     return false; // nothing works on it
 }
 
-static void on_dismissed(struct stream_holder *holder)
+static void on_shutdown(struct stream_holder *holder)
 {
     (void)holder; // nothing works on it
 }

@@ -178,6 +178,8 @@ static void begin_turn(struct worker *worker)
 {
     worker->loop.uv.time = worker->world->now_ms;
     bool is_due = timer_heap_next_ms(&worker->loop.timers) <= worker_now_ms(worker);
+    timer_heap_check(&worker->loop.timers);
+    poller_check(&worker->loop.poller);
     timer_heap_fire(&worker->loop.timers);
     if (is_due) {
         worker_look(worker);

@@ -27,8 +27,8 @@ static void choose_limits(struct limits *limits);
 static void check_need(struct world *world, struct life *life);
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
 static bool is_busy(const struct world *world);
-static void dismiss_all(struct worker *worker);
-static bool dismiss(void *user, struct exchange *exchange);
+static void end_all_streams(struct worker *worker);
+static bool end_stream(void *user, struct exchange *exchange);
 static void shut_down(struct world *world);
 
 void world_init(struct world *world)
@@ -268,18 +268,18 @@ static bool is_busy(const struct world *world)
     return is_so;
 }
 
-static void dismiss_all(struct worker *worker)
+static void end_all_streams(struct worker *worker)
 {
-    service_each_exchange(&worker->service, dismiss, NULL);
+    service_each_exchange(&worker->service, end_stream, NULL);
     worker_look(worker);
 }
 
-static bool dismiss(void *user, struct exchange *exchange)
+static bool end_stream(void *user, struct exchange *exchange)
 {
     (void)user;
     struct stream *stream = stream_of_exchange(exchange);
     if (stream != NULL && stream->is_open) {
-        stream_dismiss(stream, RETRY_MS);
+        stream_end(stream, END_SHUTDOWN, RETRY_MS);
     }
     return true;
 }
@@ -297,7 +297,7 @@ static void shut_down(struct world *world)
     if (!chance_one_in(3)) {
         clients_see_end(world);
         for (size_t i = 0; i < world->worker_count; i++) {
-            dismiss_all(&world->workers[i]);
+            end_all_streams(&world->workers[i]);
         }
         world_settle(world);
     }

@@ -85,7 +85,7 @@ static void answer(struct scope *scope, struct bytes message, lua_State *failed)
             send_plain(scope, message, &place);
         }
     } else if (scope->stream != NULL) {
-        stream_cut(scope->stream, END_FAILED);
+        stream_end(scope->stream, END_FAILED, STREAM_NO_RETRY);
     } else {
         exchange_cut(exchange, END_FAILED);
     }

@@ -136,10 +136,7 @@ static size_t end_streams(struct generation *generation)
 
 static void end_stream(struct stream *stream)
 {
-    IGNORE(stream_retry(
-        stream,
-        jitter_between(RETRY_MS_MIN, RETRY_MS_MAX))); // a reader that is too slow does not get it
-    stream_cut(stream, END_RELOADED);
+    stream_end(stream, END_RELOADED, (int64_t)jitter_between(RETRY_MS_MIN, RETRY_MS_MAX));
 }
 
 /// Calls fn(streams) of the old code.

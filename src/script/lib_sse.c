@@ -32,8 +32,8 @@ static int l_try_send(lua_State *L);
 static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
 static int l_subscribe(lua_State *L);
-static struct stream_place check_place(lua_State *L, const struct scope *scope);
-static void check_since(lua_State *L, struct stream_place *place);
+static struct stream_start check_place(lua_State *L, const struct scope *scope);
+static void check_since(lua_State *L, struct stream_start *place);
 static int l_unsubscribe(lua_State *L);
 static int l_close(lua_State *L);
 static int l_collect(lua_State *L);
@@ -251,7 +251,7 @@ static int l_subscribe(lua_State *L)
     struct replica *replica = check_channel(L, 2);
     check_options(L, 3, names);
     lua_settop(L, 3);
-    struct stream_place place = check_place(L, scope);
+    struct stream_start place = check_place(L, scope);
     if (replica->is_closed || !ensure_open_or_raise(L, scope)) {
         return box_push_closed(L);
     }
@@ -270,9 +270,9 @@ static int l_subscribe(lua_State *L)
 
 /// Returns where the stream starts. The client's own place counts before that of the script,
 /// because the client may be coming back to the same URL. The bytes of the place stay on the stack.
-static struct stream_place check_place(lua_State *L, const struct scope *scope)
+static struct stream_start check_place(lua_State *L, const struct scope *scope)
 {
-    struct stream_place place = {.last = BYTES("")};
+    struct stream_start place = {.last = BYTES("")};
     check_since(L, &place);
     if (opt_field(L, 3, "greet") != LUA_TNIL) {
         check_event_name(L, 3, "greet");
@@ -287,7 +287,7 @@ static struct stream_place check_place(lua_State *L, const struct scope *scope)
 }
 
 /// Reads the option `since`: an id, "earliest", or -n for the newest n events.
-static void check_since(lua_State *L, struct stream_place *place)
+static void check_since(lua_State *L, struct stream_start *place)
 {
     int type = opt_field(L, 3, "since");
     int is_whole = 0;
@@ -319,7 +319,7 @@ static int l_close(lua_State *L)
 {
     struct scope *scope = check_scope(L);
     if (ensure_open_or_raise(L, scope)) {
-        stream_end(scope->stream);
+        stream_end(scope->stream, END_FINISHED, STREAM_NO_RETRY);
     }
     lua_pushboolean(L, 1);
     return 1;

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "net/offload.h"
 #include "script/generation.h"
+#include "sse/notice.h"
 #include "sse/stream.h"
 
 enum { SCRAPES_MAX = 4, PIECE_BYTES = 64 * 1024 };
@@ -63,7 +64,7 @@ void metrics_set_names(void)
 {
     snapshot_set_names(&(struct snapshot_names){
         .reason = reason_text,
-        .outcome = stream_outcome_text,
+        .outcome = notice_outcome_text,
         .versions = {LUNESSE_VERSION, LUA_RELEASE, loop_library_version()},
     });
 }

@@ -1,71 +1,82 @@
 // SPDX-License-Identifier: MIT
 //
-// A stream's places in its channels: where a subscription begins, and what the stream's ids say.
+// What moves here is one number a channel: `subscriber.next`, the frame that the reader gets next.
+// It is set three times. When the stream subscribes, `place` finds the place of the id that the
+// reader brought; if that id leads nowhere, the place that the script names; and without one, the
+// newest event. Why an id led nowhere becomes the cursor's notice, which notice.c tells the reader
+// before any frame. Then flush.c moves the cursor over what the kernel has taken. And when the
+// journal has dropped the next frame (`cursor_is_lagging`), notice.c moves the cursor to the newest
+// and tells the reader what it missed.
+//
+// The ids that the reader sees come from here too. An id names the place in every channel of the
+// stream, so that the reader may come back with one id and miss nothing of any channel. It names
+// only places of which the reader was told: a connection may be lost between two notices, and the
+// second must still come when the reader is back.
+#include "sse/cursor.h"
+
 #include "base/counters.h"
-#include "base/limits.h"
-#include "base/mem.h"
 #include "base/slab.h"
-#include "sse/stream_parts.h"
+#include "hub/replica.h"
 
-#include <errno.h>
-
-static bool told_place(const struct cursor *cursor, uint64_t *sequence);
-static enum subscriber_progress on_advance(struct subscriber *subscriber);
-static void on_near(struct subscriber *subscriber, int distance);
-static struct cursor **find(struct stream *stream, const struct replica *replica, uint64_t *count);
-static struct cursor *make(struct stream *stream, struct replica *replica);
 static void leave(struct cursor **link);
-static void note_departure(struct stream *stream, uint64_t epoch);
+static bool told_place(const struct cursor *cursor, uint64_t *sequence);
 static bool has_departed(const struct stream *stream, uint64_t epoch);
-static void place_cursor(struct cursor *cursor, const struct stream_place *place);
-static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_place *place);
+static void place(struct cursor *cursor, const struct stream_start *start);
+static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_start *start);
 static void put_greet(struct notice *notice, struct bytes greet);
 static uint64_t first_of(const struct cursor *cursor);
 static struct notice resume(struct cursor *cursor, struct bytes text);
 
-static const struct subscriber_ops ops = {.advance = on_advance, .prefetch = on_near};
-
-int stream_subscribe(struct stream *stream, struct replica *replica,
-                     const struct stream_place *place)
+struct cursor *cursor_find(const struct stream *stream, const struct replica *replica,
+                           uint64_t *count)
 {
-    uint64_t count;
-    if (!stream->is_open || stream->exchange->is_aborted || replica->is_closed) {
-        return -ECANCELED;
+    struct cursor *cursor = stream->_cursors;
+    for (*count = 0; cursor != NULL && cursor->subscriber.replica != replica; (*count)++) {
+        cursor = cursor->after;
     }
-    struct cursor **end = find(stream, replica, &count);
-    if (*end != NULL) {
-        return -EALREADY;
-    }
-    if (count >= exchange_limits(stream->exchange)->stream_channels) {
-        limit_met("stream_channels", count);
-        return -E2BIG;
-    }
+    return cursor;
+}
+
+/// The replica is aged first, so that the reader is not given frames that are too old and only wait
+/// for a timer.
+struct cursor *cursor_add(struct stream *stream, struct replica *replica,
+                          const struct subscriber_ops *ops, const struct stream_start *start)
+{
+    struct stream_start from = *start;
+    struct cursor **end = &stream->_cursors;
     replica_age(replica);
-    struct cursor *cursor = make(stream, replica);
-    struct stream_place from = *place;
+    while (*end != NULL) {
+        DCHECK((*end)->subscriber.replica != replica);
+        end = &(*end)->after;
+    }
+    struct cursor *cursor = slab_new(struct cursor);
+    cursor->stream = stream;
+    cursor->subscriber.ops = ops;
+    list_init(&cursor->subscriber.node);
+    replica_join(replica, &cursor->subscriber);
     if (has_departed(stream, replica->journal.epoch)) {
         from.last = BYTES("");
     }
-    place_cursor(cursor, &from);
+    place(cursor, &from);
     *end = cursor;
-    if (cursor_is_behind(cursor)) {
-        exchange_wants_flush(stream->exchange);
-    }
-    return 0;
+    DEBUG_CALL(cursor_check(cursor));
+    return cursor;
 }
 
-bool stream_unsubscribe(struct stream *stream, struct replica *replica)
+void cursor_part(struct cursor *cursor)
 {
-    uint64_t count;
-    struct cursor **link = find(stream, replica, &count);
-    if (*link == NULL) {
-        return false;
+    struct stream *stream = cursor->stream;
+    struct cursor **link = &stream->_cursors;
+    uint64_t epoch = cursor->subscriber.replica->journal.epoch;
+    while (*link != cursor) {
+        link = &(*link)->after;
     }
     leave(link);
-    if (!has_departed(stream, replica->journal.epoch)) {
-        note_departure(stream, replica->journal.epoch);
+    if (!has_departed(stream, epoch)) {
+        struct departure *departure = slab_new(struct departure);
+        *departure = (struct departure){.after = stream->_departures, .epoch = epoch};
+        stream->_departures = departure;
     }
-    return true;
 }
 
 bool cursor_is_behind(const struct cursor *cursor)
@@ -92,7 +103,7 @@ void cursors_leave(struct stream *stream)
     }
 }
 
-void cursors_leave_closed(struct stream *stream)
+bool cursors_leave_closed(struct stream *stream)
 {
     bool has_left = false;
     for (struct cursor **link = &stream->_cursors; *link != NULL;) {
@@ -104,8 +115,16 @@ void cursors_leave_closed(struct stream *stream)
             link = &(*link)->after;
         }
     }
-    if (has_left && stream->_cursors == NULL) {
-        stream_end(stream);
+    return has_left && stream->_cursors == NULL;
+}
+
+void cursor_drop_notice(struct cursor *cursor)
+{
+    struct notice *notice = cursor->notice;
+    if (notice != NULL) {
+        slab_free_text(notice->greet, notice->greet_len);
+        slab_free(notice);
+        cursor->notice = NULL;
     }
 }
 
@@ -141,8 +160,31 @@ void cursors_put_id(const struct stream *stream, struct buf *out)
     buf_commit(out, (size_t)(cursors_write_id(stream, at) - at));
 }
 
-/// Where the reader stands as far as it was told. It may lose its connection between two notices,
-/// and must still hear of the second when it comes back. False when it stands nowhere.
+void cursor_check(const struct cursor *cursor)
+{
+    const struct replica *replica = cursor->subscriber.replica;
+    CHECK(cursor->stream != NULL && replica != NULL);
+    CHECK(list_is_linked(&cursor->subscriber.node));
+    CHECK(cursor->subscriber.next <= replica->journal.next); // it stands at the newest at most
+    if (cursor->notice != NULL) {
+        const struct notice *notice = cursor->notice;
+        CHECK(notice->reason <= NOTICE_EXPIRED);
+        CHECK((notice->greet != NULL) == (notice->greet_len > 0));
+        CHECK(notice->reason != NOTICE_NONE || notice->greet != NULL); // or nothing is to be said
+    }
+}
+
+static void leave(struct cursor **link)
+{
+    struct cursor *cursor = *link;
+    *link = cursor->after;
+    replica_leave(&cursor->subscriber);
+    cursor_drop_notice(cursor);
+    slab_free(cursor);
+}
+
+/// The place of which the reader was told. With a notice that is still to come it is the place of
+/// the id that the reader came with, if that was one of this channel. False when there is none.
 static bool told_place(const struct cursor *cursor, uint64_t *sequence)
 {
     if (cursor->notice == NULL || cursor->notice->reason <= NOTICE_PLACE) {
@@ -151,69 +193,6 @@ static bool told_place(const struct cursor *cursor, uint64_t *sequence)
     }
     *sequence = cursor->notice->from;
     return cursor->notice->reason == NOTICE_EXPIRED;
-}
-
-/// A blocked stream is woken by its socket; but who is to be disconnected is that at once.
-static enum subscriber_progress on_advance(struct subscriber *subscriber)
-{
-    struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
-    struct stream *stream = cursor->stream;
-    if (!exchange_is_blocked(stream->exchange)) {
-        enum subscriber_progress progress = stream_flush(stream);
-        return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // ended, this reader is gone
-    }
-    if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
-        count_up(COUNT_LAGGED, !stream->exchange->is_aborted);
-        exchange_abort(stream->exchange, END_SLOW);
-    }
-    return SUBSCRIBER_DONE;
-}
-
-static void on_near(struct subscriber *subscriber, int distance)
-{
-    const struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
-    if (distance == SUBSCRIBER_PREFETCH) {
-        __builtin_prefetch(cursor->stream);
-        __builtin_prefetch((const char *)cursor->stream + sizeof(struct stream) - 1);
-    } else {
-        exchange_prefetch(cursor->stream->exchange, distance);
-    }
-}
-
-/// The link to the cursor for `replica`, or the empty one at the end.
-static struct cursor **find(struct stream *stream, const struct replica *replica, uint64_t *count)
-{
-    struct cursor **link = &stream->_cursors;
-    for (*count = 0; *link != NULL && (*link)->subscriber.replica != replica; (*count)++) {
-        link = &(*link)->after;
-    }
-    return link;
-}
-
-static struct cursor *make(struct stream *stream, struct replica *replica)
-{
-    struct cursor *cursor = slab_new(struct cursor);
-    cursor->stream = stream;
-    cursor->subscriber.ops = &ops;
-    list_init(&cursor->subscriber.node);
-    replica_join(replica, &cursor->subscriber);
-    return cursor;
-}
-
-static void leave(struct cursor **link)
-{
-    struct cursor *cursor = *link;
-    *link = cursor->after;
-    replica_leave(&cursor->subscriber);
-    notice_free(cursor->notice);
-    slab_free(cursor);
-}
-
-static void note_departure(struct stream *stream, uint64_t epoch)
-{
-    struct departure *departure = slab_new(struct departure);
-    *departure = (struct departure){.after = stream->_departures, .epoch = epoch};
-    stream->_departures = departure;
 }
 
 static bool has_departed(const struct stream *stream, uint64_t epoch)
@@ -225,40 +204,41 @@ static bool has_departed(const struct stream *stream, uint64_t epoch)
     return departure != NULL;
 }
 
-/// Who is not resumed begins like a newcomer, and is told why; of the id that it came with.
-static void place_cursor(struct cursor *cursor, const struct stream_place *place)
+/// Tries the reader's id, then the script's, then the place of a newcomer. When both ids lead
+/// nowhere, the notice speaks of the reader's.
+static void place(struct cursor *cursor, const struct stream_start *start)
 {
     const struct journal *journal = &cursor->subscriber.replica->journal;
     struct notice last = {.reason = NOTICE_NONE};
     struct notice since = {.reason = NOTICE_NONE};
-    cursor->subscriber.next = newcomers_next(cursor, place);
-    if (place->last.len > 0) {
-        last = resume(cursor, place->last);
+    cursor->subscriber.next = newcomers_next(cursor, start);
+    if (start->last.len > 0) {
+        last = resume(cursor, start->last);
         counters_add(&counters_here->resumed[last.reason], 1);
     }
-    bool is_placed = place->last.len > 0 && last.reason == NOTICE_NONE;
-    if (!is_placed && place->since.len > 0) {
-        since = resume(cursor, place->since);
+    bool is_placed = start->last.len > 0 && last.reason == NOTICE_NONE;
+    if (!is_placed && start->since.len > 0) {
+        since = resume(cursor, start->since);
     }
     struct notice notice = last.reason != NOTICE_NONE ? last : since;
-    bool is_without_id = place->last.len == 0 && cursor->subscriber.next == journal->next;
+    bool is_without_id = start->last.len == 0 && cursor->subscriber.next == journal->next;
     if (notice.reason == NOTICE_NONE && is_without_id) {
         notice.reason = NOTICE_PLACE;
     }
-    if (notice.reason != NOTICE_NONE || place->greet.len > 0) {
+    if (notice.reason != NOTICE_NONE || start->greet.len > 0) {
         cursor->notice = slab_new(struct notice);
         *cursor->notice = notice;
-        put_greet(cursor->notice, place->greet);
+        put_greet(cursor->notice, start->greet);
     }
 }
 
-/// Where a reader without an id begins, unless `since` names a place.
-static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_place *place)
+/// The first frame for a reader without an id, unless `since` names a place.
+static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_start *start)
 {
     uint64_t first = first_of(cursor);
     uint64_t next = cursor->subscriber.replica->journal.next;
-    bool is_all = place->is_earliest || place->newest_count > next - first;
-    return is_all ? first : next - place->newest_count;
+    bool is_all = start->is_earliest || start->newest_count > next - first;
+    return is_all ? first : next - start->newest_count;
 }
 
 static void put_greet(struct notice *notice, struct bytes greet)
@@ -270,7 +250,8 @@ static void put_greet(struct notice *notice, struct bytes greet)
     }
 }
 
-/// The oldest frame that the channel keeps, for whoever joins.
+/// The oldest frame for a reader that subscribes now. The worker's copy of the journal may have
+/// older ones, which the channel has already let go.
 static uint64_t first_of(const struct cursor *cursor)
 {
     const struct replica *replica = cursor->subscriber.replica;
@@ -278,7 +259,8 @@ static uint64_t first_of(const struct cursor *cursor)
     return first > replica->first ? first : replica->first;
 }
 
-/// Puts the cursor behind the event that `text` names, if it can be resumed; in constant time.
+/// Puts the cursor behind the event that the id in `text` names. Returns why that is not possible,
+/// or NOTICE_NONE. Takes constant time, because a frame is found by its number.
 static struct notice resume(struct cursor *cursor, struct bytes text)
 {
     const struct journal *journal = &cursor->subscriber.replica->journal;

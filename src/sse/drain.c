@@ -108,7 +108,7 @@ static size_t due_count(const struct drain *drain)
     return until_ms < drain->_ending_ms ? drain->_count * until_ms / drain->_ending_ms : SIZE_MAX;
 }
 
-/// Ends the stream of the exchange, if it has one, until as many have ended as are due. A dismissal
+/// Ends the stream of the exchange, if it has one, until as many have ended as are due. This
 /// may call Lua, but connections close later, so the walk is not disturbed.
 static bool end_stream(void *user, struct exchange *exchange)
 {
@@ -118,7 +118,7 @@ static bool end_stream(void *user, struct exchange *exchange)
         return false;
     }
     if (stream != NULL) {
-        stream_dismiss(stream, retry_ms(drain));
+        stream_end(stream, END_SHUTDOWN, (int64_t)retry_ms(drain));
         drain->_ended_count++;
     }
     return true;

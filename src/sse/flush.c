@@ -1,22 +1,35 @@
 // SPDX-License-Identifier: MIT
 //
-// What a stream writes at the end of a turn. Nearly every time that is one run of frames of one
-// channel, which lie together in memory and go out as they are. What makes it longer: the rest of a
-// frame that the kernel took a part of; events of the stream's own between frames; a second
-// channel, whose frames are merged in by the order of publishing and get ids that name both places;
-// a reader without chunks. A plan lists the pieces in order; what the kernel took of them is then
-// booked.
+// Bytes move from three places to the kernel: from the journals, where a frame is read by every
+// reader and never copied; from the backlog, where a stream's own events wait behind frames; and
+// from the connection's output, which goes before both. The order is: first the notices are said;
+// then a plan lists the pieces that come next; then one write gives output and plan to the kernel;
+// then what the kernel took is booked, by moving the cursors and shortening the backlog.
+//
+// Nearly every plan is one run: frames of one channel that lie together in memory and go out as
+// they are (`plan_run`). A plan is longer (`plan_merged`) when there is a backlog; when the stream
+// follows several channels, whose frames are merged in the order of publishing and get ids that
+// name the place in each of them; and for a reader without chunks.
+//
+// The kernel may take any part of a plan. A frame of which it took a part must be gone through with
+// before anything else, and its rest goes to the backlog: the journal may drop the frame meanwhile.
+#include "sse/flush.h"
+
 #include "base/counters.h"
+#include "http/exchange.h"
 #include "hub/local_hub.h"
+#include "hub/replica.h"
 #include "net/transport.h"
-#include "sse/stream_parts.h"
+#include "sse/backlog.h"
+#include "sse/cursor.h"
+#include "sse/notice.h"
 #include "wire/chunk.h"
 
 enum {
     STEPS_MAX = 30,
     PIECES_MAX = 2 * STEPS_MAX,  // a frame may have two
     BLOCKS_MAX = 16,             // of a run
-    TURN_BYTES_MAX = 256 * 1024, // then it is somebody else's turn
+    TURN_BYTES_MAX = 256 * 1024, // of one stream in one turn
     ID_LINE_MAX = 8,             // "id: ", LF, and to spare
 };
 
@@ -54,7 +67,6 @@ static void plan_run(struct plan *plan, struct cursor *cursor);
 static void plan_merged(struct plan *plan);
 static bool plan_next(struct plan *plan, size_t *own_at, size_t *mark_index);
 static struct cursor *oldest(const struct stream *stream, uint64_t *stamp);
-static const struct stream_mark *mark_at(const struct stream *stream, size_t at);
 static void plan_frame(struct plan *plan, struct cursor *cursor);
 static struct bytes put_prefix(struct plan *plan, struct cursor *cursor, size_t fields_len);
 static void add_step(struct plan *plan, struct step step);
@@ -63,30 +75,24 @@ static void book(const struct plan *plan, size_t taken);
 static void book_whole(struct stream *stream, const struct step *step);
 static void book_part(struct stream *stream, const struct step *step, size_t taken);
 static void send_first(struct stream *stream, struct bytes left);
-static void consume_own(struct stream *stream, size_t size);
-static void keep_rest(struct stream *stream, struct block *block, struct bytes rest);
-static void settle(struct stream *stream);
 
-enum subscriber_progress stream_flush(struct stream *stream)
+enum flush_result flush_write(struct stream *stream)
 {
     size_t sent = 0;
     while (sent < TURN_BYTES_MAX) {
-        bool is_within_frame = stream->_backlog != NULL && stream->_backlog->rest.len > 0;
+        bool is_within_frame = backlog_has_rest(stream->_backlog);
         if (exchange_is_blocked(stream->exchange) || (!is_within_frame && !notices_say(stream))) {
-            return SUBSCRIBER_DONE;
+            return FLUSH_BLOCKED;
         }
         struct plan plan;
         make_plan(&plan, stream);
         sent += carry_out(&plan);
         if (plan.is_complete && !exchange_is_blocked(stream->exchange)) {
-            settle(stream);
-            if (exchange_pending_bytes(stream->exchange) == 0) {
-                return SUBSCRIBER_DONE;
-            }
+            return FLUSH_OUT;
         }
     }
     exchange_wants_flush(stream->exchange);
-    return SUBSCRIBER_MORE;
+    return FLUSH_MORE;
 }
 
 /// Returns how many bytes of the plan the kernel took.
@@ -115,12 +121,12 @@ static void make_plan(struct plan *plan, struct stream *stream)
     plan->size = 0;
     plan->prefixes = NULL;
     plan->is_complete = true;
-    const struct stream_backlog *backlog = stream->_backlog;
+    const struct backlog *backlog = stream->_backlog;
     struct cursor *only = stream->_cursors;
-    if (backlog != NULL && backlog->rest.len > 0) {
+    if (backlog_has_rest(backlog)) {
         add_piece(plan, backlog->rest);
         add_step(plan, (struct step){.kind = STEP_REST, .size = backlog->rest.len});
-        plan->is_complete = false; // a look at what comes behind it
+        plan->is_complete = false; // what comes behind it is the next plan's
     } else if (backlog == NULL && only == NULL) {
         return;
     } else if (backlog == NULL && only->after == NULL && exchange_is_chunked(stream->exchange)) {
@@ -165,16 +171,17 @@ static void plan_merged(struct plan *plan)
     plan->is_complete = false;
 }
 
-/// Adds what comes next. False when there is nothing more.
+/// Adds one step: the event of the stream's own at the next mark, or the frame that was published
+/// first. False when there is nothing more, or the rest comes behind the stream's end.
 static bool plan_next(struct plan *plan, size_t *own_at, size_t *mark_index)
 {
     struct stream *stream = plan->stream;
     uint64_t stamp = UINT64_MAX;
     struct cursor *cursor = oldest(stream, &stamp);
-    const struct stream_mark *mark = mark_at(stream, *mark_index);
-    DCHECK(stream->_backlog != NULL || (mark == NULL && !stream->_is_ending));
+    const struct backlog *backlog = stream->_backlog;
+    const struct backlog_mark *mark = backlog_mark_at(backlog, *mark_index);
     if (mark != NULL && (cursor == NULL || mark->stamp < stamp)) {
-        struct bytes own = bytes_skip(buf_bytes(&stream->_backlog->own), *own_at);
+        struct bytes own = bytes_skip(buf_bytes(&backlog->own), *own_at);
         own.len = mark->size;
         add_piece(plan, own);
         add_step(plan, (struct step){.kind = STEP_OWN, .size = own.len, .slice = own});
@@ -182,7 +189,7 @@ static bool plan_next(struct plan *plan, size_t *own_at, size_t *mark_index)
         (*mark_index)++;
         return true;
     }
-    if (cursor == NULL || (stream->_is_ending && stamp > stream->_backlog->end_stamp)) {
+    if (cursor == NULL || (backlog_is_ending(backlog) && stamp > backlog->end_stamp)) {
         return false;
     }
     plan_frame(plan, cursor);
@@ -206,16 +213,6 @@ static struct cursor *oldest(const struct stream *stream, uint64_t *stamp)
     return found;
 }
 
-static const struct stream_mark *mark_at(const struct stream *stream, size_t index)
-{
-    if (stream->_backlog == NULL) {
-        return NULL;
-    }
-    struct bytes marks = buf_bytes(&stream->_backlog->marks);
-    const struct stream_mark *first = (const struct stream_mark *)(const void *)marks.at;
-    return index < marks.len / sizeof(struct stream_mark) ? &first[index] : NULL;
-}
-
 static void plan_frame(struct plan *plan, struct cursor *cursor)
 {
     const struct frame *frame =
@@ -234,8 +231,9 @@ static void plan_frame(struct plan *plan, struct cursor *cursor)
     add_step(plan, step);
 }
 
-/// The head of the chunk, and an id that names the place in every channel. The head stands right
-/// before the line, whose length it has to know.
+/// Writes what goes before the fields of a frame: the head of its chunk, and an id that names the
+/// place in every channel. The head depends on the length of the id, so the id is written first and
+/// the head right before it.
 static struct bytes put_prefix(struct plan *plan, struct cursor *cursor, size_t fields_len)
 {
     static const char label[] = {'i', 'd', ':', ' '};
@@ -266,8 +264,9 @@ static void add_piece(struct plan *plan, struct bytes piece)
     plan->pieces[plan->piece_count++] = piece;
 }
 
-/// The kernel took `taken` bytes of the plan. Cursors stand where the plan ends; what was not begun
-/// puts them back. Events of the stream's own were counted when they were made.
+/// The kernel took `taken` bytes of the plan. Planning a frame has moved its cursor on, so a frame
+/// that was not begun moves it back. Bytes of the stream's own events are taken off the count,
+/// because they were counted when the events were made.
 static void book(const struct plan *plan, size_t taken)
 {
     int begun_count = 0;
@@ -290,7 +289,7 @@ static void book(const struct plan *plan, size_t taken)
         }
     }
     if (plan->stream->_backlog != NULL) {
-        stream_note_pending(plan->stream->_backlog);
+        backlog_count(plan->stream->_backlog);
     }
 }
 
@@ -298,10 +297,10 @@ static void book_whole(struct stream *stream, const struct step *step)
 {
     switch (step->kind) {
     case STEP_REST:
-        keep_rest(stream, NULL, BYTES(""));
+        backlog_keep_rest(stream->_backlog, NULL, BYTES(""));
         return;
     case STEP_OWN:
-        consume_own(stream, step->size);
+        backlog_consume_own(stream->_backlog, step->size);
         return;
     case STEP_RUN:
         count_up(COUNT_EVENTS_SENT, step->until - step->cursor->subscriber.next);
@@ -309,23 +308,22 @@ static void book_whole(struct stream *stream, const struct step *step)
         return;
     case STEP_FRAME:
         count_up(COUNT_EVENTS_SENT, 1);
-        return; // it stands there
+        return; // the plan has moved the cursor on already
     }
 }
 
-/// What was begun must be gone through with: the rest of a frame is kept with its block, because
-/// the journal may let it go before the reader takes it.
+/// The kernel took the first `taken` bytes of the step, and not all of it.
 static void book_part(struct stream *stream, const struct step *step, size_t taken)
 {
     struct cursor *cursor = step->cursor;
-    struct stream_backlog *backlog = stream_backlog(stream);
+    struct backlog *backlog = backlog_of(stream);
     switch (step->kind) {
     case STEP_REST:
         backlog->rest = bytes_skip(backlog->rest, taken);
         return;
     case STEP_OWN:
         send_first(stream, bytes_skip(step->slice, taken));
-        consume_own(stream, step->size);
+        backlog_consume_own(backlog, step->size);
         return;
     case STEP_RUN: {
         uint64_t first = cursor->subscriber.next;
@@ -338,7 +336,7 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
         if (taken == 0) {
             cursor->subscriber.next--;
         } else {
-            keep_rest(stream, frame->block, bytes_skip(frame_chunk(frame), taken));
+            backlog_keep_rest(backlog, frame->block, bytes_skip(frame_chunk(frame), taken));
         }
         count_up(COUNT_EVENTS_SENT, cursor->subscriber.next - first);
         return;
@@ -350,52 +348,19 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
             send_first(stream, bytes_skip(step->prefix, taken));
             taken = step->prefix.len;
         }
-        keep_rest(stream, frame->block, bytes_skip(step->slice, taken - step->prefix.len));
+        backlog_keep_rest(backlog, frame->block, bytes_skip(step->slice, taken - step->prefix.len));
         count_up(COUNT_EVENTS_SENT, 1);
         return;
     }
     }
 }
 
-/// Before all else, notices included: they would stand in the middle of what was begun.
+/// Puts `left`, the rest of something of the stream's own, into the connection's output, which goes
+/// before everything else. A notice would otherwise stand in the middle of it.
 static void send_first(struct stream *stream, struct bytes left)
 {
     if (!buf_append(exchange_output(stream->exchange), left)) {
-        exchange_abort(stream->exchange, END_SLOW); // no memory for what the peer did not take
+        exchange_abort(stream->exchange, END_SLOW); // there is no memory for it
     }
     exchange_wrote(stream->exchange, left.len);
-}
-
-static void consume_own(struct stream *stream, size_t size)
-{
-    struct stream_backlog *backlog = stream->_backlog;
-    struct stream_mark *mark = (struct stream_mark *)(void *)buf_start(&backlog->marks);
-    DCHECK(size <= mark->size);
-    mark->size -= size;
-    if (mark->size == 0) {
-        buf_consume(&backlog->marks, sizeof(*mark));
-    }
-    buf_consume(&backlog->own, size);
-}
-
-static void keep_rest(struct stream *stream, struct block *block, struct bytes rest)
-{
-    struct stream_backlog *backlog = stream_backlog(stream);
-    if (block != NULL) {
-        block_hold(block);
-    }
-    block_release(backlog->rest_block);
-    backlog->rest_block = block;
-    backlog->rest = rest;
-}
-
-/// Everything is out.
-static void settle(struct stream *stream)
-{
-    if (stream->_is_ending) {
-        stream_finish(stream);
-        return;
-    }
-    stream_drop_backlog(stream);
-    cursors_leave_closed(stream);
 }

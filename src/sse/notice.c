@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: MIT
 //
-// What a reader is told in-band, because an EventSource sees nothing else: that it was reset to
-// another place, or left behind. One event, with the id of the new place, so that a reader that
-// loses its connection right after goes on there. Who begins at the newest gets that id alone: it
-// dispatches nothing (WHATWG HTML, section 9.2.6), and what is published before the first event
-// comes is not lost with the connection. Readers that ignore an id without data are greeted, if the
-// script says so: an event of its own name has the id as data too.
+// An EventSource sees nothing but events, so what happened to a reader's place is said by events.
+// A reader whose id led nowhere gets "reset"; a reader that the journal has left behind gets
+// "lagged", or is disconnected if its channel wants that. Each has the id of the new place, so that
+// a reader that loses its connection right after it goes on there.
+//
+// A reader that begins at the newest event gets an id alone. An event without data dispatches
+// nothing (WHATWG HTML, section 9.2.6), but the reader keeps the id: what is published before its
+// first event is not lost with the connection. Some readers ignore an id without data. For them a
+// script can ask for a greeting, an event of a name of its own that has the id as data too.
+#include "sse/notice.h"
+
 #include "base/counters.h"
 #include "base/decimal.h"
 #include "base/slab.h"
+#include "http/exchange.h"
 #include "hub/local_hub.h"
-#include "sse/stream_parts.h"
+#include "hub/replica.h"
+#include "sse/cursor.h"
+#include "wire/event_id.h"
+#include "wire/sse.h"
 
 enum { NOTICE_BYTES_MAX = 512 }; // of the JSON in a notice, without the channel's name
 
@@ -29,7 +38,8 @@ static void put(struct buf *out, struct bytes bytes);
 /// By enum notice_reason.
 static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "expired"};
 
-static const uint64_t unknown = UINT64_MAX; // the reader does not come from a place of this journal
+/// In the place of a number: the reader does not come from a place of this journal.
+static const uint64_t unknown = UINT64_MAX;
 
 bool notices_say(struct stream *stream)
 {
@@ -43,15 +53,7 @@ bool notices_say(struct stream *stream)
     return true;
 }
 
-void notice_free(struct notice *notice)
-{
-    if (notice != NULL) {
-        slab_free_text(notice->greet, notice->greet_len);
-        slab_free(notice);
-    }
-}
-
-const char *stream_outcome_text(int index)
+const char *notice_outcome_text(int index)
 {
     return index == NOTICE_NONE ? "resumed" : index <= NOTICE_EXPIRED ? reasons[index] : NULL;
 }
@@ -83,7 +85,7 @@ static bool settle(struct cursor *cursor)
     return true;
 }
 
-/// The greeting is the caller's.
+/// Takes the notice out of the cursor. The text of its greeting belongs to the caller now.
 static struct notice take_notice(struct cursor *cursor)
 {
     struct notice notice = {.reason = NOTICE_NONE};
@@ -96,7 +98,8 @@ static struct notice take_notice(struct cursor *cursor)
     return notice;
 }
 
-/// With a greeting it is an event with data, which every reader dispatches; without one an id.
+/// Tells the reader its place: by an event that has it as data too, when there is a greeting, or
+/// else by an id alone.
 static void say_place(struct cursor *cursor, struct bytes greet)
 {
     bool is_greeted = greet.len > 0;
@@ -124,12 +127,12 @@ static void forget_place(struct cursor *cursor)
     if (cursor->notice->greet != NULL) {
         cursor->notice->reason = NOTICE_NONE;
     } else {
-        notice_free(cursor->notice);
-        cursor->notice = NULL;
+        cursor_drop_notice(cursor);
     }
 }
 
-/// It may be said though the stream is ending: the ceiling is not asked.
+/// Writes the event `which`. Not by `stream_send`, because a stream that is ending still says it,
+/// and because the limit of what may be pending does not count for it.
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from)
 {
     struct buf name;
@@ -161,7 +164,8 @@ static void put_event(struct cursor *cursor, struct sse_event event)
     struct buf *out = exchange_output(exchange);
     size_t len_before = buf_len(out);
     if (sse_encode_event(out, &event, exchange_is_chunked(exchange)) != 0) {
-        exchange_abort(exchange, END_FAILED); // no memory: what is not said must not be missed
+        // No memory. The reader must not go on without having been told.
+        exchange_abort(exchange, END_FAILED);
         return;
     }
     exchange_wrote(exchange, buf_len(out) - len_before);
@@ -198,7 +202,8 @@ static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *o
     put(out, BYTES("\""));
 }
 
-/// A JSON string (RFC 8259, section 7). Names have no controls.
+/// Appends `text` as a string of JSON (RFC 8259, section 7). It is a channel's name, which has no
+/// control characters.
 static void put_string(struct bytes text, struct buf *out)
 {
     put(out, BYTES("\""));

@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: MIT
+//
+// A stream is a place where three things meet: events of its own, which scripts send; frames of its
+// channels, which others publish; and the end of the turn, when both go out.
+//
+// An event of its own is encoded straight into the connection's output, if nothing stands before
+// it. If frames do that it has yet to send, the event goes to the backlog, with a mark that says
+// behind which frame it comes (`begin`, `commit`). So the reader sees both in the order in which
+// they were made. For the same reason everything that another worker has published by now is taken
+// over before an event is sent (`look_for_frames`).
+//
+// Frames need nothing of this file until the replica wakes a cursor (`on_advance`), or the exchange
+// says that the turn ends (`on_flush`). Both come to `flush`, which lets flush.c write, and then
+// does what follows when all is out: a stream that is ending ends, and one whose channels have all
+// closed does too.
+#include "sse/stream.h"
+
 #include "base/counters.h"
 #include "base/limits.h"
-#include "base/mem.h"
 #include "base/slab.h"
 #include "http/service.h"
 #include "hub/local_hub.h"
-#include "sse/stream_parts.h"
+#include "hub/replica.h"
+#include "net/loop.h"
+#include "sse/backlog.h"
+#include "sse/flush.h"
 
 #include <errno.h>
 
-/// Between the questions to a peer that has closed its sending side: the last one is asked 3 s
-/// after that. Later it is the heartbeat that asks.
+/// The pauses between the probes of a peer that has closed its sending side. The last one is sent
+/// 3 s after that; from then on the heartbeats serve as probes.
 static const uint16_t probe_pauses_ms[] = {100, 200, 700, 2000};
 
 enum { PROBE_PAUSE_COUNT = sizeof(probe_pauses_ms) / sizeof(probe_pauses_ms[0]) };
@@ -24,6 +42,11 @@ struct sending {
 
 static bool count_open(void *user, struct exchange *exchange);
 static bool on_flush(struct exchange *exchange);
+static enum subscriber_progress on_advance(struct subscriber *subscriber);
+static void on_near(struct subscriber *subscriber, int distance);
+static enum subscriber_progress flush(struct stream *stream);
+static void settle(struct stream *stream);
+static void finish(struct stream *stream);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
 static void on_done(struct exchange *exchange, enum end_reason reason);
@@ -35,7 +58,8 @@ static void look_for_frames(const struct stream *stream);
 static bool has_backlog(const struct stream *stream);
 static size_t own_bytes(const struct stream *stream);
 static uint64_t newest_stamp(const struct stream *stream);
-static void ask(struct stream *stream);
+static bool is_working(const struct stream *stream);
+static void probe(struct stream *stream);
 static void on_probe_timer(struct timer *timer);
 static void end_probe(struct stream *stream);
 
@@ -46,9 +70,12 @@ static const struct exchange_events events = {
     .on_done = on_done,
 };
 
+static const struct subscriber_ops cursor_ops = {.advance = on_advance, .prefetch = on_near};
+
 struct stream *stream_open(struct exchange *exchange, const struct stream_options *options,
                            int *failure)
 {
+    OWNED(&exchange_loop(exchange)->owner);
     *failure = exchange->is_head ? -EINVAL : 0;
     if (*failure == 0 && exchange->response.state != RESPONSE_FRESH) {
         *failure = -EALREADY;
@@ -71,10 +98,11 @@ struct stream *stream_open(struct exchange *exchange, const struct stream_option
     if (options->heartbeat_ms > 0) {
         heartbeat_start(&stream->_heartbeat, options->heartbeats, options->heartbeat_ms);
     }
-    IGNORE(stream_comment(stream, BYTES(""))); // the queue is empty
+    IGNORE(stream_comment(stream, BYTES(""))); // cannot be refused: nothing is pending
     if (options->has_retry) {
         IGNORE(stream_retry(stream, options->retry_ms));
     }
+    DEBUG_CALL(stream_check(stream));
     return stream;
 }
 
@@ -85,7 +113,7 @@ struct stream *stream_of_exchange(const struct exchange *exchange)
 
 void stream_beat(struct heartbeat *heartbeat)
 {
-    ask(CONTAINER_OF(heartbeat, struct stream, _heartbeat));
+    probe(CONTAINER_OF(heartbeat, struct stream, _heartbeat));
 }
 
 int stream_send(struct stream *stream, const struct sse_event *event)
@@ -109,7 +137,7 @@ int stream_try_send(struct stream *stream, const struct sse_event *event)
     uint64_t bytes_max = exchange_limits(stream->exchange)->stream_max_bytes;
     size_t size = event_size(event);
     bool has_room = own_bytes(stream) + size <= bytes_max && !stream_is_over(stream);
-    bool is_sendable = stream->is_open && !stream->exchange->is_aborted && size <= bytes_max;
+    bool is_sendable = is_working(stream) && size <= bytes_max;
     return is_sendable && !has_room ? -EAGAIN : stream_send(stream, event);
 }
 
@@ -135,29 +163,72 @@ int stream_retry(struct stream *stream, uint64_t retry_ms)
     return commit(stream, &sending, sse_encode_retry(sending.out, retry_ms, is_chunked));
 }
 
-void stream_end(struct stream *stream)
+int stream_subscribe(struct stream *stream, struct replica *replica,
+                     const struct stream_start *start)
 {
+    uint64_t count;
+    DEBUG_CALL(stream_check(stream));
+    if (!is_working(stream) || replica->is_closed) {
+        return -ECANCELED;
+    }
+    if (cursor_find(stream, replica, &count) != NULL) {
+        return -EALREADY;
+    }
+    if (count >= exchange_limits(stream->exchange)->stream_channels) {
+        limit_met("stream_channels", count);
+        return -E2BIG;
+    }
+    const struct cursor *cursor = cursor_add(stream, replica, &cursor_ops, start);
+    if (cursor_is_behind(cursor)) {
+        exchange_wants_flush(stream->exchange);
+    }
+    DEBUG_CALL(stream_check(stream));
+    return 0;
+}
+
+bool stream_unsubscribe(struct stream *stream, struct replica *replica)
+{
+    uint64_t count;
+    struct cursor *cursor = cursor_find(stream, replica, &count);
+    DEBUG_CALL(stream_check(stream));
+    if (cursor != NULL) {
+        cursor_part(cursor);
+    }
+    DEBUG_CALL(stream_check(stream));
+    return cursor != NULL;
+}
+
+/// The `retry:` is sent while the stream is still open. If it is one event too many for a slow
+/// reader, the exchange is aborted as slow, and that reason counts.
+void stream_end(struct stream *stream, enum end_reason reason, int64_t retry_ms)
+{
+    struct stream_holder *holder = stream->holder;
+    DEBUG_CALL(stream_check(stream));
+    DCHECK(retry_ms >= STREAM_NO_RETRY);
     if (!stream->is_open) {
         return;
+    }
+    if (retry_ms != STREAM_NO_RETRY) {
+        IGNORE(stream_retry(stream, (uint64_t)retry_ms));
+    }
+    if (!stream->exchange->is_aborted) {
+        stream->exchange->end_reason = (uint8_t)reason; // `finish` looks at it
     }
     look_for_frames(stream);
     stream->is_open = false;
     heartbeat_stop(&stream->_heartbeat);
     if (has_backlog(stream)) {
-        stream_backlog(stream)->end_stamp = newest_stamp(stream);
-        stream->_is_ending = true;
+        struct backlog *backlog = backlog_of(stream);
+        backlog->end_stamp = newest_stamp(stream);
+        backlog->is_ending = true;
         exchange_wants_flush(stream->exchange);
     } else {
-        stream_finish(stream);
+        finish(stream);
     }
-}
-
-void stream_cut(struct stream *stream, enum end_reason reason)
-{
-    if (stream->is_open && !stream->exchange->is_aborted) {
-        stream->exchange->end_reason = (uint8_t)reason; // `stream_finish` looks at it
+    DEBUG_CALL(stream_check(stream));
+    if (reason == END_SHUTDOWN && holder != NULL) {
+        holder->events->on_shutdown(holder);
     }
-    stream_end(stream);
 }
 
 bool stream_may_complete(const struct stream *stream, uint64_t until_ms)
@@ -165,16 +236,6 @@ bool stream_may_complete(const struct stream *stream, uint64_t until_ms)
     const struct stream_holder *holder = stream->holder;
     return !stream_is_subscribed(stream) && holder != NULL &&
            holder->events->is_at_work(holder, until_ms);
-}
-
-void stream_dismiss(struct stream *stream, uint64_t retry_ms)
-{
-    struct stream_holder *holder = stream->holder;
-    IGNORE(stream_retry(stream, retry_ms)); // a reader that it is too much for is being reset
-    stream_cut(stream, END_SHUTDOWN);
-    if (holder != NULL) {
-        holder->events->on_dismissed(holder);
-    }
 }
 
 size_t streams_count(const struct service *service)
@@ -204,62 +265,38 @@ bool stream_is_over(const struct stream *stream)
 
 void stream_probe(struct stream *stream)
 {
+    DEBUG_CALL(stream_check(stream));
     if (!stream->is_open || stream->_probe != NULL) {
         return;
     }
-    stream->_probe = slab_new(struct stream_probe);
+    stream->_probe = slab_new(struct probe);
     stream->_probe->stream = stream;
     timer_init(&stream->_probe->timer, &exchange_loop(stream->exchange)->timers, on_probe_timer);
     timer_arm(&stream->_probe->timer, probe_pauses_ms[0]);
-    ask(stream);
+    probe(stream);
+    DEBUG_CALL(stream_check(stream));
 }
 
-struct stream_backlog *stream_backlog(struct stream *stream)
+void stream_check(const struct stream *stream)
 {
-    if (stream->_backlog == NULL) {
-        stream->_backlog = mem_new(struct stream_backlog);
-        buf_init(&stream->_backlog->own, SIZE_MAX); // `begin` holds it to the limit
-        buf_init(&stream->_backlog->marks, SIZE_MAX);
+    const struct backlog *backlog = stream->_backlog;
+    const struct exchange *exchange = stream->exchange;
+    bool is_ending = backlog_is_ending(backlog);
+    bool is_over = !stream->is_open && !is_ending;
+    OWNED(&exchange_loop(exchange)->owner);
+    CHECK(exchange->events == &events && exchange->holder == stream);
+    CHECK(exchange->response.is_stream && exchange->response.state != RESPONSE_FRESH);
+    CHECK(!(stream->is_open && is_ending));
+    CHECK(stream->is_open || stream->_heartbeat._pulse == NULL);
+    CHECK(!is_over || (stream->_cursors == NULL && stream->_departures == NULL));
+    CHECK(!is_over || (backlog == NULL && stream->_probe == NULL));
+    CHECK(stream->_probe == NULL || stream->_probe->stream == stream);
+    if (backlog != NULL && !exchange->is_aborted) { // without memory a mark may be missing
+        backlog_check(backlog);
     }
-    return stream->_backlog;
-}
-
-void stream_note_pending(struct stream_backlog *backlog)
-{
-    size_t bytes = backlog->rest.len + buf_len(&backlog->own);
-    count_up(COUNT_PENDING_BYTES, bytes - backlog->counted_bytes);
-    backlog->counted_bytes = bytes;
-}
-
-void stream_drop_backlog(struct stream *stream)
-{
-    struct stream_backlog *backlog = stream->_backlog;
-    if (backlog != NULL) {
-        stream_note_pending(backlog);
-    }
-    if (backlog != NULL && backlog->rest.len == 0 && buf_is_empty(&backlog->own) &&
-        !stream->_is_ending) {
-        block_release(backlog->rest_block);
-        buf_reset(&backlog->own);
-        buf_reset(&backlog->marks);
-        mem_free(backlog);
-        stream->_backlog = NULL;
-    }
-}
-
-void stream_finish(struct stream *stream)
-{
-    stream->is_open = false;
-    stream->_is_ending = false;
-    heartbeat_stop(&stream->_heartbeat);
-    end_probe(stream);
-    cursors_leave(stream);
-    stream_drop_backlog(stream);
-    struct exchange *exchange = stream->exchange;
-    if (exchange->end_reason == END_FINISHED) {
-        IGNORE(exchange_finish(exchange)); // fails only when it is aborted, and ends anyway
-    } else {
-        exchange_cut(exchange, (enum end_reason)exchange->end_reason);
+    for (const struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
+        CHECK(cursor->stream == stream);
+        cursor_check(cursor);
     }
 }
 
@@ -274,8 +311,81 @@ static bool count_open(void *user, struct exchange *exchange)
 static bool on_flush(struct exchange *exchange)
 {
     struct stream *stream = exchange->holder;
-    return stream_flush(stream) == SUBSCRIBER_DONE && !exchange_is_blocked(exchange) &&
+    return flush(stream) == SUBSCRIBER_DONE && !exchange_is_blocked(exchange) &&
            exchange_pending_bytes(exchange) == 0;
+}
+
+/// The replica has woken a cursor. If the kernel takes nothing now, the socket will wake the stream
+/// later; but a reader that its channel wants disconnected for lagging is disconnected at once,
+/// because its socket may never wake it.
+static enum subscriber_progress on_advance(struct subscriber *subscriber)
+{
+    struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
+    struct stream *stream = cursor->stream;
+    if (!exchange_is_blocked(stream->exchange)) {
+        enum subscriber_progress progress = flush(stream);
+        return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // or this cursor is freed
+    }
+    if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
+        count_up(COUNT_LAGGED, !stream->exchange->is_aborted);
+        exchange_abort(stream->exchange, END_SLOW);
+    }
+    return SUBSCRIBER_DONE;
+}
+
+static void on_near(struct subscriber *subscriber, int distance)
+{
+    const struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
+    if (distance == SUBSCRIBER_PREFETCH) {
+        __builtin_prefetch(cursor->stream);
+        __builtin_prefetch((const char *)cursor->stream + sizeof(struct stream) - 1);
+    } else {
+        exchange_prefetch(cursor->stream->exchange, distance);
+    }
+}
+
+/// Writes until all is out or the kernel takes no more. To settle may add the last chunk to the
+/// output, which then has to leave too.
+static enum subscriber_progress flush(struct stream *stream)
+{
+    enum flush_result result;
+    while ((result = flush_write(stream)) == FLUSH_OUT) {
+        settle(stream);
+        if (exchange_pending_bytes(stream->exchange) == 0) {
+            break;
+        }
+    }
+    DEBUG_CALL(stream_check(stream));
+    return result == FLUSH_MORE ? SUBSCRIBER_MORE : SUBSCRIBER_DONE;
+}
+
+/// Everything is with the kernel.
+static void settle(struct stream *stream)
+{
+    if (backlog_is_ending(stream->_backlog)) {
+        finish(stream);
+        return;
+    }
+    backlog_drop_empty(stream);
+    if (cursors_leave_closed(stream)) {
+        stream_end(stream, END_FINISHED, STREAM_NO_RETRY); // its last channel has closed
+    }
+}
+
+/// Ends the response, complete or cut as `stream_end` was told. The backlog is out.
+static void finish(struct stream *stream)
+{
+    struct exchange *exchange = stream->exchange;
+    DCHECK(!stream->is_open);
+    heartbeat_stop(&stream->_heartbeat);
+    end_probe(stream);
+    cursors_leave(stream);
+    backlog_forget(stream);
+    if (exchange->end_reason == END_FINISHED) {
+        IGNORE(exchange_finish(exchange)); // fails only when it is aborted, and ends anyway
+    } else {
+        exchange_cut(exchange, (enum end_reason)exchange->end_reason);
+    }
 }
 
 static void on_room(struct exchange *exchange)
@@ -304,12 +414,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
     heartbeat_stop(&stream->_heartbeat);
     end_probe(stream);
     cursors_leave(stream);
-    if (stream->_backlog != NULL) {
-        stream->_is_ending = false;
-        stream->_backlog->rest.len = 0;
-        buf_reset(&stream->_backlog->own);
-        stream_drop_backlog(stream);
-    }
+    backlog_forget(stream);
     slab_free(stream);
     counters_add(&counters_here->closed[reason], 1);
     if (holder != NULL) {
@@ -317,16 +422,18 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
     }
 }
 
-/// Before it is encoded.
+/// Bytes of the event before it is encoded.
 static size_t event_size(const struct sse_event *event)
 {
     return event->id.len + event->event.len + event->data.len;
 }
 
-/// A queue over its ceiling means that the peer does not read and that the senders do not wait.
+/// Finds where something of the stream's own goes. When more than `stream_max_bytes` is pending,
+/// the peer does not read and the sender does not wait: the stream is reset.
 static int begin(struct stream *stream, size_t size, struct sending *sending)
 {
-    if (!stream->is_open || stream->exchange->is_aborted) {
+    DEBUG_CALL(stream_check(stream));
+    if (!is_working(stream)) {
         return -ECANCELED;
     }
     look_for_frames(stream);
@@ -341,17 +448,19 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
         return -ENOBUFS;
     }
     sending->out =
-        has_backlog(stream) ? &stream_backlog(stream)->own : exchange_output(stream->exchange);
+        has_backlog(stream) ? &backlog_of(stream)->own : exchange_output(stream->exchange);
     sending->len_before = buf_len(sending->out);
     return 0;
 }
 
+/// What `begin` has prepared was written, or refused by the encoder, which then wrote nothing.
 static int commit(struct stream *stream, struct sending *sending, int refusal)
 {
     size_t size = buf_len(sending->out) - sending->len_before;
     sending->size = size;
+    DCHECK(refusal == 0 || size == 0);
     if (refusal != 0) {
-        stream_drop_backlog(stream);
+        backlog_drop_empty(stream);
     } else if (has_backlog(stream)) {
         mark(stream, size);
     } else {
@@ -360,20 +469,18 @@ static int commit(struct stream *stream, struct sending *sending, int refusal)
     return refusal;
 }
 
-/// Behind everything that was published so far.
+/// The last `size` bytes of the backlog's own come behind everything that was published so far.
 static void mark(struct stream *stream, size_t size)
 {
-    struct stream_backlog *backlog = stream->_backlog;
-    struct stream_mark mark = {.stamp = newest_stamp(stream), .size = size};
-    struct bytes bytes = bytes_of((const char *)&mark, sizeof(mark));
-    if (!buf_append(&backlog->marks, bytes)) {
+    struct backlog *backlog = stream->_backlog;
+    if (!backlog_mark(backlog, newest_stamp(stream), size)) {
         exchange_abort(stream->exchange, END_SLOW); // no memory for what the peer did not take
     }
-    stream_note_pending(backlog);
+    backlog_count(backlog);
     exchange_wants_flush(stream->exchange);
 }
 
-/// What another worker has published before comes before whatever is said now.
+/// Takes over what other workers have published by now, so that it comes before what is said next.
 static void look_for_frames(const struct stream *stream)
 {
     if (stream->_cursors != NULL) {
@@ -397,15 +504,21 @@ static size_t own_bytes(const struct stream *stream)
     return exchange_pending_bytes(stream->exchange) + behind;
 }
 
-/// Without a channel nothing is published that could come first.
+/// The stamp of the newest event of the hub that this worker knows of; 0 for a stream without a
+/// channel, which has nothing to put in order.
 static uint64_t newest_stamp(const struct stream *stream)
 {
     return stream->_cursors == NULL ? 0 : stream->_cursors->subscriber.replica->local->stamp;
 }
 
-/// Sends a comment: a peer that is gone answers it with a reset, which the transport reports. A
-/// peer that does not take what is there already is not sent more.
-static void ask(struct stream *stream)
+static bool is_working(const struct stream *stream)
+{
+    return stream->is_open && !stream->exchange->is_aborted;
+}
+
+/// Sends a comment: a peer that is gone answers it with a reset, which the transport reports. When
+/// output is pending, that serves as well, and a peer that does not take it is not sent more.
+static void probe(struct stream *stream)
 {
     if (own_bytes(stream) == 0 && !exchange_is_blocked(stream->exchange)) {
         IGNORE(stream_comment(stream, BYTES(""))); // cannot fail with an empty queue
@@ -414,15 +527,16 @@ static void ask(struct stream *stream)
 
 static void on_probe_timer(struct timer *timer)
 {
-    struct stream_probe *probe = CONTAINER_OF(timer, struct stream_probe, timer);
-    struct stream *stream = probe->stream;
-    probe->asked_count++;
-    if (probe->asked_count == PROBE_PAUSE_COUNT) {
+    struct probe *probing = CONTAINER_OF(timer, struct probe, timer);
+    struct stream *stream = probing->stream;
+    probing->sent_count++;
+    DCHECK(probing->sent_count <= PROBE_PAUSE_COUNT);
+    if (probing->sent_count == PROBE_PAUSE_COUNT) {
         end_probe(stream);
     } else {
-        timer_arm(&probe->timer, probe_pauses_ms[probe->asked_count]);
+        timer_arm(&probing->timer, probe_pauses_ms[probing->sent_count]);
     }
-    ask(stream);
+    probe(stream);
 }
 
 static void end_probe(struct stream *stream)

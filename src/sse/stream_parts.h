@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: MIT
 //
-// The inside of a stream, for the files that share it: stream.c (its life and its own events),
-// cursor.c (its places in channels), notice.c (what it must be told in-band) and flush.c (what goes
-// out when). Nobody else looks in here.
+// What a stream is made of: the structs that the files of this floor share. They have no functions
+// here, so that every file can know them and no two files need each other: backlog.c, cursor.c,
+// notice.c, flush.c and stream.c stand on each other in this order. Members that begin with `_` are
+// for these files alone.
 #pragma once
 
 #include "base/buf.h"
-#include "hub/frame.h"
-#include "hub/replica.h"
 #include "hub/subscriber.h"
 #include "net/timer.h"
-#include "sse/stream.h"
+#include "sse/heartbeat.h"
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/// Why a reader does not go on where its id says.
+struct block;
+struct exchange;
+struct stream_holder;
+
+/// An open event stream, see stream.h. What a broadcast touches comes first.
+struct stream {
+    struct exchange *exchange;
+    struct heartbeat _heartbeat;
+    struct cursor *_cursors;  // one for each channel, the oldest subscription first
+    struct backlog *_backlog; // what cannot go out yet; NULL while there is nothing of it
+    bool is_open;
+    struct stream_holder *holder; // NULL for nobody
+    struct probe *_probe;         // for 3 s after the peer has closed its sending side
+    struct departure *_departures;
+};
+
+/// What became of the id that a reader came with.
 enum notice_reason {
-    NOTICE_NONE,      // it does, and is only greeted
-    NOTICE_PLACE,     // it has no id and begins at the newest: it is given that one
-    NOTICE_MALFORMED, // it is not an id
-    NOTICE_EPOCH,     // it is an id of another life, or of another channel
-    NOTICE_AHEAD,     // it names an event that was never made
-    NOTICE_EXPIRED,   // what it missed is no longer here
+    NOTICE_NONE,      // the reader goes on behind the event that its id names
+    NOTICE_PLACE,     // the reader has no id and begins at the newest event: it is given that id
+    NOTICE_MALFORMED, // the text is not an id
+    NOTICE_EPOCH,     // the id is from another life of the channel, or from another channel
+    NOTICE_AHEAD,     // the id names an event that was never made
+    NOTICE_EXPIRED,   // the journal no longer has what the reader has missed
 };
 
 /// A stream's place in a channel. Made by subscribing; freed when the stream leaves the channel.
@@ -31,13 +47,14 @@ struct cursor {
     struct subscriber subscriber;
     struct stream *stream;
     struct cursor *after;  // the next one of this stream
-    struct notice *notice; // what it must be told before anything else; usually NULL
+    struct notice *notice; // what the reader must be told before anything else; usually NULL
 };
 
 /// One line of the processor's cache.
 static_assert(sizeof(struct cursor) <= 64, "a cursor has grown");
 
-/// A channel that the stream has left: what the reader's id said of it was said before.
+/// A channel that the stream has left. When it comes back to the channel, the id that the reader
+/// came with no longer counts there: the stream has gone on from it before.
 struct departure {
     struct departure *after;
     uint64_t epoch;
@@ -51,77 +68,25 @@ struct notice {
 };
 
 /// What has its place behind something that could not go out yet. There is none while all is well.
-struct stream_backlog {
+struct backlog {
     struct block *rest_block; // held for `rest`
     struct bytes rest;        // of the frame that the kernel took a part of
-    struct buf own;           // events of its own that come behind frames ...
-    struct buf marks;         // ... and where: `struct stream_mark`s
+    struct buf own;           // events of the stream's own that come behind frames ...
+    struct buf marks;         // ... and behind which: `struct backlog_mark`s
     size_t counted_bytes;     // of all that, in COUNT_PENDING_BYTES
-    uint64_t end_stamp;       // of the last frame before the end, when the stream is ending
+    uint64_t end_stamp;       // while the stream is ending: of the last frame before the end
+    bool is_ending;           // the end follows once everything here is out
 };
 
 /// So many bytes of `own` come behind all frames up to `stamp`.
-struct stream_mark {
+struct backlog_mark {
     uint64_t stamp;
     uint64_t size;
 };
 
-/// The questions to a peer that has closed its sending side.
-struct stream_probe {
+/// The comments that ask a peer, which has closed its sending side, whether it is still there.
+struct probe {
     struct timer timer;
     struct stream *stream;
-    unsigned asked_count; // by the timer
+    unsigned sent_count; // by the timer
 };
-
-// stream.c
-
-/// The backlog, made when there is none.
-struct stream_backlog *stream_backlog(struct stream *stream);
-
-/// Counts what the backlog holds.
-void stream_note_pending(struct stream_backlog *backlog);
-
-/// Frees the backlog if nothing is in it any more.
-void stream_drop_backlog(struct stream *stream);
-
-/// Ends the response: complete, or cut where `stream_cut` has said why. The backlog must be out.
-void stream_finish(struct stream *stream);
-
-// cursor.c
-
-/// Whether `cursor` has frames, a notice or the channel's end before it.
-bool cursor_is_behind(const struct cursor *cursor);
-
-/// Whether the journal no longer has what the reader should get next.
-bool cursor_is_lagging(const struct cursor *cursor);
-
-/// Leaves all channels.
-void cursors_leave(struct stream *stream);
-
-/// Leaves the channels that have closed and are read to their end. Ends the stream with the last.
-void cursors_leave_closed(struct stream *stream);
-
-/// Writes the id that names the stream's place in each of its channels, as far as the reader was
-/// told of it, to `at`, where there is room for `cursors_id_size`. Returns where it ends.
-char *cursors_write_id(const struct stream *stream, char *at);
-
-/// The most that such an id takes.
-size_t cursors_id_size(const struct stream *stream);
-
-/// Appends it.
-void cursors_put_id(const struct stream *stream, struct buf *out);
-
-// notice.c
-
-/// Frees the notice, which may be NULL.
-void notice_free(struct notice *notice);
-
-/// Tells the reader in-band where it is reset or was left behind. False when it is to be
-/// disconnected instead; the exchange is then aborted.
-bool notices_say(struct stream *stream);
-
-// flush.c
-
-/// Writes what is due. Returns SUBSCRIBER_MORE when it stopped before the kernel did; it will then
-/// go on in the next turn.
-enum subscriber_progress stream_flush(struct stream *stream);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// What a stream has to say and cannot say yet: the rest of a frame, events of its own behind
+// frames, and its end. A stream owns its backlog; it has one only while something is in it. One
+// thread.
+#pragma once
+
+#include "sse/stream_parts.h"
+
+/// The backlog of `stream`, made when there is none.
+struct backlog *backlog_of(struct stream *stream);
+
+/// The last `size` bytes of `own` come behind every frame up to `stamp`. False when there is no
+/// memory to note that.
+MUST_USE bool backlog_mark(struct backlog *backlog, uint64_t stamp, size_t size);
+
+/// The mark at `index`, or NULL behind the last. `backlog` may be NULL.
+const struct backlog_mark *backlog_mark_at(const struct backlog *backlog, size_t index);
+
+/// The first `size` bytes of `own` are out, or elsewhere. They are of the first mark.
+void backlog_consume_own(struct backlog *backlog, size_t size);
+
+/// Keeps `rest`, a part of `block`, which is held, in the place of the rest before. `block` is NULL
+/// for no rest.
+void backlog_keep_rest(struct backlog *backlog, struct block *block, struct bytes rest);
+
+/// Whether a frame was begun, and has to be gone through with before anything else.
+bool backlog_has_rest(const struct backlog *backlog);
+
+/// Whether the stream waits for its backlog to be out, and ends then. `backlog` may be NULL.
+bool backlog_is_ending(const struct backlog *backlog);
+
+/// Notes in the counts how much the backlog holds.
+void backlog_count(struct backlog *backlog);
+
+/// Frees the backlog of `stream`, if it has one and nothing is in it.
+void backlog_drop_empty(struct stream *stream);
+
+/// Frees the backlog of `stream`, whatever is in it.
+void backlog_forget(struct stream *stream);
+
+/// CHECKs what must hold between any two calls.
+void backlog_check(const struct backlog *backlog);

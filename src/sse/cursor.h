@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// The places of a stream in its channels. A cursor is a subscriber of a worker's replica
+// (hub/subscriber.h): it says which frame of the journal the reader gets next, and what the reader
+// must be told before. A stream owns its cursors, in the order of subscribing. One thread.
+#pragma once
+
+#include "sse/stream_parts.h"
+
+struct replica;
+
+/// Where a subscription begins.
+struct stream_start {
+    struct bytes last;     // the id that the peer came with; empty for none. It counts first
+    struct bytes since;    // an id that the script names; empty for none
+    bool is_earliest;      // instead of `since`: everything that the channel still has
+    uint64_t newest_count; // instead of `since`: so many of its newest events, or all it has
+    struct bytes greet;    // name of an event that says the reader's place; empty for none
+};
+
+/// The cursor of `stream` for `replica`, or NULL. `*count` gets how many cursors stand before it,
+/// or all of them.
+struct cursor *cursor_find(const struct stream *stream, const struct replica *replica,
+                           uint64_t *count);
+
+/// Subscribes the stream, which has no cursor for `replica`, at `start`. The replica wakes the new
+/// cursor by `ops`.
+struct cursor *cursor_add(struct stream *stream, struct replica *replica,
+                          const struct subscriber_ops *ops, const struct stream_start *start);
+
+/// Takes the cursor out of its stream and frees it. The stream remembers the channel: if it comes
+/// back, the id that the reader came with does not count again.
+void cursor_part(struct cursor *cursor);
+
+/// Whether `cursor` has frames, a notice or the channel's end before it.
+bool cursor_is_behind(const struct cursor *cursor);
+
+/// Whether the journal no longer has what the reader should get next.
+bool cursor_is_lagging(const struct cursor *cursor);
+
+/// Frees the notice, if there is one.
+void cursor_drop_notice(struct cursor *cursor);
+
+/// Leaves all channels, and forgets those that were left before.
+void cursors_leave(struct stream *stream);
+
+/// Leaves the channels that have closed and are read to their end. Returns whether it has left
+/// some, and none is left over: the stream has nothing more to come.
+bool cursors_leave_closed(struct stream *stream);
+
+/// Writes the id that names the stream's place in each of its channels, as far as the reader was
+/// told of it, to `at`, where there is room for `cursors_id_size`. Returns where it ends.
+char *cursors_write_id(const struct stream *stream, char *at);
+
+/// The most that such an id takes.
+size_t cursors_id_size(const struct stream *stream);
+
+/// Appends it.
+void cursors_put_id(const struct stream *stream, struct buf *out);
+
+/// CHECKs what must hold between any two calls.
+void cursor_check(const struct cursor *cursor);
