@@ -3,12 +3,15 @@
 // A whole connection: the codec, the conn and its exchanges over a loopback transport, answered by
 // a small script that the request's target chooses. However the input is cut and however slowly the
 // output is taken, the answers are the same; they are well formed by a reader of their own; and
-// they answer the requests that a plain reader finds, no others. Input: a byte of choices, one for
-// the size of input pieces, one for the size of output pieces, then what the peer sends.
+// they answer the requests that a plain reader finds, no others. All of it holds as well when the
+// bytes go through a transport over that transport, which scrambles them (veil.h). Input: a byte of
+// choices, one for the size of input pieces, one for the size of output pieces, then what the peer
+// sends.
 #include "exchanges.h"
 #include "fuzz.h"
 #include "loopback.h"
 #include "messages.h"
+#include "veil.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -33,7 +36,8 @@ struct plan {
     uint8_t choices;
     size_t input_step;
     size_t output_step;
-    size_t cut_at; // the connection is torn down when so many bytes were sent; SIZE_MAX: never
+    size_t cut_at;     // the connection is torn down when so many bytes were sent; SIZE_MAX: never
+    size_t record_max; // of a veil over the loopback; 0: there is none
 };
 
 /// What one run gave.
@@ -41,7 +45,9 @@ struct outcome {
     struct loopback transport;
     struct service service;
     atomic_size_t conn_total;
-    struct buf requests; // "method target body_len\n" of each whose body was read
+    struct veil_coder coder; // of what the peer sends
+    struct buf plain;        // what the peer has been sent, without the veil
+    struct buf requests;     // "method target body_len\n" of each whose body was read
     size_t request_count;
 };
 
@@ -58,7 +64,10 @@ struct holder {
 static struct limits choose_limits(uint8_t choices);
 static void run(struct outcome *outcome, struct bytes input, const struct plan *plan);
 static void send_all(struct outcome *outcome, struct bytes input, const struct plan *plan);
+static void send_bytes(struct outcome *outcome, struct bytes bytes, const struct plan *plan);
+static void end_sending(struct outcome *outcome, const struct plan *plan);
 static void settle(struct outcome *outcome, size_t output_step);
+static void lift_veil(struct outcome *outcome, const struct plan *plan);
 static void free_outcome(struct outcome *outcome);
 static void check_requests(const struct outcome *outcome, struct bytes input);
 static void check_responses(struct outcome *outcome, struct buf *canonical);
@@ -124,9 +133,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     plan.input_step = 1;
     plan.output_step = SIZE_MAX;
     check_same(&wanted, input, &plan);
+    plan.record_max = output_step % 40 + 1;
+    check_same(&wanted, input, &plan);
+    plan.output_step = output_step;
+    plan.input_step = input_step;
+    check_same(&wanted, input, &plan);
+    plan.record_max = 0;
     plan.cut_at = input_step * 8;
     plan.input_step = input_step * 2;
     plan.output_step = output_step;
+    run(&whole, input, &plan);
+    free_outcome(&whole);
+    plan.record_max = input_step;
     run(&whole, input, &plan);
     free_outcome(&whole);
     buf_reset(&wanted);
@@ -171,12 +189,17 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
 {
     *outcome = (struct outcome){.request_count = 0};
     buf_init(&outcome->requests, SIZE_MAX);
+    buf_init(&outcome->plain, SIZE_MAX);
     service_init(&outcome->service, &the_loop, &the_limits, &outcome->conn_total);
     outcome->service.events = &service_events;
     outcome->service.user = outcome;
     loopback_init(&outcome->transport, &the_loop, plan->output_step);
     static const struct socket_address peer; // nobody in particular
-    service_accept(&outcome->service, &outcome->transport.base, &peer);
+    struct transport *transport = &outcome->transport.base;
+    if (plan->record_max > 0) {
+        transport = veil_over(transport, &the_loop, plan->record_max);
+    }
+    service_accept(&outcome->service, transport, &peer);
     send_all(outcome, input, plan);
     if (plan->cut_at == SIZE_MAX) {
         settle(outcome, plan->output_step);
@@ -187,10 +210,11 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
     } else {
         service_drain(&outcome->service);
     }
-    loopback_end(&outcome->transport);
+    end_sending(outcome, plan);
     settle(outcome, plan->output_step);
     CHECK(outcome->transport.is_gone);
     CHECK(outcome->service.conn_count == 0);
+    lift_veil(outcome, plan);
 }
 
 /// While the server does not read, what it has written is taken until it does.
@@ -206,7 +230,7 @@ static void send_all(struct outcome *outcome, struct bytes input, const struct p
             return;
         }
         size_t size = plan->input_step < input.len ? plan->input_step : input.len;
-        loopback_send(transport, bytes_of(input.at, size));
+        send_bytes(outcome, bytes_of(input.at, size), plan);
         input = bytes_skip(input, size);
         sent += size;
         if (size % 2 == 1) {
@@ -214,6 +238,49 @@ static void send_all(struct outcome *outcome, struct bytes input, const struct p
             loopback_make_room(transport, plan->output_step);
         }
     }
+}
+
+/// Sends `bytes`, with a veil as a record, whose parts come one after the other.
+static void send_bytes(struct outcome *outcome, struct bytes bytes, const struct plan *plan)
+{
+    if (plan->record_max == 0) {
+        loopback_send(&outcome->transport, bytes);
+        return;
+    }
+    struct buf record;
+    buf_init(&record, SIZE_MAX);
+    veil_encode(&outcome->coder, bytes, &record);
+    struct bytes rest = buf_bytes(&record);
+    while (rest.len > 0 && outcome->transport.is_reading && !outcome->transport.is_closing) {
+        size_t size = rest.len < plan->record_max ? rest.len : plan->record_max;
+        loopback_send(&outcome->transport, bytes_of(rest.at, size));
+        rest = bytes_skip(rest, size);
+    }
+    buf_reset(&record);
+}
+
+/// Under a veil the peer says that it has sent everything. One that was cut does not.
+static void end_sending(struct outcome *outcome, const struct plan *plan)
+{
+    const struct loopback *transport = &outcome->transport;
+    if (plan->record_max > 0 && plan->cut_at == SIZE_MAX && transport->is_reading &&
+        !transport->is_closing) {
+        send_bytes(outcome, BYTES(""), plan);
+    }
+    loopback_end(&outcome->transport);
+}
+
+/// A connection whose sending side was shut has sent its last record before. (One that was closed,
+/// because the peer had ended, has tried to.)
+static void lift_veil(struct outcome *outcome, const struct plan *plan)
+{
+    struct bytes taken = buf_bytes(&outcome->transport.taken);
+    if (plan->record_max == 0) {
+        messages_put(&outcome->plain, taken);
+        return;
+    }
+    bool has_last = veil_decode(taken, &outcome->plain);
+    CHECK(has_last || !outcome->transport.is_shut);
 }
 
 /// Turns until nothing is left to do.
@@ -238,6 +305,7 @@ static void free_outcome(struct outcome *outcome)
     service_deinit(&outcome->service);
     loopback_deinit(&outcome->transport);
     buf_reset(&outcome->requests);
+    buf_reset(&outcome->plain);
 }
 
 /// Whatever was taken for a request is one, with that method, target and body; none is left out
@@ -270,7 +338,7 @@ static void check_requests(const struct outcome *outcome, struct bytes input)
 /// says it is the last one is.
 static void check_responses(struct outcome *outcome, struct buf *canonical)
 {
-    struct bytes rest = buf_bytes(&outcome->transport.taken);
+    struct bytes rest = buf_bytes(&outcome->plain);
     struct bytes requests = buf_bytes(&outcome->requests);
     size_t final_count = 0;
     bool is_close = false;

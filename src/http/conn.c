@@ -149,7 +149,7 @@ ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count)
         conn->is_blocked = true; // for good
         return taken;
     }
-    if ((size_t)taken < size) {
+    if ((size_t)taken < size || transport_is_holding(conn->transport)) {
         block(conn);
     }
     if (own > 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Seam 1: a connection's bytes, whatever carries them (TCP, a Unix socket, later TLS; a script in
-// specs and fuzz targets). Whoever opened a transport owns it until `transport_close` or
+// specs and fuzz targets). A transport may stand on another one, as TLS stands on TCP: then it is
+// the user of the lower one. Whoever opened a transport owns it until `transport_close` or
 // `transport_reset`. After that no callback comes but `on_closed`, once, from the loop and never
 // from within the call; right after it the transport frees itself. Used on its loop's thread.
 #pragma once
@@ -35,6 +36,7 @@ struct transport_ops {
     void (*stop)(struct transport *transport);
     ssize_t (*write)(struct transport *transport, const struct bytes *pieces, int count);
     void (*await_room)(struct transport *transport);
+    bool (*is_holding)(const struct transport *transport); // NULL: it never does
     size_t (*unsent_bytes)(const struct transport *transport);
     void (*shut)(struct transport *transport);
     void (*close)(struct transport *transport, bool is_reset);
@@ -68,23 +70,32 @@ static inline void transport_stop(struct transport *transport)
 /// Most pieces of one write.
 enum { TRANSPORT_PIECES_MAX = 64 };
 
-/// Writes the `count` pieces in one call to the kernel. Returns how many bytes the kernel took,
-/// which may be fewer than there are, or 0; or a negative errno when the peer is gone. Nothing is
-/// queued here: bytes that were not taken stay the caller's.
+/// Writes the `count` pieces in one call to the kernel. Returns how many bytes were taken, which
+/// may be fewer than there are, or 0; or a negative errno when the peer is gone. Bytes that were
+/// not taken stay the caller's.
 MUST_USE static inline ssize_t transport_write(struct transport *transport,
                                                const struct bytes *pieces, int count)
 {
     return transport->ops->write(transport, pieces, count);
 }
 
-/// Asks for one `on_room`, when the kernel takes bytes again.
+/// Whether the transport still holds bytes that it took. TCP never does: what it takes is with the
+/// kernel. A transport that turns bytes into records (TLS) holds the rest of a record of which the
+/// kernel took a part. The user then asks for `on_room`, which comes when nothing is held; until
+/// then it must not shut the transport, and to close it loses those bytes.
+static inline bool transport_is_holding(const struct transport *transport)
+{
+    return transport->ops->is_holding != NULL && transport->ops->is_holding(transport);
+}
+
+/// Asks for one `on_room`, when the kernel takes bytes again and nothing is held.
 static inline void transport_await_room(struct transport *transport)
 {
     transport->ops->await_room(transport);
 }
 
-/// Bytes that the kernel holds and the peer has not acknowledged. The number falls when the peer
-/// reads, however slowly.
+/// Bytes that the kernel or the transport holds and the peer has not acknowledged. The number falls
+/// when the peer reads, however slowly.
 static inline size_t transport_unsent_bytes(const struct transport *transport)
 {
     return transport->ops->unsent_bytes(transport);
