@@ -2,14 +2,18 @@
 #include "script/application.h"
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/mem.h"
 #include "http/response.h"
 #include "wire/route.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
+#include <sys/un.h>
 
-enum { HOSTS_BYTES_MAX = 64 * 1024 };
+enum { HOSTS_BYTES_MAX = 64 * 1024 }; // the message of lib_server.c says so
 
 struct application {
     enum application_stage stage;
@@ -33,6 +37,8 @@ static void free_middlewares(struct list *middlewares);
 struct application *application_new(void)
 {
     struct application *application = mem_new(struct application);
+    static_assert(ADDRESS_TEXT_MAX == sizeof(((struct sockaddr_un *)NULL)->sun_path),
+                  "a path of a Unix socket fits, and none that the system would cut");
     application->table = route_table_new();
     application->fallback.handler_ref = LUA_NOREF;
     application->fallback.list.ref = LUA_NOREF;
@@ -73,6 +79,8 @@ void application_set_stage(struct application *application, enum application_sta
 int application_add_route(struct application *application, struct route *route, struct bytes method,
                           struct bytes pattern, struct route_problem *problem)
 {
+    DCHECK(application->stage == APPLICATION_LOADING);
+    DCHECK(route->method != NULL && route->pattern != NULL && route->handler_count > 0);
     list_append(&application->routes, &route->node);
     return route_add(application->table, method, pattern, route, problem);
 }
@@ -81,6 +89,7 @@ int application_add_middleware(struct application *application, struct bytes pre
                                struct route_problem *problem)
 {
     struct middleware *middleware = mem_new(struct middleware);
+    DCHECK(application->stage == APPLICATION_LOADING && fn_ref != LUA_NOREF);
     middleware->fn_ref = fn_ref;
     list_append(&application->middlewares, &middleware->node);
     return route_add_middleware(application->table, prefix, middleware, problem);
@@ -93,6 +102,7 @@ int application_runner(const struct application *application)
 
 void application_set_runner(struct application *application, int fn_ref)
 {
+    DCHECK(application->stage == APPLICATION_LOADING);
     application->runner_ref = fn_ref;
 }
 
@@ -113,6 +123,7 @@ struct route *application_fallback(struct application *application)
 
 void application_set_fallback(struct application *application, int handler_ref)
 {
+    DCHECK(application->stage == APPLICATION_LOADING && handler_ref != LUA_NOREF);
     application->fallback.handler_ref = handler_ref;
     application->fallback.handler_count = 1;
 }
@@ -129,6 +140,7 @@ int application_on_error(const struct application *application)
 
 void application_set_on_error(struct application *application, int ref)
 {
+    DCHECK(application->stage == APPLICATION_LOADING && ref != LUA_NOREF);
     application->on_error_ref = ref;
 }
 
@@ -145,21 +157,21 @@ void application_set_on_reload(struct application *application, enum on_reload w
     application->on_reload_ref = ref;
 }
 
-enum address_outcome application_add_address(struct application *application,
-                                             const struct address *address)
+int application_add_address(struct application *application, const struct address *address)
 {
+    DCHECK(application->stage == APPLICATION_LOADING && address->text[0] != '\0');
     for (size_t i = 0; i < application->address_count; i++) {
         const struct address *known = &application->addresses[i];
         if (strcmp(known->text, address->text) == 0 && known->port == address->port &&
             known->is_unix == address->is_unix) {
-            return known->mode == address->mode ? ADDRESS_IS_KNOWN : ADDRESS_HAS_OTHER_MODE;
+            return known->mode == address->mode ? 0 : -EEXIST;
         }
     }
     if (application->address_count == ADDRESSES_MAX) {
-        return ADDRESS_TOO_MANY;
+        return -E2BIG;
     }
     application->addresses[application->address_count++] = *address;
-    return ADDRESS_IS_NEW;
+    return 0;
 }
 
 const struct address *application_addresses(const struct application *application, size_t *count)
@@ -178,9 +190,12 @@ struct bytes application_hosts(const struct application *application)
     return buf_bytes(&application->hosts);
 }
 
-bool application_add_host(struct application *application, struct bytes host)
+int application_add_host(struct application *application, struct bytes host)
 {
-    return buf_append(&application->hosts, host) && buf_append(&application->hosts, BYTES("\n"));
+    DCHECK(application->stage == APPLICATION_LOADING && host.len > 0);
+    bool has_room =
+        buf_append(&application->hosts, host) && buf_append(&application->hosts, BYTES("\n"));
+    return has_room ? 0 : -E2BIG;
 }
 
 static void free_middlewares(struct list *middlewares)

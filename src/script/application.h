@@ -85,9 +85,6 @@ enum application_stage {
 /// What a reload does to the streams that need the old code.
 enum on_reload { ON_RELOAD_KEEP, ON_RELOAD_END, ON_RELOAD_CALL };
 
-/// What came of declaring an address.
-enum address_outcome { ADDRESS_IS_NEW, ADDRESS_IS_KNOWN, ADDRESS_HAS_OTHER_MODE, ADDRESS_TOO_MANY };
-
 struct application *application_new(void);
 void application_free(struct application *application);
 
@@ -130,9 +127,10 @@ void application_set_on_error(struct application *application, int ref);
 enum on_reload application_on_reload(const struct application *application, int *ref);
 void application_set_on_reload(struct application *application, enum on_reload what, int ref);
 
-/// The same address twice is one address.
-enum address_outcome application_add_address(struct application *application,
-                                             const struct address *address);
+/// Adds an address; the same one twice is one address. Fails with -EEXIST when it was declared with
+/// another mode before, and with -E2BIG when there are ADDRESSES_MAX already.
+MUST_USE int application_add_address(struct application *application,
+                                     const struct address *address);
 const struct address *application_addresses(const struct application *application, size_t *count);
 
 /// A response whose fields every answer has.
@@ -141,5 +139,5 @@ struct response *application_common(struct application *application);
 /// The hosts that the server answers for, one in a line; empty when it answers for any.
 struct bytes application_hosts(const struct application *application);
 
-/// False when there are too many.
-bool application_add_host(struct application *application, struct bytes host);
+/// Adds a host. Fails with -E2BIG when there is no room for it.
+MUST_USE int application_add_host(struct application *application, struct bytes host);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "script/box.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "script/parts.h"
+#include "script/stack.h"
 #include "wire/url.h"
 
 #include <math.h>
@@ -24,6 +26,9 @@ struct boxes {
 struct boxes *boxes_new(const struct box_class *const *classes)
 {
     struct boxes *boxes = mem_new(struct boxes);
+    for (int type = 0; type < BOX_TYPE_COUNT; type++) {
+        DCHECK(classes[type]->name != NULL && classes[type]->methods != NULL);
+    }
     boxes->classes = classes;
     return boxes;
 }
@@ -42,12 +47,15 @@ void box_register(lua_State *L)
 
 void box_set_type(lua_State *L, enum box_type type)
 {
+    DCHECK(type < BOX_TYPE_COUNT && lua_type(L, -1) == LUA_TUSERDATA);
     lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->boxes->metatable_refs[type]);
+    DCHECK(lua_topointer(L, -1) == parts_of(L)->boxes->metatables[type]);
     lua_setmetatable(L, -2);
 }
 
 void *check_box(lua_State *L, int index, enum box_type type)
 {
+    DCHECK(type < BOX_TYPE_COUNT);
     if (lua_getmetatable(L, index)) {
         bool is_right = lua_topointer(L, -1) == parts_of(L)->boxes->metatables[type];
         lua_pop(L, 1);
@@ -72,9 +80,13 @@ bool box_is_metatable(lua_State *L, int index)
 
 void box_push_methods(lua_State *L, enum box_type type)
 {
+    STACK_BEGIN(L);
+    DCHECK(type < BOX_TYPE_COUNT);
     lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->boxes->metatable_refs[type]);
     lua_rawgeti(L, -1, METHODS_FIELD);
     lua_remove(L, -2);
+    DCHECK_STACK(L, 1);
+    DCHECK(lua_istable(L, -1));
 }
 
 int box_push_closed(lua_State *L)
@@ -84,6 +96,7 @@ int box_push_closed(lua_State *L)
 
 int box_push_failure(lua_State *L, const char *message, const char *code)
 {
+    DCHECK(message[0] != '\0' && code[0] == 'E');
     lua_pushnil(L);
     lua_pushstring(L, message);
     lua_pushstring(L, code);
@@ -135,6 +148,7 @@ void check_options(lua_State *L, int index, const char *const *names)
 
 void check_keys(lua_State *L, int index, const char *const *names, const char *what)
 {
+    DCHECK(index > 0); // the walk pushes values
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
         lua_pop(L, 1); // [key]
@@ -164,6 +178,7 @@ static void make_class(lua_State *L, enum box_type type)
 {
     const struct box_class *class = parts_of(L)->boxes->classes[type];
     struct boxes *boxes = parts_of(L)->boxes;
+    STACK_BEGIN(L);
     lua_newtable(L); // [metatable]
     lua_newtable(L); // [metatable, methods]
     luaL_setfuncs(L, class->methods, 0);
@@ -191,6 +206,7 @@ static void make_class(lua_State *L, enum box_type type)
     lua_setfield(L, -2, "__metatable");
     boxes->metatables[type] = lua_topointer(L, -1);
     boxes->metatable_refs[type] = luaL_ref(L, LUA_REGISTRYINDEX);
+    DCHECK_STACK(L, 0);
 }
 
 /// box.name: a method, or what the property's function pushes.

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "script/guard.h"
 #include "script/parts.h"
+#include "script/stack.h"
 #include "script/state.h"
 
 #include <lauxlib.h>
@@ -20,6 +21,7 @@
 static void begin_run(struct parts *parts, lua_State *L, unsigned runs);
 static void note_duration(const struct parts *parts, bool is_told);
 static enum call_outcome end_run(struct parts *parts, lua_State *L, int status);
+static bool has_message(enum call_outcome outcome);
 static int l_with_traceback(lua_State *L);
 static enum call_outcome outcome_of(struct parts *parts, lua_State *L, int status);
 static void make_text(struct parts *parts);
@@ -29,22 +31,30 @@ static int l_text(lua_State *L);
 enum call_outcome call_resume(lua_State *coroutine, int argument_count, int *result_count)
 {
     struct parts *parts = parts_of(coroutine);
+    STACK_BEGIN(parts->L);
+    DCHECK(coroutine != parts->L && lua_gettop(coroutine) >= argument_count);
     state_clear_refusal(parts->state);
     begin_run(parts, coroutine, 1);
     int status = lua_resume(coroutine, NULL, argument_count, result_count);
-    return end_run(parts, coroutine, status);
+    enum call_outcome outcome = end_run(parts, coroutine, status);
+    DCHECK_STACK(parts->L, has_message(outcome));
+    return outcome;
 }
 
 enum call_outcome call_main(struct parts *parts, int argument_count, int result_count)
 {
     lua_State *L = parts->L;
     int base = lua_gettop(L) - argument_count;
+    DCHECK(base > 0 && lua_isfunction(L, base));
     lua_pushcfunction(L, l_with_traceback);
     lua_insert(L, base);
     begin_run(parts, L, guard_load_runs(parts->guard));
     int status = lua_pcall(L, argument_count, result_count, base);
     lua_remove(L, base);
-    return end_run(parts, L, status);
+    enum call_outcome outcome = end_run(parts, L, status);
+    DCHECK(has_message(outcome) ? lua_type(L, -1) == LUA_TSTRING
+                                : lua_gettop(L) == base - 1 + result_count);
+    return outcome;
 }
 
 bool call_close(struct parts *parts, lua_State *coroutine)
@@ -52,6 +62,7 @@ bool call_close(struct parts *parts, lua_State *coroutine)
     lua_State *L = parts->L;
     int top = lua_gettop(L);
     bool has_failed = lua_status(coroutine) > LUA_YIELD;
+    DCHECK(coroutine != L);
     if (has_failed) {
         call_push_error(parts, coroutine); // the error that was logged when the coroutine failed
     }
@@ -73,6 +84,7 @@ bool call_close(struct parts *parts, lua_State *coroutine)
 
 bool call_collect(struct parts *parts, int step_kib)
 {
+    DCHECK(step_kib > 0);
     begin_run(parts, parts->L, 1);
     bool is_complete = lua_gc(parts->L, LUA_GCSTEP, step_kib) == 1;
     int top = lua_gettop(parts->L);
@@ -102,14 +114,19 @@ int call_close_inside(lua_State *coroutine)
 /// That stack has room for this one value and not more.
 void call_push_error(struct parts *parts, lua_State *coroutine)
 {
+    STACK_BEGIN(parts->L);
+    DCHECK(lua_gettop(coroutine) > 0);
     lua_xmove(coroutine, parts->L, 1);
     lua_pushvalue(parts->L, -1);
     lua_xmove(parts->L, coroutine, 1);
+    DCHECK_STACK(parts->L, 1);
 }
 
 static void begin_run(struct parts *parts, lua_State *L, unsigned runs)
 {
-    state_cap(parts->state, true);
+    bool was_capped = state_cap(parts->state, true);
+    DCHECK(!was_capped);
+    (void)was_capped;
     guard_begin(parts->guard, L, runs);
 }
 
@@ -144,6 +161,12 @@ static void note_duration(const struct parts *parts, bool is_told)
         log_string("route", pattern == NULL ? "-" : pattern),
         log_int("worker", (int64_t)parts->options->worker),
         log_duration("ms", (int64_t)(run_ns / 1000)));
+}
+
+/// Whether the outcome comes with a message on the main stack.
+static bool has_message(enum call_outcome outcome)
+{
+    return outcome != CALL_DONE && outcome != CALL_PARKED;
 }
 
 static int l_with_traceback(lua_State *L)
@@ -189,14 +212,18 @@ static void make_text(struct parts *parts)
         lua_pop(L, 1);
         lua_pushliteral(L, "(an error object that has no text)");
     }
+    DCHECK(lua_type(L, -1) == LUA_TSTRING);
 }
 
 /// [text] -> [text with the traceback of `coroutine`]
 static void add_traceback(struct parts *parts, lua_State *coroutine)
 {
     lua_State *L = parts->L;
+    STACK_BEGIN(L);
+    DCHECK(lua_type(L, -1) == LUA_TSTRING);
     luaL_traceback(L, coroutine, lua_tostring(L, -1), 0);
     lua_remove(L, -2);
+    DCHECK_STACK(L, 0);
 }
 
 /// [error] -> [.., text]. A table without `__tostring` is written as JSON where JSON can hold it.

@@ -83,6 +83,7 @@ bool collector_has_work(const struct collector *collector)
 
 void collector_free(struct collector *collector)
 {
+    DCHECK(collector->cycles_left >= 0);
     timer_deinit(&collector->timer);
     mem_free(collector);
 }
@@ -90,6 +91,7 @@ void collector_free(struct collector *collector)
 static void on_timer(struct timer *timer)
 {
     struct collector *collector = CONTAINER_OF(timer, struct collector, timer);
+    DCHECK(collector->cycles_left > 0);
     if (!call_collect(collector->parts, STEP_KIB) || --collector->cycles_left > 0) {
         timer_arm(timer, STEP_MS);
         return;

@@ -74,6 +74,7 @@ void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes mess
                    const struct place *place)
 {
     struct buf page;
+    DCHECK(exchange->response.state == RESPONSE_FRESH);
     begin(&page, "The handler failed", BYTES(""));
     const char *end_of_first = memchr(message.at, '\n', message.len);
     size_t first_len = end_of_first == NULL ? message.len : (size_t)(end_of_first - message.at);
@@ -94,6 +95,7 @@ void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes mess
 void dev_page_send_broken(struct exchange *exchange, struct bytes why)
 {
     struct buf page;
+    DCHECK(exchange->response.state == RESPONSE_FRESH && why.len > 0);
     begin(&page, "The scripts could not be loaded", BYTES("<meta http-equiv=refresh content=1>"));
     append(&page, BYTES("<pre>"));
     append_escaped(&page, why);
@@ -112,6 +114,7 @@ void dev_page_answer(struct exchange *exchange, uint64_t number, bool is_latest)
 {
     char name[CODE_NAME_BYTES];
     struct bytes code = BYTES("");
+    DCHECK(dev_page_asks(exchange));
     IGNORE(request_field(exchange->request, BYTES(CODE_FIELD),
                          &code)); // without the field the code counts as older
     name_code(name, number);
@@ -156,6 +159,7 @@ static void append_around(struct buf *page, const struct place *place)
 {
     char number[NUMBER_BYTES];
     struct buf line;
+    DCHECK(place->line > 0 && place->file[0] != '\0');
     FILE *file = fopen(place->file, "re");
     buf_init(&line, PAGE_BYTES_MAX);
     append(page, BYTES("<p>"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/event.h"
 
+#include "base/check.h"
 #include "script/box.h"
 #include "script/event_field.h"
 #include "script/json_encode.h"
@@ -33,6 +34,7 @@ bool event_is_table(lua_State *L)
 
 int event_encode_or_raise(lua_State *L, lua_CFunction then)
 {
+    DCHECK(event_is_table(L));
     lua_pushcfunction(L, then);
     return json_encode_or_raise(L, lua_gettop(L) - 1, l_put_text);
 }
@@ -41,6 +43,7 @@ int event_encode_or_raise(lua_State *L, lua_CFunction then)
 static int l_put_text(lua_State *L)
 {
     lua_CFunction then = lua_tocfunction(L, -2);
+    DCHECK(then != NULL && lua_istable(L, -3) && lua_type(L, -1) == LUA_TSTRING);
     lua_replace(L, -3);
     lua_pop(L, 1);
     return then(L);

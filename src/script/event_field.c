@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/event_field.h"
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "script/box.h"
 #include "script/json_value.h"
@@ -11,6 +12,7 @@ static struct bytes check_value(lua_State *L, int index);
 
 struct bytes check_data(lua_State *L, int index, int argument)
 {
+    DCHECK(index > 0 && argument > 0);
     struct bytes data = check_value(L, index);
     luaL_argcheck(L, utf8_partial_len(data) == 0, argument, EVENT_HALF_DATA);
     return data;

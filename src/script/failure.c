@@ -2,6 +2,7 @@
 #include "script/failure.h"
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "script/application.h"
 #include "script/call.h"
@@ -9,6 +10,7 @@
 #include "script/listeners.h"
 #include "script/parts.h"
 #include "script/scope.h"
+#include "script/stack.h"
 #include "script/task.h"
 
 #include <lauxlib.h>
@@ -25,6 +27,8 @@ static struct bytes without_traceback(struct bytes message);
 void failure_handle(struct task *task, struct bytes message)
 {
     struct scope *scope = task->scope;
+    STACK_BEGIN(task->parts->L);
+    DCHECK(message.len > 0);
     report(scope, message);
     if (scope == NULL || scope->exchange == NULL || scope->exchange->is_aborted) {
         return;
@@ -33,6 +37,7 @@ void failure_handle(struct task *task, struct bytes message)
     if (task->is_handler && scope->exchange->response.state != RESPONSE_ENDED) {
         answer(scope, message, task->L);
     }
+    DCHECK_STACK(task->parts->L, 0);
 }
 
 void failure_unanswered(struct scope *scope)
@@ -41,6 +46,7 @@ void failure_unanswered(struct scope *scope)
                                  "request waits that could give one: no task, no timer, no "
                                  "listener of the response");
     struct place place = place_of_route(scope->route->source);
+    DCHECK(scope_is_dormant(scope));
     report(scope, message);
     send_plain(scope, message, &place);
 }
@@ -48,6 +54,7 @@ void failure_unanswered(struct scope *scope)
 void failure_replaced(struct scope *scope)
 {
     struct exchange *exchange = scope->exchange;
+    DCHECK(exchange->response.state == RESPONSE_FRESH);
     start_over(scope);
     response_forget_content(&exchange->response);
     exchange->response.status = 503;
@@ -78,7 +85,7 @@ static void answer(struct scope *scope, struct bytes message, lua_State *failed)
     if (exchange->response.state == RESPONSE_FRESH) {
         int on_error_ref = application_on_error(scope->parts->application);
         start_over(scope);
-        if (on_error_ref != LUA_NOREF && !scope->is_failing) {
+        if (on_error_ref != LUA_NOREF && scope_begin_failing(scope)) {
             start_error_handler(scope, message, failed);
         } else {
             struct place place = place_of_failure(failed, message);
@@ -95,7 +102,7 @@ static void answer(struct scope *scope, struct bytes message, lua_State *failed)
 static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed)
 {
     lua_State *L = scope->parts->L;
-    scope->is_failing = true;
+    STACK_BEGIN(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, application_on_error(scope->parts->application));
     push_error(L, message, failed);
     scope_push(L, scope);                    // [fn, error, response]
@@ -105,6 +112,7 @@ static void start_error_handler(struct scope *scope, struct bytes message, lua_S
     scope_adopt(scope, task);
     task->is_handler = true;
     task_start(task);
+    DCHECK_STACK(L, 0);
 }
 
 /// Pushes what `on_error` gets. An error that is no string is passed on as it was raised. When the
@@ -126,6 +134,7 @@ static void push_error(lua_State *L, struct bytes message, lua_State *failed)
 static void send_plain(struct scope *scope, struct bytes message, const struct place *place)
 {
     struct exchange *exchange = scope->exchange;
+    DCHECK(exchange->response.state == RESPONSE_FRESH);
     struct bytes text = BYTES("500: the handler failed; the server's log says why\n");
     bool is_dev = scope->parts->options->is_dev;
     start_over(scope);

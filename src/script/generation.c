@@ -25,9 +25,11 @@
 #include "script/scheduler.h"
 #include "script/scope.h"
 #include "script/slice.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
 
@@ -35,16 +37,18 @@
 static const char complete_key;
 
 static void free_parts(struct parts *parts);
-static void open_libraries(struct generation *generation, char **why);
+static void generation_check(const struct generation *generation);
+static int open_libraries(struct generation *generation, char **why);
 static void preload(lua_State *L);
 static int l_load_embedded(lua_State *L);
 static int l_open_lunesse(lua_State *L);
 static int l_list_modules(lua_State *L);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
 
-struct generation *generation_new(const struct generation_options *options, char **why)
+int generation_new(const struct generation_options *options, struct generation **made, char **why)
 {
     struct generation *generation = mem_new(struct generation);
+    DCHECK(options->loop != NULL && options->limits != NULL && options->worker > 0);
     struct parts *parts = &generation->parts;
     generation->options = *options;
     parts->options = &generation->options;
@@ -58,13 +62,16 @@ struct generation *generation_new(const struct generation_options *options, char
     parts->scopes = scopes_new(parts, lib_request_has_last_event_id);
     lib_timer_open(parts);
     lib_channel_open(parts);
-    open_libraries(generation, why);
-    return generation;
+    *made = generation;
+    int failure = open_libraries(generation, why);
+    DEBUG_CALL(generation_check(generation));
+    return failure;
 }
 
 void generation_free(struct generation *generation)
 {
     struct parts *parts = &generation->parts;
+    DEBUG_CALL(generation_check(generation));
     CHECK(list_is_empty(scopes_list(parts->scopes)));
     lib_timer_stop_all(parts);
     task_cancel_all(parts);
@@ -97,6 +104,7 @@ void generation_load_beside(struct generation *generation)
 void generation_require_from(struct generation *generation, const char *folder)
 {
     lua_State *L = generation->parts.L;
+    DEBUG_CALL(generation_check(generation));
     if (strpbrk(folder, LUA_PATH_SEP LUA_PATH_MARK) == NULL) {
         lua_getglobal(L, "package");
         lua_getfield(L, -1, "path");
@@ -109,6 +117,8 @@ void generation_require_from(struct generation *generation, const char *folder)
 int generation_load(struct generation *generation, const char *path, char **why)
 {
     lua_State *L = generation->parts.L;
+    DCHECK(application_stage(generation->parts.application) == APPLICATION_LOADING);
+    DEBUG_CALL(generation_check(generation));
     if (luaL_loadfilex(L, path, "t") != LUA_OK) {
         return finish_call(generation, CALL_FAILED, why);
     }
@@ -119,6 +129,8 @@ int generation_load(struct generation *generation, const char *path, char **why)
 int generation_finish_loading(struct generation *generation, char **why)
 {
     lua_State *L = generation->parts.L;
+    DCHECK(application_stage(generation->parts.application) == APPLICATION_LOADING);
+    DEBUG_CALL(generation_check(generation));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &complete_key);
     int result = finish_call(generation, call_main(&generation->parts, 0, 0), why);
     char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
@@ -133,6 +145,7 @@ int generation_finish_loading(struct generation *generation, char **why)
 void generation_take_over(struct generation *generation)
 {
     char *why = NULL;
+    DEBUG_CALL(generation_check(generation));
     application_set_stage(generation->parts.application, APPLICATION_IN_CHARGE);
     lib_timer_start_loaded(&generation->parts);
     if (finish_call(generation, lib_channel_apply_postponed(&generation->parts), &why) != 0) {
@@ -147,6 +160,7 @@ void generation_each_module(struct generation *generation,
                             void (*tell)(void *user, const char *path), void *user)
 {
     lua_State *L = generation->parts.L;
+    DEBUG_CALL(generation_check(generation));
     lua_pushcfunction(L, l_list_modules);
     if (call_main(&generation->parts, 0, 1) == CALL_DONE) {
         for (lua_Integer i = 1; lua_rawgeti(L, 1, i) == LUA_TSTRING; i++) {
@@ -186,18 +200,30 @@ static int l_list_modules(lua_State *L)
     return 1;
 }
 
-static void open_libraries(struct generation *generation, char **why)
+/// What holds between any two calls: no script runs, and nothing is left on the main stack.
+static void generation_check(const struct generation *generation)
+{
+    const struct parts *parts = &generation->parts;
+    CHECK(parts->options == &generation->options);
+    CHECK(parts_of(parts->L) == parts);
+    CHECK(lua_gettop(parts->L) == 0);
+    CHECK(scheduler_running(parts->scheduler) == NULL);
+    CHECK(!state_has_ended(parts->state));
+}
+
+static int open_libraries(struct generation *generation, char **why)
 {
     lua_State *L = generation->parts.L;
     lib_standard_register(L);
     box_register(L);
     preload(L);
     lua_pushcfunction(L, l_open_lunesse);
-    IGNORE(finish_call(generation, call_main(&generation->parts, 0, 0), why)); // `why` says so
+    return finish_call(generation, call_main(&generation->parts, 0, 0), why);
 }
 
 static void preload(lua_State *L)
 {
+    STACK_BEGIN(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_lunesse_core);
     lua_setfield(L, -2, "lunesse.core");
@@ -207,11 +233,13 @@ static void preload(lua_State *L)
         lua_setfield(L, -2, embedded_lua[i].name);
     }
     lua_pop(L, 1);
+    DCHECK_STACK(L, 0);
 }
 
 static int l_load_embedded(lua_State *L)
 {
     const struct embedded_lua *file = &embedded_lua[lua_tointeger(L, lua_upvalueindex(1))];
+    DCHECK(file->bytes[file->len] == '\0');
     lua_pushfstring(L, "=%s", file->name);
     if (luaL_loadbuffer(L, (const char *)file->bytes, file->len, lua_tostring(L, -1)) != LUA_OK) {
         return lua_error(L);
@@ -247,12 +275,13 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
         return 0;
     }
     size_t len = 0;
-    const char *text = luaL_tolstring(L, -1, &len);
+    const char *text = lua_tolstring(L, -1, &len);
+    DCHECK(text != NULL);
     const char *traceback = strstr(text, "\nstack traceback:");
     if (traceback != NULL && !generation->options.is_dev) {
         len = (size_t)(traceback - text); // without --dev the first line is enough
     }
     *why = mem_string(bytes_of(text, len));
     lua_settop(L, 0);
-    return -1;
+    return outcome == CALL_TIMED_OUT ? -ETIMEDOUT : outcome == CALL_NO_MEMORY ? -ENOMEM : -EINVAL;
 }

@@ -21,9 +21,10 @@ struct generation {
 };
 
 /// Makes a generation with all libraries and no scripts. If a library cannot be loaded, because no
-/// descriptor is left or a file is not there, the generation is made all the same; `why` then is as
-/// `generation_load` sets it, and the generation can only be freed.
-struct generation *generation_new(const struct generation_options *options, char **why);
+/// descriptor is left or a file is not there, this fails as `generation_load` does; the generation
+/// is made all the same, and can only be freed.
+MUST_USE int generation_new(const struct generation_options *options,
+                            struct generation **generation, char **why);
 
 /// Cancels what still runs and closes the state. Every exchange must be done. *Calls Lua*
 /// (to-be-closed variables, finalizers).
@@ -33,8 +34,9 @@ void generation_free(struct generation *generation);
 /// is left out, because these have a meaning in Lua's search path.
 void generation_require_from(struct generation *generation, const char *folder);
 
-/// Runs one script file. Returns 0, or -1 with a message "file:line: what" in `why` (malloc'ed by
-/// `mem_alloc`; the caller frees it with `mem_free`).
+/// Runs one script file. Fails with -EINVAL when the script is wrong or raises, -ETIMEDOUT when it
+/// passes its time and -ENOMEM when it passes `lua_bytes`. `why` is then a message "file:line:
+/// what", which the caller frees with `mem_free`.
 MUST_USE int generation_load(struct generation *generation, const char *path, char **why);
 
 /// Ends loading: joins middlewares with handlers and enters the routes. Returns as

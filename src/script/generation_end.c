@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/generation_end.h"
 
+#include "base/check.h"
 #include "base/jitter.h"
 #include "script/application.h"
 #include "script/collector.h"
@@ -9,6 +10,7 @@
 #include "script/lib_timer.h"
 #include "script/scheduler.h"
 #include "script/scope.h"
+#include "script/stack.h"
 #include "script/task.h"
 #include "sse/stream.h"
 
@@ -26,6 +28,8 @@ static bool is_open_stream(const struct scope *scope);
 
 void generation_drain(struct generation *generation)
 {
+    DCHECK(lua_gettop(generation->parts.L) == 0);
+    DCHECK(scheduler_running(generation->parts.scheduler) == NULL);
     lib_timer_stop_loaded(&generation->parts);
     collector_run(generation->parts.collector);
     int ref;
@@ -44,6 +48,7 @@ void generation_drain(struct generation *generation)
 /// The second call does not wait for what the first could not write.
 size_t generation_end(struct generation *generation)
 {
+    DCHECK(scheduler_running(generation->parts.scheduler) == NULL);
     size_t count = end_streams(generation);
     lib_timer_stop_all(&generation->parts);
     LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
@@ -66,6 +71,8 @@ size_t generation_end(struct generation *generation)
 /// waits for nothing that its listeners begin.
 bool generation_is_idle(struct generation *generation)
 {
+    DCHECK(lua_gettop(generation->parts.L) == 0);
+    DCHECK(scheduler_running(generation->parts.scheduler) == NULL);
     if (generation->is_cut) {
         return list_is_empty(scopes_list(generation->parts.scopes)) &&
                !scheduler_has_ready(generation->parts.scheduler);
@@ -105,6 +112,8 @@ static void drop_scopes(struct generation *generation)
 {
     LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
         struct scope *scope = LIST_ITEM(node, struct scope, node);
+        DEBUG_CALL(scope_check(scope));
+        DCHECK(scope->stream != NULL && !scope_is_anchored(scope));
         if (scope->stream->is_open && !stream_is_subscribed(scope->stream)) {
             end_stream(scope->stream);
         }
@@ -144,6 +153,8 @@ static void call_hook(struct generation *generation, int ref)
 {
     lua_State *L = generation->parts.L;
     lua_Integer count = 0;
+    STACK_BEGIN(L);
+    DCHECK(ref != LUA_NOREF);
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
     lua_newtable(L);
     LIST_EACH (node, after, scopes_list(generation->parts.scopes)) {
@@ -155,6 +166,7 @@ static void call_hook(struct generation *generation, int ref)
             lua_pop(L, 1);
         }
     }
+    DCHECK_STACK(L, 2);             // [fn, streams]
     task_start_now(task_new(L, 1)); // now, so that streams which it ends at once count as ended
 }
 

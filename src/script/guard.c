@@ -15,7 +15,9 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "script/parts.h"
+#include "script/stack.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
@@ -83,6 +85,8 @@ static uint64_t cpu_ns(void);
 struct guard *guard_new(const struct parts *parts, guard_route_fn route)
 {
     struct guard *guard = mem_new(struct guard);
+    static_assert(TICK_NS_MAX < 1000 * 1000 * 1000, "it is less than a second");
+    DCHECK(parts->options != NULL && route != NULL);
     guard->parts = parts;
     guard->route = route;
     guard->load_runs = LOAD_RUNS;
@@ -93,11 +97,14 @@ struct guard *guard_new(const struct parts *parts, guard_route_fn route)
 void guard_free(struct guard *guard)
 {
     CHECK(watch.guard != guard);
+    DCHECK(guard->held_count == 0);
     mem_free(guard);
 }
 
 void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
 {
+    DCHECK(watch.guard == NULL); // runs are not nested
+    DCHECK(runs > 0);
     guard->started_ns = clock_machine_ns();
     uint64_t limit_ms = guard->parts->options->limits->run_timeout_ms;
     if (watch.limit_ms != limit_ms) {
@@ -118,6 +125,7 @@ void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
 bool guard_end(struct guard *guard, lua_State *L)
 {
     bool was_struck = guard->is_struck;
+    DCHECK(watch.guard == guard);
     watch.guard = NULL;
     if (guard->is_due) {
         rest(L);
@@ -150,9 +158,12 @@ const char *guard_place(const struct guard *guard)
 void guard_push_overrun(lua_State *L)
 {
     const struct guard *guard = parts_of(L)->guard;
+    STACK_BEGIN(L);
+    DCHECK(guard->limit_runs > 0);
     double seconds = (double)guard->limit_ns / 1e9 / guard->limit_runs;
     const char *times = guard->limit_runs == 1 ? "" : "ten times ";
     lua_pushfstring(L, "ran for more than %srun_timeout (%f s)", times, seconds);
+    DCHECK_STACK(L, 1);
 }
 
 uint64_t guard_run_ns(const struct guard *guard)
@@ -274,6 +285,7 @@ static void l_hook(lua_State *L, lua_Debug *record)
 /// message handler loops, and a `__close` that loops.
 static void raise_or_park(struct guard *guard, lua_State *L, lua_Debug *record)
 {
+    DCHECK(guard->is_due);
     if (!guard->is_struck) {
         lua_getinfo(L, "Sl", record);
         snprintf(guard->struck_at, sizeof(guard->struck_at), "%s:%d", record->short_src,

@@ -20,6 +20,7 @@
 #include "script/parts.h"
 #include "script/scheduler.h"
 #include "script/scope.h"
+#include "script/stack.h"
 #include "script/task.h"
 
 #include <lauxlib.h>
@@ -66,6 +67,9 @@ void handler_start(struct parts *parts, struct exchange *exchange, struct route 
                    const struct route_match *match)
 {
     lua_State *L = parts->L;
+    STACK_BEGIN(L);
+    DCHECK(exchange->request != NULL && exchange->response.state == RESPONSE_FRESH);
+    DCHECK(scheduler_running(parts->scheduler) == NULL);
     int first_count = push_handler(parts, route, match);          // [handler ...]
     struct scope *scope = scope_push_new(parts, exchange, route); // [handler ..., response]
     if (first_count > 0) {
@@ -80,6 +84,7 @@ void handler_start(struct parts *parts, struct exchange *exchange, struct route 
     scope_adopt(scope, task);
     task->is_handler = true;
     task_start_now(task);
+    DCHECK_STACK(L, 0);
 }
 
 /// Pushes what answers the request. Without middlewares that is the handler; otherwise it is the
@@ -89,8 +94,11 @@ static int push_handler(const struct parts *parts, struct route *route,
                         const struct route_match *match)
 {
     lua_State *L = parts->L;
+    STACK_BEGIN(L);
+    DCHECK(route->handler_ref != LUA_NOREF && route->handler_count > 0);
     if (match->chain_len == 0 && route->handler_count == 1) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref);
+        DCHECK_STACK(L, 1);
         return 0;
     }
     const struct handler_list *list = &route->list;
@@ -102,6 +110,7 @@ static int push_handler(const struct parts *parts, struct route *route,
     lua_rawgeti(L, LUA_REGISTRYINDEX, application_runner(parts->application));
     lua_rawgeti(L, LUA_REGISTRYINDEX, list->ref);
     lua_pushinteger(L, 1);
+    DCHECK_STACK(L, 3);
     return 2;
 }
 
@@ -110,6 +119,7 @@ static void make_list(lua_State *L, struct route *route, const struct route_matc
 {
     struct handler_list *list = &route->list;
     lua_Integer count = 0;
+    STACK_BEGIN(L);
     lua_createtable(L, (int)(match->chain_len + route->handler_count), 0); // [list]
     for (size_t i = 0; i < match->chain_len; i++) {
         const struct middleware *middleware = match->chain[i].target;
@@ -128,6 +138,8 @@ static void make_list(lua_State *L, struct route *route, const struct route_matc
     }
     luaL_unref(L, LUA_REGISTRYINDEX, list->ref);
     list->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    DCHECK_STACK(L, 0);
+    DCHECK(count == (lua_Integer)(match->chain_len + route->handler_count));
     size_t size = match->chain_len * sizeof(struct route_link);
     list->chain_len = match->chain_len;
     list->chain = mem_resize(list->chain, size + 1);
@@ -152,6 +164,7 @@ int handler_open_stream(struct scope *scope, const struct stream_options *option
     scope->holder.events = &stream_events;
     scope->stream->holder = &scope->holder;
     scope->was_stream = true;
+    DEBUG_CALL(scope_check(scope));
     if (scope_has_peer_ended(scope)) {
         stream_probe(scope->stream);
     }
@@ -241,6 +254,7 @@ static void end(struct scope *scope, enum end_reason reason)
 {
     bool is_over = reason == END_FINISHED;
     bool is_left = !is_over && is_for_reader(scope);
+    DCHECK(scope->exchange != NULL);
     scope->reason = (uint8_t)reason;
     if (!is_over && scope->exchange->response.state == RESPONSE_FRESH) {
         scope_expect_as_asked(scope); // the handler may run on and still ask for the stream
@@ -281,6 +295,7 @@ static bool asks_for_stream(const struct scope *scope)
 
 static void leave_exchange(struct scope *scope, bool stops_timers)
 {
+    DCHECK(list_is_linked(&scope->node));
     scope->exchange = NULL;
     scope->stream = NULL;
     list_remove(&scope->node);
@@ -289,4 +304,5 @@ static void leave_exchange(struct scope *scope, bool stops_timers)
     } else {
         lib_timer_untie(scope); // after a plain response its timers run on, without a scope
     }
+    DEBUG_CALL(scope_check(scope));
 }

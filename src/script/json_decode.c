@@ -15,6 +15,8 @@
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
 
+#include <assert.h>
+
 enum {
     TEXT = 1,
     STATE,
@@ -50,11 +52,12 @@ int json_decode_or_raise(lua_State *L)
     size_t len = 0;
     lua_insert(L, TEXT);
     lua_settop(L, TEXT);
-    const char *at =
-        lua_tolstring(L, TEXT, &len); // the text stays on the stack, so its bytes stay valid
+    const char *at = lua_tolstring(L, TEXT, &len); // valid while it stays on the stack
     json_reader_init(&decoding.reader, bytes_of(at, len));
     lua_pushnil(L);
     json_value_push_array_class(L);
+    static_assert(JSON_DEPTH_MAX <= 1000, "the levels fit on a stack of Lua's");
+    DCHECK(lua_gettop(L) == ARRAY_CLASS && lua_istable(L, ARRAY_CLASS));
     luaL_checkstack(L, 2 * JSON_DEPTH_MAX + LUA_MINSTACK, "no room to decode JSON");
     return begin(L, &decoding);
 }
@@ -86,6 +89,7 @@ static int run(lua_State *L, struct decoding *decoding)
             return push_refusal(L, &decoding->reader, failure);
         }
         if (token.kind == JSON_END) {
+            DCHECK(lua_gettop(L) == VALUES && decoding->reader.depth == 0);
             return 1;
         }
         if (take(L, decoding, &token)) {
@@ -109,6 +113,7 @@ static int give_way(lua_State *L, struct decoding *decoding)
         *kept = *decoding;
         lua_replace(L, STATE);
     }
+    DCHECK(lua_touserdata(L, STATE) != NULL);
     return slice_give_way(L, l_go_on, 0);
 }
 
@@ -185,9 +190,11 @@ static void push_number(lua_State *L, const struct json_number *number)
 static void store(lua_State *L, struct decoding *decoding)
 {
     uint32_t depth = decoding->reader.depth;
+    DCHECK(depth <= JSON_DEPTH_MAX);
     if (depth == 0) {
         return;
     }
+    DCHECK(lua_istable(L, json_reader_is_in_array(&decoding->reader) ? -2 : -3));
     if (json_reader_is_in_array(&decoding->reader)) {
         lua_rawseti(L, -2, ++decoding->counts[depth - 1]);
     } else {

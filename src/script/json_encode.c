@@ -18,6 +18,7 @@
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
 
+#include <assert.h>
 #include <lauxlib.h>
 #include <math.h>
 
@@ -90,6 +91,8 @@ static void push_path(lua_State *L, const struct encoding *encoding);
 
 int json_encode_or_raise(lua_State *L, int index, lua_CFunction then)
 {
+    static_assert(OUT_BYTES >= (int)JSON_NUMBER_LEN_MAX, "a number fits without a second buffer");
+    DCHECK(index > 0 && index <= lua_gettop(L) && then != NULL);
     struct encoding encoding; // not cleared: most of it is written before it is read
     encoding.then = then;
     encoding.base = lua_gettop(L);
@@ -127,6 +130,8 @@ static int run_or_raise(lua_State *L, struct encoding *encoding)
     }
     lua_CFunction then = encoding->then;
     int base = encoding->base;
+    DCHECK(lua_gettop(L) == base + SLOT_COUNT);
+    DCHECK(encoding->key_count == 0 && encoding->len > 0);
     lua_pushlstring(L, encoding->out, encoding->len);
     lua_replace(L, base + 1);
     lua_settop(L, base + 1);
@@ -154,6 +159,7 @@ static int give_way(lua_State *L, struct encoding *encoding)
         }
         lua_replace(L, state);
     }
+    DCHECK(lua_touserdata(L, state) != NULL);
     return slice_give_way(L, l_go_on, state);
 }
 
@@ -212,6 +218,7 @@ static void count_key_or_raise(lua_State *L, struct encoding *encoding, struct l
 static void add_key(lua_State *L, struct encoding *encoding, struct level *level)
 {
     int keys = encoding->base + KEYS;
+    DCHECK(level == &encoding->levels[encoding->depth - 1]); // keys of others would not be behind
     if (encoding->key_count == encoding->key_capacity) {
         size_t capacity = encoding->key_capacity == 0 ? KEYS_FIRST : 2 * encoding->key_capacity;
         struct json_key *heap = lua_newuserdatauv(L, capacity * sizeof(struct json_key), 0);
@@ -271,6 +278,7 @@ static void write_member_or_raise(lua_State *L, struct encoding *encoding, struc
         end_level(L, encoding, BYTES("}"));
         return;
     }
+    DCHECK(level->first_key + level->key_count <= encoding->key_count);
     struct json_key key = json_keys_take(encoding->keys + level->first_key, level->key_count--);
     level->last_tag = key.tag;
     lua_rawgeti(L, encoding->base + KEYS, key.tag); // [.., table, key]
@@ -295,6 +303,7 @@ static void write_comma(lua_State *L, struct encoding *encoding, struct level *l
 /// [.., table] -> [..]
 static void end_level(lua_State *L, struct encoding *encoding, struct bytes end)
 {
+    DCHECK(encoding->depth > 0 && lua_istable(L, -1));
     write_bytes(L, encoding, end);
     encoding->key_count = encoding->levels[encoding->depth - 1].first_key;
     encoding->depth--;
@@ -411,6 +420,7 @@ static char *reserve(lua_State *L, struct encoding *encoding, size_t size)
         encoding->capacity = capacity;
         lua_replace(L, encoding->base + OUT);
     }
+    DCHECK(encoding->capacity - encoding->len >= size);
     return encoding->out + encoding->len;
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "script/json_value.h"
 
+#include "base/check.h"
+#include "script/stack.h"
+
 #include <lauxlib.h>
 #include <string.h>
 
@@ -15,11 +18,13 @@ static int l_digits_equal(lua_State *L);
 
 void json_value_register(lua_State *L)
 {
+    STACK_BEGIN(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "array");
     lua_setfield(L, -2, "__name");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
     make_digits_class(L);
+    DCHECK_STACK(L, 0);
 }
 
 void json_value_push_null(lua_State *L)
@@ -35,6 +40,7 @@ bool json_value_is_null(lua_State *L, int index)
 void json_value_push_array_class(lua_State *L)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
+    DCHECK(lua_istable(L, -1));
 }
 
 bool json_value_is_array(lua_State *L, int index)
@@ -44,10 +50,13 @@ bool json_value_is_array(lua_State *L, int index)
 
 void json_value_push_digits(lua_State *L, struct bytes digits)
 {
+    STACK_BEGIN(L);
+    DCHECK(digits.len > 0);
     void *at = lua_newuserdatauv(L, digits.len, 0);
     memcpy(at, digits.at, digits.len);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &digits_key);
     lua_setmetatable(L, -2);
+    DCHECK_STACK(L, 1);
 }
 
 bool json_value_is_digits(lua_State *L, int index, struct bytes *digits)

@@ -10,6 +10,7 @@
 // has room again.
 #include "script/lib_channel.h"
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -22,6 +23,7 @@
 #include "script/event.h"
 #include "script/event_field.h"
 #include "script/parts.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -92,8 +94,7 @@ struct replica *check_channel(lua_State *L, int index)
 {
     struct replica **box = check_box(L, index, BOX_CHANNEL);
     luaL_argcheck(L, *box != NULL, index,
-                  "a channel that is still there expected"); // it is gone while the state is closed
-                                                             // and finalizers run
+                  "a channel that is still there expected"); // not so in a finalizer at the end
     return *box;
 }
 
@@ -110,6 +111,7 @@ void lib_channel_open(struct parts *parts)
 
 void lib_channel_close(struct parts *parts)
 {
+    CHECK(list_is_empty(&parts->publishers->tasks));
     list_remove(&parts->publishers->waiter.node);
     loop_job_cancel(&parts->publishers->job);
     mem_free(parts->publishers);
@@ -136,6 +138,7 @@ static void wake_publishers(struct loop_job *job)
     LIST_EACH (node, after, &publishers->tasks) {
         struct task *task = LIST_ITEM(node, struct task, wait_node);
         struct replica *replica = task->wait_replica;
+        DCHECK(task->state == TASK_PARKED && replica != NULL);
         if (!replica_await_room(replica, &publishers->waiter)) {
             list_remove(&task->wait_node);
             push_id(task->waiting, journal_id(&replica->journal, task->wait_sequence));
@@ -400,6 +403,8 @@ static void postpone_options(lua_State *L, const char *const *names)
     if (!lua_istable(L, 2)) {
         return;
     }
+    DCHECK(lua_gettop(L) == 3); // [name, options, box or name]
+    DCHECK(is_loading(L));
     if (publishers->options_ref == LUA_NOREF) {
         lua_newtable(L);
         publishers->options_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -421,10 +426,12 @@ static void postpone_options(lua_State *L, const char *const *names)
 static int l_apply_postponed(lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->publishers->options_ref); // [list]
+    DCHECK(lua_gettop(L) == 1 && lua_istable(L, 1));
     lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
     for (lua_Integer i = 1; i < count; i += 2) {
         lua_rawgeti(L, 1, i + 1);
         lua_rawgeti(L, 1, i); // [list, options, box or name]
+        DCHECK(lua_istable(L, 2) && lua_gettop(L) == 3);
         if (lua_type(L, 3) == LUA_TSTRING) {
             apply_group_options_or_raise(L, check_bytes(L, 3));
         } else {
@@ -438,12 +445,14 @@ static int l_apply_postponed(lua_State *L)
 /// Pushes the box of the channel if the weak table has one.
 static bool push_box(lua_State *L, const struct replica *replica)
 {
+    STACK_BEGIN(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key);
     bool is_there = lua_rawgetp(L, -1, replica) == LUA_TUSERDATA;
     lua_remove(L, -2);
     if (!is_there) {
         lua_pop(L, 1);
     }
+    DCHECK_STACK(L, is_there);
     return is_there;
 }
 
@@ -507,8 +516,8 @@ static int wait_for_room(lua_State *L, struct replica *replica, struct event_id 
 {
     struct task *task = task_current(L);
     struct publishers *publishers = parts_of(L)->publishers;
-    task->wait_replica =
-        replica; // its box keeps it: the box is on the stack of the coroutine that waits
+    DCHECK(lua_touserdata(L, 1) != NULL); // the box stays there and keeps the replica
+    task->wait_replica = replica;
     task->wait_sequence = id.sequence;
     list_append(&publishers->tasks, &task->wait_node);
     loop_at_turn_end(parts_of(L)->options->loop, LOOP_WRITE, &publishers->job);

@@ -7,6 +7,7 @@
 // again with the values that are there.
 #include "script/lib_coroutine.h"
 
+#include "base/check.h"
 #include "script/call.h"
 #include "script/guard.h"
 #include "script/obstacle.h"
@@ -127,6 +128,7 @@ static void check_not_waiting(lua_State *L, lua_State *coroutine)
 static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count, bool is_wrap)
 {
     int result_count = 0;
+    DCHECK(lua_tothread(L, 1) == coroutine && argument_count >= 0);
     bool is_dead = lua_status(coroutine) == LUA_OK && lua_gettop(coroutine) == argument_count;
     if (is_dead) {
         lua_settop(coroutine, 0);
@@ -150,6 +152,7 @@ static int go_on_or_raise(lua_State *L, lua_State *coroutine, int argument_count
     if (status != LUA_OK && status != LUA_YIELD) {
         return finish_or_raise(L, coroutine, status, is_wrap);
     }
+    DCHECK(result_count <= lua_gettop(coroutine));
     luaL_checkstack(L, result_count + 1, "too many results");
     lua_pushboolean(L, 1);
     lua_xmove(coroutine, L, result_count);
@@ -162,6 +165,7 @@ static int l_after_wait(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     lua_State *coroutine = lua_tothread(L, 1);
+    DCHECK(coroutine != NULL && coroutine != L);
     int value_count = task_value_count(task_current(L), coroutine);
     return go_on_or_raise(L, coroutine, value_count, context != 0);
 }

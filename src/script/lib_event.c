@@ -143,12 +143,14 @@ static void push_copy(lua_State *L, const struct sse_event *event)
         .data_len = event->data.len,
         .retry_ms = event->retry_ms,
     };
+    DCHECK(event->has_id || event->has_event || event->has_data || event->has_retry);
     char *at = box->text;
     const struct bytes texts[] = {event->id, event->event, event->data};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         memcpy(at, texts[i].at, texts[i].len);
         at += texts[i].len;
     }
+    DCHECK(at == box->text + len);
     box_set_type(L, BOX_EVENT);
 }
 

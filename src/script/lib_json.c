@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_json.h"
 
+#include "base/check.h"
 #include "script/json_decode.h"
 #include "script/json_encode.h"
 #include "script/json_value.h"
@@ -36,6 +37,7 @@ static int l_encode(lua_State *L)
 
 static int l_return_text(lua_State *L)
 {
+    DCHECK(lua_type(L, -1) == LUA_TSTRING);
     (void)L;
     return 1;
 }

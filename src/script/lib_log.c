@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_log.h"
 
+#include "base/check.h"
 #include "base/log.h"
 #include "script/box.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -56,6 +58,7 @@ static enum log_level check_level(lua_State *L)
 static size_t check_fields(lua_State *L, int index, struct log_field *fields)
 {
     size_t count = 0;
+    static_assert(LOG_FIELDS_MAX == 32, "the message says so");
     luaL_checkstack(L, 3 * LOG_FIELDS_MAX + LUA_MINSTACK, "too many log fields");
     lua_pushnil(L);
     while (lua_next(L, index) != 0) { // [.., key, value]
@@ -83,6 +86,7 @@ static size_t check_fields(lua_State *L, int index, struct log_field *fields)
 static void push_value(lua_State *L, struct log_field *field)
 {
     int value = lua_gettop(L); // [.., key, value]
+    DCHECK(lua_type(L, value - 1) == LUA_TSTRING);
     bool has_json = false;
     if (lua_istable(L, 4)) {
         lua_pushvalue(L, value - 1);
@@ -101,6 +105,7 @@ static void push_value(lua_State *L, struct log_field *field)
     bool is_json = has_json || is_number || lua_isboolean(L, value);
     field->type = is_json ? LOG_FIELD_JSON : LOG_FIELD_BYTES;
     field->text.at = lua_tolstring(L, -1, &field->text.len);
+    DCHECK(lua_gettop(L) == value + 1 && field->text.at != NULL);
 }
 
 /// Whether each record has a field of this name already.

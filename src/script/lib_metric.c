@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_metric.h"
 
+#include "base/check.h"
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/metric.h"
 #include "base/snapshot.h"
 #include "base/utf8.h"
+#include "script/stack.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -171,6 +174,7 @@ static void check_labels(lua_State *L, struct metric_spec *spec)
     if (lua_isnil(L, 4)) {
         return;
     }
+    static_assert(METRIC_LABELS_MAX == 8, "the message says so");
     luaL_checktype(L, 4, LUA_TTABLE);
     spec->label_count = lua_rawlen(L, 4);
     luaL_argcheck(L, spec->label_count <= METRIC_LABELS_MAX, 4, "at most 8 labels");
@@ -188,6 +192,7 @@ static void check_labels(lua_State *L, struct metric_spec *spec)
 static void check_label(lua_State *L, const struct metric_spec *spec, size_t index)
 {
     const char *label = spec->labels[index];
+    DCHECK(index < METRIC_LABELS_MAX && lua_tostring(L, -1) == label);
     check_name(L, 4, -1, false); // the label is on top of the stack
     luaL_argcheck(L, strncmp(label, "__", 2) != 0 && strcmp(label, "le") != 0, 4,
                   "a label is not called le, nor begins with __");
@@ -200,6 +205,9 @@ static void check_label(lua_State *L, const struct metric_spec *spec, size_t ind
 /// Reads the bounds of a histogram. Without any it gets those of durations.
 static size_t check_bounds(lua_State *L, double *bounds)
 {
+    static_assert(METRIC_BOUNDS_MAX == 32, "the message says so");
+    static_assert((int)DURATION_BOUND_COUNT <= (int)METRIC_BOUNDS_MAX,
+                  "durations make a histogram");
     if (lua_isnil(L, 5)) {
         memcpy(bounds, duration_bounds, sizeof(duration_bounds));
         return DURATION_BOUND_COUNT;
@@ -227,6 +235,7 @@ static double check_value(lua_State *L, int index)
 static struct series *check_series(lua_State *L, struct metric *metric)
 {
     struct bytes values[METRIC_LABELS_MAX];
+    DCHECK(metric->label_count <= METRIC_LABELS_MAX);
     int count = lua_gettop(L) > 2 ? lua_gettop(L) - 2 : 0;
     if ((size_t)count != metric->label_count) {
         luaL_error(L, "%s has %d labels, and was given %d values", metric->name,
@@ -275,6 +284,7 @@ static int l_free_snapshot(lua_State *L)
 /// with several, an array of tables.
 static void push_metric(lua_State *L, const struct metric *metric)
 {
+    STACK_BEGIN(L);
     if (metric->label_count == 0 && metric->first != NULL) {
         push_series(L, metric, metric->first);
         return;
@@ -298,12 +308,14 @@ static void push_metric(lua_State *L, const struct metric *metric)
         lua_setfield(L, -2, "value");
         lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     }
+    DCHECK_STACK(L, 1);
 }
 
 /// Pushes a number; for a histogram { count =, sum = }.
 static void push_series(lua_State *L, const struct metric *metric, const struct series *series)
 {
     double value = series_value(series);
+    STACK_BEGIN(L);
     if (metric->type == METRIC_HISTOGRAM) {
         lua_createtable(L, 0, 2);
         lua_pushinteger(L, (lua_Integer)series_count(metric, series));
@@ -315,4 +327,5 @@ static void push_series(lua_State *L, const struct metric *metric, const struct 
     } else {
         lua_pushnumber(L, value);
     }
+    DCHECK_STACK(L, 1);
 }

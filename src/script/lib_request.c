@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_request.h"
 
+#include "base/check.h"
 #include "http/exchange.h"
 #include "http/request.h"
 #include "net/socket_address.h"
@@ -8,6 +9,7 @@
 #include "script/json_decode.h"
 #include "script/parts.h"
 #include "script/scope.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "wire/url.h"
 
@@ -82,6 +84,8 @@ const struct box_class lib_request_class = {"Request", methods, properties, NULL
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match)
 {
     const struct request *request = exchange->request;
+    STACK_BEGIN(L);
+    DCHECK(lua_touserdata(L, -1) == exchange->holder); // the response box
     size_t size = offsetof(struct request_box, request) + request_size(request);
     struct request_box *box = lua_newuserdatauv(L, size, SLOT_COUNT);
     box->number = request->number;
@@ -103,6 +107,8 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
     buf_reset(&exchange->request->body); // a body without bytes may hold memory, too
     exchange_move_request(exchange, &box->request);
     box_set_type(L, BOX_REQUEST);
+    DCHECK_STACK(L, 1);
+    DCHECK(exchange->request == &box->request);
 }
 
 bool lib_request_push_last_event_id(lua_State *L, const struct request *request)
@@ -123,6 +129,7 @@ bool lib_request_push_last_event_id(lua_State *L, const struct request *request)
 bool lib_request_has_last_event_id(lua_State *L, int index)
 {
     const struct request_box *box = lua_touserdata(L, index);
+    DCHECK(box != NULL);
     struct bytes id;
     bool is_encoded;
     return find_last_event_id(&box->request, &id, &is_encoded);
@@ -171,7 +178,9 @@ static int push_made_or_raise(lua_State *L, const char *name, make_fn make)
     }
     if (lua_getfield(L, -1, name) == LUA_TNIL) {
         lua_pop(L, 1);
-        make(L, request); // [made, value]
+        DCHECK(lua_istable(L, -1));
+        make(L, request);                                // [made, value]
+        DCHECK(lua_istable(L, -2) && !lua_isnil(L, -1)); // nil would not be kept
         lua_pushvalue(L, -1);
         lua_setfield(L, -3, name);
     }
@@ -180,6 +189,7 @@ static int push_made_or_raise(lua_State *L, const char *name, make_fn make)
 
 static void push_params(lua_State *L, const struct route_match *match, bool is_raw)
 {
+    STACK_BEGIN(L);
     lua_createtable(L, 0, (int)match->param_count);
     for (size_t i = 0; i < match->param_count; i++) {
         push_bytes(L, match->params[i].name);
@@ -190,6 +200,7 @@ static void push_params(lua_State *L, const struct route_match *match, bool is_r
         }
         lua_rawset(L, -3);
     }
+    DCHECK_STACK(L, 1);
 }
 
 static void make_params(lua_State *L, const struct request *request)
@@ -238,6 +249,8 @@ static void make_headers(lua_State *L, const struct request *request)
 /// [headers] -> [headers], with the field added, or joined to the one that is there.
 static void set_header(lua_State *L, struct bytes name, struct bytes value)
 {
+    STACK_BEGIN(L);
+    DCHECK(lua_istable(L, -1) && name.len > 0);
     luaL_Buffer buffer;
     char *room = luaL_buffinitsize(L, &buffer, name.len);
     for (size_t i = 0; i < name.len; i++) {
@@ -255,6 +268,7 @@ static void set_header(lua_State *L, struct bytes name, struct bytes value)
         lua_concat(L, 3);
     }
     lua_rawset(L, -3);
+    DCHECK_STACK(L, 0);
 }
 
 static int l_header_index(lua_State *L)
@@ -287,6 +301,7 @@ static void make_cookies(lua_State *L, const struct request *request)
 /// [cookies] -> [cookies]
 static void add_cookies(lua_State *L, struct bytes rest)
 {
+    STACK_BEGIN(L);
     while (rest.len > 0) {
         const char *end = memchr(rest.at, ';', rest.len);
         struct bytes pair = bytes_of(rest.at, end == NULL ? rest.len : (size_t)(end - rest.at));
@@ -309,6 +324,7 @@ static void add_cookies(lua_State *L, struct bytes rest)
         } else {
             lua_pop(L, 2);
         }
+        DCHECK_STACK(L, 0);
     }
 }
 

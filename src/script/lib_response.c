@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_response.h"
 
+#include "base/check.h"
 #include "http/exchange.h"
 #include "script/json_encode.h"
 #include "script/lib_sse.h"
@@ -65,6 +66,7 @@ static bool is_closed(const struct scope *scope)
 
 static int return_self(lua_State *L)
 {
+    DCHECK(lua_gettop(L) >= 1);
     lua_settop(L, 1);
     return 1;
 }
@@ -97,6 +99,7 @@ static void check_field(lua_State *L, int index, int refusal)
 
 static void check_fresh(lua_State *L, const struct scope *scope)
 {
+    DCHECK(!is_closed(scope));
     if (scope->exchange->response.state != RESPONSE_FRESH) {
         luaL_error(L, "the head is already sent");
     }
@@ -224,6 +227,7 @@ static int l_send_json(lua_State *L)
             response_set_field(response, BYTES("Content-Type"), BYTES("application/json"));
         check_field(L, 2, refusal);
     }
+    DCHECK(lua_gettop(L) == 3 && lua_type(L, 3) == LUA_TSTRING);
     lua_replace(L, 2); // [response, text]
     return l_send(L);
 }
@@ -303,6 +307,8 @@ static int l_write(lua_State *L)
 static int write_piece_or_raise(lua_State *L, struct scope *scope, struct bytes piece)
 {
     struct exchange *exchange = scope->exchange;
+    DCHECK(!is_closed(scope) && exchange->response.state != RESPONSE_ENDED);
+    DEBUG_CALL(scope_check(scope));
     if (scope->stream != NULL) {
         return luaL_error(L, "an event stream is open: use response.sse");
     }

@@ -11,6 +11,7 @@
 #include "wire/route.h"
 #include "wire/url.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -224,6 +225,7 @@ static int l_on_reload(lua_State *L)
         application_set_on_reload(application, ON_RELOAD_CALL, luaL_ref(L, LUA_REGISTRYINDEX));
     } else {
         enum on_reload what = (enum on_reload)luaL_checkoption(L, 1, NULL, names);
+        static_assert(ON_RELOAD_KEEP == 0 && ON_RELOAD_END == 1, "the names are in this order");
         application_set_on_reload(application, what, LUA_NOREF);
     }
     return 0;
@@ -236,8 +238,7 @@ static int l_reload(lua_State *L)
     if (application_stage(parts->application) == APPLICATION_LOADING) {
         luaL_error(L, "reload is for later: the scripts are being loaded");
     }
-    if (scheduler_running(parts->scheduler) ==
-        NULL) { // each end of a generation would be followed by the next
+    if (scheduler_running(parts->scheduler) == NULL) { // the end of each generation would ask again
         luaL_error(L, "a finalizer cannot ask for a reload");
     }
     parts->options->on_reload_wanted(parts->options->owner);
@@ -255,17 +256,13 @@ static int l_listen(lua_State *L)
                               .is_unix = lua_toboolean(L, 3)};
     luaL_argcheck(L, text.len > 0 && text.len < ADDRESS_TEXT_MAX, 1,
                   "an address of 1 to 107 characters expected");
+    static_assert(ADDRESS_TEXT_MAX == 108, "the message says so");
     memcpy(address.text, text.at, text.len);
-    switch (application_add_address(application, &address)) {
-    case ADDRESS_IS_NEW:
-    case ADDRESS_IS_KNOWN:
-        return 0;
-    case ADDRESS_HAS_OTHER_MODE:
+    int failure = application_add_address(application, &address);
+    if (failure == -EEXIST) {
         return luaL_error(L, "%s was declared with another mode before", address.text);
-    case ADDRESS_TOO_MANY:
-        break;
     }
-    return luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
+    return failure == 0 ? 0 : luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
 }
 
 /// limit(name, value) -> true | nil, message
@@ -321,7 +318,7 @@ static int l_host(lua_State *L)
                         lua_tostring(L, 1));
         return 2;
     }
-    if (!application_add_host(application, host)) {
+    if (application_add_host(application, host) != 0) {
         lua_pushnil(L);
         lua_pushliteral(L, "the hosts are more than 64 KiB");
         return 2;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_shared.h"
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "net/loop.h"
 #include "script/parts.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "shared/shared.h"
 #include "shared/shared_text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 
@@ -74,6 +77,7 @@ void lib_shared_open_boxes(lua_State *L)
 /// leaks when memory runs out.
 static int l_shared(lua_State *L)
 {
+    static_assert(SHARED_NAME_BYTES_MAX == 255, "the message says so");
     luaL_checktype(L, 1, LUA_TSTRING);
     struct bytes name = check_bytes(L, 1);
     luaL_argcheck(L, name.len > 0, 1, "a store's name is not empty");
@@ -92,6 +96,7 @@ static int l_shared(lua_State *L)
     struct shared_box *box = lua_newuserdatauv(L, sizeof(struct shared_box), SLOT_COUNT);
     *box = (struct shared_box){0};
     box_set_type(L, BOX_SHARED); // [name, boxes, nil, box]
+    DCHECK(lua_gettop(L) == 4);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 4, SLOT_NAME);
     box->store = shared_hold(parts_of(L)->options->shared, name);
@@ -119,6 +124,7 @@ static bool check_bytes_option(lua_State *L, uint64_t *bytes_max)
 static void set_limit(lua_State *L, bool has_limit, uint64_t bytes_max)
 {
     const struct shared_box *box = lua_touserdata(L, -1);
+    DCHECK(box != NULL);
     if (has_limit && box->store != NULL) {
         shared_limit(box->store, bytes_max);
     }
@@ -252,13 +258,13 @@ static struct shared_box *check_shared(lua_State *L)
 {
     struct shared_box *box = check_box(L, 1, BOX_SHARED);
     luaL_argcheck(L, box->store != NULL, 1,
-                  "a store that is still there expected"); // it is gone while the state is closed
-                                                           // and finalizers run
+                  "a store that is still there expected"); // not so in a finalizer at the end
     return box;
 }
 
 static struct bytes check_key(lua_State *L)
 {
+    static_assert(SHARED_KEY_BYTES_MAX == 1024, "the message says so");
     luaL_checktype(L, KEY, LUA_TSTRING);
     struct bytes key = check_bytes(L, KEY);
     luaL_argcheck(L, key.len > 0, KEY, "a key is not empty");
@@ -350,6 +356,8 @@ static uint64_t now_ms(lua_State *L)
 /// Pushes a value that is no string.
 static void push_value(lua_State *L, const struct shared_value *value)
 {
+    DCHECK(value->type == SHARED_BOOLEAN || value->type == SHARED_INTEGER ||
+           value->type == SHARED_FLOAT);
     if (value->type == SHARED_BOOLEAN) {
         lua_pushboolean(L, value->boolean);
     } else if (value->type == SHARED_INTEGER) {
@@ -363,12 +371,14 @@ static void push_value(lua_State *L, const struct shared_value *value)
 /// because Lua has copied the bytes by then.
 static void push_text(lua_State *L, struct shared_box *box, struct shared_text *text)
 {
+    STACK_BEGIN(L);
     struct bytes bytes = shared_text_bytes(text);
     shared_text_release(box->text);
     box->text = text;
     lua_pushlstring(L, bytes.at, bytes.len);
     shared_text_release(box->text);
     box->text = NULL;
+    DCHECK_STACK(L, 1);
 }
 
 /// Pushes what came of a write to the store of the box at index 1.

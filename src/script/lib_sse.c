@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_sse.h"
 
+#include "base/check.h"
 #include "http/exchange.h"
 #include "hub/replica.h"
 #include "script/application.h"
@@ -78,6 +79,7 @@ int p_response_sse(lua_State *L)
     box_set_type(L, BOX_SSE);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, SCOPE_STREAM);
+    DCHECK(lua_touserdata(L, -1) == box);
     scope_expect_stream(scope);
     return 1;
 }
@@ -114,6 +116,7 @@ static int l_open(lua_State *L)
 /// script set it.
 static void check_headers(lua_State *L, const struct scope *scope)
 {
+    DCHECK(scope->exchange->response.state == RESPONSE_FRESH);
     struct bytes name;
     if (response_stream_conflict(&scope->exchange->response, &name)) {
         luaL_error(L,
@@ -196,6 +199,7 @@ static bool ensure_open_or_raise(lua_State *L, struct scope *scope)
     if (scope->exchange == NULL || scope->exchange->is_aborted) {
         return false;
     }
+    DEBUG_CALL(scope_check(scope));
     if (scope->stream != NULL) {
         return scope->stream->is_open;
     }
@@ -289,6 +293,7 @@ static struct stream_start check_place(lua_State *L, const struct scope *scope)
 /// Reads the option `since`: an id, "earliest", or -n for the newest n events.
 static void check_since(lua_State *L, struct stream_start *place)
 {
+    DCHECK(lua_gettop(L) == 3);
     int type = opt_field(L, 3, "since");
     int is_whole = 0;
     lua_Integer count = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &is_whole) : 0;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/output.h"
 #include "script/box.h"
+#include "script/stack.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ void lib_standard_register(lua_State *L)
     static const char *const of_debug[] = {
         "debug",        "sethook",  "setuservalue", "getuservalue",
         "setmetatable", "setlocal", "getregistry",  NULL};
+    STACK_BEGIN(L);
     static const char *const of_package[] = {"loadlib", NULL}; // it could load another `debug`
     luaL_openlibs(L);
     remove_fields(L, LUA_DBLIBNAME, of_debug);
@@ -55,11 +57,13 @@ void lib_standard_register(lua_State *L)
     lua_pop(L, 2);
     replace_loaders(L);
     replace_streams(L);
+    DCHECK_STACK(L, 0);
 }
 
 static void remove_fields(lua_State *L, const char *library, const char *const *names)
 {
     lua_getglobal(L, library);
+    DCHECK(lua_istable(L, -1));
     for (size_t i = 0; names[i] != NULL; i++) {
         lua_pushnil(L);
         lua_setfield(L, -2, names[i]);
@@ -81,6 +85,7 @@ static void replace_loaders(lua_State *L)
 static void replace_loader(lua_State *L, const char *name, int mode_index)
 {
     lua_getglobal(L, name);
+    DCHECK(lua_isfunction(L, -1) && mode_index > 0);
     lua_pushinteger(L, mode_index);
     lua_pushcclosure(L, l_load, 2);
     lua_setglobal(L, name);
@@ -92,6 +97,7 @@ static void replace_searcher(lua_State *L)
     lua_getfield(L, -1, "searchers");
     lua_getfield(L, -2, "searchpath");
     lua_pushvalue(L, -3); // [package, searchers, searchpath, package]
+    DCHECK(lua_istable(L, -3) && lua_isfunction(L, -2));
     lua_pushcclosure(L, l_search, 2);
     lua_rawseti(L, -2, SEARCHER_OF_LUA);
     lua_pop(L, 2);

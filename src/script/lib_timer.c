@@ -14,6 +14,7 @@
 #include "script/parts.h"
 #include "script/scheduler.h"
 #include "script/scope.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -38,6 +39,7 @@ struct timer_box {
     bool is_of_load; // made while the scripts loaded: it stops with the generation
 };
 
+static void timer_box_check(const struct timer_box *box);
 static bool is_loading(const struct parts *parts);
 static struct task *find_task_of_load(const struct parts *parts);
 static int make_or_raise(lua_State *L, bool is_repeating);
@@ -127,6 +129,17 @@ void lib_timer_stop_all(struct parts *parts)
     }
 }
 
+/// What holds of a timer between any two calls. One that is armed is anchored and listed.
+static void timer_box_check(const struct timer_box *box)
+{
+    bool is_armed = box->anchor_ref != LUA_NOREF;
+    CHECK(list_is_linked(&box->node) == is_armed);
+    CHECK((box->scope != NULL) == list_is_linked(&box->scope_node));
+    CHECK(is_armed || box->scope == NULL);
+    CHECK(is_armed || box->task == NULL);
+    CHECK(is_armed || !timer_is_armed(&box->timer));
+}
+
 static bool is_loading(const struct parts *parts)
 {
     return application_stage(parts->application) == APPLICATION_LOADING;
@@ -186,6 +199,7 @@ static int make_or_raise(lua_State *L, bool is_repeating)
     if (application_stage(parts->application) == APPLICATION_IN_CHARGE) {
         timer_arm_at(&box->timer, box->due_ms);
     }
+    DEBUG_CALL(timer_box_check(box));
     return 1;
 }
 
@@ -215,6 +229,7 @@ static uint64_t due_ms_after(uint64_t delay_ms)
 
 static void tie(struct timer_box *box, struct scope *scope)
 {
+    DCHECK(box->scope == NULL && !list_is_linked(&box->scope_node));
     if (scope->exchange != NULL) {
         box->scope = scope;
         list_append(&scope->timers, &box->scope_node);
@@ -231,11 +246,14 @@ static void on_fired(struct timer *timer)
     struct scope *scope = box->scope;
     bool is_busy = box->task != NULL;
     bool is_repeating = box->interval_ms > 0;
+    STACK_BEGIN(L);
+    DEBUG_CALL(timer_box_check(box));
     lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref); // [box]
     if (!is_repeating) {
         stop(box);
     } else {
         uint64_t now_ms = loop_now_ms(box->parts->options->loop);
+        DCHECK(now_ms >= box->due_ms);
         uint64_t late_ms = now_ms - box->due_ms;
         box->due_ms += box->interval_ms * (1 + late_ms / box->interval_ms);
         timer_arm_at(timer, box->due_ms);
@@ -245,6 +263,7 @@ static void on_fired(struct timer *timer)
         run_in_task(box, scope);
     }
     lua_pop(L, 1);
+    DCHECK_STACK(L, 0);
 }
 
 /// [fn] -> []
@@ -274,6 +293,7 @@ static void on_task_ended(struct task *task, void *arg)
 /// must not tell it of its end.
 static void stop(struct timer_box *box)
 {
+    DEBUG_CALL(timer_box_check(box));
     timer_deinit(&box->timer);
     list_remove(&box->node);
     list_remove(&box->scope_node);
@@ -284,6 +304,7 @@ static void stop(struct timer_box *box)
     }
     luaL_unref(box->parts->L, LUA_REGISTRYINDEX, box->anchor_ref);
     box->anchor_ref = LUA_NOREF;
+    DEBUG_CALL(timer_box_check(box));
 }
 
 /// timer:stop() -> true when the timer was still armed, false when it had fired or was stopped
@@ -340,6 +361,7 @@ static int l_sleep(lua_State *L)
         return raise_obstacle(L, "sleep can only wait inside a handler, timer or callback");
     }
     struct task *task = task_current(L);
+    DCHECK(!timer_is_armed(&task->timer));
     task->timer.fired = on_slept;
     timer_arm_at(&task->timer, due_ms_after(delay_ms));
     return task_park(L, stop_sleeping, NULL);

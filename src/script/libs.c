@@ -15,6 +15,7 @@
 #include "script/lib_timer.h"
 #include "script/lib_util.h"
 #include "script/parts.h"
+#include "script/stack.h"
 
 const struct box_class *const libs_classes[BOX_TYPE_COUNT] = {
     [BOX_REQUEST] = &lib_request_class, [BOX_RESPONSE] = &lib_response_class,
@@ -29,6 +30,7 @@ static int l_properties(lua_State *L);
 
 int luaopen_lunesse_core(lua_State *L)
 {
+    STACK_BEGIN(L);
     lua_newtable(L);
     luaL_setfuncs(L, lib_server_functions, 0);
     luaL_setfuncs(L, lib_timer_functions, 0);
@@ -50,6 +52,7 @@ int luaopen_lunesse_core(lua_State *L)
     lua_setfield(L, -2, "methods");
     lua_pushcfunction(L, l_properties);
     lua_setfield(L, -2, "properties");
+    DCHECK_STACK(L, 1);
     return 1;
 }
 

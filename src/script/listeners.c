@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "script/listeners.h"
 
+#include "base/check.h"
 #include "http/exchange.h"
 #include "script/box.h"
 #include "script/parts.h"
 #include "script/scope.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -58,10 +60,12 @@ void listeners_fire(struct scope *scope, const char *event, struct bytes argumen
     }
     lua_State *L = scope->parts->L;
     int top = lua_gettop(L);
+    DCHECK(scope_is_anchored(scope));
     int count = push_due(L, scope, event); // [due]
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, top + 1, i);
         start(L, argument);
+        DCHECK(lua_gettop(L) == top + 1);
     }
     lua_settop(L, top);
 }
@@ -72,6 +76,7 @@ static int add_or_raise(lua_State *L, bool is_once)
     const char *event = events[luaL_checkoption(L, 2, NULL, events)];
     luaL_checktype(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);
+    DEBUG_CALL(scope_check(scope));
     if (scope->exchange == NULL) {
         if (tell_late(scope, event) && !state_has_ended(scope->parts->state)) {
             lua_settop(L, 3);
@@ -103,6 +108,7 @@ static bool tell_late(const struct scope *scope, const char *event)
 /// Pushes the list of `event` of the box at index 1. Makes the list if there is none.
 static void push_list(lua_State *L, const char *event)
 {
+    STACK_BEGIN(L);
     if (lua_getiuservalue(L, 1, SCOPE_LISTENERS) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_newtable(L);
@@ -116,6 +122,7 @@ static void push_list(lua_State *L, const char *event)
         lua_setfield(L, -3, event);
     }
     lua_remove(L, -2);
+    DCHECK_STACK(L, 1);
 }
 
 /// Pushes an array of the functions that are to be called for `event`, and takes those of `once`
@@ -143,6 +150,7 @@ static int push_due(lua_State *L, const struct scope *scope, const char *event)
         lua_pushnil(L);
         lua_rawseti(L, list, i);
     }
+    DCHECK(kept_count <= count);
     lua_settop(L, due);
     return count;
 }
@@ -151,6 +159,7 @@ static int push_due(lua_State *L, const struct scope *scope, const char *event)
 static void remove_at(lua_State *L, int list, lua_Integer at)
 {
     lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+    DCHECK(at >= 1 && at <= count);
     for (lua_Integer i = at; i <= count; i++) {
         lua_rawgeti(L, list, i + 1); // nil behind the last
         lua_rawseti(L, list, i);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/obstacle.h"
 
+#include "base/check.h"
 #include "script/application.h"
 #include "script/guard.h"
 #include "script/parts.h"
@@ -33,6 +34,7 @@ int raise_obstacle(lua_State *L, const char *what)
 static void push_place(lua_State *L, int level)
 {
     lua_Debug record;
+    DCHECK(level >= 1); // level 0 is the function of ours that cannot wait
     for (; lua_getstack(L, level, &record); level++) {
         lua_getinfo(L, "Sl", &record);
         if (record.currentline > 0) {

@@ -41,9 +41,8 @@ struct generation_options {
     bool has_test_clock;   // scripts may move the clock: `lunesse.advance`
     unsigned worker;       // number of the worker, from 1
     uint64_t number;       // of the generation, from 1
-    void (*on_reload_wanted)(
-        void *owner);                    // a script asks for a reload, which begins after this call
-    void (*on_clock_moved)(void *owner); // a script has moved the clock
+    void (*on_reload_wanted)(void *owner); // a script asks for a reload; it begins later
+    void (*on_clock_moved)(void *owner);   // a script has moved the clock
     void *owner;
 };
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "script/parts.h"
+#include "script/stack.h"
 #include "script/state.h"
 
 #include <lauxlib.h>
@@ -34,11 +35,13 @@ struct scheduler {
 };
 
 static void run_ready(struct loop_job *job);
+static void scheduler_check(const struct scheduler *scheduler);
 
 struct scheduler *scheduler_new(struct parts *parts, void (*run)(struct list *ready_node),
                                 const struct task_events *events)
 {
     struct scheduler *scheduler = mem_new(struct scheduler);
+    DCHECK(run != NULL && events->on_failed != NULL && events->on_ended != NULL);
     scheduler->parts = parts;
     scheduler->run = run;
     scheduler->events = events;
@@ -51,6 +54,7 @@ struct scheduler *scheduler_new(struct parts *parts, void (*run)(struct list *re
 void scheduler_free(struct scheduler *scheduler)
 {
     CHECK(list_is_empty(&scheduler->tasks));
+    DCHECK(list_is_empty(&scheduler->ready) && scheduler->running == NULL);
     loop_job_cancel(&scheduler->ready_job);
     mem_free(scheduler);
 }
@@ -67,8 +71,10 @@ struct list *scheduler_tasks(struct scheduler *scheduler)
 
 void scheduler_add_ready(struct scheduler *scheduler, struct list *ready_node)
 {
+    DCHECK(!list_is_linked(ready_node));
     list_append(&scheduler->ready, ready_node);
     loop_at_turn_end(scheduler->parts->options->loop, LOOP_RUN, &scheduler->ready_job);
+    DEBUG_CALL(scheduler_check(scheduler));
 }
 
 bool scheduler_has_ready(const struct scheduler *scheduler)
@@ -83,7 +89,7 @@ struct task *scheduler_running(const struct scheduler *scheduler)
 
 void scheduler_set_running(struct scheduler *scheduler, struct task *task)
 {
-    DCHECK(task == NULL || scheduler->running == NULL);
+    DCHECK((task == NULL) != (scheduler->running == NULL));
     scheduler->running = task;
 }
 
@@ -92,8 +98,10 @@ void scheduler_set_running(struct scheduler *scheduler, struct task *task)
 lua_State *scheduler_take_thread(struct scheduler *scheduler, int *ref)
 {
     lua_State *L = scheduler->parts->L;
+    STACK_BEGIN(L);
     if (scheduler->kept_thread_count > 0) {
         struct kept_thread kept = scheduler->kept_threads[--scheduler->kept_thread_count];
+        DCHECK(lua_status(kept.L) == LUA_OK && lua_gettop(kept.L) == 0);
         *ref = kept.ref;
         return kept.L;
     }
@@ -103,12 +111,15 @@ lua_State *scheduler_take_thread(struct scheduler *scheduler, int *ref)
     *ref = luaL_ref(L, LUA_REGISTRYINDEX);
     state_cap(state, was_capped);
     state_mark_task(state, fresh);
+    DCHECK_STACK(L, 0);
     return fresh;
 }
 
 void scheduler_give_thread_back(struct scheduler *scheduler, lua_State *thread, int ref,
                                 bool is_reusable)
 {
+    DCHECK(thread != scheduler->parts->L && ref != LUA_NOREF);
+    DCHECK(!is_reusable || (lua_status(thread) == LUA_OK && lua_gettop(thread) == 0));
     if (is_reusable && scheduler->kept_thread_count < THREADS_KEPT_MAX) {
         struct kept_thread kept = {.L = thread, .ref = ref};
         scheduler->kept_threads[scheduler->kept_thread_count++] = kept;
@@ -121,10 +132,18 @@ static void run_ready(struct loop_job *job)
 {
     struct scheduler *scheduler = CONTAINER_OF(job, struct scheduler, ready_job);
     struct list batch;
+    DCHECK(scheduler->running == NULL);
     list_take(&batch, &scheduler->ready);
     while (!list_is_empty(&batch)) {
         struct list *ready_node = batch.next;
         list_remove(ready_node);
         scheduler->run(ready_node);
     }
+}
+
+/// What holds between any two calls.
+static void scheduler_check(const struct scheduler *scheduler)
+{
+    CHECK(scheduler->kept_thread_count <= THREADS_KEPT_MAX);
+    CHECK(list_is_empty(&scheduler->ready) || loop_job_is_queued(&scheduler->ready_job));
 }

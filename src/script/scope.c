@@ -14,6 +14,7 @@
 #include "script/box.h"
 #include "script/collector.h"
 #include "script/parts.h"
+#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -60,6 +61,8 @@ struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
                              const struct route *route)
 {
     lua_State *L = parts->L;
+    STACK_BEGIN(L);
+    DCHECK(route != NULL && exchange->holder == NULL);
     struct scope *scope = lua_newuserdatauv(L, sizeof(struct scope), SCOPE_SLOT_COUNT);
     *scope = (struct scope){.parts = parts, .exchange = exchange, .route = route};
     list_init(&scope->tasks);
@@ -70,6 +73,8 @@ struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
     lua_pushvalue(L, -1);
     scope->_anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     exchange->holder = scope;
+    DCHECK_STACK(L, 1);
+    DEBUG_CALL(scope_check(scope));
     return scope;
 }
 
@@ -77,6 +82,7 @@ void scope_push(lua_State *L, const struct scope *scope)
 {
     DCHECK(scope->_anchor_ref != LUA_NOREF);
     lua_rawgeti(L, LUA_REGISTRYINDEX, scope->_anchor_ref);
+    DCHECK(lua_touserdata(L, -1) == scope);
 }
 
 void scope_anchor(lua_State *L, int index)
@@ -88,9 +94,31 @@ void scope_anchor(lua_State *L, int index)
     }
 }
 
+bool scope_begin_failing(struct scope *scope)
+{
+    bool is_first = !scope->_is_failing;
+    scope->_is_failing = true;
+    return is_first;
+}
+
+void scope_check(const struct scope *scope)
+{
+    bool is_anchored = scope->_anchor_ref != LUA_NOREF;
+    const struct exchange *exchange = scope->exchange;
+    CHECK(scope->parts != NULL && scope->route != NULL);
+    CHECK(exchange == NULL || scope->stream != NULL || exchange->holder == scope);
+    CHECK((exchange != NULL) == list_is_linked(&scope->node));
+    CHECK(scope->stream == NULL || (scope->was_stream && exchange != NULL));
+    CHECK(scope->stream == NULL || scope->stream->holder == &scope->holder);
+    CHECK(is_anchored || list_is_empty(&scope->tasks)); // nothing else keeps it for them
+    CHECK(is_anchored || !scope->_is_leaving);
+    CHECK(exchange != NULL || list_is_empty(&scope->timers));
+}
+
 void scope_settle(struct scope *scope)
 {
     struct scopes *scopes = scope->parts->scopes;
+    DEBUG_CALL(scope_check(scope));
     if (scope->_anchor_ref != LUA_NOREF && !scope->_is_leaving && !is_needed(scope)) {
         scope->_is_leaving = true;
         scope->_next_leaving = scopes->leaving;
@@ -104,7 +132,8 @@ void scope_leave(struct scope *scope)
     if (scope->exchange == NULL || scope->_anchor_ref != LUA_NOREF) {
         return;
     }
-    DCHECK(list_is_empty(&scope->tasks) && list_is_empty(&scope->_waiters));
+    DEBUG_CALL(scope_check(scope));
+    DCHECK(scope->stream != NULL && list_is_empty(&scope->timers));
     scope_drop_body(scope);
     exchange_let_go(scope->exchange);
     response_deinit(&scope->exchange->response); // no script is left that could read its fields
@@ -119,10 +148,12 @@ void scope_drop_body(struct scope *scope)
     state_drop_body(scope->parts->state, exchange_body_bytes(scope->exchange));
 }
 
+/// Only an anchored scope takes tasks: nothing else would keep it alive for them.
 void scope_adopt(struct scope *scope, struct task *task)
 {
-    if (scope->_anchor_ref !=
-        LUA_NOREF) { // otherwise nothing would keep the scope alive for the task
+    DCHECK(task->scope == NULL && !list_is_linked(&task->scope_node));
+    DEBUG_CALL(scope_check(scope));
+    if (scope_is_anchored(scope)) {
         task->scope = scope;
         list_append(&scope->tasks, &task->scope_node);
     }
@@ -157,6 +188,8 @@ void scope_expect_stream(struct scope *scope)
 int scope_park_until_room(lua_State *L, struct scope *scope)
 {
     struct task *task = task_current(L);
+    DCHECK(scope->exchange != NULL);
+    DEBUG_CALL(scope_check(scope));
     list_append(&scope->_waiters, &task->wait_node);
     exchange_await_room(scope->exchange);
     return task_park(L, stop_waiting, NULL);
@@ -218,6 +251,7 @@ void scope_wake_waiters(struct scope *scope)
 
 void scope_cancel_tasks(struct scope *scope)
 {
+    DEBUG_CALL(scope_check(scope));
     while (!list_is_empty(&scope->tasks)) {
         struct task *task = LIST_ITEM(scope->tasks.next, struct task, scope_node);
         list_remove(&task->scope_node);
@@ -247,6 +281,7 @@ static void leave(struct loop_job *job)
     scopes->leaving = NULL;
     while (scope != NULL) {
         struct scope *next = scope->_next_leaving;
+        DEBUG_CALL(scope_check(scope));
         scope->_is_leaving = false;
         if (!is_needed(scope)) {
             unanchor(scope);
@@ -277,6 +312,7 @@ static bool is_needed(const struct scope *scope)
 static void drop_request(struct scope *scope)
 {
     lua_State *L = scope->parts->L;
+    STACK_BEGIN(L);
     scope_push(L, scope);
     lua_getiuservalue(L, -1, SCOPE_REQUEST); // [response, request]
     if (!scope->parts->scopes->keeps_request(L, -1)) {
@@ -289,6 +325,7 @@ static void drop_request(struct scope *scope)
         lua_setiuservalue(L, -3, SCOPE_REQUEST);
     }
     lua_pop(L, 2);
+    DCHECK_STACK(L, 0);
 }
 
 static void unanchor(struct scope *scope)

@@ -54,7 +54,7 @@ struct scope {
     struct scope *_next_leaving; // the next scope whose anchor may be taken away
     uint8_t reason;              // enum end_reason, once the exchange is done
     bool has_listeners;          // a script has asked for an event of the response
-    bool is_failing;             // `on_error` has been started
+    bool _is_failing;            // `on_error` has been started
     bool was_stream;             // an event stream was opened
     bool _has_peer_ended;        // the peer has closed its sending side
     bool _is_request_dropped;
@@ -82,6 +82,12 @@ void scope_push(lua_State *L, const struct scope *scope);
 
 /// Anchors the scope whose response box is at `index`.
 void scope_anchor(lua_State *L, int index);
+
+/// CHECKs what holds of a scope between any two calls. For debug builds.
+void scope_check(const struct scope *scope);
+
+/// Notes that `on_error` is started for the scope. False when it was started before.
+bool scope_begin_failing(struct scope *scope);
 
 /// Has the anchor taken away when this turn ends, unless something needs the scope then.
 void scope_settle(struct scope *scope);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/slice.h"
 
+#include "base/check.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "net/loop.h"
@@ -29,6 +30,7 @@ struct slices *slices_new(struct loop *loop)
 
 void slices_free(struct slices *slices)
 {
+    CHECK(list_is_empty(&slices->tasks));
     loop_job_cancel(&slices->job);
     mem_free(slices);
 }
@@ -47,6 +49,7 @@ int slice_give_way(lua_State *L, lua_KFunction then, lua_KContext context)
 {
     struct task *task = task_current(L);
     struct slices *slices = parts_of(L)->slices;
+    DCHECK(then != NULL && task_can_park(L));
     list_append(&slices->tasks, &task->wait_node);
     loop_at_turn_end(slices->loop, LOOP_RUN, &slices->job);
     return task_park_then(L, stop_waiting, then, context);
@@ -61,6 +64,7 @@ static void wake_next(struct loop_job *job)
         return; // the task was cancelled
     }
     struct task *task = LIST_ITEM(slices->tasks.next, struct task, wait_node);
+    DCHECK(task->state == TASK_PARKED);
     list_remove(&task->wait_node);
     task_wake(task, 0);
     if (!list_is_empty(&slices->tasks)) {

@@ -8,7 +8,9 @@
 #include "base/mem.h"
 #include "base/slab.h"
 #include "script/parts.h"
+#include "script/stack.h"
 
+#include <assert.h>
 #include <lauxlib.h>
 
 enum { WARNING_BYTES_MAX = 4096 };
@@ -33,6 +35,8 @@ static void on_warning(void *arg, const char *piece, int has_more);
 struct state *state_new(struct parts *parts)
 {
     struct state *state = mem_new(struct state);
+    static_assert(LUA_EXTRASPACE >= sizeof(struct coroutine_mark *), "a mark is found there");
+    DCHECK(parts->options != NULL && parts->L == NULL);
     state->limits = parts->options->limits;
     state->encoder_ref = LUA_NOREF;
     buf_init(&state->warning, WARNING_BYTES_MAX);
@@ -48,6 +52,7 @@ struct state *state_new(struct parts *parts)
 
 void state_free(struct state *state)
 {
+    DCHECK(!state->has_ended && !state->is_capped);
     state->has_ended = true;
     lua_close(state->L);
     CHECK(state->bytes == 0);
@@ -102,6 +107,7 @@ void state_drop_body(struct state *state, size_t bytes)
 
 void state_mark_task(struct state *state, lua_State *coroutine)
 {
+    DCHECK(coroutine != state->L && parts_of(coroutine) == state->mark.parts);
     *(struct coroutine_mark **)lua_getextraspace(coroutine) = &state->task_mark;
 }
 
@@ -112,7 +118,9 @@ bool state_is_of_task(lua_State *coroutine)
 
 void state_keep_encoder(lua_State *L)
 {
-    parts_of(L)->state->encoder_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct state *state = parts_of(L)->state;
+    DCHECK(lua_isfunction(L, -1) && state->encoder_ref == LUA_NOREF);
+    state->encoder_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void state_push_encoder(lua_State *L)
@@ -122,11 +130,13 @@ void state_push_encoder(lua_State *L)
 
 void state_push_weak_table(lua_State *L)
 {
+    STACK_BEGIN(L);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "v");
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
+    DCHECK_STACK(L, 1);
 }
 
 /// Lua says how large a block is when it gives the block back, so that small blocks need no header.
@@ -134,6 +144,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
 {
     struct state *state = arg;
     size_t freed = memory == NULL ? 0 : old_size;
+    DCHECK(state->bytes >= freed);
     if (size == 0) {
         state->bytes -= freed;
         slab_free_text(memory, freed);

@@ -17,6 +17,7 @@
 #include "script/guard.h"
 #include "script/parts.h"
 #include "script/scheduler.h"
+#include "script/stack.h"
 #include "script/state.h"
 
 #include <lauxlib.h>
@@ -34,6 +35,8 @@ struct task *task_new(lua_State *L, int argument_count)
 {
     struct task *task = slab_new(struct task);
     struct parts *parts = parts_of(L);
+    STACK_BEGIN(L);
+    DCHECK(argument_count >= 0 && lua_isfunction(L, -argument_count - 1));
     task->parts = parts;
     list_append(scheduler_tasks(parts->scheduler), &task->node);
     list_init(&task->ready_node);
@@ -44,11 +47,14 @@ struct task *task_new(lua_State *L, int argument_count)
     lua_xmove(L, task->L, argument_count + 1);
     task->waiting = task->L;
     task->_value_count = argument_count;
+    DCHECK_STACK(L, -argument_count - 1);
+    DEBUG_CALL(task_check(task));
     return task;
 }
 
 void task_start(struct task *task)
 {
+    DCHECK(task->state == TASK_READY && !list_is_linked(&task->ready_node));
     make_ready(task);
 }
 
@@ -105,7 +111,9 @@ int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KCon
 
 void task_wake(struct task *task, int value_count)
 {
-    DCHECK(task->state == TASK_PARKED);
+    DCHECK(task->state == TASK_PARKED && !list_is_linked(&task->wait_node));
+    DCHECK(value_count >= 0);
+    DEBUG_CALL(task_check(task));
     task->_undo = NULL;
     task->_value_count = value_count;
     make_ready(task);
@@ -113,6 +121,7 @@ void task_wake(struct task *task, int value_count)
 
 void task_cancel(struct task *task)
 {
+    DEBUG_CALL(task_check(task));
     if (task->state == TASK_RUNNING) {
         task->is_cancelled = true;
         return;
@@ -134,16 +143,31 @@ void task_run(struct list *ready_node)
     run(LIST_ITEM(ready_node, struct task, ready_node));
 }
 
+void task_check(const struct task *task)
+{
+    bool is_running = scheduler_running(task->parts->scheduler) == task;
+    CHECK(list_is_linked(&task->node)); // a task that was released is in no list
+    CHECK(parts_of(task->L) == task->parts && parts_of(task->waiting) == task->parts);
+    CHECK((task->scope != NULL) == list_is_linked(&task->scope_node));
+    CHECK(task->state == TASK_READY || !list_is_linked(&task->ready_node));
+    CHECK(task->_undo == NULL || task->state == TASK_PARKED);
+    CHECK(!is_running || task->state != TASK_READY);
+}
+
 static void run(struct task *task)
 {
     int result_count = 0;
     int argument_count = task->waiting == task->L ? task->_value_count : 0;
+    DCHECK(task->state == TASK_READY && !list_is_linked(&task->ready_node));
+    DCHECK(lua_gettop(task->waiting) >= task->_value_count);
+    DEBUG_CALL(task_check(task));
     task->state = TASK_RUNNING;
     task->_is_parking = false;
     scheduler_set_running(task->parts->scheduler, task);
     enum call_outcome outcome = call_resume(task->L, argument_count, &result_count);
     scheduler_set_running(task->parts->scheduler, NULL);
     if (outcome == CALL_PARKED && task->state == TASK_PARKED && !task->is_cancelled) {
+        DEBUG_CALL(task_check(task));
         return;
     }
     end(task, outcome);
@@ -184,7 +208,10 @@ static void report(struct task *task)
 {
     size_t len = 0;
     const char *text = lua_tolstring(task->parts->L, -1, &len);
+    STACK_BEGIN(task->parts->L);
+    DCHECK(text != NULL);
     scheduler_events(task->parts->scheduler)->on_failed(task, bytes_of(text, len));
+    DCHECK_STACK(task->parts->L, 0);
     lua_pop(task->parts->L, 1);
 }
 
@@ -192,6 +219,7 @@ static void begin_wait(lua_State *L, task_undo_fn undo, void *arg)
 {
     struct task *task = task_current(L);
     DCHECK(task->state == TASK_RUNNING && task->_undo == NULL);
+    DCHECK(undo != NULL && task_can_park(L));
     task->state = TASK_PARKED;
     task->_is_parking = true;
     task->waiting = L;
@@ -221,6 +249,7 @@ static void make_ready(struct task *task)
 static void release(struct task *task, bool is_sound)
 {
     struct scope *scope = task->scope;
+    DCHECK(task->_undo == NULL && !list_is_linked(&task->ready_node));
     list_remove(&task->node);
     list_remove(&task->scope_node);
     list_remove(&task->wait_node);

@@ -110,5 +110,8 @@ void task_cancel(struct task *task);
 /// Cancels every task of the generation. *Calls Lua.*
 void task_cancel_all(struct parts *parts);
 
+/// CHECKs what holds of a task between any two calls. For debug builds.
+void task_check(const struct task *task);
+
 /// Runs the task whose ready node this is. The scheduler calls it. *Calls Lua.*
 void task_run(struct list *ready_node);

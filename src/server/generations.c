@@ -153,7 +153,8 @@ static struct generation *make(struct generations *generations, struct limits *l
     options.limits = limits;
     options.number = generations->next_number++;
     char *other_why = NULL;
-    struct generation *generation = generation_new(&options, &other_why);
+    struct generation *generation;
+    IGNORE(generation_new(&options, &generation, &other_why)); // `other_why` tells
     if (generations->current != NULL) {
         generation_load_beside(generation);
     }
