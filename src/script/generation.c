@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/loop.h"
 #include "script/box.h"
 #include "script/call.h"
 #include "script/collector.h"
@@ -48,6 +49,7 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
 int generation_new(const struct generation_options *options, struct generation **made, char **why)
 {
     struct generation *generation = mem_new(struct generation);
+    OWNED(&options->loop->owner);
     DCHECK(options->loop != NULL && options->limits != NULL && options->worker > 0);
     struct parts *parts = &generation->parts;
     generation->options = *options;
@@ -70,6 +72,7 @@ int generation_new(const struct generation_options *options, struct generation *
 
 void generation_free(struct generation *generation)
 {
+    OWNED(&generation->options.loop->owner);
     struct parts *parts = &generation->parts;
     DEBUG_CALL(generation_check(generation));
     CHECK(list_is_empty(scopes_list(parts->scopes)));
@@ -98,11 +101,13 @@ static void free_parts(struct parts *parts)
 
 void generation_load_beside(struct generation *generation)
 {
+    OWNED(&generation->options.loop->owner);
     guard_hasten_load(generation->parts.guard);
 }
 
 void generation_require_from(struct generation *generation, const char *folder)
 {
+    OWNED(&generation->options.loop->owner);
     lua_State *L = generation->parts.L;
     DEBUG_CALL(generation_check(generation));
     if (strpbrk(folder, LUA_PATH_SEP LUA_PATH_MARK) == NULL) {
@@ -116,6 +121,7 @@ void generation_require_from(struct generation *generation, const char *folder)
 
 int generation_load(struct generation *generation, const char *path, char **why)
 {
+    OWNED(&generation->options.loop->owner);
     lua_State *L = generation->parts.L;
     DCHECK(application_stage(generation->parts.application) == APPLICATION_LOADING);
     DEBUG_CALL(generation_check(generation));
@@ -128,6 +134,7 @@ int generation_load(struct generation *generation, const char *path, char **why)
 
 int generation_finish_loading(struct generation *generation, char **why)
 {
+    OWNED(&generation->options.loop->owner);
     lua_State *L = generation->parts.L;
     DCHECK(application_stage(generation->parts.application) == APPLICATION_LOADING);
     DEBUG_CALL(generation_check(generation));
@@ -144,6 +151,7 @@ int generation_finish_loading(struct generation *generation, char **why)
 
 void generation_take_over(struct generation *generation)
 {
+    OWNED(&generation->options.loop->owner);
     char *why = NULL;
     DEBUG_CALL(generation_check(generation));
     application_set_stage(generation->parts.application, APPLICATION_IN_CHARGE);
@@ -159,6 +167,7 @@ void generation_take_over(struct generation *generation)
 void generation_each_module(struct generation *generation,
                             void (*tell)(void *user, const char *path), void *user)
 {
+    OWNED(&generation->options.loop->owner);
     lua_State *L = generation->parts.L;
     DEBUG_CALL(generation_check(generation));
     lua_pushcfunction(L, l_list_modules);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/jitter.h"
+#include "net/loop.h"
 #include "script/application.h"
 #include "script/collector.h"
 #include "script/failure.h"
@@ -28,6 +29,7 @@ static bool is_open_stream(const struct scope *scope);
 
 void generation_drain(struct generation *generation)
 {
+    OWNED(&generation->options.loop->owner);
     DCHECK(lua_gettop(generation->parts.L) == 0);
     DCHECK(scheduler_running(generation->parts.scheduler) == NULL);
     lib_timer_stop_loaded(&generation->parts);
@@ -48,6 +50,7 @@ void generation_drain(struct generation *generation)
 /// The second call does not wait for what the first could not write.
 size_t generation_end(struct generation *generation)
 {
+    OWNED(&generation->options.loop->owner);
     DCHECK(scheduler_running(generation->parts.scheduler) == NULL);
     size_t count = end_streams(generation);
     lib_timer_stop_all(&generation->parts);
@@ -71,6 +74,7 @@ size_t generation_end(struct generation *generation)
 /// waits for nothing that its listeners begin.
 bool generation_is_idle(struct generation *generation)
 {
+    OWNED(&generation->options.loop->owner);
     DCHECK(lua_gettop(generation->parts.L) == 0);
     DCHECK(scheduler_running(generation->parts.scheduler) == NULL);
     if (generation->is_cut) {

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/loop.h"
 #include "script/application.h"
 #include "script/box.h"
 #include "script/failure.h"
@@ -66,6 +67,7 @@ const struct task_events handler_task_events = {
 void handler_start(struct parts *parts, struct exchange *exchange, struct route *route,
                    const struct route_match *match)
 {
+    OWNED(&parts->options->loop->owner);
     lua_State *L = parts->L;
     STACK_BEGIN(L);
     DCHECK(exchange->request != NULL && exchange->response.state == RESPONSE_FRESH);

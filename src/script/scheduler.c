@@ -53,6 +53,7 @@ struct scheduler *scheduler_new(struct parts *parts, void (*run)(struct list *re
 
 void scheduler_free(struct scheduler *scheduler)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     CHECK(list_is_empty(&scheduler->tasks));
     DCHECK(list_is_empty(&scheduler->ready) && scheduler->running == NULL);
     loop_job_cancel(&scheduler->ready_job);
@@ -66,11 +67,13 @@ const struct task_events *scheduler_events(const struct scheduler *scheduler)
 
 struct list *scheduler_tasks(struct scheduler *scheduler)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     return &scheduler->tasks;
 }
 
 void scheduler_add_ready(struct scheduler *scheduler, struct list *ready_node)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     DCHECK(!list_is_linked(ready_node));
     list_append(&scheduler->ready, ready_node);
     loop_at_turn_end(scheduler->parts->options->loop, LOOP_RUN, &scheduler->ready_job);
@@ -79,16 +82,19 @@ void scheduler_add_ready(struct scheduler *scheduler, struct list *ready_node)
 
 bool scheduler_has_ready(const struct scheduler *scheduler)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     return !list_is_empty(&scheduler->ready);
 }
 
 struct task *scheduler_running(const struct scheduler *scheduler)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     return scheduler->running;
 }
 
 void scheduler_set_running(struct scheduler *scheduler, struct task *task)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     DCHECK((task == NULL) != (scheduler->running == NULL));
     scheduler->running = task;
 }
@@ -97,6 +103,7 @@ void scheduler_set_running(struct scheduler *scheduler, struct task *task)
 /// also when a script's call has led here.
 lua_State *scheduler_take_thread(struct scheduler *scheduler, int *ref)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     lua_State *L = scheduler->parts->L;
     STACK_BEGIN(L);
     if (scheduler->kept_thread_count > 0) {
@@ -118,6 +125,7 @@ lua_State *scheduler_take_thread(struct scheduler *scheduler, int *ref)
 void scheduler_give_thread_back(struct scheduler *scheduler, lua_State *thread, int ref,
                                 bool is_reusable)
 {
+    OWNED(&scheduler->parts->options->loop->owner);
     DCHECK(thread != scheduler->parts->L && ref != LUA_NOREF);
     DCHECK(!is_reusable || (lua_status(thread) == LUA_OK && lua_gettop(thread) == 0));
     if (is_reusable && scheduler->kept_thread_count < THREADS_KEPT_MAX) {

@@ -53,6 +53,7 @@ void scopes_free(struct scopes *scopes)
 
 struct list *scopes_list(struct scopes *scopes)
 {
+    OWNED(&scopes->parts->options->loop->owner);
     return &scopes->open;
 }
 
@@ -62,6 +63,7 @@ struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
 {
     lua_State *L = parts->L;
     STACK_BEGIN(L);
+    OWNED(&parts->options->loop->owner);
     DCHECK(route != NULL && exchange->holder == NULL);
     struct scope *scope = lua_newuserdatauv(L, sizeof(struct scope), SCOPE_SLOT_COUNT);
     *scope = (struct scope){.parts = parts, .exchange = exchange, .route = route};
@@ -80,6 +82,7 @@ struct scope *scope_push_new(struct parts *parts, struct exchange *exchange,
 
 void scope_push(lua_State *L, const struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     DCHECK(scope->_anchor_ref != LUA_NOREF);
     lua_rawgeti(L, LUA_REGISTRYINDEX, scope->_anchor_ref);
     DCHECK(lua_touserdata(L, -1) == scope);
@@ -87,6 +90,7 @@ void scope_push(lua_State *L, const struct scope *scope)
 
 void scope_anchor(lua_State *L, int index)
 {
+    OWNED(&parts_of(L)->options->loop->owner);
     struct scope *scope = lua_touserdata(L, index);
     if (scope->_anchor_ref == LUA_NOREF) {
         lua_pushvalue(L, index);
@@ -117,6 +121,7 @@ void scope_check(const struct scope *scope)
 
 void scope_settle(struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     struct scopes *scopes = scope->parts->scopes;
     DEBUG_CALL(scope_check(scope));
     if (scope->_anchor_ref != LUA_NOREF && !scope->_is_leaving && !is_needed(scope)) {
@@ -129,6 +134,7 @@ void scope_settle(struct scope *scope)
 
 void scope_leave(struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     if (scope->exchange == NULL || scope->_anchor_ref != LUA_NOREF) {
         return;
     }
@@ -151,6 +157,7 @@ void scope_drop_body(struct scope *scope)
 /// Only an anchored scope takes tasks: nothing else would keep it alive for them.
 void scope_adopt(struct scope *scope, struct task *task)
 {
+    OWNED(&scope->parts->options->loop->owner);
     DCHECK(task->scope == NULL && !list_is_linked(&task->scope_node));
     DEBUG_CALL(scope_check(scope));
     if (scope_is_anchored(scope)) {
@@ -179,6 +186,7 @@ bool scope_takes_stream(const struct scope *scope)
 
 void scope_expect_stream(struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     scope->_expects_stream = true;
     if (scope->exchange != NULL && scope->_has_peer_ended) {
         exchange_ask_peer(scope->exchange);
@@ -187,6 +195,7 @@ void scope_expect_stream(struct scope *scope)
 
 int scope_park_until_room(lua_State *L, struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     struct task *task = task_current(L);
     DCHECK(scope->exchange != NULL);
     DEBUG_CALL(scope_check(scope));
@@ -237,6 +246,7 @@ void scope_expect_as_asked(struct scope *scope)
 
 void scope_wake_waiters(struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     while (!list_is_empty(&scope->_waiters)) {
         struct task *task = LIST_ITEM(scope->_waiters.next, struct task, wait_node);
         list_remove(&task->wait_node);
@@ -251,6 +261,7 @@ void scope_wake_waiters(struct scope *scope)
 
 void scope_cancel_tasks(struct scope *scope)
 {
+    OWNED(&scope->parts->options->loop->owner);
     DEBUG_CALL(scope_check(scope));
     while (!list_is_empty(&scope->tasks)) {
         struct task *task = LIST_ITEM(scope->tasks.next, struct task, scope_node);
@@ -264,6 +275,7 @@ void scope_cancel_tasks(struct scope *scope)
 /// it.
 void scopes_end(struct scopes *scopes)
 {
+    OWNED(&scopes->parts->options->loop->owner);
     LIST_EACH (node, after, &scopes->open) {
         struct scope *scope = LIST_ITEM(node, struct scope, node);
         if (scope->stream == NULL && scope_is_dormant(scope)) {

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/slab.h"
+#include "net/loop.h"
 #include "script/call.h"
 #include "script/collector.h"
 #include "script/guard.h"
@@ -36,6 +37,7 @@ struct task *task_new(lua_State *L, int argument_count)
     struct task *task = slab_new(struct task);
     struct parts *parts = parts_of(L);
     STACK_BEGIN(L);
+    OWNED(&parts->options->loop->owner);
     DCHECK(argument_count >= 0 && lua_isfunction(L, -argument_count - 1));
     task->parts = parts;
     list_append(scheduler_tasks(parts->scheduler), &task->node);
@@ -54,17 +56,20 @@ struct task *task_new(lua_State *L, int argument_count)
 
 void task_start(struct task *task)
 {
+    OWNED(&task->parts->options->loop->owner);
     DCHECK(task->state == TASK_READY && !list_is_linked(&task->ready_node));
     make_ready(task);
 }
 
 void task_start_now(struct task *task)
 {
+    OWNED(&task->parts->options->loop->owner);
     run(task);
 }
 
 void task_tell_end(struct task *task, task_ended_fn ended, void *arg)
 {
+    OWNED(&task->parts->options->loop->owner);
     task->_on_ended = ended;
     task->_ended_arg = arg;
 }
@@ -111,6 +116,7 @@ int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KCon
 
 void task_wake(struct task *task, int value_count)
 {
+    OWNED(&task->parts->options->loop->owner);
     DCHECK(task->state == TASK_PARKED && !list_is_linked(&task->wait_node));
     DCHECK(value_count >= 0);
     DEBUG_CALL(task_check(task));
@@ -121,6 +127,7 @@ void task_wake(struct task *task, int value_count)
 
 void task_cancel(struct task *task)
 {
+    OWNED(&task->parts->options->loop->owner);
     DEBUG_CALL(task_check(task));
     if (task->state == TASK_RUNNING) {
         task->is_cancelled = true;
@@ -132,6 +139,7 @@ void task_cancel(struct task *task)
 
 void task_cancel_all(struct parts *parts)
 {
+    OWNED(&parts->options->loop->owner);
     struct list *tasks = scheduler_tasks(parts->scheduler);
     while (!list_is_empty(tasks)) {
         task_cancel(LIST_ITEM(tasks->next, struct task, node));
