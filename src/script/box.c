@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+//
+// The metatable of a type has its method table in its array part and two upvalues in `__index`: the
+// methods and the properties. Both are looked up raw, so no name of a script can call code there.
 #include "script/box.h"
 
 #include "base/check.h"

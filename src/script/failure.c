@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A failed task comes to `failure_handle`, which logs the failure, starts the listeners of "error"
+// and, if the task was the handler, sees to the answer. `on_error` runs as a handler of its own,
+// once for a request; if it fails, the answer is the plain 500.
 #include "script/failure.h"
 
 #include "base/buf.h"

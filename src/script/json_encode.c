@@ -218,7 +218,7 @@ static void count_key_or_raise(lua_State *L, struct encoding *encoding, struct l
 static void add_key(lua_State *L, struct encoding *encoding, struct level *level)
 {
     int keys = encoding->base + KEYS;
-    DCHECK(level == &encoding->levels[encoding->depth - 1]); // keys of others would not be behind
+    DCHECK(level == &encoding->levels[encoding->depth - 1]); // its keys are the last of the heap
     if (encoding->key_count == encoding->key_capacity) {
         size_t capacity = encoding->key_capacity == 0 ? KEYS_FIRST : 2 * encoding->key_capacity;
         struct json_key *heap = lua_newuserdatauv(L, capacity * sizeof(struct json_key), 0);

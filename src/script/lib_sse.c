@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Every method follows the same order: check the arguments, open the stream if that is still to be
+// done, write, and park the task if the output is over its limit. A mistake in the first event is
+// thus found before anything was sent, and is answered with a 500.
 #include "script/lib_sse.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Adding a listener anchors the response box, because somebody now waits for its events.
+// `listeners_fire` copies the functions that are due into an array and starts each of them as a
+// task. Nothing runs on the spot: a listener finds the state of things at the end of the turn.
 #include "script/listeners.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A binding looks at the clock every now and then while it works. When its slice is over it parks
+// its task at the end of the queue. A job at the end of each turn wakes the first task of the
+// queue, and asks to be called again while others are left.
 #include "script/slice.h"
 
 #include "base/check.h"

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+//
+// All memory of a state comes from `allocate`, which counts it. While a script runs, the count is
+// limited to `lua_bytes` and the bodies of the requests that are being answered; Lua then collects
+// garbage before an allocation fails. Outside of a run there is no limit, because the engine's own
+// calls of Lua are not protected.
+//
+// Every coroutine finds its generation by a pointer in its extra space, which Lua copies from the
+// main coroutine when it makes a new one.
 #include "script/state.h"
 
 #include "base/buf.h"
