@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// When newer scripts take over, the worker calls `generation_retire`, and then asks
+// When newer scripts take over, the worker calls `generation_drain`, and then asks
 // `generation_is_idle` at the end of each turn. A generation is idle when nothing of it runs, waits
 // or is anchored; what only the collector would find is collected before the answer.
 // `generation_end` is for the oldest of too many: it ends what is left, and then waits only until
