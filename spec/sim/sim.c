@@ -64,6 +64,7 @@ int main(int argc, char **argv)
     }
     place_watch();
     log_configure(LOG_SILENT, LOG_TEXT);
+    IGNORE(mem_has(1)); // the reserve of memory is there from now on
     size_t bytes_before = allocated_bytes();
     uint64_t world_count = 0;
     for (uint64_t left = step_count; left > 0; world_count++) {
