@@ -9,6 +9,7 @@
 #include "http/exchange.h"
 #include "http/service.h"
 #include "hub/channel.h"
+#include "hub/replica.h"
 #include "sse/stream.h"
 
 #include <inttypes.h>
@@ -24,6 +25,7 @@ enum {
 static const char *const names[SLOTS_MAX] = {"room", "a\"b\\c", "n\xc3\xa4he", "x", "room 2"};
 
 static void choose_limits(struct limits *limits);
+static void check_hub(struct world *world);
 static void check_need(struct world *world, struct life *life);
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
 static bool is_busy(const struct world *world);
@@ -149,9 +151,39 @@ void world_end_books(struct worker *worker)
     slots_let_go(worker, worker->seen);
 }
 
+/// What the hub and its parts say of themselves holds at every moment, and the hub's sums are those
+/// of its channels.
+static void check_hub(struct world *world)
+{
+    uint64_t bytes = 0;
+    size_t count = 0;
+    hub_lock(&world->hub);
+    for (size_t i = 0; i < world->worker_count; i++) {
+        LIST_EACH (node, after, &world->workers[i].local_hub.all) {
+            const struct replica *replica = LIST_ITEM(node, struct replica, node);
+            const struct channel *channel = replica->channel;
+            replica_check(replica);
+            LIST_EACH (member, following, &replica->subscribers) {
+                subscriber_check(LIST_ITEM(member, struct subscriber, node));
+            }
+            if (channel->replicas.next == &replica->link.node) { // each channel once
+                channel_check(channel);
+                bytes += channel->counted_bytes;
+                count++;
+            }
+        }
+    }
+    EXPECT(world->hub.bytes == bytes, "%" PRIu64 " bytes in the hub, %" PRIu64 " in its channels",
+           world->hub.bytes, bytes);
+    EXPECT(world->hub.channel_count == count, "%zu channels in the hub, and there are %zu",
+           world->hub.channel_count, count);
+    hub_unlock(&world->hub);
+}
+
 /// What the timers have let go.
 void world_check_books(struct world *world)
 {
+    check_hub(world);
     for (size_t i = 0; i < world->life_count; i++) {
         struct life *life = world->lives[i];
         world_look_for(world, life);

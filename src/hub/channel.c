@@ -27,12 +27,15 @@ static uint64_t least_offered(const struct channel *channel, uint64_t offered);
 
 struct channel *channel_find(const struct hub *hub, struct bytes name)
 {
+    HUB_LOCKED(hub);
     struct map_entry *entry = map_find(&hub->channels, name);
     return entry == NULL ? NULL : CONTAINER_OF(entry, struct channel, entry);
 }
 
 struct channel *channel_new(struct hub *hub, struct bytes name, struct group *group)
 {
+    HUB_LOCKED(hub);
+    DCHECK(name.len > 0);
     size_t size = sizeof(struct channel) + name.len + 1;
     struct channel *channel = mem_zero(size);
     channel->group = group;
@@ -56,6 +59,7 @@ void channel_free(struct channel *channel)
 {
     CHECK(list_is_empty(&channel->replicas));
     CHECK(channel->subscriber_count == 0);
+    CHECK(channel->is_closed && channel->counted_bytes == 0);
     journal_deinit(&channel->journal);
     for (int event = 0; event < CHANNEL_EVENT_COUNT; event++) {
         mem_free(channel->event_names[event]);
@@ -65,15 +69,21 @@ void channel_free(struct channel *channel)
 
 void channel_join(struct channel *channel, struct replica_link *link, size_t bytes)
 {
+    HUB_LOCKED(channel->hub);
+    DCHECK(!channel->is_closed && link->local != NULL);
     channel->base_bytes += bytes;
     channel_account(channel);
     list_init(&link->due_node);
     list_append(&channel->replicas, &link->node);
     link->offered = channel->journal.next;
+    DEBUG_CALL(channel_check(channel));
 }
 
 bool channel_leave(struct channel *channel, struct replica_link *link, size_t bytes)
 {
+    HUB_LOCKED(channel->hub);
+    DEBUG_CALL(channel_check(channel));
+    DCHECK(list_is_linked(&link->node) && channel->base_bytes > bytes);
     list_remove(&link->node);
     list_remove(&link->due_node);
     channel->base_bytes -= bytes;
@@ -104,6 +114,7 @@ int channel_append(struct channel *channel, struct bytes fields,
     struct hub *hub = channel->hub;
     struct journal_moment moment = {.stamp = hub->stamp + 1, .now_ms = author->now_ms};
     int failure = 0;
+    HUB_LOCKED(hub);
     if (channel->is_closed) {
         return -ECANCELED;
     }
@@ -116,11 +127,32 @@ int channel_append(struct channel *channel, struct bytes fields,
         hub->stamp++;
         *woken |= channel_tell(channel, author->own, author->own == NULL);
     }
+    DEBUG_CALL(channel_check(channel));
     return failure;
+}
+
+/// A replica that follows may have frames that have left the journal; it never has one that is yet
+/// to come.
+void channel_check(const struct channel *channel)
+{
+    const struct hub *hub = channel->hub;
+    const struct map_entry *entry = map_find(&hub->channels, channel->entry.key);
+    HUB_LOCKED(hub);
+    CHECK((entry == &channel->entry) == !channel->is_closed);
+    CHECK(channel->counted_bytes == channel->base_bytes + channel->journal.memory);
+    CHECK(channel->counted_bytes <= hub->bytes);
+    CHECK(channel->group == NULL || channel->counted_bytes <= channel->group->bytes);
+    LIST_EACH (node, after, &channel->replicas) {
+        const struct replica_link *link = LIST_ITEM(node, struct replica_link, node);
+        CHECK(link->local->hub == hub);
+        CHECK(link->offered <= channel->journal.next);
+    }
+    journal_check(&channel->journal);
 }
 
 void channel_close(struct channel *channel)
 {
+    HUB_LOCKED(channel->hub);
     if (!channel->is_closed) {
         channel->is_closed = true;
         map_remove(&channel->hub->channels, &channel->entry);
@@ -130,6 +162,7 @@ void channel_close(struct channel *channel)
 worker_set channel_tell(struct channel *channel, const struct local_hub *own, bool tells_all)
 {
     worker_set woken = 0;
+    HUB_LOCKED(channel->hub);
     LIST_EACH (node, after, &channel->replicas) {
         struct replica_link *link = LIST_ITEM(node, struct replica_link, node);
         if (!tells_all && !link->follows) {
@@ -147,12 +180,15 @@ worker_set channel_tell(struct channel *channel, const struct local_hub *own, bo
 
 void channel_trim(struct channel *channel, uint64_t now_ms, uint64_t keep_from)
 {
+    HUB_LOCKED(channel->hub);
     journal_trim(&channel->journal, now_ms, least_offered(channel, keep_from));
     channel_account(channel);
+    DEBUG_CALL(channel_check(channel));
 }
 
 uint64_t channel_bytes_behind(const struct channel *channel, uint64_t offered)
 {
+    HUB_LOCKED(channel->hub);
     return journal_bytes_from(&channel->journal, least_offered(channel, offered));
 }
 

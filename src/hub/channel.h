@@ -89,6 +89,9 @@ void channel_account(struct channel *channel);
 MUST_USE int channel_append(struct channel *channel, struct bytes fields,
                             const struct channel_author *author, worker_set *woken);
 
+/// CHECKs what holds between any two calls. Under the lock.
+void channel_check(const struct channel *channel);
+
 /// Marks the channel as closed and frees its name. Idempotent.
 void channel_close(struct channel *channel);
 

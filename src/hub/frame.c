@@ -9,6 +9,7 @@
 
 int block_new(uint32_t capacity, struct block **made)
 {
+    DCHECK(capacity > 0);
     struct block *block = mem_try_resize(NULL, sizeof(struct block) + capacity);
     if (block == NULL) {
         return -ENOMEM;
@@ -22,24 +23,32 @@ int block_new(uint32_t capacity, struct block **made)
 
 void block_hold(struct block *block)
 {
-    atomic_fetch_add_explicit(&block->_holds, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&block->_holds, 1, memory_order_relaxed);
+    DCHECK(before > 0); // nobody can hold what was freed
 }
 
 void block_release(struct block *block)
 {
-    if (block != NULL && atomic_fetch_sub_explicit(&block->_holds, 1, memory_order_acq_rel) == 1) {
+    if (block == NULL) {
+        return;
+    }
+    unsigned before = atomic_fetch_sub_explicit(&block->_holds, 1, memory_order_acq_rel);
+    DCHECK(before > 0);
+    if (before == 1) {
         mem_free(block);
     }
 }
 
 struct bytes frame_chunk(const struct frame *frame)
 {
+    DCHECK((size_t)frame->at + frame->size <= frame->block->capacity);
     return bytes_of(frame->block->at + frame->at, frame->size);
 }
 
 struct bytes frame_text(const struct frame *frame)
 {
     struct bytes chunk = frame_chunk(frame);
+    DCHECK(chunk.len >= (size_t)frame->head_len + frame->id_len + CHUNK_END_LEN);
     return bytes_of(chunk.at + frame->head_len, chunk.len - frame->head_len - CHUNK_END_LEN);
 }
 

@@ -19,6 +19,7 @@ struct group *group_find(struct group *groups, struct bytes name)
 int group_make(struct group **groups, struct bytes name, struct group **made)
 {
     size_t count = 0;
+    DCHECK(name.len > 0 && group_find(*groups, name) == NULL);
     for (const struct group *group = *groups; group != NULL; group = group->after) {
         count++;
     }

@@ -28,6 +28,7 @@ void hub_add(struct hub *hub, struct local_hub *local)
 {
     hub_lock(hub);
     CHECK(hub->local_count < HUB_WORKERS_MAX);
+    DCHECK(local->hub == NULL); // it is in no hub yet
     local->hub = hub;
     local->index = hub->local_count;
     hub->locals[hub->local_count++] = local;
@@ -36,6 +37,8 @@ void hub_add(struct hub *hub, struct local_hub *local)
 
 worker_set hub_mark_woken(struct local_hub *local)
 {
+    HUB_LOCKED(local->hub);
+    DCHECK(local->hub->locals[local->index] == local);
     if (local->is_woken) {
         return 0;
     }
@@ -46,6 +49,7 @@ worker_set hub_mark_woken(struct local_hub *local)
 worker_set hub_tell_room(struct hub *hub)
 {
     worker_set woken = 0;
+    HUB_LOCKED(hub);
     for (size_t i = 0; hub->awaiting != 0 && i < hub->local_count; i++) {
         worker_set bit = (worker_set)1 << i;
         if ((hub->awaiting & bit) != 0) {
@@ -61,6 +65,7 @@ void hub_wake(struct hub *hub, worker_set workers)
 {
     for (size_t i = 0; workers != 0; i++, workers >>= 1) {
         if ((workers & 1) != 0) {
+            DCHECK(i < HUB_WORKERS_MAX && hub->locals[i] != NULL);
             struct local_hub *local = hub->locals[i];
             (void)mailbox_post(local->mailbox, &local->wake); // an ended worker needs no wake-up
         }

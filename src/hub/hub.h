@@ -11,8 +11,10 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/owner.h"
 #include "net/mailbox.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,9 +28,12 @@ enum { HUB_WORKERS_MAX = 64 };
 
 /// A set of workers: bit n stands for the local hub with index n.
 typedef uint64_t worker_set;
+static_assert(HUB_WORKERS_MAX <= 8 * sizeof(worker_set), "each worker has a bit");
 
 struct hub {
     pthread_mutex_t _lock;
+    struct owner _holder; // of the lock, while `_is_locked`; for debug builds
+    bool _is_locked;
     struct map channels;  // those that are open
     size_t channel_count; // closed ones included
     uint64_t bytes;       // that the channels hold; see `channel_account`
@@ -72,13 +77,21 @@ void hub_deinit(struct hub *hub);
 
 static inline void hub_lock(struct hub *hub)
 {
-    pthread_mutex_lock(&hub->_lock);
+    int failure = pthread_mutex_lock(&hub->_lock);
+    DCHECK(failure == 0);
+    DEBUG_CALL(hub->_is_locked = true);
+    owner_take(&hub->_holder);
 }
 
 static inline void hub_unlock(struct hub *hub)
 {
+    DEBUG_CALL(hub->_is_locked = false);
     pthread_mutex_unlock(&hub->_lock);
 }
+
+/// CHECKs, in debug builds, that this thread has the lock. Stands first in functions that say that
+/// they are called under it.
+#define HUB_LOCKED(hub) DCHECK((hub)->_is_locked &&owner_is_here(&(hub)->_holder))
 
 /// Adds the local hub of a worker, whose memory stays until the hub has gone. CHECKs that there are
 /// not more than HUB_WORKERS_MAX. Takes the lock.

@@ -12,6 +12,7 @@
 #include "wire/chunk.h"
 #include "wire/sse.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,10 @@ enum {
     BLOCK_MAX = 16 * 1024,
     ID_LINE_MAX = EVENT_ID_LEN_MAX + 5, // "id: " and the line's end
 };
+
+static_assert((RING_MIN & (RING_MIN - 1)) == 0, "a number's low bits are its place in the ring");
+static_assert(ID_LINE_MAX <= UINT8_MAX && CHUNK_SIZE_LEN_MAX <= UINT8_MAX, "as a frame has them");
+static_assert(BLOCK_MIN <= BLOCK_MAX, "blocks grow");
 
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence);
 static uint64_t last_of_block(const struct journal *journal, uint64_t sequence);
@@ -43,12 +48,14 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds)
         journal->epoch >>=
             16; // 48 bits are enough that no two lives get the same, and keep ids short
     }
+    DEBUG_CALL(journal_check(journal));
 }
 
 void journal_deinit(struct journal *journal)
 {
     journal_drop(journal, journal->next);
     drop_memory(journal);
+    CHECK(journal->memory == 0);
 }
 
 int journal_append(struct journal *journal, struct bytes fields, struct journal_moment moment)
@@ -56,6 +63,7 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
     char head[CHUNK_SIZE_LEN_MAX + ID_LINE_MAX];
     struct frame frame = {
         .stamp = moment.stamp, .made_ms = moment.now_ms, .position = journal->end};
+    DCHECK(journal_is_empty(journal) || slot_of(journal, journal->next - 1)->stamp < moment.stamp);
     make_head(&frame, head, journal_id(journal, journal->next), fields.len);
     size_t head_len = (size_t)frame.head_len + frame.id_len;
     size_t size = head_len + fields.len + CHUNK_END_LEN;
@@ -68,6 +76,7 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
         return failure;
     }
     struct block *block = journal->_open;
+    DCHECK(block->capacity - block->used >= size);
     frame.block = block;
     frame.at = block->used;
     frame.size = (uint32_t)size;
@@ -79,6 +88,7 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
     *slot_of(journal, journal->next++) = frame;
     journal->end += size;
     drop_over_bounds(journal, journal->next);
+    DEBUG_CALL(journal_check(journal));
     return 0;
 }
 
@@ -96,6 +106,8 @@ void journal_init_copy(struct journal *copy, const struct journal *journal)
 /// The copy holds each block once, as the journal does.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max)
 {
+    DCHECK(copy->epoch == journal->epoch);
+    DCHECK(copy->next <= journal->next && copy->_open == NULL);
     copy->bounds = journal->bounds;
     if (copy->next < journal->first) { // the frames between the two have left the journal already
         journal_drop(copy, copy->next);
@@ -115,6 +127,7 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
         copy->end = frame->position + frame->size;
     }
     drop_over_bounds(copy, journal->first);
+    DEBUG_CALL(journal_check(copy));
     return copy->next == journal->next;
 }
 
@@ -126,6 +139,7 @@ void journal_drop(struct journal *journal, uint64_t first)
     if (journal_is_empty(journal)) {
         drop_memory(journal);
     }
+    DEBUG_CALL(journal_check(journal));
 }
 
 bool journal_drop_oldest(struct journal *journal, uint64_t keep_from)
@@ -145,6 +159,7 @@ void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from)
     if (journal_is_empty(journal)) {
         drop_memory(journal);
     }
+    DEBUG_CALL(journal_check(journal));
 }
 
 uint64_t journal_expiry_ms(const struct journal *journal)
@@ -165,6 +180,7 @@ int journal_pieces(const struct journal *journal, uint64_t sequence, struct byte
                    int count_max, uint64_t *until)
 {
     int count = 0;
+    DCHECK(sequence >= journal->first && count_max > 0);
     while (sequence < journal->next && count < count_max) {
         const struct frame *frame = journal_frame(journal, sequence);
         uint64_t last = last_of_block(journal, sequence);
@@ -188,6 +204,24 @@ uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence)
         return 0; // an empty journal has no ring to look into
     }
     return journal->end - slot_of(journal, sequence)->position;
+}
+
+void journal_check(const struct journal *journal)
+{
+    size_t capacity = journal->_capacity;
+    CHECK(journal->epoch != 0);
+    CHECK(journal->first >= 1 && journal->first <= journal->next);
+    CHECK(journal->next - journal->first <= capacity);
+    CHECK((capacity & (capacity - 1)) == 0 && (capacity == 0) == (journal->_ring == NULL));
+    CHECK(journal->memory >= capacity * sizeof(struct frame));
+    CHECK(journal->_open == NULL || journal->_open->used <= journal->_open->capacity);
+    if (!journal_is_empty(journal)) {
+        const struct frame *first = slot_of(journal, journal->first);
+        const struct frame *last = slot_of(journal, journal->next - 1);
+        CHECK(last->position + last->size == journal->end);
+        CHECK(first == last || first->position + first->size <= last->position);
+        CHECK(first == last || first->stamp < last->stamp);
+    }
 }
 
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence)
@@ -302,6 +336,7 @@ static void drop_over_bounds(struct journal *journal, uint64_t until)
 
 static void drop_first(struct journal *journal)
 {
+    DCHECK(!journal_is_empty(journal));
     struct block *block = slot_of(journal, journal->first++)->block;
     bool is_last = journal_is_empty(journal) || slot_of(journal, journal->first)->block != block;
     if (is_last && block != journal->_open) {
@@ -313,6 +348,7 @@ static void drop_first(struct journal *journal)
 static void give_back(struct journal *journal, struct block *block)
 {
     if (block != NULL) {
+        DCHECK(journal->memory >= block_bytes(block));
         journal->memory -= block_bytes(block);
         block_release(block);
     }

@@ -92,6 +92,9 @@ struct event_id journal_id(const struct journal *journal, uint64_t sequence);
 /// Bytes of those frames from `sequence` on that are here.
 uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence);
 
+/// CHECKs what holds between any two calls.
+void journal_check(const struct journal *journal);
+
 static inline bool journal_is_empty(const struct journal *journal)
 {
     return journal->first == journal->next;

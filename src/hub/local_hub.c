@@ -24,6 +24,7 @@ static void tell_waiters(struct local_hub *local);
 void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
                     struct mailbox *mailbox, const struct limits *limits)
 {
+    OWNED(&loop->owner);
     *local =
         (struct local_hub){.loop = loop, .mailbox = mailbox, .limits = limits, .wake.run = on_wake};
     map_init(&local->replicas);
@@ -36,15 +37,19 @@ void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
 
 void local_hub_deinit(struct local_hub *local)
 {
+    OWNED(&local->loop->owner);
+    CHECK(list_is_empty(&local->waiters));
     while (!list_is_empty(&local->all)) {
         replica_free(LIST_ITEM(local->all.next, struct replica, node));
     }
+    CHECK(list_is_empty(&local->due));
     map_deinit(&local->replicas);
     buf_reset(&local->scratch);
 }
 
 struct replica *local_hub_find(struct local_hub *local, struct bytes name)
 {
+    OWNED(&local->loop->owner);
     hub_lock(local->hub);
     replica_pull_due(local); // so that a channel that another worker has closed is not found
     struct replica *replica = find_open(local, name);
@@ -60,6 +65,8 @@ int local_hub_make(struct local_hub *local, struct bytes name, struct group *gro
                    struct replica **made)
 {
     struct hub *hub = local->hub;
+    OWNED(&local->loop->owner);
+    DCHECK(find_open(local, name) == NULL);
     hub_lock(hub);
     struct channel *channel = channel_find(hub, name);
     int failure = channel == NULL ? find_obstacle(local, group) : 0;
@@ -89,6 +96,7 @@ static int find_obstacle(const struct local_hub *local, const struct group *grou
 
 void local_hub_sync(struct local_hub *local)
 {
+    OWNED(&local->loop->owner);
     hub_lock(local->hub);
     replica_pull_due(local);
     hub_unlock(local->hub);

@@ -18,6 +18,7 @@
 #include "hub/hub.h"
 #include "wire/sse.h"
 
+#include <assert.h>
 #include <errno.h>
 
 enum {
@@ -55,6 +56,7 @@ static void note_closed(struct replica *replica);
 
 struct replica *replica_new(struct local_hub *local, struct channel *channel)
 {
+    HUB_LOCKED(local->hub);
     struct replica *replica = mem_new(struct replica);
     replica->local = local;
     replica->channel = channel;
@@ -68,12 +70,14 @@ struct replica *replica_new(struct local_hub *local, struct channel *channel)
     timer_init(&replica->age, &local->loop->timers, on_age);
     loop_job_init(&replica->job, on_turn_end);
     loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
+    DEBUG_CALL(replica_check(replica));
     return replica;
 }
 
 void replica_free(struct replica *replica)
 {
     struct local_hub *local = replica->local;
+    DEBUG_CALL(replica_check(replica));
     CHECK(replica->holds == 0);
     CHECK(replica->subscriber_count == 0);
     hub_lock(local->hub);
@@ -97,6 +101,7 @@ void replica_free(struct replica *replica)
 int replica_publish(struct replica *replica, const struct sse_event *event, struct event_id *id)
 {
     struct local_hub *local = replica->local;
+    DEBUG_CALL(replica_check(replica));
     DCHECK(!event->has_id);
     buf_clear(&local->scratch);
     int refusal = sse_encode_event(&local->scratch, event, false);
@@ -147,6 +152,7 @@ static int append(struct replica *replica, worker_set *woken, struct event_id *i
 
 bool replica_is_over(const struct replica *replica)
 {
+    DEBUG_CALL(replica_check(replica));
     hub_lock(replica->local->hub);
     bool is_so = is_over(replica);
     hub_unlock(replica->local->hub);
@@ -158,6 +164,8 @@ bool replica_is_over(const struct replica *replica)
 bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
 {
     struct local_hub *local = replica->local;
+    DEBUG_CALL(replica_check(replica));
+    DCHECK(waiter->job != NULL);
     hub_lock(local->hub);
     bool is_so = is_over(replica);
     if (is_so) {
@@ -174,6 +182,7 @@ bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
 /// because frames beyond that would be lost before subscribers were woken for them.
 static bool is_over(const struct replica *replica)
 {
+    HUB_LOCKED(replica->local->hub);
     uint64_t bytes_max = replica->local->limits->stream_high_bytes;
     uint64_t kept_bytes = replica->channel->journal.bounds.bytes;
     return channel_bytes_behind(replica->channel, offered(replica)) >
@@ -184,6 +193,7 @@ static bool is_over(const struct replica *replica)
 /// turn may have its place among them.
 void replica_age(struct replica *replica)
 {
+    DEBUG_CALL(replica_check(replica));
     struct channel *channel = replica->channel;
     uint64_t now_ms = loop_now_ms(replica->local->loop);
     hub_lock(channel->hub);
@@ -195,6 +205,7 @@ void replica_age(struct replica *replica)
 
 struct journal_bounds replica_bounds(const struct replica *replica)
 {
+    DEBUG_CALL(replica_check(replica));
     hub_lock(replica->local->hub);
     struct journal_bounds bounds = replica->channel->journal.bounds;
     hub_unlock(replica->local->hub);
@@ -203,6 +214,7 @@ struct journal_bounds replica_bounds(const struct replica *replica)
 
 void replica_set_bounds(struct replica *replica, const struct journal_bounds *bounds)
 {
+    DEBUG_CALL(replica_check(replica));
     struct local_hub *local = replica->local;
     hub_lock(local->hub);
     replica->channel->journal.bounds = *bounds;
@@ -216,11 +228,15 @@ void replica_set_bounds(struct replica *replica, const struct journal_bounds *bo
 
 void replica_set_lag(struct replica *replica, enum channel_lag lag)
 {
+    DEBUG_CALL(replica_check(replica));
+    DCHECK(lag == CHANNEL_RESUME || lag == CHANNEL_SKIP);
     replica->channel->lag = (uint8_t)lag;
 }
 
 void replica_name_event(struct replica *replica, enum channel_event event, struct bytes name)
 {
+    DEBUG_CALL(replica_check(replica));
+    DCHECK(event < CHANNEL_EVENT_COUNT && name.len > 0);
     char *copy = mem_string(name);
     hub_lock(replica->local->hub);
     char *old = replica->channel->event_names[event];
@@ -233,6 +249,8 @@ void replica_put_event_name(const struct replica *replica, enum channel_event ev
                             struct buf *out)
 {
     static const char *const usual[] = {"reset", "lagged"};
+    static_assert(sizeof(usual) == CHANNEL_EVENT_COUNT * sizeof(usual[0]), "each has a name");
+    DCHECK(event < CHANNEL_EVENT_COUNT);
     hub_lock(replica->local->hub);
     const char *name = replica->channel->event_names[event];
     CHECK(buf_append(out, bytes_from_string(name == NULL ? usual[event] : name)));
@@ -241,6 +259,7 @@ void replica_put_event_name(const struct replica *replica, enum channel_event ev
 
 struct event_id replica_cursor(const struct replica *replica)
 {
+    DEBUG_CALL(replica_check(replica));
     const struct journal *journal = &replica->channel->journal;
     hub_lock(replica->local->hub);
     struct event_id id = journal_id(journal, journal->next - 1);
@@ -250,7 +269,9 @@ struct event_id replica_cursor(const struct replica *replica)
 
 void replica_join(struct replica *replica, struct subscriber *subscriber)
 {
+    DEBUG_CALL(replica_check(replica));
     DCHECK(!replica->is_closed);
+    DCHECK(subscriber->ops != NULL && subscriber->replica == NULL);
     if (!replica->link.follows) {
         follow(replica);
     } else {
@@ -268,6 +289,9 @@ void replica_join(struct replica *replica, struct subscriber *subscriber)
 void replica_leave(struct subscriber *subscriber)
 {
     struct replica *replica = subscriber->replica;
+    DEBUG_CALL(replica_check(replica));
+    DCHECK(list_is_linked(&subscriber->node) && replica->subscriber_count > 0);
+    DCHECK(replica->channel->subscriber_count > 0);
     list_remove(&subscriber->node);
     subscriber->replica = NULL;
     replica->subscriber_count--;
@@ -302,6 +326,7 @@ static void follow(struct replica *replica)
 static void unfollow(struct replica *replica)
 {
     struct hub *hub = replica->local->hub;
+    DCHECK(replica->link.follows && replica->subscriber_count == 0);
     hub_lock(hub);
     replica->link.follows = false;
     worker_set woken = hub_tell_room(hub);
@@ -313,6 +338,7 @@ static void unfollow(struct replica *replica)
 void replica_close(struct replica *replica)
 {
     struct local_hub *local = replica->local;
+    DEBUG_CALL(replica_check(replica));
     hub_lock(local->hub);
     channel_close(replica->channel);
     worker_set woken = channel_tell(replica->channel, local, true);
@@ -323,11 +349,15 @@ void replica_close(struct replica *replica)
 
 void replica_pull_due(struct local_hub *local)
 {
+    OWNED(&local->loop->owner);
+    HUB_LOCKED(local->hub);
     while (!list_is_empty(&local->due)) {
         struct replica_link *link = LIST_ITEM(local->due.next, struct replica_link, due_node);
         list_remove(&link->due_node);
+        DCHECK(link->local == local);
         pull(CONTAINER_OF(link, struct replica, link));
     }
+    DCHECK(local->stamp <= local->hub->stamp);
     local->stamp = local->hub->stamp;
 }
 
@@ -346,14 +376,38 @@ static void pull(struct replica *replica)
 
 void replica_hold(struct replica *replica)
 {
+    DEBUG_CALL(replica_check(replica));
     replica->holds++;
 }
 
 void replica_release(struct replica *replica)
 {
+    DEBUG_CALL(replica_check(replica));
     DCHECK(replica->holds > 0);
     replica->holds--;
     settle(replica);
+}
+
+/// A replica without subscribers follows the channel until its turn ends, so that a subscriber that
+/// leaves while another comes costs no second copy.
+void replica_check(const struct replica *replica)
+{
+    const struct local_hub *local = replica->local;
+    CHECK(owner_is_here(&local->loop->owner));
+    CHECK(replica->link.local == local && replica->channel->hub == local->hub);
+    CHECK((replica->subscriber_count == 0) == list_is_empty(&replica->subscribers));
+    CHECK(replica->subscriber_count == 0 || replica->link.follows);
+    CHECK(replica->link.follows || journal_is_empty(&replica->journal));
+    CHECK(replica->channel->subscriber_count >= replica->subscriber_count);
+    journal_check(&replica->journal);
+}
+
+void subscriber_check(const struct subscriber *subscriber)
+{
+    const struct replica *replica = subscriber->replica;
+    CHECK(replica != NULL && list_is_linked(&subscriber->node));
+    CHECK(replica->link.follows && replica->subscriber_count > 0);
+    CHECK(subscriber->next >= 1 && subscriber->next <= replica->journal.next);
 }
 
 /// The replica is held meanwhile, because the last subscriber may leave when it is woken.
@@ -382,6 +436,7 @@ static uint64_t wake_subscribers(struct replica *replica)
     LIST_EACH (node, after, &replica->subscribers) {
         struct subscriber *subscriber = LIST_ITEM(node, struct subscriber, node);
         look_ahead(&prefetch);
+        DEBUG_CALL(subscriber_check(subscriber));
         if (subscriber->ops->advance(subscriber) == SUBSCRIBER_MORE &&
             subscriber->next < keep_from) {
             keep_from = subscriber->next;
@@ -414,6 +469,7 @@ static void look_ahead(struct prefetch *prefetch)
 /// is told of no frame and so has nothing to offer, unless it has published in this turn itself.
 static uint64_t offered(const struct replica *replica)
 {
+    HUB_LOCKED(replica->local->hub);
     bool is_idle = !replica->link.follows && !loop_job_is_queued(&replica->job);
     return is_idle ? replica->channel->journal.next : replica->link.offered;
 }
@@ -508,6 +564,7 @@ static bool has_frames(struct replica *replica)
 /// Takes the replica's name away here, once this worker has seen that the channel was closed.
 static void note_closed(struct replica *replica)
 {
+    DCHECK(replica->channel->is_closed);
     if (!replica->is_closed) {
         replica->is_closed = true;
         map_remove(&replica->local->replicas, &replica->entry);

@@ -7,6 +7,15 @@
 // publishing writes to no socket, closes nothing and calls nobody, and subscribers walk the copy
 // without a lock.
 //
+//                   join                        the last one leaves
+//        +---------+  ------>  +-----------+  ------------------------>  +-------------------+
+//        |  IDLE   |           | FOLLOWING |  <------------------------  | FOLLOWING, nobody |
+//        +---------+  <------  +-----------+            join             +-------------------+
+//          |     ^                                                          |
+//          |     +---------------------- the turn ends ---------------------+
+//          v  not held, and closed or without frames
+//        freed
+//
 // The local hub owns the replica. It lives while a script holds it, somebody subscribes to it, or
 // the journal has frames; then it goes by itself. `replica_close` closes the channel for all
 // workers: its name is free at once, and its subscribers get what was published before and are told
@@ -127,3 +136,6 @@ void replica_free(struct replica *replica);
 /// Takes over what other workers have published and closed, for all replicas of a worker: after it
 /// they show the hub as it is now. Under the hub's lock.
 void replica_pull_due(struct local_hub *local);
+
+/// CHECKs what holds between any two calls, and that this is the worker's thread.
+void replica_check(const struct replica *replica);

@@ -39,3 +39,7 @@ struct subscriber {
     const struct subscriber_ops *ops;
     uint64_t next; // the frame that it takes next
 };
+
+/// CHECKs what holds of a subscriber between `replica_join`, after which its `next` is set, and
+/// `replica_leave`.
+void subscriber_check(const struct subscriber *subscriber);

@@ -48,6 +48,7 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
 
 int generation_new(const struct generation_options *options, struct generation **made, char **why)
 {
+    OWNED(&options->loop->owner);
     struct generation *generation = mem_new(struct generation);
     OWNED(&options->loop->owner);
     DCHECK(options->loop != NULL && options->limits != NULL && options->worker > 0);

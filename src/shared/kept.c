@@ -63,6 +63,7 @@ struct shared_value kept_show(const struct kept *value)
         shown.number = value->number;
         break;
     case SHARED_STRING:
+        DCHECK(value->text != NULL);
         shown.text = value->text;
         shown.string = shared_text_bytes(value->text);
         break;
@@ -81,6 +82,7 @@ int kept_add(const struct kept *number, const struct shared_value *by, struct ke
         bool is_over = __builtin_add_overflow(number->integer, by->integer, &sum->integer);
         return is_over ? -ERANGE : 0;
     }
+    DCHECK(is_number(by->type));
     double from = is_integer ? (double)number->integer : number->number;
     double more = by->type == SHARED_INTEGER ? (double)by->integer : by->number;
     *sum = (struct kept){.type = SHARED_FLOAT, .number = from + more};
@@ -94,6 +96,7 @@ int kept_match(const struct kept *value, const struct shared_value *old,
         return value == NULL && old == NULL ? 0 : -ESTALE;
     }
     if (value->type == SHARED_STRING && old->type == SHARED_STRING) {
+        DCHECK(value->text != NULL);
         if (value->text == seen) {
             return 0;
         }

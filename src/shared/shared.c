@@ -17,6 +17,7 @@
 #include "shared/kept.h"
 #include "shared/shared_text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -75,9 +76,13 @@ enum {
     STORE_BYTES = sizeof(struct shared_store) + 200,
     SWEEP_COUNT = 4, // expired items that one call removes, at most
     WALK_COUNT = 32, // items that a walk passes before it gives the lock back
-    KEY_PREFIX_BYTES = 2,
     WALK_BYTES = WALK_COUNT * (KEY_PREFIX_BYTES + SHARED_KEY_BYTES_MAX),
 };
+
+static_assert(SHARED_KEY_BYTES_MAX <= UINT16_MAX, "so that it fits");
+static_assert(WALK_COUNT * (KEY_PREFIX_BYTES + SHARED_KEY_BYTES_MAX) <= WALK_BYTES,
+              "the keys of one step of a walk fit");
+static_assert(SWEEP_COUNT > 0, "a write that finds no room makes some");
 
 static struct shared_store *make_store(struct shared *shared, struct bytes name);
 static void free_store_if_idle(struct shared_store *store);
@@ -144,6 +149,7 @@ uint64_t shared_bytes(struct shared *shared)
 struct shared_store *shared_hold(struct shared *shared, struct bytes name)
 {
     pthread_mutex_lock(&shared->lock);
+    DCHECK(name.len > 0 && name.len <= SHARED_NAME_BYTES_MAX);
     struct map_entry *entry = map_find(&shared->stores, name);
     struct shared_store *store =
         entry == NULL ? make_store(shared, name) : CONTAINER_OF(entry, struct shared_store, entry);
@@ -183,6 +189,7 @@ bool shared_get(struct shared_store *store, struct bytes key, uint64_t now_ms,
     struct list dropped;
     enter(store->shared, now_ms, &dropped);
     const struct item *item = find(store, key, &dropped);
+    DCHECK(store->hold_count > 0);
     if (item != NULL) {
         *value = kept_show(&item->value);
         if (value->text != NULL) {
@@ -303,18 +310,6 @@ int shared_keys(struct shared_store *store, uint64_t now_ms, size_t max, struct 
     return failure;
 }
 
-bool shared_next_key(struct bytes *rest, struct bytes *key)
-{
-    uint16_t len;
-    if (rest->len == 0) {
-        return false;
-    }
-    memcpy(&len, rest->at, KEY_PREFIX_BYTES);
-    *key = bytes_of(rest->at + KEY_PREFIX_BYTES, len);
-    *rest = bytes_skip(*rest, KEY_PREFIX_BYTES + (size_t)len);
-    return true;
-}
-
 static struct shared_store *make_store(struct shared *shared, struct bytes name)
 {
     struct shared_store *store = mem_zero(sizeof(struct shared_store) + name.len);
@@ -397,6 +392,7 @@ static void drop(struct item *item, struct list *dropped)
     list_remove(&item->place.node);
     list_append(dropped, &item->place.node);
     uint64_t bytes = item_bytes(store, item->entry.key.len) + text_bytes(&item->value);
+    DCHECK(bytes <= store->bytes && store->bytes <= shared->bytes);
     shared->bytes -= bytes;
     store->bytes -= bytes;
     free_store_if_idle(store);
@@ -457,6 +453,7 @@ static int try_to_replace(struct shared_store *store, struct replacing *replacin
     struct item *item = find(store, write->key, &dropped);
     int result = kept_match(item == NULL ? NULL : &item->value, replacing->old, seen);
     if (result == -EAGAIN) {
+        DCHECK(item != NULL && item->value.text != seen);
         replacing->seen = item->value.text;
         shared_text_hold(replacing->seen);
     } else if (result == 0 && !replacing->is_removal) {
@@ -518,6 +515,7 @@ static int place_value(struct shared_store *store, const struct shared_write *wr
     if (failure != 0) {
         return failure;
     }
+    DCHECK(removed <= store->bytes && store->bytes <= shared->bytes);
     shared->bytes = shared->bytes - removed + added;
     store->bytes = store->bytes - removed + added;
     struct kept old = (*item)->value;
@@ -528,6 +526,7 @@ static int place_value(struct shared_store *store, const struct shared_write *wr
 
 static int make_item(struct shared_store *store, struct bytes key, struct item **made)
 {
+    DCHECK(key.len > 0 && key.len <= SHARED_KEY_BYTES_MAX);
     struct item *item = mem_try_resize(NULL, sizeof(struct item) + key.len);
     if (item == NULL) {
         return -ENOMEM;
@@ -581,6 +580,7 @@ static size_t walk(struct shared_store *store, struct place *walker, size_t max,
         node = node->next;
         if (!place->is_walker && !has_expired(item)) {
             uint16_t key_len = (uint16_t)item->entry.key.len;
+            DCHECK(*len + KEY_PREFIX_BYTES + key_len <= WALK_BYTES);
             memcpy(keys + *len, &key_len, KEY_PREFIX_BYTES);
             memcpy(keys + *len + KEY_PREFIX_BYTES, item->key, key_len);
             *len += KEY_PREFIX_BYTES + (size_t)key_len;

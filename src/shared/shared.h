@@ -102,6 +102,3 @@ size_t shared_count(struct shared_store *store, uint64_t now_ms);
 /// -ENOMEM when there is no memory for the list.
 MUST_USE int shared_keys(struct shared_store *store, uint64_t now_ms, size_t max,
                          struct shared_text **keys);
-
-/// Takes the next key from `rest`, which begins as the whole text; false after the last.
-bool shared_next_key(struct bytes *rest, struct bytes *key);

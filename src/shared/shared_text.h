@@ -9,6 +9,7 @@
 #include "base/check.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct shared_text {
@@ -27,3 +28,9 @@ void shared_text_release(struct shared_text *text);
 
 /// The bytes of a text that the caller holds.
 struct bytes shared_text_bytes(const struct shared_text *text);
+
+/// In a list of keys, each has its length before it, as a `uint16_t`.
+enum { KEY_PREFIX_BYTES = 2 };
+
+/// Takes the next key from `rest`, which begins as the whole text; false after the last.
+bool shared_next_key(struct bytes *rest, struct bytes *key);
