@@ -40,8 +40,10 @@ int acceptor_open(struct acceptor *acceptor, struct loop *loop,
         (struct polled){.on_ready = on_ready, .on_closed = on_closed, .fd = listen_socket->fd};
     acceptor->is_open = true;
     timer_init(&acceptor->_rest, &loop->timers, on_rested);
+    DCHECK(acceptor->on_accept != NULL);
     open_spare(acceptor);
     polled_open(&loop->poller, &acceptor->_polled);
+    DEBUG_CALL(acceptor_check(acceptor));
     return polled_want(&loop->poller, &acceptor->_polled, POLL_READ);
 }
 
@@ -55,6 +57,17 @@ void acceptor_close(struct acceptor *acceptor)
     listen_socket_remove_file(&acceptor->_listen_socket);
     polled_close(&acceptor->_loop->poller, &acceptor->_polled);
     close_spare(acceptor);
+    DEBUG_CALL(acceptor_check(acceptor));
+}
+
+void acceptor_check(const struct acceptor *acceptor)
+{
+    bool is_resting = acceptor->is_open && timer_is_armed(&acceptor->_rest);
+    OWNED(&acceptor->_loop->owner);
+    CHECK(acceptor->is_open != polled_is_closing(&acceptor->_polled));
+    CHECK(!is_resting || acceptor->_polled.wanted == 0);
+    CHECK(acceptor->is_open || acceptor->_spare_fd < 0);
+    CHECK(acceptor->on_accept != NULL);
 }
 
 static void on_ready(struct polled *polled, unsigned events)

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // Accepts the connections that wait at a listening socket and hands each one over. Owned by whoever
-// opened it. `acceptor_close` is idempotent; the struct must live until the end of that turn. Same
-// thread as its loop.
+// opened it; used on its loop's thread.
+//
+//     CLOSED --acceptor_open--> ACCEPTING --acceptor_close--> CLOSED
+//                                 |    ^                        ^
+//       no descriptor, not even   |    | after 0.1 s            |
+//       the spare one             v    |                        |
+//                                RESTING -----acceptor_close----+
+//
+// `acceptor_close` is idempotent; the struct must live until the end of that turn.
 #pragma once
 
 #include "net/listen_socket.h"
@@ -30,3 +37,6 @@ MUST_USE int acceptor_open(struct acceptor *acceptor, struct loop *loop,
                            const struct listen_socket *listen_socket);
 
 void acceptor_close(struct acceptor *acceptor);
+
+/// CHECKs what must hold between any two calls; debug builds do so by themselves.
+void acceptor_check(const struct acceptor *acceptor);

@@ -38,6 +38,7 @@ void mailbox_deinit(struct mailbox *mailbox)
 /// handle first. Only the first message of a batch wakes it.
 bool mailbox_post(struct mailbox *mailbox, struct mailbox_message *message)
 {
+    DCHECK(message->run != NULL);
     pthread_mutex_lock(&mailbox->_lock);
     bool is_open = mailbox->is_open;
     if (is_open && !message->_is_posted) {
@@ -73,6 +74,7 @@ static struct mailbox_message *take(struct mailbox *mailbox)
     pthread_mutex_lock(&mailbox->_lock);
     struct mailbox_message *message = mailbox->_first;
     if (message != NULL) {
+        DCHECK(message->_is_posted);
         mailbox->_first = message->_next;
         message->_is_posted = false;
     }

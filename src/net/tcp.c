@@ -47,6 +47,7 @@ static const struct transport_ops tcp_ops = {
 
 struct transport *tcp_of_socket(struct loop *loop, int fd)
 {
+    DCHECK(fd >= 0);
     struct tcp *tcp = slab_new(struct tcp);
     tcp->base.ops = &tcp_ops;
     tcp->loop = loop;
@@ -100,6 +101,7 @@ static struct tcp *tcp_of(const struct transport *transport)
 static void start(struct transport *transport)
 {
     struct tcp *tcp = tcp_of(transport);
+    DCHECK(tcp->base.events != NULL && !polled_is_closing(&tcp->polled));
     want(tcp, tcp->polled.wanted | POLL_READ);
 }
 
@@ -112,6 +114,8 @@ static void stop(struct transport *transport)
 static ssize_t write_out(struct transport *transport, const struct bytes *pieces, int count)
 {
     int fd = tcp_of(transport)->polled.fd;
+    OWNED(&tcp_of(transport)->loop->owner);
+    DCHECK(!polled_is_closing(&tcp_of(transport)->polled));
     DCHECK(count > 0 && count <= TRANSPORT_PIECES_MAX);
     ssize_t written;
     do {

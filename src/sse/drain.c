@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A timer ticks. At each tick as many streams have to have ended as there would be if they ended
+// evenly over `_ending_ms` (`due_count`); the walk over the exchanges ends those that are missing.
+// Each stream that ends gets a moment of the window in which to come back (`retry_ms`), the first
+// to end the first moment. After the last tick the drain only looks for streams that have opened
+// meanwhile, and for those whose handlers were given time.
 #include "sse/drain.h"
 
 #include "base/jitter.h"
@@ -7,12 +13,12 @@
 
 enum {
     TICK_MS = 10,
-    LATE_TICK_MS = 50,       // between looks for streams that opened meanwhile
-    ENDS_PER_SECOND = 1000,  // at least, of all workers
+    LATE_TICK_MS = 50,       // once all have ended: streams may still open
+    ENDS_PER_SECOND = 1000,  // at least, of all workers together
     RETURNS_PER_SECOND = 10, // at least
-    WINDOW_MS_MIN = 1000,    // to come back in: whoever is in a hurry to end is not to be stormed
-    FIRST_RETURN_SHARE = 50, // one in so many of `window_ms`, before which nobody comes back
-    LAST_CALL_MS = 500,      // before the window's end: what is left ends; at most a quarter of it
+    WINDOW_MS_MIN = 1000,    // to come back in: a server that ends at once comes back at once, too
+    FIRST_RETURN_SHARE = 50, // nobody comes back within this part of `window_ms`: one in 50
+    LAST_CALL_MS = 500, // before the window ends, all that is left ends; at most a quarter of it
 };
 
 static void on_timer(struct timer *timer);
@@ -33,6 +39,8 @@ void drain_init(struct drain *drain, struct service *service, unsigned worker_co
 
 void drain_start(struct drain *drain, uint64_t window_ms)
 {
+    OWNED(&drain->_service->loop->owner);
+    DCHECK(!timer_is_armed(&drain->_timer) && drain->_ended_count == 0); // it begins once
     drain->_began_ms = loop_now_ms(drain->_service->loop);
     uint64_t last_call_ms = window_ms / 4 < LAST_CALL_MS ? window_ms / 4 : LAST_CALL_MS;
     drain->_patience_ms = window_ms - last_call_ms;
@@ -41,11 +49,13 @@ void drain_start(struct drain *drain, uint64_t window_ms)
     drain->_window_ms = return_window_ms(share(drain), window_ms);
     uint64_t first_ms =
         (window_ms > WINDOW_MS_MIN ? window_ms : WINDOW_MS_MIN) / FIRST_RETURN_SHARE;
-    // Few readers come back within a short window, of which they must have some.
+    // A few readers have a short window, and at least half of it must be left for them.
     uint64_t half_ms = drain->_window_ms / 2;
     drain->_first_ms = first_ms < half_ms ? first_ms : half_ms;
     uint64_t needed_ms = share(drain) * 1000 / ENDS_PER_SECOND;
     drain->_ending_ms = needed_ms < window_ms / 2 ? needed_ms : window_ms / 2;
+    DCHECK(drain->_first_ms < drain->_window_ms); // some of the window is left to come back in
+    DCHECK(drain->_ending_ms <= drain->_patience_ms);
     on_timer(&drain->_timer);
 }
 
@@ -62,7 +72,8 @@ static void on_timer(struct timer *timer)
     service_each_exchange(drain->_service, end_stream, drain);
 }
 
-/// How many streams the server has, if its workers have as many each; at most all its connections.
+/// How many streams the server has, guessed from this worker's: other workers have about as many,
+/// and all together have no more than there are connections.
 static uint64_t share(const struct drain *drain)
 {
     uint64_t count = (uint64_t)drain->_count * drain->_worker_count;
@@ -70,7 +81,8 @@ static uint64_t share(const struct drain *drain)
     return count < total ? count : total;
 }
 
-/// Few readers need not wait for each other.
+/// How long `count` readers take to come back, RETURNS_PER_SECOND of them in a second, but no
+/// longer than `most_ms`.
 static uint64_t return_window_ms(uint64_t count, uint64_t most_ms)
 {
     uint64_t needed_ms = count * 1000 / RETURNS_PER_SECOND;
@@ -124,8 +136,8 @@ static bool end_stream(void *user, struct exchange *exchange)
     return true;
 }
 
-/// From now to the moment at which the next stream is to come back. One that was not there at the
-/// beginning comes back at any time.
+/// How long from now the next stream is to wait before it comes back. A stream that was not there
+/// at the beginning has no moment of its own, and comes back at any time within the window.
 static uint64_t retry_ms(const struct drain *drain)
 {
     uint64_t first_ms = drain->_first_ms;

@@ -33,6 +33,10 @@ enum {
     ID_LINE_MAX = 8,             // "id: ", LF, and to spare
 };
 
+// `exchange_deliver` puts the connection's output before the pieces.
+static_assert((int)PIECES_MAX < (int)TRANSPORT_PIECES_MAX, "a plan fits into one write");
+static_assert(BLOCKS_MAX <= PIECES_MAX, "a run fits into a plan");
+
 enum step_kind {
     STEP_REST,  // of a frame that was begun
     STEP_OWN,   // an event of the stream's own
@@ -40,6 +44,7 @@ enum step_kind {
     STEP_FRAME, // one frame, in another form: `prefix` and a slice of it
 };
 
+/// One or more pieces of a plan that are booked together.
 struct step {
     enum step_kind kind;
     size_t size;
@@ -49,6 +54,7 @@ struct step {
     struct bytes slice;    // FRAME, OWN
 };
 
+/// What goes out in one write, after the connection's output.
 struct plan {
     struct stream *stream;
     struct bytes pieces[PIECES_MAX];
@@ -95,7 +101,8 @@ enum flush_result flush_write(struct stream *stream)
     return FLUSH_MORE;
 }
 
-/// Returns how many bytes of the plan the kernel took.
+/// Writes the connection's output and the plan, and books what the kernel took. Returns how many
+/// bytes of the plan that was.
 static size_t carry_out(struct plan *plan)
 {
     struct exchange *exchange = plan->stream->exchange;
@@ -115,6 +122,7 @@ static size_t carry_out(struct plan *plan)
 
 static void make_plan(struct plan *plan, struct stream *stream)
 {
+    DCHECK(!exchange_is_blocked(stream->exchange));
     plan->stream = stream;
     plan->piece_count = 0;
     plan->step_count = 0;
@@ -196,7 +204,8 @@ static bool plan_next(struct plan *plan, size_t *own_at, size_t *mark_index)
     return true;
 }
 
-/// The cursor whose next frame was published first, or NULL when all are at the newest.
+/// The cursor whose next frame was published first, with the stamp of that frame; or NULL when all
+/// cursors stand at the newest.
 static struct cursor *oldest(const struct stream *stream, uint64_t *stamp)
 {
     struct cursor *found = NULL;
@@ -270,6 +279,7 @@ static void add_piece(struct plan *plan, struct bytes piece)
 static void book(const struct plan *plan, size_t taken)
 {
     int begun_count = 0;
+    DCHECK(taken <= plan->size);
     count_up(COUNT_EVENT_BYTES, taken);
     while (begun_count < plan->step_count && taken > 0) {
         const struct step *step = &plan->steps[begun_count++];
@@ -326,6 +336,7 @@ static void book_part(struct stream *stream, const struct step *step, size_t tak
         backlog_consume_own(backlog, step->size);
         return;
     case STEP_RUN: {
+        DCHECK(taken > 0);
         uint64_t first = cursor->subscriber.next;
         const struct frame *frame =
             journal_frame(&cursor->subscriber.replica->journal, cursor->subscriber.next++);

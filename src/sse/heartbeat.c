@@ -6,7 +6,9 @@
 #include "net/loop.h"
 #include "net/timer.h"
 
-/// The heartbeats of one interval, and what wakes the first.
+enum { CHECKED_MAX = 16 };
+
+/// The heartbeats of one interval. There is none for an interval that nobody uses.
 struct pulse {
     struct list node;
     struct heartbeats *heartbeats;
@@ -17,6 +19,7 @@ struct pulse {
 
 static struct pulse *pulse_of(struct heartbeats *heartbeats, uint64_t interval_ms);
 static void on_timer(struct timer *timer);
+static void check(const struct pulse *pulse, uint64_t now_ms);
 
 void heartbeats_init(struct heartbeats *heartbeats, struct loop *loop, heartbeat_fn on_due)
 {
@@ -27,13 +30,16 @@ void heartbeats_init(struct heartbeats *heartbeats, struct loop *loop, heartbeat
 
 void heartbeats_deinit(struct heartbeats *heartbeats)
 {
+    OWNED(&heartbeats->loop->owner);
     CHECK(list_is_empty(&heartbeats->_pulses));
 }
 
 void heartbeat_start(struct heartbeat *heartbeat, struct heartbeats *heartbeats,
                      uint64_t interval_ms)
 {
+    OWNED(&heartbeats->loop->owner);
     DCHECK(heartbeat->_pulse == NULL);
+    DCHECK(interval_ms > 0);
     struct pulse *pulse = pulse_of(heartbeats, interval_ms);
     heartbeat->_pulse = pulse;
     heartbeat->_noted_ms = loop_now_ms(heartbeats->loop);
@@ -41,6 +47,7 @@ void heartbeat_start(struct heartbeat *heartbeat, struct heartbeats *heartbeats,
     if (!timer_is_armed(&pulse->timer)) {
         timer_arm(&pulse->timer, interval_ms);
     }
+    DEBUG_CALL(heartbeats_check(heartbeats));
 }
 
 void heartbeat_note(struct heartbeat *heartbeat)
@@ -68,6 +75,35 @@ void heartbeat_stop(struct heartbeat *heartbeat)
     }
 }
 
+void heartbeats_check(const struct heartbeats *heartbeats)
+{
+    uint64_t now_ms = loop_now_ms(heartbeats->loop);
+    LIST_EACH (node, after, &heartbeats->_pulses) {
+        const struct pulse *pulse = LIST_ITEM(node, struct pulse, node);
+        CHECK(pulse->heartbeats == heartbeats);
+        CHECK(!list_is_empty(&pulse->silent)); // or it would be gone
+        check(pulse, now_ms);
+    }
+}
+
+static void check(const struct pulse *pulse, uint64_t now_ms)
+{
+    int seen = 0;
+    uint64_t noted_ms = 0;
+    CHECK(timer_is_armed(&pulse->timer));
+    LIST_EACH (node, after, &pulse->silent) {
+        const struct heartbeat *heartbeat = LIST_ITEM(node, struct heartbeat, _node);
+        CHECK(heartbeat->_pulse == pulse);
+        CHECK(heartbeat->_noted_ms >= noted_ms && heartbeat->_noted_ms <= now_ms);
+        CHECK(timer_due_ms(&pulse->timer) <= heartbeat->_noted_ms + pulse->interval_ms);
+        noted_ms = heartbeat->_noted_ms;
+        if (++seen == CHECKED_MAX) {
+            return;
+        }
+    }
+}
+
+/// The pulse of the interval, made when there is none.
 static struct pulse *pulse_of(struct heartbeats *heartbeats, uint64_t interval_ms)
 {
     LIST_EACH (node, after, &heartbeats->_pulses) {
@@ -85,7 +121,8 @@ static struct pulse *pulse_of(struct heartbeats *heartbeats, uint64_t interval_m
     return pulse;
 }
 
-/// Each due one goes to the end before it is told, so the walk ends; telling stops none.
+/// Tells every heartbeat that is due. Each goes to the end of its list before it is told, so the
+/// walk comes to one that is not due. The pulse stays, because telling stops no heartbeat.
 static void on_timer(struct timer *timer)
 {
     struct pulse *pulse = CONTAINER_OF(timer, struct pulse, timer);
@@ -95,6 +132,7 @@ static void on_timer(struct timer *timer)
         uint64_t due_ms = first->_noted_ms + pulse->interval_ms;
         if (due_ms > now_ms) {
             timer_arm_at(&pulse->timer, due_ms);
+            DEBUG_CALL(heartbeats_check(pulse->heartbeats));
             return;
         }
         heartbeat_note(first);

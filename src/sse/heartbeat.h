@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// When a stream has been silent for too long. Streams of the same interval stand in one list, the
-// one that was silent longest first, and share one timer: to note that something was sent is to
-// move to the end. Owned by the worker; a stream's place is a member of the stream. One thread.
+// Tells which streams have been silent for an interval, so that they send a heartbeat. The streams
+// of one interval share a list, in the order of what they sent last, and one timer, which waits for
+// the first. To have sent something only moves a stream to the end of the list: no timer is
+// touched.
+//
+//     STOPPED --heartbeat_start--> COUNTING --heartbeat_stop--> STOPPED
+//
+// `heartbeat_note` and a beat keep it COUNTING and begin the silence anew. The worker owns the
+// lists; a stream's place in one is a member of the stream. One thread, the loop's.
 #pragma once
 
 #include "base/list.h"
@@ -18,7 +24,7 @@ typedef void (*heartbeat_fn)(struct heartbeat *heartbeat);
 struct heartbeats {
     struct loop *loop;
     struct list _pulses; // one for each interval in use
-    heartbeat_fn on_due; // nothing was noted for an interval; the heartbeat is at the end again
+    heartbeat_fn on_due; // nothing was noted for an interval. Must not stop another heartbeat
 };
 
 struct heartbeat {
@@ -39,5 +45,9 @@ void heartbeat_start(struct heartbeat *heartbeat, struct heartbeats *heartbeats,
 /// Something was sent: the silence begins anew. Does nothing while it is stopped.
 void heartbeat_note(struct heartbeat *heartbeat);
 
-/// Idempotent.
+/// Stops counting. Does nothing while it is stopped.
 void heartbeat_stop(struct heartbeat *heartbeat);
+
+/// CHECKs what must hold between any two calls: each list is in order, and its timer waits for no
+/// more than the first. Looks at the first few of thousands.
+void heartbeats_check(const struct heartbeats *heartbeats);

@@ -17,6 +17,7 @@
 #include "http/exchange.h"
 #include "hub/local_hub.h"
 #include "hub/replica.h"
+#include "sse/backlog.h"
 #include "sse/cursor.h"
 #include "wire/event_id.h"
 #include "wire/sse.h"
@@ -38,11 +39,15 @@ static void put(struct buf *out, struct bytes bytes);
 /// By enum notice_reason.
 static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "expired"};
 
+static_assert(sizeof(reasons) / sizeof(reasons[0]) == NOTICE_EXPIRED + 1, "each reason has a word");
+static_assert((int)NOTICE_EXPIRED < (int)COUNTERS_OUTCOMES_MAX, "each outcome is counted");
+
 /// In the place of a number: the reader does not come from a place of this journal.
 static const uint64_t unknown = UINT64_MAX;
 
 bool notices_say(struct stream *stream)
 {
+    DCHECK(!backlog_has_rest(stream->_backlog));
     for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         bool is_due = cursor->notice != NULL || cursor_is_lagging(cursor);
         if (is_due && !settle(cursor)) {
@@ -176,6 +181,7 @@ static void put_data(const struct cursor *cursor, const char *reason, uint64_t f
 {
     char number[DECIMAL_LEN_MAX];
     uint64_t to = cursor->subscriber.next - 1;
+    DCHECK(from == unknown || from <= to); // nobody is sent back
     put(out, BYTES("{\"channel\":"));
     put_string(bytes_from_string(replica_name(cursor->subscriber.replica)), out);
     put(out, BYTES(",\"reason\":\""));

@@ -31,6 +31,8 @@
 /// 3 s after that; from then on the heartbeats serve as probes.
 static const uint16_t probe_pauses_ms[] = {100, 200, 700, 2000};
 
+static_assert((int)END_RELOADED < (int)COUNTERS_REASONS_MAX, "each reason to end is counted");
+
 enum { PROBE_PAUSE_COUNT = sizeof(probe_pauses_ms) / sizeof(probe_pauses_ms[0]) };
 
 /// Where an event of the stream's own is written.
@@ -409,6 +411,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
 {
     struct stream *stream = exchange->holder;
     struct stream_holder *holder = stream->holder;
+    DEBUG_CALL(stream_check(stream));
     exchange->events = NULL;
     exchange->holder = NULL;
     heartbeat_stop(&stream->_heartbeat);
