@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # A thin front of CMake: it installs what is missing, builds, and starts things. `make help` lists the
-# targets. Everything that is already done costs nothing the second time.
+# targets. What is done already is not done again.
 BUILD := build
 DEBUG := build/debug
 FUZZING := build/fuzz
@@ -11,11 +11,11 @@ PREFIX := /usr/local
 SOAKED = $(abspath $(or $(LUNESSE_BUILD),$(BUILD)))
 BUSTED := lua5.4 /usr/bin/busted
 CLANG_FORMAT := $(firstword $(shell command -v clang-format-16 clang-format) clang-format)
-# The npm packages, when the lock file says others than are there.
+# The npm packages are installed again when the lock file has changed.
 NPM_CI = cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
   { echo "deps: installing the npm packages of spec/package-lock.json: npm ci"; \
     cd spec && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.lunesse-lock; }
-# A configure that failed leaves a CMakeCache.txt and no build.ninja. Then it begins anew.
+# A configure that failed leaves a CMakeCache.txt and no build.ninja; then CMake starts anew.
 CONFIGURE = test -f $(1)/build.ninja || cmake --fresh -G Ninja -B $(1)
 OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
 
@@ -53,7 +53,8 @@ test: test-deps build debug ## the whole suite
 docs: test-deps ## write docs/api and the table of limits from the source
 	@lua5.4 cmake/docs.lua
 
-# One file a process: clang-tidy 14 takes a va_list for uninitialised when another file came before.
+# Each file has a process of its own: clang-tidy 14 takes a va_list for uninitialised when it has read
+# another file before.
 lint: test-deps debug ## luacheck, cppcheck, clang-tidy and the house rules
 	@luacheck --quiet .
 	@cppcheck --quiet --std=c11 -D_GNU_SOURCE -Isrc --inline-suppr \

@@ -34,7 +34,7 @@ bool plain_request(struct bytes text, struct plain_request *request)
     return read_request_body(head, request->rest, request);
 }
 
-/// RFC 9112, section 6.3. What has two lengths has none.
+/// RFC 9112, section 6.3. A message with two lengths has no valid one.
 static bool read_request_body(struct bytes head, struct bytes rest, struct plain_request *request)
 {
     struct bytes length;
@@ -133,7 +133,7 @@ static bool next_line(struct bytes *rest, struct bytes *line)
     return true;
 }
 
-/// How many fields `name` the head has; the value of the last.
+/// Returns how many fields called `name` the head has, and the value of the last.
 static size_t find_field(struct bytes head, const char *name, struct bytes *value)
 {
     size_t count = 0;

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     return 0;
 }
 
-/// The case of letters does not matter, and a quality is a quality.
+/// The result does not depend on the case of letters, and lies between 0 and 1000.
 static void check_type(struct bytes accept, const char *type)
 {
     int quality = accept_quality(accept, bytes_from_string(type));

@@ -90,7 +90,7 @@ static struct verdict judge(struct bytes text, const struct limits *limits, size
     return is_chunked ? judge_chunks(text, limits, step) : judge_head(text, limits, step);
 }
 
-/// All at once, byte by byte and in steps: one verdict.
+/// Feeds the input at once, byte by byte and in steps; the verdict must be the same.
 static void check_same(struct bytes text, const struct limits *limits, size_t step, bool is_chunked)
 {
     struct verdict whole = judge(text, limits, text.len, is_chunked);

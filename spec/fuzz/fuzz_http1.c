@@ -31,7 +31,7 @@ enum {
 
 enum choice { CHOICE_SMALL = 1, CHOICE_OVER_LIMIT = 2, CHOICE_LEAVES = 4, CHOICE_ENDS = 8 };
 
-/// How one run goes.
+/// How the bytes of one run are cut.
 struct plan {
     uint8_t choices;
     size_t input_step;
@@ -51,7 +51,7 @@ struct outcome {
     size_t request_count;
 };
 
-/// Who answers one exchange.
+/// The handler of one exchange.
 struct holder {
     struct exchange *exchange;
     struct loop *loop;
@@ -151,7 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     return 0;
 }
 
-/// Deadlines are far away: what a run gives must not depend on time.
+/// Sets deadlines that are far away, so that the result of a run does not depend on time.
 static struct limits choose_limits(uint8_t choices)
 {
     struct limits limits = limits_default();
@@ -217,7 +217,7 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
     lift_veil(outcome, plan);
 }
 
-/// While the server does not read, what it has written is taken until it does.
+/// Takes what the server has written until the server reads again.
 static void send_all(struct outcome *outcome, struct bytes input, const struct plan *plan)
 {
     struct loopback *transport = &outcome->transport;
@@ -283,7 +283,7 @@ static void lift_veil(struct outcome *outcome, const struct plan *plan)
     CHECK(has_last || !outcome->transport.is_shut);
 }
 
-/// Turns until nothing is left to do.
+/// Runs turns until nothing is left to do.
 static void settle(struct outcome *outcome, size_t output_step)
 {
     struct loopback *transport = &outcome->transport;
@@ -308,8 +308,8 @@ static void free_outcome(struct outcome *outcome)
     buf_reset(&outcome->plain);
 }
 
-/// Whatever was taken for a request is one, with that method, target and body; none is left out
-/// before the first that was refused.
+/// Everything that the server took for a request is one, with that method, target and body, and no
+/// request is left out before the first that was refused.
 static void check_requests(const struct outcome *outcome, struct bytes input)
 {
     struct bytes found = buf_bytes(&outcome->requests);
@@ -319,7 +319,7 @@ static void check_requests(const struct outcome *outcome, struct bytes input)
         CHECK(plain_request(input, &request));
         bool is_unwanted = request.target.len > 1 && request.target.at[1] == 'x';
         if (is_unwanted && request.body_len > 0) {
-            input = request.rest; // it was skipped, and noted nowhere
+            input = request.rest; // its body was skipped, and nothing noted
             continue;
         }
         int len = snprintf(text, sizeof(text), " %zu\n", request.body_len);
@@ -464,7 +464,7 @@ static void echo(struct exchange *exchange)
     buf_reset(&body);
 }
 
-/// One piece more each time.
+/// Writes one more piece at each call.
 static void on_room(struct exchange *exchange)
 {
     struct holder *holder = exchange->holder;
@@ -495,12 +495,12 @@ static void send_event(struct holder *holder)
 
 static void on_peer_ended(struct exchange *exchange)
 {
-    (void)exchange; // the answer goes on
+    (void)exchange; // the answer is written to its end
 }
 
 static void on_stream_peer_ended(struct stream_holder *watch)
 {
-    (void)watch; // the stream finds out
+    (void)watch; // the stream probes the peer by itself
 }
 
 static void on_done(struct exchange *exchange, enum end_reason reason)

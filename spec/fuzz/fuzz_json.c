@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     return 0;
 }
 
-/// False for what is no JSON. One token a line, so that no separators need be put back.
+/// Returns false if the text is no JSON. Writes one token a line, so separators need not be
+/// restored.
 static bool rewrite(struct bytes text, struct buf *out)
 {
     struct json_reader reader;
@@ -84,7 +85,7 @@ static void write_token(const struct json_token *token, struct buf *out)
     }
 }
 
-/// In pieces of the least size, so that every place of a cut is met.
+/// Writes in pieces of the smallest size, so that a cut falls at every place.
 static void write_string(const struct json_token *token, struct buf *out)
 {
     char meaning[TEXT_MAX];

@@ -38,7 +38,7 @@ static uint64_t choose(void *chooser, uint64_t count)
     return fuzz_byte(input) % count;
 }
 
-/// A few steps, the events, perhaps nothing more; then the end.
+/// One turn: a few steps, then the events, and in some turns the end of the turn.
 static void turn(struct sockets *sockets, int guest, struct bytes *input)
 {
     uint8_t how = fuzz_byte(input);

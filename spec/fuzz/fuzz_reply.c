@@ -10,7 +10,7 @@
 #include "bench/event_reader.h"
 #include "wire/reply_head.h"
 
-/// What is certain of an event's data, however it was cut.
+/// The part of an event's data that the reader gives however the input was cut.
 enum { CERTAIN_BYTES = 32 };
 
 struct readers {
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     return 0;
 }
 
-/// Every piece is a copy of its own size, so that a sanitizer sees a byte too much.
+/// Each piece is a copy of exactly its size, so that a sanitizer sees every overrun.
 static void read_in_pieces(struct bytes body, enum body_framing framing, size_t step,
                            struct buf *out)
 {

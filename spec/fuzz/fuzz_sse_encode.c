@@ -108,7 +108,7 @@ static void expect_event(struct story *story, const struct sse_event *event)
     }
 }
 
-/// Where `len` bytes are allowed the event fits; where one less is, nothing is written.
+/// With a ceiling of `len` bytes the event fits; with one byte less nothing is written.
 static void check_ceiling(const struct sse_event *event, size_t len)
 {
     struct buf out;

@@ -52,8 +52,9 @@ static void check_target(struct bytes method, struct bytes text)
     check_path(&target);
 }
 
-/// The canonical spelling says the same, is the only one, and changes no verdict. A path without
-/// dot segments has none once it is decoded, with any slash for a separator.
+/// The canonical form is its own canonical form, decodes to the same bytes, and has an encoded
+/// slash if the path has one. A path without dot segments has none after decoding either, with
+/// slashes or backslashes as separators.
 static void check_path(const struct target *target)
 {
     char *memory = mem_alloc(4 * target->path.len + 4);

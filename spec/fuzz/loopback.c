@@ -39,7 +39,7 @@ void loopback_deinit(struct loopback *loopback)
     buf_reset(&loopback->taken);
 }
 
-/// From memory of exactly that size, so that a sanitizer sees every overrun.
+/// Gives the bytes from memory of exactly their size, so that a sanitizer sees every overrun.
 void loopback_send(struct loopback *loopback, struct bytes bytes)
 {
     CHECK(loopback->is_reading && !loopback->has_ended && !loopback->is_closing);

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/// A place in the text; every reader moves it behind what it read, or says that it is not there.
+/// A position in the text. Every reader moves it behind what it read, or returns false.
 struct place {
     const char *at;
     const char *end;

@@ -242,7 +242,7 @@ static void end_event(struct byte_reader *reader)
     buf_clear(&reader->type);
 }
 
-/// Digits only, and at least one; what is beyond 64 bits does not occur.
+/// Reads digits, at least one. Numbers of more than 64 bits do not occur.
 static void take_retry(struct dispatches *list, struct bytes digits)
 {
     uint64_t number = 0;

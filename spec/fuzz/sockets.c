@@ -121,8 +121,8 @@ bool sockets_tell(struct sockets *sockets)
     return is_guest_ready;
 }
 
-/// The first round is for the kernel: an event that is no longer wanted is not told, and after that
-/// it is not watched for.
+/// The first round reports nothing that is no longer wanted, and makes the poller stop watching for
+/// it; only then does the second round wait for exactly what is left.
 bool sockets_tell_exactly(struct sockets *sockets)
 {
     sockets->is_quiet = true;
@@ -174,7 +174,7 @@ static void touch_held(struct sockets *sockets, uint64_t what)
     }
 }
 
-/// With `number` other than 0: under that descriptor number, if it is free.
+/// Opens the socket under descriptor `number`, if that is not 0 and is free.
 static void open_one(struct sockets *sockets, struct socket **place, int number)
 {
     int pair[2];
@@ -198,7 +198,7 @@ static void take_number(int *fd, int number)
     *fd = again;
 }
 
-/// The descriptors of the peer and the child stay open, until the poller has told.
+/// The descriptors of the peer and of the child stay open until the poller has reported the close.
 static void close_one(struct sockets *sockets, struct socket **place)
 {
     struct socket *socket = *place;
@@ -254,7 +254,7 @@ static void on_ready(struct polled *polled, unsigned events)
     act_in_callback(sockets);
 }
 
-/// A child that holds the socket goes on to hold it, beyond the memory of the socket.
+/// A child's descriptor stays open after the memory of the socket is freed.
 static void on_closed(struct polled *polled)
 {
     struct socket *socket = CONTAINER_OF(polled, struct socket, polled);

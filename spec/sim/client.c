@@ -82,7 +82,8 @@ void client_half_close(struct client *client)
 {
     place_say("%d half-closes", client->index);
     loopback_end(&client->transport);
-    worker_look(client->worker); // to find out whether it is gone, it was sent a word
+    worker_look(
+        client->worker); // the server writes a comment, to find out whether the peer is gone
 }
 
 void client_vanish(struct client *client)
@@ -103,7 +104,7 @@ void client_hang_up(struct client *client)
     client->state = CLIENT_LEFT;
 }
 
-/// Its worker may still have what the journal has let go.
+/// The worker's copy of the journal may still have frames that the journal has dropped.
 void client_begin_end_of_turn(struct client *client)
 {
     uint64_t due = client->own_bytes;
@@ -157,8 +158,9 @@ void client_end_turn(struct client *client)
     place.reader = -1;
 }
 
-/// What it waits for may have been let go in this turn. Its worker knows when it has taken over
-/// something, and keeps nothing for others.
+/// The journal may have dropped, in this turn, the event that the client reads next. Its worker
+/// knows so only when it takes over later events, and it keeps no frames for another worker's
+/// clients.
 void client_note_lag(struct client *client, uint64_t offered_before)
 {
     const struct worker *worker = client->worker;
@@ -272,8 +274,8 @@ struct sub *client_sub(struct client *client, const struct life *life)
     return NULL;
 }
 
-/// Most take all, some take little by little, some take nothing at first. The kernel chooses the
-/// worker.
+/// Most clients take all bytes at once; slow ones take up to 2000 at first. Chance chooses the
+/// worker, as the kernel does.
 static void connect_to(struct client *client)
 {
     struct world *world = client->world;
@@ -281,11 +283,11 @@ static void connect_to(struct client *client)
     bool is_slow = chance_one_in(world->hurry);
     loopback_init(&client->transport, &client->worker->loop,
                   is_slow ? chance_below(2000) : SIZE_MAX);
-    static const struct socket_address peer; // nobody in particular
+    static const struct socket_address peer; // the address does not matter
     service_accept(&client->worker->service, &client->transport.base, &peer);
 }
 
-/// It knows what it had.
+/// The client keeps the subscriptions of the stream before: what it may resume is judged by them.
 static void forget_stream(struct client *client)
 {
     memcpy(client->prior, client->subs, sizeof(client->prior));
@@ -300,7 +302,8 @@ static void forget_stream(struct client *client)
     client->heard_ms = client->blocked_ms = worker_now_ms(client->worker);
 }
 
-/// The server is about to send a few bytes unasked. A queue that is full cannot take them.
+/// The server is about to send a few bytes of its own, such as a comment. If the queue is full, the
+/// stream may be reset for that.
 static void expect_word(struct client *client)
 {
     uint64_t bytes_max = client->world->limits.stream_max_bytes;
@@ -317,7 +320,7 @@ static void take_bytes(struct client *client)
     wire_take(&client->wire, taken, client->worker->turn);
 }
 
-/// Since when the peer has taken nothing.
+/// Notes since when the peer has taken nothing.
 static void watch_room(struct client *client)
 {
     if (client->transport.awaits_room && (!client->was_blocked || client->has_moved)) {
@@ -330,7 +333,7 @@ static void watch_stream(struct client *client)
     const struct world *world = client->world;
     uint64_t now_ms = worker_now_ms(client->worker);
     if (client->cut != SIZE_MAX) {
-        return; // it does not look at the rest
+        return; // the client reads no further than `cut`
     }
     if (client->is_done) {
         end_stream(client);
@@ -389,7 +392,7 @@ static void end_stream(struct client *client)
     client->state = CLIENT_LEFT;
 }
 
-/// The server can write to it, and means to.
+/// Whether the server can write to the client and still has a stream to write.
 static bool is_served(const struct client *client)
 {
     return client->stream != NULL && !client->stream->exchange->is_aborted &&

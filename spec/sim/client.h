@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A reader of streams as it is in the world: it connects, takes bytes at its own pace, leaves in
-// the middle of anything, and comes back with the last id that it has completely received, or with
-// something else. All that a stream of it should bring is written here: by host.c when the server
-// promises it, and crossed out by judge.c when it has come. Owned by the world.
+// A simulated client: it connects, takes bytes at its own pace, leaves in the middle of anything,
+// and comes back with the last id that it received completely, or with another one. It lists what
+// its stream has still to bring: host.c adds an item when the server promises it, and judge.c takes
+// the item off when it has come. Owned by the world.
 #pragma once
 
 #include "ledger.h"
@@ -31,10 +31,10 @@ struct sub {
     uint64_t end;     // the last event that is due; UINT64_MAX while there is no end
     const char *told; // a reset of this reason is due; NULL for none
     uint64_t from;    // with "expired": where it came from
-    bool is_greeting; // it is due a greeting, "greet" and its index
-    bool is_unplaced; // it begins at the newest without an id, and that one is due
+    bool is_greeting; // a greeting is due: "greet" and the index
+    bool is_unplaced; // it began at the newest event without an id, and an event with its id is due
     bool is_gone;     // the stream has left the channel
-    bool is_lagging;  // some turn ago what it needs was gone
+    bool is_lagging;  // the journal had dropped what it needs when some turn ended
     bool is_named;    // an id that was received has named it
 };
 
@@ -70,8 +70,8 @@ struct client {
     bool is_done;       // the exchange is over ...
     uint8_t reason;     // ... for this reason ...
     uint64_t silent_ms; // ... when it had taken nothing for so long
-    bool is_judged;     // the reason was good: it was known a turn before
-    bool is_flooded;    // its own events were too many: it may be reset
+    bool is_judged;     // the reason was right; it was known a turn before
+    bool is_flooded;    // its own events passed the limit of a stream's queue, so it may be reset
     uint64_t heartbeat_ms;
     uint64_t *own_stamps; // of its own events
     size_t own_count;
@@ -83,11 +83,11 @@ struct client {
     // How it takes bytes.
     size_t cut;          // it leaves after so many bytes more; SIZE_MAX for never
     bool was_behind;     // when the last turn ended
-    bool is_wide;        // too much is due for one turn
+    bool is_wide;        // more is due than one turn brings
     bool was_blocked;    // when the turn began to end
     bool has_moved;      // there was room in this turn
     uint64_t blocked_ms; // since when it takes nothing
-    uint64_t heard_ms;   // when bytes came, or could not
+    uint64_t heard_ms;   // when bytes came last, or the client refused them
 };
 
 void client_init(struct client *client, struct world *world, int index);
@@ -118,21 +118,21 @@ void client_end_turn(struct client *client);
 void client_note_lag(struct client *client, uint64_t offered_before);
 void client_settled(struct client *client);
 
-/// Whether some stream follows `life`.
+/// Whether the stream of any client is subscribed to `life`.
 bool clients_read(const struct world *world, const struct life *life);
 
-/// The newest event of `life` that all who follow it were woken for.
+/// The newest event of `life` for which all its subscribers were woken.
 uint64_t clients_offered(const struct world *world, const struct life *life);
 
-/// The worker has seen that `life` was closed: what is in it is all.
+/// The worker has seen that `life` was closed: no event follows those that it has.
 void clients_see_close(const struct worker *worker, const struct life *life);
 
-/// Every stream is about to be ended properly.
+/// Notes for every client that its stream is about to be ended completely.
 void clients_see_end(struct world *world);
 
 void clients_take_all(struct world *world);
 
-/// Writes down whether the stream ends by itself: its last channels have closed.
+/// Notes whether the stream ends by itself, because its last channels have closed.
 void client_look_for_end(struct client *client);
 
 /// The subscription of `life`, or NULL.
@@ -145,7 +145,7 @@ static inline bool sub_has_news(const struct sub *sub, uint64_t stamp, uint64_t 
     return count > sub->start && count > ledger_count_at(sub->life, stamp);
 }
 
-/// Whether the server sends to it, as far as anybody knows.
+/// Whether the server sends to the client, as far as the books say.
 static inline bool client_is_live(const struct client *client)
 {
     return client->state == CLIENT_READING && client->stream != NULL && !client->is_ending;

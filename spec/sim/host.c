@@ -55,14 +55,15 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     char greet[GREET_BYTES] = "";
     struct stream_start start = choose_start(client, since, greet);
     size_t live = 0;
-    size_t leaving = 0; // channels that are over are left when they are read to their end
+    size_t leaving = 0; // the stream leaves a closed channel when it has read it to the end
     for (size_t i = 0; i < client->sub_count; i++) {
         live += client->subs[i].is_gone ? 0 : 1;
         leaving += !client->subs[i].is_gone && client->subs[i].life->is_over ? 1 : 0;
     }
     const struct sub *old = client_sub(client, life);
     if (client->sub_count == SUBS_MAX || (old != NULL && old->is_gone)) {
-        return; // each channel once in a stream, so that an event says to which place it belongs
+        return; // a channel is subscribed to once in a stream, so that an event names its
+                // subscription
     }
     place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\", \"%s\"", client->index,
               life->name, life->epoch, client->sent_id, since, greet);
@@ -300,13 +301,14 @@ static const char *choose_since(struct world *world, const struct life *life, ch
     }
 }
 
-/// Of "-n"; 0 for every other place.
+/// The n of a place "-n"; 0 for every other place.
 static uint64_t newest_count(const char *since)
 {
     return since[0] == '-' ? strtoull(since + 1, NULL, 10) : 0;
 }
 
-/// The client's id counts before the script's; where neither leads on, a newcomer's place.
+/// The client's id is tried first, then the script's. If the stream cannot continue from either, it
+/// begins where one without an id does.
 static void expect_place(struct client *client, struct sub *sub, const char *since)
 {
     const struct life *life = sub->life;
@@ -336,7 +338,7 @@ static void expect_place(struct client *client, struct sub *sub, const char *sin
     }
 }
 
-/// NULL and where it goes on, or why it cannot.
+/// Returns NULL and the sequence to continue from, or why the stream cannot continue from `id`.
 static const char *find_place(const struct sub *sub, const char *id, uint64_t *sequence)
 {
     struct id_part parts[ID_PARTS_MAX];
@@ -354,8 +356,8 @@ static const char *find_place(const struct sub *sub, const char *id, uint64_t *s
     return foreign;
 }
 
-/// Who comes back with what it was given last goes on where it stood: what was not told yet is told
-/// now, and nothing was skipped.
+/// A client that comes back with the last id that it received continues where it stood: no event is
+/// skipped, and a reset that it was not told of is told now.
 static void check_prior(const struct client *client, const struct sub *sub, uint64_t sequence)
 {
     for (size_t i = 0; client->is_faithful && i < client->prior_count; i++) {
@@ -392,7 +394,7 @@ static void on_room(struct stream_holder *holder)
 
 static void on_peer_ended(struct stream_holder *holder)
 {
-    (void)holder; // the stream finds out
+    (void)holder; // the stream probes the peer by itself
 }
 
 static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms)

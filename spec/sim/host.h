@@ -29,8 +29,8 @@ void host_mutter(struct client *client);
 
 void host_end(struct client *client);
 
-/// The stream fails: what was sent before still comes, and not the last chunk.
+/// Makes the stream fail: what was sent before still comes, but the last chunk does not.
 void host_cut(struct client *client);
 
-/// Writes down that nothing more is due than what was said so far.
+/// Notes that nothing is due after what was sent so far.
 void host_note_end(struct client *client);

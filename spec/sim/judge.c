@@ -151,7 +151,8 @@ void judge_reason(const struct client *client)
     }
 }
 
-/// `is_lagging` was noted when a turn ended, after which the channel had something to say.
+/// `is_lagging` was noted at the end of an earlier turn. Once the channel has an event again, the
+/// client must be disconnected or told.
 void judge_lag(const struct client *client)
 {
     place.reader = client->index;
@@ -242,7 +243,8 @@ static struct sub *sub_of(struct client *client, uint64_t epoch)
     return sub;
 }
 
-/// An id alone, for whoever came without one. It is given once, and says where each one stands.
+/// An event with an id and no data, for a client that came without an id. It is sent once, and its
+/// id names the place in each channel.
 static void take_place(struct client *client, const struct wire_event *event,
                        const struct id_part *parts, int count)
 {
@@ -256,7 +258,7 @@ static void take_place(struct client *client, const struct wire_event *event,
     check_others(client, NULL, event, true);
 }
 
-/// An event of the subscription's own name, which says the stream's place twice.
+/// The greeting that the subscription asked for, whose data and id both give the stream's place.
 static void take_greeting(struct client *client, const struct wire_event *event,
                           const struct id_part *parts, int count)
 {
@@ -317,7 +319,8 @@ static struct sub *noticed(struct client *client, struct bytes data)
     return sub_of(client, part.epoch);
 }
 
-/// To the place that it was given, or to the oldest, if what stood there has gone since.
+/// A reset leads to the place that the subscription was given, or to the oldest event if the
+/// journal has dropped what stood there.
 static void check_reset(const struct sub *sub, uint64_t to)
 {
     EXPECT(to >= sub->pos && to <= sub->life->count, "%s: reset to %" PRIu64 ", not %" PRIu64,
@@ -327,7 +330,8 @@ static void check_reset(const struct sub *sub, uint64_t to)
            sub->pos);
 }
 
-/// To what was the newest when some turn ended; with several workers, when one of them looked.
+/// A notice of lag leads to the event that was the newest at the end of some turn; with several
+/// workers, to the newest when one of them looked.
 static void check_lagged(const struct client *client, const struct sub *sub, uint64_t to)
 {
     const struct life *life = sub->life;
@@ -340,7 +344,7 @@ static void check_lagged(const struct client *client, const struct sub *sub, uin
            life->name, to);
 }
 
-/// The data are exactly these.
+/// Compares the data of a notice with the exact text.
 static void check_words(const struct sub *sub, struct bytes data, const char *reason, uint64_t to)
 {
     char name[2 * NAME_BYTES_MAX];
@@ -414,8 +418,8 @@ static void check_part(const struct sub *sub, const struct id_part *part, uint64
            sub->life->name);
 }
 
-/// In the order in which things were said; but what was there before it was asked for may come
-/// later than what was said meanwhile.
+/// Events come in the order in which they were published. An event older than the subscription may
+/// come after one that was published since.
 static void check_order(struct client *client, uint64_t stamp, uint64_t since)
 {
     EXPECT(stamp > client->newest || client->newest < since,
@@ -445,8 +449,9 @@ static void remember(struct client *client, struct bytes id)
     client->last_id[id.len] = '\0';
 }
 
-/// It did not take what it could have, or more was published in this turn than is ever kept; in a
-/// worker that comes late, so much more than its reader has.
+/// Whether the client may lag: it did not take what it could have taken, or one turn published more
+/// than the journal keeps. With several workers, also when the events that the client lacks are
+/// twice what the journal keeps, because its worker came late.
 static bool was_slow(const struct client *client, const struct sub *sub)
 {
     const struct life *life = sub->life;

@@ -17,7 +17,7 @@ struct id_part {
 
 enum { ID_PARTS_MAX = 16 };
 
-/// Reads a list of ids: how many, or -1 when it is none.
+/// Reads a list of ids. Returns how many it has, or -1 when it is no list of ids.
 int judge_read_id(struct bytes text, struct id_part parts[ID_PARTS_MAX]);
 
 /// For `wire_init`.
@@ -29,5 +29,5 @@ void judge_complete(struct client *client);
 /// The server ended the exchange.
 void judge_reason(const struct client *client);
 
-/// Who lags is disconnected or told, as its channel has it.
+/// A client that lags must be disconnected, or be told with a notice, as its channel's policy says.
 void judge_lag(const struct client *client);

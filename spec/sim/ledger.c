@@ -119,7 +119,8 @@ void ledger_free(struct life *life)
     mem_free(life);
 }
 
-/// Only what is twice over the bytes may go before it was offered.
+/// A frame that has not been offered to all subscribers may be dropped only when the journal has
+/// twice the bytes that it may keep.
 static void check_reason(const struct life *life, uint64_t sequence, const struct ledger_view *view)
 {
     const struct journal_bounds *bounds = &life->channel->journal.bounds;

@@ -34,25 +34,25 @@ struct life {
     const char *name;
     const char *reset_name;
     const char *lagged_name;
-    bool may_skip;                     // its lag policy; both when it has changed,
-    bool may_resume;                   // because what was decided before may come later
-    bool is_over;                      // closed, or gone: nothing is published any more
-    uint64_t closed;                   // stamp of the closing; 0 before
+    bool may_skip;   // by its lag policy. Both are true after a change of the policy,
+    bool may_resume; // because notices decided before it may come later
+    bool is_over;    // closed, or gone: nothing is published any more
+    uint64_t closed; // stamp of the closing; 0 before
     struct replica *held[WORKERS_MAX]; // by a script of that worker; NULL when by none
     struct channel *channel;           // NULL when it may be gone
     struct record *records;            // number `sequence` is at `sequence - 1`
     uint64_t count;
     uint64_t capacity;
-    uint64_t first;            // the oldest in the journal; `count` + 1 when none or unknown
-    uint64_t bytes_max;        // that the journal keeps
-    uint64_t overrun;          // stamp: then so much was published that some went before its time
-    bool has_job[WORKERS_MAX]; // at the end of this turn the worker sees to the bounds
+    uint64_t first;               // the oldest in the journal; `count` + 1 when none or unknown
+    uint64_t bytes_max;           // that the journal keeps
+    uint64_t overrun;             // stamp of what last made frames go before they were offered
+    bool has_job[WORKERS_MAX];    // at the end of this turn the worker sees to the bounds
     uint64_t joined[WORKERS_MAX]; // the worker's turn when a reader last came
     bool is_wide;                 // some reader has more before it than one turn brings ...
     bool is_kept;                 // ... so frames over the bounds may have been kept for it
 };
 
-/// What the world knows of a life when it is looked at.
+/// What the world knows when a life is checked.
 struct ledger_view {
     uint64_t now_ms;  // no worker's clock is ahead of this ...
     uint64_t late_ms; // ... nor behind this
@@ -64,7 +64,7 @@ struct ledger_view {
 /// An event that was published under the next number of `life`; `data` is copied.
 void ledger_add(struct life *life, const struct record *record, struct bytes data);
 
-/// Looks at what the journal has let go since, within a turn. Everything has a reason.
+/// Checks, within a turn, that every frame that the journal has dropped since had a reason to go.
 void ledger_check(struct life *life, const struct ledger_view *view);
 
 /// The same when a worker's turn has ended, in which it saw to the bounds or not: when all that was
@@ -77,7 +77,7 @@ uint64_t ledger_count_at(const struct life *life, uint64_t stamp);
 /// Bytes of the frames after number `sequence`.
 uint64_t ledger_bytes_after(const struct life *life, uint64_t sequence);
 
-/// Nothing more is published, and nobody knows what is still there.
+/// Notes that nothing more is published in `life`, and that what its journal still has is unknown.
 void ledger_end(struct life *life);
 
 void ledger_free(struct life *life);

@@ -12,7 +12,7 @@
 static void on_signal(int number);
 static void print_place(void);
 
-/// Of the sanitizers' runtime, where there is one.
+/// A function of the sanitizers' runtime; NULL without a sanitizer.
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 struct place place = {.reader = -1};
@@ -46,7 +46,7 @@ void place_say(const char *format, ...)
     va_end(arguments);
 }
 
-/// Nothing is allocated to say that the heap is broken.
+/// Gives stdout a buffer of its own: printing must not allocate when the heap is broken.
 void place_watch(void)
 {
     static char memory[BUFSIZ];
@@ -99,7 +99,8 @@ bool chance_one_in(uint64_t count)
     return chance_below(count) == 0;
 }
 
-/// The program is at its end, and has one thread: to print is as safe as anything.
+/// Prints from a signal handler, which is not safe in general; here the program is ending and has
+/// one thread.
 static void on_signal(int number)
 {
     printf("BROKEN: %s\n", number == SIGALRM ? "it goes round and round" : sigdescr_np(number));

@@ -22,17 +22,18 @@ _Noreturn void place_fail(const char *format, ...) __attribute__((format(printf,
 /// Fails unless `holds`.
 #define EXPECT(holds, ...) ((holds) ? (void)0 : place_fail(__VA_ARGS__))
 
-/// With --verbose: prints what happens.
+/// Prints what happens, with --verbose.
 void place_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/// Has the place printed when an assertion, a sanitizer or a signal ends the program, and ends it
-/// when a world does not.
+/// Prints the place when an assertion, a sanitizer or a signal ends the program, and ends the
+/// program when a world takes too long.
 void place_watch(void);
 
 /// A world begins.
 void place_begin(uint64_t seed);
 
-// Random numbers, decided by the seed alone: one a statement, or compilers would differ in order.
+// Random numbers that only the seed decides. Each statement draws one at most: the order of two in
+// one expression is the compiler's choice.
 
 void chance_begin(uint64_t seed);
 uint64_t chance_bits(void);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The promise of channels, held by chance: over the real hub, streams and connections of one to
-// three workers, with a scripted transport and scripted clocks, clients of every kind come, stall,
-// leave at any byte and come back, to this worker or to that; and each of them has received every
-// event once, in order, or was told what it missed.
+// Tests the promise of channels with random steps. Over the real hub, streams and connections of
+// one to three workers, with a scripted transport and scripted clocks, clients of every kind come,
+// stall, leave at any byte and come back, to this worker or to that; and each of them has received
+// every event once, in order, or was told what it missed.
 //
 //     sim --seed N --steps M [--verbose]
 //
@@ -93,7 +93,8 @@ static void run_world(uint64_t seed, uint64_t step_count)
     mem_free(world);
 }
 
-/// Of the allocator of libc; none with a sanitizer, which has its own and looks for itself.
+/// The bytes in use by libc's allocator; 0 with a sanitizer, whose allocator looks for leaks
+/// itself.
 static size_t allocated_bytes(void)
 {
     struct mallinfo2 info = mallinfo2();

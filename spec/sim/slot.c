@@ -14,7 +14,8 @@
 static struct journal_bounds choose_bounds(void);
 static struct opened begin_life(struct worker *worker, struct slot *slot);
 static struct replica *find_replica(struct worker *worker, const char *text);
-/// Beyond the budget, too: what is judged is what becomes of channels that are there.
+/// Makes a channel even when the budget of all channels is used up: the simulator judges channels
+/// that exist.
 static struct replica *make_replica(struct worker *worker, struct bytes name)
 {
     struct limits *limits = &worker->world->limits;
@@ -86,7 +87,7 @@ void slot_publish(struct worker *worker, struct slot *slot)
         world_check(world, life);
         life->has_job[worker->index] = true;
     } else if (failure != 0) {
-        uint64_t most_bytes = 8 * event.data.len + 200; // were each byte a line
+        uint64_t most_bytes = 8 * event.data.len + 200; // if each byte were a line
         bool is_much = most_bytes > opened.life->channel->journal.bounds.bytes;
         EXPECT(failure == -EMSGSIZE && is_much, "publishing %zu bytes in %s: %d", event.data.len,
                slot->name, failure);
@@ -104,7 +105,7 @@ void slot_close(struct worker *worker, struct slot *slot)
     struct opened opened = slot_open(worker, slot);
     struct life *life = opened.life;
     if (life->is_over) {
-        return; // another worker was quicker
+        return; // another worker has closed it
     }
     place_say("worker %d closes %s", worker->index, life->name);
     struct replica *replica = opened.replica;
@@ -134,7 +135,7 @@ void slot_release(struct worker *worker, struct slot *slot)
     }
 }
 
-/// Frames that nobody was offered may go with the bounds that kept them.
+/// New bounds may be narrower, and then drop frames that were not offered to the subscribers yet.
 void slot_change(struct worker *worker, struct slot *slot)
 {
     struct opened opened = slot_open(worker, slot);
@@ -175,7 +176,7 @@ static struct journal_bounds choose_bounds(void)
     return bounds;
 }
 
-/// The epoch is chosen by chance of ours: how long it is decides how long ids are.
+/// The simulator chooses the epoch, because its length decides how long the ids are.
 static struct opened begin_life(struct worker *worker, struct slot *slot)
 {
     struct world *world = worker->world;
@@ -210,7 +211,8 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
     return opened;
 }
 
-/// Who looked before another worker made it tries to make it as well.
+/// Sometimes makes the channel without looking for it, as a worker does that looked just before
+/// another one made it.
 static struct replica *find_replica(struct worker *worker, const char *text)
 {
     struct bytes name = bytes_from_string(text);

@@ -16,10 +16,10 @@ struct slot {
     struct life *life; // the newest; NULL before the first
 };
 
-/// A life of a channel, and a worker's replica of it.
+/// A channel as it was opened: its life, and the worker's replica.
 struct opened {
     struct life *life;
-    struct replica *replica; // valid until something is done
+    struct replica *replica; // valid until the next call into the hub
 };
 
 /// The channel as a script of the worker has it: held, be it closed by another worker meanwhile; or

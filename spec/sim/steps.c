@@ -37,7 +37,7 @@ static struct client *any_live(struct world *world);
 static struct slot *any_slot(struct world *world);
 static struct worker *any_worker(struct world *world);
 
-/// In parts of all steps.
+/// How often each step is taken, by weight.
 static const struct choice {
     unsigned weight;
     void (*take)(struct world *world);
@@ -61,7 +61,7 @@ void steps_take(struct world *world)
     choice->take(world);
 }
 
-/// By one worker or several, in one channel or several.
+/// One worker or several publish, in one channel or several.
 static void publish_some(struct world *world)
 {
     struct worker *worker = any_worker(world);
@@ -73,7 +73,7 @@ static void publish_some(struct world *world)
     }
 }
 
-/// Of one worker, mostly; who is woken sees that soon, or not yet.
+/// Mostly one worker turns. A worker that was woken may see that at once, or some turns later.
 static void turn(struct world *world)
 {
     static const uint64_t pauses_ms[] = {0, 0, 0, 0, 0, 0, 1, 10, 60, 300};
@@ -112,7 +112,7 @@ static void request(struct world *world)
     }
 }
 
-/// Mostly what it received last. Whatever it is: from now on the client has it.
+/// Chooses the id that the client comes back with: mostly the last one that it received.
 static void choose_id(struct client *client)
 {
     char id[ID_BYTES_MAX];
@@ -162,7 +162,7 @@ static void damage(char *id)
     }
 }
 
-/// One part of several, and the commas around it.
+/// Appends one part of a list of ids, with commas around it.
 static void drop_part(char *id)
 {
     char *comma = strchr(id, ',');
@@ -176,7 +176,7 @@ static void drop_part(char *id)
     }
 }
 
-/// Ids of lives that there are, or were, with numbers around theirs.
+/// An id of a life that exists or existed, with a number around its newest.
 static void compose(const struct world *world, char *id)
 {
     size_t len = 0;
@@ -194,7 +194,7 @@ static void compose(const struct world *world, char *id)
     }
 }
 
-/// A client stalls, or reads on: everything, or a little.
+/// A client stalls, or reads on: everything or a few bytes.
 static void move_on(struct world *world)
 {
     struct client *client = &world->clients[chance_below(world->client_count)];
@@ -273,8 +273,8 @@ static void unsubscribe(struct world *world)
     }
 }
 
-/// What has closed may be left in this turn or in the next, or was so since it fell behind; whether
-/// it is the last channel that the stream then leaves is not known here.
+/// Whether the stream may have left a closed channel already, in this turn or since it fell behind.
+/// The books do not know whether that was the last channel of the stream, which ends it.
 static bool may_have_left(const struct client *client)
 {
     bool has_closed = false;
@@ -301,7 +301,7 @@ static void cut(struct world *world)
     }
 }
 
-/// Sockets of one worker, of which the clients know nothing.
+/// Opens, uses and closes sockets of one worker that belong to no client.
 static void touch_sockets(struct world *world)
 {
     struct worker *worker = any_worker(world);

@@ -38,7 +38,7 @@ void worker_init(struct worker *worker, struct world *world, int index)
     loop_job_init(&worker->told, on_told);
 }
 
-/// What waits for libuv waits for the machine's clock.
+/// The handles of libuv close in turns of the real loop, so the loop gets the machine's time again.
 void worker_close(struct worker *worker)
 {
     sockets_close(&worker->sockets);
@@ -87,7 +87,7 @@ void worker_await_room(struct worker *worker, struct replica *replica)
     }
 }
 
-/// As libuv does when the loop polls.
+/// Calls the mailbox's callback, as libuv does when the loop polls.
 void worker_wake(struct worker *worker)
 {
     if (worker->mailbox._first != NULL) {
@@ -97,7 +97,7 @@ void worker_wake(struct worker *worker)
     }
 }
 
-/// The end of the turn is the loop's own; the rest of a turn is made by hand.
+/// Runs the real end of the turn; timers and wake-ups are called by hand.
 void worker_turn(struct worker *worker)
 {
     struct world *world = worker->world;
@@ -158,7 +158,7 @@ static void on_told(struct loop_job *job)
     }
 }
 
-/// Nobody has told it of anything, so there is nothing that it does not know.
+/// A worker with an empty mailbox has been told of nothing, so it knows all that was published.
 static void begin_end_of_turn(struct worker *worker)
 {
     struct world *world = worker->world;
@@ -173,7 +173,8 @@ static void begin_end_of_turn(struct worker *worker)
     }
 }
 
-/// A timer may look: who beats says something, and what was published before comes first.
+/// A timer that fires may make the worker look at the hub: a heartbeat writes to its stream, and
+/// events that were published before must come first.
 static void begin_turn(struct worker *worker)
 {
     worker->loop.uv.time = worker->world->now_ms;

@@ -41,19 +41,19 @@ struct worker {
 
 void worker_init(struct worker *worker, struct world *world, int index);
 
-/// Closes and frees everything, but what others may still post to.
+/// Closes and frees everything but the mailbox, to which other workers may still post.
 void worker_close(struct worker *worker);
 
-/// When all are closed.
+/// Frees the rest, after all workers have closed.
 void worker_deinit(struct worker *worker);
 
-/// It has done what looks at the hub.
+/// Notes that the worker has just looked at the hub, by something that it did.
 void worker_note_look(struct worker *worker);
 
-/// It looks at the hub, if what it did just now has not: then both have seen the same.
+/// Makes the worker look at the hub, so that it and the books know the same events.
 void worker_look(struct worker *worker);
 
-/// A publisher waits, if it has to and none does yet.
+/// Makes a publisher of the worker wait for room, if it has to and no other one waits.
 void worker_await_room(struct worker *worker, struct replica *replica);
 
 /// Delivers the wake-up that is on its way, if any.

@@ -36,7 +36,6 @@ static void shut_down(struct world *world);
 void world_init(struct world *world)
 {
     *world = (struct world){.now_ms = START_MS};
-    srandom((unsigned)chance_bits()); // `streams_end` chooses with it
     choose_limits(&world->limits);
     hub_init(&world->hub);
     world->worker_count = chance_between(1, WORKERS_MAX);
@@ -115,8 +114,8 @@ void world_check(const struct world *world, struct life *life)
     ledger_check(life, &view);
 }
 
-/// What some worker has yet to offer stays, however old; and all of it, for the turn in which other
-/// bounds are seen.
+/// An event that some worker has still to offer stays, however old it is. After a change of the
+/// bounds, all events stay until the turn has ended in which the worker sees the change.
 bool world_is_stale(const struct worker *worker, const struct life *life)
 {
     struct ledger_view view;
@@ -180,7 +179,7 @@ static void check_hub(struct world *world)
     hub_unlock(&world->hub);
 }
 
-/// What the timers have let go.
+/// Checks what timers have made the journals drop.
 void world_check_books(struct world *world)
 {
     check_hub(world);
@@ -252,8 +251,8 @@ static void choose_limits(struct limits *limits)
         chance_one_in(3) ? chance_between(1000, TIGHT_BYTES - 1) : limits->channel_total_bytes;
 }
 
-/// A channel that nobody needs has gone; streams that have yet to end need theirs. Where another
-/// worker has let the last event go, that can be when its time would have come.
+/// A channel that nothing needs must be gone. A stream needs its channels until it ends. If another
+/// worker dropped the last event, the channel may stay until the event would have expired.
 static void check_need(struct world *world, struct life *life)
 {
     world_look_for(world, life);
@@ -316,7 +315,7 @@ static bool end_stream(void *user, struct exchange *exchange)
     return true;
 }
 
-/// Streams end with everything, or at once; with readers that take everything, or nothing.
+/// Ends the streams completely or at once, while clients take everything or nothing.
 static void shut_down(struct world *world)
 {
     place_say("the end");

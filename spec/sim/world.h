@@ -28,7 +28,7 @@ struct world {
     struct worker workers[WORKERS_MAX];
     size_t worker_count;
     atomic_size_t conn_total;
-    uint64_t now_ms; // a worker sees it at its next turn
+    uint64_t now_ms; // the time, which a worker sees at its next turn
     uint64_t stamp;  // of whatever was said last
     struct slot slots[SLOTS_MAX];
     size_t slot_count;
@@ -49,22 +49,25 @@ void world_deinit(struct world *world);
 /// The life with `epoch`, or NULL.
 struct life *world_find(const struct world *world, uint64_t epoch);
 
-/// Finds out whether `life` is still there: once nobody holds or reads it, it may be gone.
+/// Finds out whether the channel of `life` is still there. It may be gone once nobody holds it or
+/// reads from it.
 void world_look_for(struct world *world, struct life *life);
 
-/// Looks at what the journal of `life` has let go.
+/// Checks what the journal of `life` has dropped.
 void world_check(const struct world *world, struct life *life);
 
 /// Whether the oldest event in the journal is too old for a reader that comes now.
 bool world_is_stale(const struct worker *worker, const struct life *life);
 
-/// Looks at all journals: when the worker's turn has ended, and when timers have fired.
+/// Check all journals: the first when the worker's turn has ended, the second when timers have
+/// fired.
 void world_end_books(struct worker *worker);
 void world_check_books(struct world *world);
 
-/// Turns until nothing is left to do; then everyone who can have everything has.
+/// Runs turns until nothing is left to do, and then expects that every client that can take bytes
+/// has received everything.
 void world_settle(struct world *world);
 
-/// Data of chance: `size` bytes in lines. `out` gets what is published, and `*plain` what a reader
-/// should see, in memory of `out`.
+/// Makes random data: `size` bytes in lines. `out` gets what is published, and `*plain` what a
+/// reader should see, in memory of `out`.
 void world_data(struct world *world, size_t size, struct bytes *out, struct bytes *plain);

@@ -19,7 +19,7 @@ struct bench {
     char told[64]; // who was due, as digits, in order
 };
 
-static struct bench bench; // whom `on_due` belongs to
+static struct bench bench; // in which `on_due` notes who was due
 
 static void on_due(struct heartbeat *heartbeat)
 {

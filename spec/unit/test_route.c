@@ -410,7 +410,7 @@ static bool next_word(const char **at, char word[16])
     return len > 0;
 }
 
-/// What the table is held against: word by word, one prefix at a time.
+/// The oracle: compares segment by segment, one prefix at a time.
 static bool is_covered(const char *prefix, const char *path)
 {
     char wanted[16];

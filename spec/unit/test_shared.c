@@ -110,7 +110,7 @@ TEST(a_shared_store_lives_while_it_is_held_or_has_a_value)
 {
     struct shared *shared = shared_new();
     struct shared_store *store = shared_hold(shared, BYTES("store"));
-    EXPECT_INT(shared_bytes(shared), 0); // an empty one is its holders' business
+    EXPECT_INT(shared_bytes(shared), 0); // an empty store counts nothing
     EXPECT_INT(set(store, "key", integer(5)), 0);
     EXPECT(shared_bytes(shared) > 0);
     shared_release(store);
@@ -132,7 +132,7 @@ TEST(a_shared_store_that_only_time_empties_is_gone_too)
     EXPECT_INT(shared_set(store, &write, &value), 0);
     shared_release(store);
     EXPECT(shared_bytes(shared) > 0);
-    EXPECT_INT(shared_count(other, 150), 0); // whoever comes removes it
+    EXPECT_INT(shared_count(other, 150), 0); // the next call removes it
     EXPECT_INT(shared_bytes(shared), 0);
     shared_release(other);
     shared_free(shared);
@@ -291,7 +291,7 @@ TEST(shared_stores_hold_no_more_than_they_may_and_lose_nothing)
     EXPECT_INT(shared_count(other, 0), 0);
     EXPECT(shared_remove(store, BYTES("key 0"), 0));
     EXPECT_INT(shared_add(store, &write, &value), 0);
-    write.bytes_max = 100; // lowered: what does not grow is let in
+    write.bytes_max = 100; // a lowered limit lets in what does not grow
     EXPECT_INT(shared_incr(store, &write, &step, &sum), 0);
     EXPECT_INT(shared_set(store, &write, &value), 0);
     value = string(BYTES(""));
@@ -410,7 +410,7 @@ struct worker {
     struct shared *shared;
     int number;
     int won;    // keys that it was first to add
-    int wrongs; // answers that cannot be
+    int wrongs; // impossible answers
 };
 
 /// A string of one letter, of a length that the letter says.
@@ -459,7 +459,7 @@ static void claim(struct worker *worker, struct shared_store *store, int round)
     worker->wrongs += result != 0 && result != -EEXIST;
 }
 
-/// Stores that come and go: the last to leave an empty one frees it.
+/// Stores are made and freed: the last release of an empty store frees it.
 static void pass_by(struct worker *worker, int round)
 {
     struct shared_store *store = shared_hold(worker->shared, BYTES("passing"));
@@ -478,10 +478,10 @@ static void list_claims(struct worker *worker, struct shared_store *store, int r
     struct bytes rest = shared_text_bytes(text);
     struct bytes key;
     while (shared_next_key(&rest, &key)) {
-        worker->wrongs += !bytes_starts_with(key, BYTES("claim ")); // only these are there
+        worker->wrongs += !bytes_starts_with(key, BYTES("claim ")); // no other keys are there
         count -= count > 0;
     }
-    worker->wrongs += count > 0; // none of them goes
+    worker->wrongs += count > 0; // none of them expires
     shared_text_release(text);
 }
 

@@ -77,7 +77,8 @@ bool broadcast_trial(struct broadcast *broadcast)
         } else if (publisher->is_free) {
             publisher_trial(publisher);
         }
-        (void)run_wait(run, trial_pause_seconds); // woken or not, the loop looks again
+        (void)run_wait(run,
+                       trial_pause_seconds); // whatever ended the wait, the counts are read again
     }
     return false;
 }
@@ -111,7 +112,7 @@ void broadcast_await(struct broadcast *broadcast)
         }
         quiet_slices = broadcast->delivery_count == before ? quiet_slices + 1 : 0;
         if (quiet_slices > 0 && broadcast->posted_count >= broadcast->_posted_limit) {
-            return; // what is missing is waited for in `broadcast_stop`
+            return; // `broadcast_stop` waits for what is missing
         }
     }
 }
@@ -128,7 +129,7 @@ void broadcast_stop(struct broadcast *broadcast)
     while (broadcast->arrived_count < broadcast->posted_count && !run->is_interrupted &&
            before != broadcast->delivery_count && clock_machine_ns() < end_ns) {
         before = broadcast->delivery_count;
-        (void)run_wait(run, drain_quiet_seconds); // it is the counts that matter
+        (void)run_wait(run, drain_quiet_seconds); // the counts say whether anything came
     }
     for (size_t i = 0; i < run->options->publisher_count && !run->is_interrupted; i++) {
         ledger_count_lost(&broadcast->ledger, i, broadcast->_publishers[i].sequence);
@@ -218,14 +219,15 @@ static void on_pace(struct timer *timer)
     }
 }
 
-/// Nobody waits any more for what a reader that has gone still misses.
+/// An event that only this reader still misses has arrived: nobody waits for a reader that has
+/// gone.
 static void on_reader_gone(struct crowd *crowd, struct reader *reader)
 {
     struct broadcast *broadcast = broadcast_of(crowd);
     bool was_posting = broadcast->_is_posting;
     broadcast->_leaver_count++;
     DEBUG_CALL(check(broadcast));
-    broadcast->_is_posting = false; // until every publisher's flights are right again
+    broadcast->_is_posting = false; // no event is posted while the flights are counted anew
     for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
         arrive_without(broadcast, &broadcast->_publishers[i], reader_index(reader));
     }
@@ -305,7 +307,7 @@ static void arrive(struct broadcast *broadcast, struct publisher *publisher, str
     }
 }
 
-/// Digits and a minus.
+/// Reads digits and the minus behind them from the front of `text`.
 static bool take_number(struct bytes *text, uint32_t *number)
 {
     uint64_t value = 0;
@@ -324,8 +326,8 @@ static bool take_number(struct bytes *text, uint32_t *number)
     return true;
 }
 
-/// A trial, or something of the server's own. What looks like ours and is not is a fault, unless it
-/// came before we began: what the server still had of another run.
+/// The event is a trial, or one of the server's own. One that looks like a publisher's and was not
+/// posted is a fault; before the first post it is left over from another run.
 static void take_other(struct broadcast *broadcast, struct reader *reader, struct bytes data)
 {
     uint32_t index;

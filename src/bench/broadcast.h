@@ -42,7 +42,8 @@ void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *
 /// that does not happen, and then the report says so; or when the run was interrupted.
 MUST_USE bool broadcast_trial(struct broadcast *broadcast);
 
-/// Begins to post: at --rate, or as the readers take it. Idempotent.
+/// Begins to post: at --rate, or each event of a publisher when its last one has arrived.
+/// Idempotent.
 void broadcast_start(struct broadcast *broadcast);
 
 /// What is posted from now on is measured; ends after `event_count` events unless that is 0.

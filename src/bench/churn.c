@@ -14,7 +14,7 @@
 
 enum { PATIENCE_SECONDS = 5, FAILURES_IN_A_ROW_MAX = 100, SOURCES = 250 };
 
-/// A place in which one connection follows the other.
+/// Opens one connection after the other.
 struct seat {
     struct client client;
     struct event_reader events;
@@ -98,14 +98,15 @@ static void measure(struct churn *churn)
     report(churn, &begin, &end);
 }
 
-/// A server that lets every connection wait would otherwise be noticed at the end only.
+/// Waits in slices: a server that answers no connection is reported after one slice, not at the
+/// end.
 static void wait_watchfully(struct churn *churn, double seconds)
 {
     struct run *run = churn->run;
     while (seconds > 0 && run->report.failure_count == 0 && !run->is_interrupted) {
         double slice = seconds < PATIENCE_SECONDS ? seconds : PATIENCE_SECONDS;
         uint64_t before = churn->count;
-        (void)run_wait(run, slice); // it is the count that matters
+        (void)run_wait(run, slice); // the count says whether anything came
         seconds -= slice;
         if (slice >= PATIENCE_SECONDS && churn->count == before && !run->is_interrupted &&
             run->report.failure_count == 0) {
@@ -148,7 +149,7 @@ static void sit_down(struct seat *seat)
     seat->events = (struct event_reader){0};
     seat->begun_ns = clock_machine_ns();
     if (client_open(&seat->client, &run->loop, &run->options->stream, &client_events) != 0) {
-        churn->failures_in_a_row = FAILURES_IN_A_ROW_MAX; // it will not be better the next time
+        churn->failures_in_a_row = FAILURES_IN_A_ROW_MAX; // the next one would fail as well
         on_gone(&seat->client);
         return;
     }

@@ -48,7 +48,7 @@ void crowd_init(struct crowd *crowd, struct run *run,
     message_put_get(&crowd->_request, &options->stream, options);
 }
 
-/// Those that stall come last, and it is enough that they are connected: their heads are not read.
+/// Stalled readers come last and are not waited for: they never read, so their heads do not arrive.
 bool crowd_gather(struct crowd *crowd)
 {
     struct run *run = crowd->run;
@@ -197,7 +197,7 @@ static void on_closed(struct client *client)
     (void)client;
 }
 
-/// A stalled reader may be dropped by its server; that is the server's affair.
+/// A stalled reader that the server disconnects is no failure: the server may do so.
 static void leave(struct reader *reader)
 {
     struct crowd *crowd = reader->crowd;
@@ -222,7 +222,7 @@ static void leave(struct reader *reader)
     }
 }
 
-/// One reader that cannot connect stands for all of them.
+/// Reports the first failure only: the other readers would fail for the same reason.
 static void abort_gathering(struct crowd *crowd, const char *why)
 {
     if (crowd->run->report.failure_count == 0) {

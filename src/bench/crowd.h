@@ -30,11 +30,11 @@ struct crowd {
     uint64_t event_count;
     uint64_t gone_count; // readers that had a head and whose stream ended
     void *user;
-    /// A stream has ended that was open.
+    /// A stream that was open has ended.
     void (*on_gone)(struct crowd *crowd, struct reader *reader);
     size_t _next;
     size_t _connecting_count;
-    char _first_why[REPORT_FAILURE_BYTES]; // the first stream that ended did so
+    char _first_why[REPORT_FAILURE_BYTES]; // why the first stream ended
     struct buf _request;
     void (*_on_event)(struct reader *reader, struct bytes data);
     struct client_events _events;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Finds the events in the body of an event stream (WHATWG HTML, section 9.2.6), in one pass over
-// the pieces of it as they came from the socket. Nothing is copied but what the end of a piece has
-// cut in two, and of that only the beginning, since a measurement asks which event it was and not
-// what it said. Pure; a value inside its owner, without memory of its own. All zero: nothing was
+// the pieces of it as they came from the socket. Only a line that the end of a piece cuts in two is
+// copied, and of that only the beginning: a measurement needs to know which event it was, not what
+// it said. Pure; a value inside its owner, without memory of its own. All zero: nothing was
 // read.
 #pragma once
 
@@ -26,9 +26,9 @@ struct event_reader {
     char _data[EVENT_KEPT_BYTES]; // the beginning of the first data of an event, likewise
 };
 
-/// Takes lines from the front of `text` to its end: then false; or to the end of an event: then
-/// true, and `data` is the event's first `data` line without the name,
-/// whole or at least its first 32 bytes. It is valid until the next call, and as long as the text.
-/// Events without data are not told, as no browser would dispatch them.
+/// Takes lines from the front of `text`. At the end of an event it returns true, and `data` is the
+/// event's first `data` line without the name: the whole, or at least the first 32 bytes. `data` is
+/// valid until the next call, and as long as the text. Returns false when `text` has been read to
+/// its end. Events without data are skipped, as browsers do not dispatch them.
 MUST_USE bool event_reader_next(struct event_reader *reader, struct bytes *text,
                                 struct bytes *data);

@@ -4,7 +4,7 @@
 #include "bench/broadcast.h"
 #include "bench/run.h"
 
-/// The measurement's beginning and end.
+/// What was measured between two moments.
 struct span {
     struct proc_moment begin;
     struct proc_moment end;

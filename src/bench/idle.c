@@ -33,7 +33,7 @@ void idle_run(struct run *run)
     crowd_deinit(&crowd);
 }
 
-/// Whatever the server says on its own is nothing to us.
+/// Events that the server sends by itself are not counted.
 static void on_event(struct reader *reader, struct bytes data)
 {
     (void)reader;
@@ -73,7 +73,7 @@ static void report_connecting(struct run *run, const struct proc_moment *begin,
     }
 }
 
-/// The pause after which the memory is what it stays, and then the time in which nothing happens.
+/// First a pause, after which the server's memory changes no more, then the time that is measured.
 static void rest(struct run *run, uint64_t memory_before, struct proc_moment *begin,
                  struct proc_moment *end)
 {
@@ -97,7 +97,7 @@ static void rest(struct run *run, uint64_t memory_before, struct proc_moment *be
     }
 }
 
-/// One event after the other, each when the last one has reached everybody.
+/// Publishes one event after the other, each when the last one has reached every reader.
 static void publish(struct run *run, struct broadcast *broadcast)
 {
     const struct options *options = run->options;

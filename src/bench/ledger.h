@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Who has got what: for each reader and publisher the sequence number that comes next, and which of
-// the last 64 are missing. From it come the counts of events that were lost, came twice, or came
-// out of order. An event that comes more than 64 late counts as a double. Pure; a value inside its
-// owner.
+// What each reader has received of each publisher: the sequence number that comes next, and which
+// of the last 64 are missing. From that follow the counts of events that were lost, came twice, or
+// came out of order. An event that comes more than 64 late counts as a double. Pure; a value inside
+// its owner.
 #pragma once
 
 #include "base/check.h"
@@ -48,10 +48,10 @@ static inline struct ledger_line *ledger_line(const struct ledger *ledger, size_
     return &ledger->_lines[reader * ledger->_publisher_count + publisher];
 }
 
-/// What is not the next event: true when it had been missing.
+/// Enters an event that is not the next one. Returns whether it has come for the first time.
 bool ledger_enter_odd(struct ledger *ledger, struct ledger_line *line, uint32_t sequence);
 
-/// An event has come. Whether for the first time.
+/// Enters an event that has come. Returns whether it has come for the first time.
 static inline bool ledger_enter(struct ledger *ledger, size_t reader, size_t publisher,
                                 uint32_t sequence)
 {

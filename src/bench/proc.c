@@ -14,8 +14,9 @@ static uint64_t clock_value_ns(clockid_t clock);
 static uint64_t ticks_ns(uint64_t pid);
 static uint64_t read_field(uint64_t pid, const char *file, const char *name);
 
-/// The clock of a process counts nanoseconds, the threads that run now and those that have ended
-/// included, which neither the ticks of `stat` nor the sum over `task/*/schedstat` can say.
+/// The CPU clock of a process counts nanoseconds, and includes threads that run and threads that
+/// have ended. The ticks of `stat` are too coarse, and `task/*/schedstat` has only threads that
+/// run.
 struct proc_moment proc_now(uint64_t pid)
 {
     struct proc_moment moment = {.at_ns = clock_machine_ns(),

@@ -83,7 +83,7 @@ static void add_flight(struct publisher *publisher, uint32_t reader_count)
     DEBUG_CALL(check(publisher));
 }
 
-/// The last event has no flight yet.
+/// Doubles the room for flights. The last event has no flight yet.
 static void grow(struct publisher *publisher)
 {
     uint32_t capacity = publisher->_capacity == 0 ? CAPACITY_FIRST : publisher->_capacity * 2;
@@ -97,7 +97,7 @@ static void grow(struct publisher *publisher)
     publisher->_capacity = capacity;
 }
 
-/// A number never gets shorter, so the padding behind it is right already.
+/// Overwrites the numbers only: they never get shorter, so the padding behind them stays as it is.
 static void write_body(struct publisher *publisher)
 {
     char text[2 * DECIMAL_LEN_MAX + 2];
@@ -148,7 +148,7 @@ static void on_end(struct client *client)
     }
 }
 
-/// A server may close a connection that waits for its next request; `on_closed` goes on.
+/// A server may close a connection between two requests; then `on_closed` makes the publisher free.
 static void on_gone(struct client *client)
 {
     struct publisher *publisher = publisher_of(client);

@@ -23,7 +23,7 @@ struct report {
     struct report_figure _figures[REPORT_FIGURES_MAX];
     size_t _figure_count;
     char _failures[REPORT_FAILURES_MAX][REPORT_FAILURE_BYTES];
-    size_t failure_count; // those beyond the maximum are counted only
+    size_t failure_count; // of these, only REPORT_FAILURES_MAX have a text
 };
 
 void report_add(struct report *report, const char *key, double value, int decimals);

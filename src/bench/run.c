@@ -35,8 +35,8 @@ void run_close(struct run *run)
     loop_deinit(&run->loop);
 }
 
-/// The loop has been standing while the scenario did something else, so its clock is late: the
-/// deadline is set by the machine's.
+/// The loop's clock is late, because the loop did not turn while the scenario did something else.
+/// The deadline is set by the machine's clock.
 bool run_wait(struct run *run, double seconds)
 {
     CHECK(seconds >= 0);
@@ -61,7 +61,7 @@ bool run_allow(struct run *run, uint64_t count)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return true; // opening them will tell
+        return true; // opening the connections fails if there are too few
     }
     if (files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;

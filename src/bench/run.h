@@ -34,7 +34,7 @@ void run_open(struct run *run, const struct options *options);
 /// Everything that was opened on the loop must have been told to close.
 void run_close(struct run *run);
 
-/// Lets the loop turn for `seconds`, or until `run_wake`: then true. Calls everything.
+/// Runs the loop for `seconds`, or until `run_wake`, and then returns true. May call any callback.
 bool run_wait(struct run *run, double seconds);
 
 /// Ends the wait that goes on; nothing when there is none.

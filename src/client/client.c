@@ -158,9 +158,9 @@ static void on_closed(void *user)
     client->events->on_closed(client);
 }
 
-/// A port that was closed stays taken for a minute, and there are less than 30000 of them to each
-/// pair of addresses; the kernel spends most of its time looking for a free one when they get rare.
-/// But all of 127.0.0.0/8 is ours.
+/// Writes the loopback address number `source`. The port of a closed connection stays taken for a
+/// minute, and each pair of addresses has fewer than 30000 ports; when few are free, the kernel
+/// spends most of its time looking for one. All of 127.0.0.0/8 is this machine's.
 static const char *source_of(const struct client *client, const struct client_target *target,
                              char *out, size_t size)
 {
@@ -187,7 +187,7 @@ static void write_out(struct client *client)
     }
 }
 
-/// What is left stands in the first piece, if in one at all.
+/// Afterwards the first piece is empty only if both are.
 static void drop_written(struct client *client, size_t len)
 {
     for (int i = 0; i < 2; i++) {
@@ -217,7 +217,8 @@ static void take_head(struct client *client, struct bytes input)
     }
 }
 
-/// A head in several pieces. Of the last piece, what follows the head is read where it came in.
+/// Reads a head that comes in several pieces. What follows the head in the last piece is not
+/// copied.
 static void take_kept_head(struct client *client, struct bytes input)
 {
     struct reply_head head;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A connection to a server, seen from its client: a request goes out, a head and a body come back,
-// and perhaps another request follows. It is a member of the struct that has a use for it, which
-// calls `client_close` or is told `on_gone`, and must then live until `on_closed`. All zero:
-// closed. Ten thousand of them fit in a few megabytes. Same thread as its loop.
+// and another request may follow. It is a member of the struct that uses it. After `client_close`,
+// or when `on_gone` was called, that struct must live until `on_closed`. A client of zeros is
+// closed. Ten thousand clients take a few megabytes. Used on the thread of its loop.
 #pragma once
 
 #include "base/buf.h"
@@ -23,7 +23,7 @@ enum client_state {
     CLIENT_BODY,
 };
 
-/// What a connection tells. Each may close it, and open no other in its place before `on_closed`.
+/// The callbacks of a connection. Each may close it; `client_open` must wait for `on_closed`.
 struct client_events {
     /// A head has come.
     void (*on_head)(struct client *client, const struct reply_head *head);
@@ -44,7 +44,7 @@ struct client {
     struct bytes _out[2]; // what is still to be written
     struct buf _head;     // the front of a head whose end has not come
     struct body_reader _reader;
-    uint64_t byte_count; // that were read
+    uint64_t byte_count; // bytes that were read
     int failure;         // negative: an errno, or CLIENT_... of base/error.h
     enum client_state state;
     enum client_state failed_in;
