@@ -209,7 +209,7 @@ local EXAMPLES = {
     bad = { ["src/net/a.h"] = "enum a_refusal {\n    A_BAD = -1,\n    A_WORSE = -2,\n};\n" },
     good = {
       ["src/base/error.h"] = "enum error { ERROR_A = -10001 };\n",
-      ["src/net/a.h"] = "enum a { A, B };\nenum { A_LOWEST = -6 };\n" ..
+      ["src/net/a.h"] = "enum a { A, B };\nenum { A_LOWEST = -6, A_NONE = -1 };\n" ..
         "MUST_USE int a_open(const char *name, struct a **a);\n" ..
         "MUST_USE char *a_reserve(size_t size);\n" ..
         "struct a *a_find(int *index, void (*fn)(int *why));\n",
@@ -367,7 +367,7 @@ int second(void)
   it("sees every way of failing that is no negative errno", function()
     local rule = tidy.rules["a failure is an errno or a row of base/error.h"]
     for text, complaint in pairs {
-      ["enum { A_NO = -1 };\n"] = "a.c:1: enum : -1 is no errno and no row of base/error.h",
+      ["enum a { A, A_NO = -3 };\n"] = "a.c:1: enum a: -3 is no errno and no row of base/error.h",
       [fn("int a(void)", "    return -1;\n")] = "a.c:2: a returns -1, which is -EPERM",
       ["struct a *a_new(int b,\n               int *failure);\n"] =
         "a.c:1: a_new returns a pointer, and why there is none elsewhere",

@@ -3,6 +3,9 @@
 
 local source = {}
 
+-- What was made of a text before: several rules ask the same of every file.
+local codes, functions_of = {}, {}
+
 ---Where the comment or literal that starts at `at` ends; nil when none starts there.
 local function skip(text, at)
   local two = text:sub(at, at + 1)
@@ -19,9 +22,7 @@ local function skip(text, at)
   return position
 end
 
----`text` with comments and the insides of literals as spaces; with `keep_comments` only literals
----and the insides of // comments are blanked.
-function source.code(text, keep_comments)
+local function blanked(text, keep_comments)
   local parts, position = {}, 1
   while true do
     local at = text:find("[/\"']", position)
@@ -44,6 +45,16 @@ function source.code(text, keep_comments)
   end
 end
 
+---`text` with comments and the insides of literals as spaces; with `keep_comments` only literals
+---and the insides of // comments are blanked.
+function source.code(text, keep_comments)
+  if keep_comments then
+    return blanked(text, true)
+  end
+  codes[text] = codes[text] or blanked(text)
+  return codes[text]
+end
+
 local function line_at(text, position)
   return select(2, text:sub(1, position - 1):gsub("\n", "")) + 1
 end
@@ -58,18 +69,6 @@ function source.line(text, number)
     end
   end
   return ""
-end
-
----The text of the lines from number `first` to number `last`.
-function source.lines(text, first, last)
-  local lines, count = {}, 0
-  for line in text:gmatch("([^\n]*)\n?") do
-    count = count + 1
-    if count >= first and count <= last then
-      lines[#lines + 1] = line
-    end
-  end
-  return table.concat(lines, "\n") .. "\n"
 end
 
 ---The numbers of the lines where `pattern` starts to match.
@@ -206,7 +205,12 @@ end
 ---Every function that is defined: `name`, `line`, `lines` (signature to closing brace),
 ---`parameters`, `nesting`, `is_static`.
 function source.functions(text)
-  local functions = {}
+  local functions = functions_of[text]
+  if functions then
+    return functions
+  end
+  functions = {}
+  functions_of[text] = functions
   each_function(text, function(code, start, brace, stop)
     local fn = describe(code, start, brace, stop)
     fn.line = fn.line - 1

@@ -31,11 +31,12 @@ local FAILURES = { "failure", "error", "err", "why", "reason", "problem", "resul
 -- Returned as a negative number, but to sort by.
 local COMPARES = "^compare"
 
----Calls `complain(name, line, text)` for the enums of `code` that have numbers like errors.
+---Calls `complain(name, line, text)` for the enums of `code` that have numbers like errors. One
+---without a name is a list of constants.
 local function look_at_enums(code, complain)
   for at, tag, body in code:gmatch("()%f[%w_]enum%s+([%w_]*)%s*(%b{})") do
     local number = body:match("=%s*(%-%d+)")
-    if number and (tag ~= "" or number == "-1") then
+    if number and tag ~= "" then
       local line = select(2, code:sub(1, at):gsub("\n", "")) + 1
       complain("enum " .. tag, line, ("enum %s: %s is no errno and no row of base/error.h"):format(
         tag, number))
@@ -45,9 +46,8 @@ end
 
 ---The same for functions that return -1.
 local function look_at_returns(text, complain)
-  for _, fn in ipairs(source.functions(text)) do
-    local body = source.code(source.lines(text, fn.line, fn.line + fn.lines - 1))
-    if not fn.name:find(COMPARES) and body:find("%f[%w_]return %-1;") then
+  for _, fn in ipairs(source.function_texts(text)) do
+    if not fn.name:find(COMPARES) and fn.body:find("%f[%w_]return %-1;") then
       complain(fn.name, fn.line, ("%s returns -1, which is -EPERM"):format(fn.name))
     end
   end
@@ -72,11 +72,11 @@ local function other_channel(returned, name, parameters)
 end
 
 local function look_at_declarations(code, complain)
-  local flat = code:gsub("#[^\n]*", "")
-  for at, returned, name, parameters in flat:gmatch("()([%w_ ]+[ %*]-)(%l[%w_]*)(%b());") do
+  local flat = "\n" .. code
+  for at, returned, name, parameters in flat:gmatch("\n()(%a[%w_ ]-[ %*]%*?)(%l[%w_]*)(%b());") do
     local what = other_channel(returned, name, parameters)
     if what then
-      local line = select(2, flat:sub(1, at):gsub("\n", "")) + 1
+      local line = select(2, flat:sub(1, at):gsub("\n", ""))
       complain(name, line, ("%s %s"):format(name, what))
     end
   end

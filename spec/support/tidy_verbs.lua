@@ -10,7 +10,7 @@ local ENDING = {}
 for word in ([[
   abandon abort cancel cease clear close complete cut deinit delete destroy detach disarm discard
   disconnect dismiss dispose drain drop end erase evict exit finish forget free halt kill leave let
-  lose purge quit release remove reset retire revoke shed shut shutdown stop terminate throw trim
+  lose purge quit release remove reset retire revoke shed shut stop terminate throw trim
   unhold unlink unlock unref unregister unsubscribe wipe withdraw
 ]]):gmatch("%S+") do
   for _, form in ipairs { word, word .. "d", word .. "ed", word .. "s", word .. "ing" } do
@@ -31,10 +31,7 @@ verbs.excused = {
   ["src/net/tcp.c:shut"] = true,
   ["src/net/transport.h:transport_shut"] = true, -- finish
   ["src/net/watch.c:forget"] = true,
-  ["src/script/handler.c:on_stream_dismissed"] = true,
   ["src/sse/notice.c:forget_place"] = true,
-  ["src/sse/stream.c:stream_cut"] = true,
-  ["src/sse/stream.c:stream_dismiss"] = true,
   ["src/sse/stream.c:stream_may_complete"] = true,
 }
 
@@ -123,14 +120,16 @@ local function declared(files)
   return names
 end
 
----The texts of the functions called `*_init`: name -> text.
+---The bodies of the functions called `*_init`: name -> text.
 local function init_bodies(files)
   local bodies = {}
-  each_function(files, function(path, fn)
-    if fn.name:find("_init$") then
-      bodies[fn.name] = source.code(source.lines(files[path], fn.line, fn.line + fn.lines - 1))
+  for path, text in pairs(files) do
+    if path:find("^src/.*%.[ch]$") and text:find("_init%(") then
+      for _, fn in ipairs(source.function_texts(text)) do
+        bodies[fn.name] = fn.name:find("_init$") and fn.body or nil
+      end
     end
-  end)
+  end
   return bodies
 end
 

@@ -89,11 +89,11 @@ void backlog_drop_empty(struct stream *stream)
     }
     backlog_count(stream->_backlog);
     if (backlog->rest.len == 0 && buf_is_empty(&backlog->own) && !backlog->is_ending) {
-        backlog_forget(stream);
+        backlog_drop(stream);
     }
 }
 
-void backlog_forget(struct stream *stream)
+void backlog_drop(struct stream *stream)
 {
     struct backlog *backlog = stream->_backlog;
     if (backlog == NULL) {

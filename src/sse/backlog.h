@@ -37,7 +37,7 @@ void backlog_count(struct backlog *backlog);
 void backlog_drop_empty(struct stream *stream);
 
 /// Frees the backlog of `stream`, whatever is in it.
-void backlog_forget(struct stream *stream);
+void backlog_drop(struct stream *stream);
 
 /// CHECKs what must hold between any two calls.
 void backlog_check(const struct backlog *backlog);

@@ -382,7 +382,7 @@ static void finish(struct stream *stream)
     heartbeat_stop(&stream->_heartbeat);
     end_probe(stream);
     cursors_leave(stream);
-    backlog_forget(stream);
+    backlog_drop(stream);
     if (exchange->end_reason == END_FINISHED) {
         IGNORE(exchange_finish(exchange)); // fails only when it is aborted, and ends anyway
     } else {
@@ -417,7 +417,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
     heartbeat_stop(&stream->_heartbeat);
     end_probe(stream);
     cursors_leave(stream);
-    backlog_forget(stream);
+    backlog_drop(stream);
     slab_free(stream);
     counters_add(&counters_here->closed[reason], 1);
     if (holder != NULL) {
