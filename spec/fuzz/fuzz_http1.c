@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/codecs.h"
 #include "http/exchange.h"
 #include "http/service.h"
 #include "net/socket_address.h"
@@ -191,6 +192,7 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
     buf_init(&outcome->requests, SIZE_MAX);
     buf_init(&outcome->plain, SIZE_MAX);
     service_init(&outcome->service, &the_loop, &the_limits, &outcome->conn_total);
+    codecs_use_http1(&outcome->service);
     outcome->service.events = &service_events;
     outcome->service.user = outcome;
     loopback_init(&outcome->transport, &the_loop, plan->output_step);

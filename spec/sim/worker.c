@@ -6,6 +6,7 @@
 #include "place.h"
 #include "world.h"
 
+#include "http/codecs.h"
 #include "hub/replica.h"
 #include "net/timer.h"
 #include "sse/stream.h"
@@ -30,6 +31,7 @@ void worker_init(struct worker *worker, struct world *world, int index)
                    &world->limits);
     heartbeats_init(&worker->heartbeats, &worker->loop, stream_beat);
     service_init(&worker->service, &worker->loop, &world->limits, &world->conn_total);
+    codecs_use_http1(&worker->service);
     worker->service.events = &host_events;
     worker->service.user = worker;
     sockets_init(&worker->sockets, &worker->loop.poller, choose, NULL);

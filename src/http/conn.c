@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
-#include "http/conn.h"
-
+//
+// The life of a connection. The transport calls: `on_bytes` gives what came to input.c, which makes
+// exchanges of it. Whatever an exchange is asked to do ends in `conn_wake`; at the end of the turn
+// `on_turn_end` sends the output, or lets the holder flush, and when all of it is with the kernel
+// looks at what the exchange wants next: its end and the next message, or room. One timer serves
+// all deadlines, because each state has one.
 #include "base/counters.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/slab.h"
-#include "http/access.h"
+#include "http/codecs.h"
+#include "http/conn_carrier.h"
 #include "http/conn_parts.h"
+#include "http/exchange.h"
 #include "http/http1.h"
 #include "http/input.h"
 #include "net/timer.h"
@@ -15,15 +22,18 @@ enum {
     IDLE_OUTPUT_BYTES = 1024, // kept for the next answer
     LINGER_MS = 2000,
     LINGER_DRAINING_MS = 100,
-    OUTPUT_BYTES_MAX = INT32_MAX, // of an answer in one piece
-    INPUT_BYTES_MAX = LIMITS_HEAD_BYTES_MAX + 2 * LOOP_READ_BYTES,
-    ASK_MS_MIN = 100, // before the first question whether the peer is there
-    ASK_MS_MAX = 15000,
-    ASK_MS_HTTP10 = 1000, // a peer that cannot be asked is gone then
-    LOOK_MS = 10,         // between looks whether the peer has all that was sent before a reset
+    LOOK_MS = 10, // between looks whether the peer has all that was sent before a reset
 };
 
+static void conn_open(struct codec *codec, struct transport *transport,
+                      const struct socket_address *peer, bool is_over_limit);
+static void drain(struct connection *connection);
+static void close_connection(struct connection *connection, enum end_reason reason);
+static bool each_exchange(struct connection *connection, codec_visit_fn visit, void *user);
+static void free_codec(struct codec *codec);
+static void conn_close(struct conn *conn, enum end_reason reason);
 static void on_bytes(void *user, char *at, size_t len);
+static void keep(struct conn *conn, char *at, size_t len);
 static void on_end(void *user);
 static void on_room(void *user);
 static void on_failed(void *user, int failure);
@@ -33,17 +43,21 @@ static void on_deadline(struct timer *timer);
 static void note_pending(struct conn_work *work, size_t pending_bytes);
 static void rest(struct conn *conn);
 static bool settle_output(struct conn *conn);
-static bool write_output(struct conn *conn);
-static void block(struct conn *conn);
 static void settle_exchange(struct conn *conn);
 static void end_exchange(struct conn *conn, enum end_reason reason);
 static void next_message(struct conn *conn);
 static bool ends_by_closing(const struct exchange *exchange);
 static void linger(struct conn *conn);
 static void reset_late(struct conn *conn);
-static void watch_stall(struct conn *conn);
 static void on_answer_deadline(struct conn *conn);
-static void ask(struct conn *conn);
+
+static const struct connection_ops connection_ops = {
+    .open = conn_open,
+    .drain = drain,
+    .close = close_connection,
+    .each_exchange = each_exchange,
+    .release = free_codec,
+};
 
 static const struct transport_events events = {
     .on_bytes = on_bytes,
@@ -53,25 +67,54 @@ static const struct transport_events events = {
     .on_closed = on_closed,
 };
 
-void conn_open(struct service *service, struct transport *transport,
-               const struct socket_address *peer, bool is_over_limit)
+void codecs_use_http1(struct service *service)
+{
+    struct conn_codec *codec = mem_new(struct conn_codec);
+    CHECK(service->codec == NULL);
+    codec->base.carrier_ops = &conn_carrier_ops;
+    codec->base.connection_ops = &connection_ops;
+    codec->base.service = service;
+    codec->on_turn_end = on_turn_end;
+    codec->on_deadline = on_deadline;
+    service->codec = &codec->base;
+}
+
+static void free_codec(struct codec *codec)
+{
+    struct conn_codec *own = CONTAINER_OF(codec, struct conn_codec, base);
+    http1_free(own->spare_parser);
+    mem_free(own);
+}
+
+static void conn_open(struct codec *codec, struct transport *transport,
+                      const struct socket_address *peer, bool is_over_limit)
 {
     struct conn *conn = slab_new(struct conn);
-    conn->service = service;
+    conn->base.carrier.codec = codec;
     conn->transport = transport;
     conn->peer = peer_of(peer);
     conn->is_over_limit = is_over_limit;
     conn->is_first = true;
-    list_append(&service->conns, &conn->node);
-    service->conn_count++;
-    count_up(COUNT_CONNECTIONS, 1);
-    (*service->total)++;
+    service_add(codec->service, &conn->base);
     transport_bind(transport, &events, conn);
-    timer_arm(&conn_work(conn)->timer, service->limits->head_timeout_ms);
+    timer_arm(&conn_work(conn)->timer, codec->service->limits->head_timeout_ms);
     conn_set_reading(conn, true);
+    DEBUG_CALL(conn_check(conn));
 }
 
-void conn_close(struct conn *conn, enum end_reason reason)
+static void close_connection(struct connection *connection, enum end_reason reason)
+{
+    conn_close(CONTAINER_OF(connection, struct conn, base), reason);
+}
+
+static bool each_exchange(struct connection *connection, codec_visit_fn visit, void *user)
+{
+    const struct conn *conn = CONTAINER_OF(connection, struct conn, base);
+    return conn->exchange == NULL || visit(user, conn->exchange);
+}
+
+/// Ends the exchange, if any, for `reason` and closes. Idempotent. *May call Lua.*
+static void conn_close(struct conn *conn, enum end_reason reason)
 {
     if (conn->state == CONN_CLOSED) {
         return;
@@ -81,7 +124,7 @@ void conn_close(struct conn *conn, enum end_reason reason)
         (conn->exchange != NULL && reason != END_FINISHED && ends_by_closing(conn->exchange)) ||
         (conn->_work != NULL && conn->_work->looks_left > 0);
     if (reason == END_TIMEOUT) { // by our clock or by the kernel's
-        limit_met("peer_timeout", conn->service->limits->peer_timeout_ms);
+        limit_met("peer_timeout", conn_service(conn)->limits->peer_timeout_ms);
     }
     conn->state = CONN_CLOSED;
     end_exchange(conn, reason);
@@ -93,8 +136,9 @@ void conn_close(struct conn *conn, enum end_reason reason)
     }
 }
 
-void conn_drain(struct conn *conn)
+static void drain(struct connection *connection)
 {
+    struct conn *conn = CONTAINER_OF(connection, struct conn, base);
     conn->is_last = true;
     if (conn->state == CONN_LINGER && conn->_work->looks_left == 0) {
         timer_arm(&conn->_work->timer, LINGER_DRAINING_MS);
@@ -102,172 +146,6 @@ void conn_drain(struct conn *conn)
                !conn_work(conn)->has_partial_head && conn_pending_bytes(conn) == 0) {
         conn_close(conn, END_SHUTDOWN);
     }
-}
-
-struct conn *conn_of_node(struct list *node)
-{
-    return LIST_ITEM(node, struct conn, node);
-}
-
-struct exchange *conn_exchange(const struct conn *conn)
-{
-    return conn->exchange;
-}
-
-void conn_wrote(struct conn *conn)
-{
-    if (conn->state != CONN_CLOSED) {
-        loop_at_turn_end(conn->service->loop, LOOP_WRITE, &conn_work(conn)->job);
-    }
-}
-
-void conn_ask_peer(struct conn *conn)
-{
-    if (!conn->is_blocked && conn->exchange->response.state == RESPONSE_FRESH) {
-        bool is_http10 = conn->exchange->minor_version == 0;
-        conn_work(conn)->ask_pause_ms = ASK_MS_MIN;
-        timer_arm(&conn_work(conn)->timer, is_http10 ? ASK_MS_HTTP10 : ASK_MS_MIN);
-    }
-}
-
-ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count)
-{
-    struct bytes vector[TRANSPORT_PIECES_MAX];
-    size_t own = conn_pending_bytes(conn);
-    size_t size = own;
-    int used = 0;
-    DCHECK(!conn->is_blocked && count < TRANSPORT_PIECES_MAX);
-    if (own > 0) {
-        vector[used++] = buf_bytes(&conn->_work->output);
-    }
-    for (int i = 0; i < count; i++) {
-        vector[used++] = pieces[i];
-        size += pieces[i].len;
-    }
-    ssize_t taken = transport_write(conn->transport, vector, used);
-    if (taken < 0) {
-        conn->is_blocked = true; // for good
-        return taken;
-    }
-    if ((size_t)taken < size || transport_is_holding(conn->transport)) {
-        block(conn);
-    }
-    if (own > 0) {
-        own = own < (size_t)taken ? own : (size_t)taken;
-        buf_consume(&conn->_work->output, own);
-    }
-    return taken - (ssize_t)own;
-}
-
-void conn_prefetch(const struct conn *conn)
-{
-    __builtin_prefetch(conn->transport);
-    __builtin_prefetch((const char *)conn->transport + sizeof(struct transport) + 31);
-}
-
-bool conn_is_blocked(const struct conn *conn)
-{
-    return conn->is_blocked;
-}
-
-struct buf *conn_output(struct conn *conn)
-{
-    return &conn_work(conn)->output;
-}
-
-size_t conn_pending_bytes(const struct conn *conn)
-{
-    return conn->_work == NULL ? 0 : buf_len(&conn->_work->output);
-}
-
-const struct limits *conn_limits(const struct conn *conn)
-{
-    return conn->service->limits;
-}
-
-struct bytes conn_date_line(struct conn *conn)
-{
-    return service_date_line(conn->service);
-}
-
-struct bytes conn_common_fields(const struct conn *conn)
-{
-    return conn->service->common_fields;
-}
-
-uint32_t conn_server_seed(const struct conn *conn)
-{
-    return conn->service->seed;
-}
-
-size_t conn_peer_host(const struct conn *conn, char *out)
-{
-    return peer_host(conn->peer, out, PEER_HOST_BYTES_MAX);
-}
-
-void conn_forget_body(struct conn *conn, size_t size)
-{
-    DCHECK(conn->service->body_bytes >= size);
-    conn->service->body_bytes -= size;
-}
-
-/// A peer that has closed its sending side can still ask what is already here.
-bool conn_is_last(const struct conn *conn)
-{
-    return conn->is_last || conn->is_over_limit || conn->service->is_draining ||
-           (conn->has_ended && (conn->_work == NULL || buf_is_empty(&conn->_work->input)));
-}
-
-bool conn_is_over_limit(const struct conn *conn)
-{
-    return conn->is_over_limit;
-}
-
-void conn_set_health_check(struct conn *conn, bool is_health_check)
-{
-    struct service *service = conn->service;
-    service->health_check_count =
-        service->health_check_count + is_health_check - conn->is_health_check;
-    conn->is_health_check = is_health_check;
-}
-
-bool conn_is_health_check(const struct conn *conn)
-{
-    return conn->is_health_check;
-}
-
-struct loop *conn_loop(const struct conn *conn)
-{
-    return conn->service->loop;
-}
-
-void conn_set_reading(struct conn *conn, bool is_reading)
-{
-    if (conn->is_reading == is_reading || conn->has_ended) {
-        return;
-    }
-    conn->is_reading = is_reading;
-    if (is_reading) {
-        transport_start(conn->transport);
-    } else {
-        transport_stop(conn->transport);
-    }
-}
-
-struct conn_work *conn_work(struct conn *conn)
-{
-    if (conn->_work != NULL) {
-        return conn->_work;
-    }
-    struct conn_work *work = slab_new(struct conn_work);
-    struct service *service = conn->service;
-    work->conn = conn;
-    buf_init(&work->input, INPUT_BYTES_MAX);   // a head is bounded by its message's limits
-    buf_init(&work->output, OUTPUT_BYTES_MAX); // streams are bounded below it where they are made
-    loop_job_init(&work->job, on_turn_end);
-    timer_init(&work->timer, &service->loop->timers, on_deadline);
-    conn->_work = work;
-    return work;
 }
 
 static void on_bytes(void *user, char *at, size_t len)
@@ -283,13 +161,21 @@ static void on_bytes(void *user, char *at, size_t len)
         return;
     }
     if (conn->state == CONN_ANSWER || !buf_is_empty(&conn_work(conn)->input)) {
-        input_keep(conn, at, len);
+        keep(conn, at, len);
         input_feed_kept(conn);
         return;
     }
     size_t taken = input_feed(conn, at, len);
     if (conn->state != CONN_CLOSED && conn->state != CONN_LINGER) {
-        input_keep(conn, at + taken, len - taken);
+        keep(conn, at + taken, len - taken);
+    }
+    DEBUG_CALL(conn_check(conn));
+}
+
+static void keep(struct conn *conn, char *at, size_t len)
+{
+    if (!input_keep(conn, at, len)) {
+        conn_close(conn, END_REFUSED);
     }
 }
 
@@ -316,11 +202,13 @@ static void on_end(void *user)
 static void on_room(void *user)
 {
     struct conn *conn = user;
-    conn->is_blocked = false;
-    if (conn->state == CONN_ANSWER) {
-        timer_disarm(&conn_work(conn)->timer); // the stall that `watch_stall` watched is over
+    if (conn->exchange != NULL) {
+        conn->exchange->is_blocked = false;
     }
-    conn_wrote(conn);
+    if (conn->state == CONN_ANSWER) {
+        timer_disarm(&conn_work(conn)->timer); // the stall that `conn_watch_stall` watched is over
+    }
+    conn_wake(conn);
 }
 
 static void on_failed(void *user, int failure)
@@ -331,29 +219,24 @@ static void on_failed(void *user, int failure)
 static void on_closed(void *user)
 {
     struct conn *conn = user;
-    struct service *service = conn->service;
     CHECK(conn->state == CONN_CLOSED && conn->exchange == NULL && conn->_work == NULL);
     conn_set_health_check(conn, false);
-    list_remove(&conn->node);
     peer_free(conn->peer);
-    count_up(COUNT_CONNECTIONS, (uint64_t)-1);
+    service_forget(conn_service(conn), &conn->base);
     slab_free(conn);
-    service_forget(service);
 }
 
 /// What was sent before the exchange was aborted still leaves, unless the peer does not read.
 static void on_turn_end(struct loop_job *job)
 {
     struct conn *conn = CONTAINER_OF(job, struct conn_work, job)->conn;
-    bool is_out = !conn->is_blocked && settle_output(conn);
-    if (conn->_work == NULL) {
-        return; // the peer was gone, and the conn is closed
-    }
+    DEBUG_CALL(conn_check(conn));
+    bool is_out = settle_output(conn);
     note_pending(conn->_work, conn_pending_bytes(conn));
     struct exchange *exchange = conn->exchange;
     if (exchange != NULL && exchange->is_aborted) {
         conn_close(conn, (enum end_reason)exchange->end_reason);
-    } else if (is_out && exchange != NULL && conn->state == CONN_ANSWER) {
+    } else if (is_out && conn->state == CONN_ANSWER) {
         settle_exchange(conn);
     }
 }
@@ -383,41 +266,22 @@ static void rest(struct conn *conn)
     conn->_work = NULL;
 }
 
-/// Whether all output is with the kernel. May abort the exchange, or close the conn without one.
+/// Whether there is an exchange and all output is with the kernel. May abort the exchange. Without
+/// an exchange there is no output.
 static bool settle_output(struct conn *conn)
 {
     struct exchange *exchange = conn->exchange;
-    if (exchange != NULL && exchange->is_aborted && exchange->end_reason == END_SLOW) {
+    if (exchange == NULL || exchange->is_blocked ||
+        (exchange->is_aborted && exchange->end_reason == END_SLOW)) {
         return false;
     }
-    if (exchange != NULL && exchange->events != NULL && exchange->events->flush != NULL) {
+    if (exchange->events != NULL && exchange->events->flush != NULL) {
         return exchange->events->flush(exchange);
     }
-    return conn_pending_bytes(conn) == 0 || write_output(conn);
-}
-
-static bool write_output(struct conn *conn)
-{
-    ssize_t failure = conn_deliver(conn, NULL, 0);
-    if (failure >= 0) {
-        return !conn->is_blocked;
+    if (conn_pending_bytes(conn) > 0) {
+        IGNORE(exchange_deliver(exchange, NULL, 0)); // there are no pieces to count
     }
-    enum end_reason reason = end_reason_of_failure((int)failure);
-    if (conn->exchange != NULL) {
-        exchange_abort(conn->exchange, reason);
-    } else {
-        conn_close(conn, reason);
-    }
-    return false;
-}
-
-static void block(struct conn *conn)
-{
-    conn->is_blocked = true;
-    transport_await_room(conn->transport);
-    if (conn->state == CONN_ANSWER) {
-        watch_stall(conn); // a body that still comes has a deadline of its own
-    }
+    return !exchange->is_blocked;
 }
 
 /// All output is with the kernel.
@@ -449,23 +313,10 @@ static void settle_exchange(struct conn *conn)
 static void end_exchange(struct conn *conn, enum end_reason reason)
 {
     struct exchange *exchange = conn->exchange;
-    if (exchange == NULL) {
-        return;
+    if (exchange != NULL) {
+        conn->exchange = NULL;
+        exchange_end(exchange, reason);
     }
-    conn->exchange = NULL;
-    conn_forget_body(conn, exchange_body_bytes(exchange));
-    const struct service *service = conn->service;
-    uint64_t now_ns = clock_ns();
-    access_log(exchange, reason, now_ns);
-    if (!exchange->response.is_stream && service->events->on_answered != NULL) {
-        uint64_t started_ns = exchange->request->started_ns;
-        service->events->on_answered(service->user, exchange,
-                                     started_ns == 0 ? 0 : now_ns - started_ns);
-    }
-    if (exchange->events != NULL) {
-        exchange->events->on_done(exchange, reason);
-    }
-    exchange_free(exchange);
 }
 
 static void next_message(struct conn *conn)
@@ -473,7 +324,7 @@ static void next_message(struct conn *conn)
     struct conn_work *work = conn->_work;
     conn->state = CONN_HEAD;
     work->line_end_len = 0;
-    timer_arm(&work->timer, conn->service->limits->idle_timeout_ms);
+    timer_arm(&work->timer, conn_service(conn)->limits->idle_timeout_ms);
     input_feed_kept(conn);
     if (conn->state == CONN_CLOSED) {
         return;
@@ -507,7 +358,7 @@ static void linger(struct conn *conn)
     buf_reset(&work->input);
     buf_reset(&work->output);
     transport_shut(conn->transport);
-    timer_arm(&work->timer, conn->service->is_draining ? LINGER_DRAINING_MS : LINGER_MS);
+    timer_arm(&work->timer, conn_service(conn)->is_draining ? LINGER_DRAINING_MS : LINGER_MS);
     conn_set_reading(conn, true);
 }
 
@@ -515,20 +366,13 @@ static void linger(struct conn *conn)
 static void reset_late(struct conn *conn)
 {
     struct conn_work *work = conn->_work;
-    unsigned patience_ms = conn->service->is_draining ? LINGER_DRAINING_MS : LINGER_MS;
+    unsigned patience_ms = conn_service(conn)->is_draining ? LINGER_DRAINING_MS : LINGER_MS;
     conn->state = CONN_LINGER;
     work->looks_left = (uint8_t)(patience_ms / LOOK_MS);
     buf_reset(&work->input);
     buf_reset(&work->output);
     timer_arm(&work->timer, 0);
     conn_set_reading(conn, true);
-}
-
-static void watch_stall(struct conn *conn)
-{
-    struct conn_work *work = conn_work(conn);
-    work->stalled_bytes = transport_unsent_bytes(conn->transport);
-    timer_arm(&work->timer, conn->service->limits->peer_timeout_ms);
 }
 
 static void on_deadline(struct timer *timer)
@@ -541,7 +385,7 @@ static void on_deadline(struct timer *timer)
             conn_close(conn, END_FINISHED); // an idle connection is owed nothing
             return;
         }
-        limit_met("head_timeout", conn->service->limits->head_timeout_ms);
+        limit_met("head_timeout", conn_service(conn)->limits->head_timeout_ms);
         input_refuse_head(conn, 408, "the head was not complete in time");
         return;
     case CONN_BODY:
@@ -566,30 +410,13 @@ static void on_deadline(struct timer *timer)
 
 static void on_answer_deadline(struct conn *conn)
 {
-    if (!conn->is_blocked) {
-        ask(conn);
+    if (!conn->exchange->is_blocked) {
+        if (!conn_carrier_ask(conn)) {
+            conn_close(conn, END_LEFT);
+        }
     } else if (transport_unsent_bytes(conn->transport) < conn->_work->stalled_bytes) {
-        watch_stall(conn);
+        conn_watch_stall(conn);
     } else {
         conn_close(conn, END_TIMEOUT);
     }
-}
-
-/// An interim answer is all that may be sent before the answer, and every HTTP/1.1 client passes
-/// over this one (RFC 9110, section 15.2). The system of a peer that is gone replies with a reset.
-static void ask(struct conn *conn)
-{
-    struct conn_work *work = conn->_work;
-    if (conn->exchange->response.state != RESPONSE_FRESH) {
-        return;
-    }
-    if (conn->exchange->minor_version == 0) {
-        conn_close(conn, END_LEFT);
-        return;
-    }
-    IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
-    conn_wrote(conn);
-    timer_arm(&work->timer, work->ask_pause_ms);
-    unsigned pause_ms = work->ask_pause_ms * 3U;
-    work->ask_pause_ms = (uint16_t)(pause_ms < ASK_MS_MAX ? pause_ms : ASK_MS_MAX);
 }

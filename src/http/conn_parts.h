@@ -1,11 +1,30 @@
 // SPDX-License-Identifier: MIT
 //
-// The inside of a connection, for the two files that share it: conn.c (its life and its output) and
-// input.c (its input). Nobody else looks in here.
+// The inside of an HTTP/1 connection: a transport, the parser while a message is read, at most one
+// exchange, and the deadlines.
+//
+//     HEAD --> BODY --> ANSWER --> HEAD ...      one message after the other
+//       |        |         |
+//       +--------+---------+--> LINGER --> CLOSED
+//
+// HEAD waits for, then reads a request head. BODY reads its content. ANSWER: the exchange is with
+// its holder, or its output is on the way; what the peer sends meanwhile waits, bounded. LINGER:
+// the last answer is out, the sending side is closed, input is thrown away until the peer closes
+// too, so that no reset overtakes the answer (RFC 9112, section 9.6). CLOSED: waiting for the
+// transport's last call. `conn_check` has what must hold in each.
+//
+// Owned by its service, which knows it by the operations of its codec (codec.h). It closes itself:
+// on the peer's end, on a deadline, after a last answer. The memory goes when the transport reports
+// that it is closed. Nothing here closes a conn from inside a call from above; such calls mark it
+// and the loop does the rest.
+//
+// The files that share it are conn.c (its life and its deadlines), input.c (what the peer sends),
+// conn_carrier.c (what exchanges ask of it) and conn_parts.c (what all three use). Nobody else
+// looks in here.
 #pragma once
 
 #include "base/buf.h"
-#include "base/list.h"
+#include "http/codec.h"
 #include "http/service.h"
 #include "net/loop.h"
 #include "net/socket_address.h"
@@ -20,8 +39,16 @@
 struct exchange;
 struct http1;
 
-/// The states of the drawing in conn.h.
+/// The states of the drawing above.
 enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_LINGER, CONN_CLOSED };
+
+/// What all HTTP/1 connections of a service share.
+struct conn_codec {
+    struct codec base;
+    loop_job_fn on_turn_end;    // of a connection's job
+    timer_fn on_deadline;       // of its timer
+    struct http1 *spare_parser; // the last one given back; NULL while it is in use
+};
 
 /// What a connection needs only while something is under way. An open stream that has nothing of
 /// its own to say is without it.
@@ -45,8 +72,7 @@ struct conn_work {
 };
 
 struct conn {
-    struct list node; // in the service's list
-    struct service *service;
+    struct connection base;
     struct transport *transport;
     struct exchange *exchange; // NULL in HEAD until the head is complete
     struct conn_work *_work;   // see `conn_work`
@@ -57,15 +83,54 @@ struct conn {
     bool is_last;         // closes after the current answer
     bool has_ended;       // the peer has closed its sending side
     bool is_reading;      // the transport reads
-    bool is_blocked;      // the kernel takes nothing; `on_room` follows
     bool is_health_check; // what it asked last is whether the server is ready
 };
 
 /// One line of the processor's cache: a broadcast touches each reader's.
 static_assert(sizeof(struct conn) <= 64, "a connection has grown");
+static_assert(offsetof(struct conn, base) == 0, "a connection is its own carrier");
+
+static inline struct conn *conn_of(const struct carrier *carrier)
+{
+    return (struct conn *)(void *)carrier;
+}
+
+static inline struct service *conn_service(const struct conn *conn)
+{
+    return conn->base.carrier.codec->service;
+}
+
+static inline struct conn_codec *conn_codec(const struct conn *conn)
+{
+    return (struct conn_codec *)(void *)conn->base.carrier.codec;
+}
 
 /// The connection's work, which is made when there is none. In HEAD and BODY there always is.
 struct conn_work *conn_work(struct conn *conn);
 
+/// The loop looks at the connection at the end of the turn: output was appended, or the exchange
+/// has changed.
+void conn_wake(struct conn *conn);
+
 /// Reads on, or holds the peer back.
 void conn_set_reading(struct conn *conn, bool is_reading);
+
+/// Whether the connection ends after the current answer.
+bool conn_is_last(const struct conn *conn);
+
+static inline size_t conn_pending_bytes(const struct conn *conn)
+{
+    return conn->_work == NULL ? 0 : buf_len(&conn->_work->output);
+}
+
+/// Writes the output and then `pieces` (fewer than TRANSPORT_PIECES_MAX), in one call to the
+/// kernel. Returns how many bytes of the pieces it took; when that is not all of them the exchange
+/// is blocked, and the connection watches whether the peer takes anything. A negative errno when
+/// the peer is gone.
+MUST_USE ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count);
+
+/// Begins to watch whether the peer takes what was sent.
+void conn_watch_stall(struct conn *conn);
+
+/// CHECKs what must hold in each state of the drawing above, between any two calls from the loop.
+void conn_check(const struct conn *conn);

@@ -1,17 +1,32 @@
 // SPDX-License-Identifier: MIT
+//
+// An exchange checks what the upper floors ask of the response against its state (fresh, open,
+// ended; aborted), and passes what is left on to the carrier, which knows how it is written. What
+// comes back is the codec's affair: it calls `flush`, `on_room` and `on_peer_ended` of the holder,
+// and `exchange_end` at last. In order: exchange_new; the holder begins, writes and finishes, or
+// sends it all at once; exchange_end.
 #include "http/exchange.h"
 
+#include "base/buf.h"
 #include "base/decimal.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slab.h"
 #include "http/access.h"
-#include "http/conn.h"
-#include "wire/chunk.h"
+#include "net/socket_address.h"
 #include "wire/status.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+enum { CONTENT_BYTES_MAX = INT32_MAX / 2 }; // of an answer in one piece
+
+enum exchange_request_state {
+    REQUEST_OWNED,  // the exchange frees it
+    REQUEST_LENT,   // it lies in memory of a holder
+    REQUEST_LET_GO, // there is a trace in its place
+};
 
 /// What is left of a request that was let go.
 struct exchange_trace {
@@ -20,15 +35,62 @@ struct exchange_trace {
     char text[]; // method and target, each with its NUL
 };
 
-static void write_head(struct exchange *exchange, uint64_t content_length);
+/// The texts that a record of the access log points to.
+struct log_texts {
+    char id[EXCHANGE_ID_LEN_MAX];
+    char host[PEER_HOST_BYTES_MAX];
+};
+
+static const struct carrier_ops *ops_of(const struct exchange *exchange);
+static enum codec_content open_content(const struct exchange *exchange);
+static bool sends_content(const struct exchange *exchange);
+static void log_opened(const struct exchange *exchange);
+static void log_answered(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns);
+static struct access_record record_of(const struct exchange *exchange, struct log_texts *texts);
 static size_t trace_size(const struct exchange_trace *trace);
 static void drop_request(struct exchange *exchange);
-static void append(struct exchange *exchange, struct bytes bytes);
-static enum response_framing open_framing(const struct exchange *exchange);
+static void forget_body(const struct exchange *exchange);
 
-void exchange_free(struct exchange *exchange)
+struct exchange *exchange_new(struct carrier *carrier, struct request *request)
 {
-    if (exchange->_is_let_go) {
+    struct exchange *exchange = slab_new(struct exchange);
+    request->number = carrier->codec->service->next_number++;
+    exchange->carrier = carrier;
+    exchange->request = request;
+    exchange->is_head = bytes_equal(request->method, BYTES("HEAD"));
+    exchange->wants_close = request->wants_close;
+    response_init(&exchange->response);
+    return exchange;
+}
+
+void exchange_refuse(struct exchange *exchange, int status, const char *why)
+{
+    char text[160];
+    int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
+    DCHECK(len > 0 && (size_t)len < sizeof(text));
+    exchange->end_reason = END_REFUSED;
+    exchange->wants_close = true;
+    exchange->response.status = (uint16_t)status;
+    IGNORE(response_set_field(&exchange->response, BYTES("Content-Type"),
+                              BYTES("text/plain; charset=utf-8"))); // or without it
+    IGNORE(exchange_send(exchange, bytes_of(text, (size_t)len)));   // it is fresh, or aborted
+}
+
+void exchange_end(struct exchange *exchange, enum end_reason reason)
+{
+    const struct service *service = exchange_service(exchange);
+    uint64_t now_ns = clock_ns();
+    forget_body(exchange);
+    log_answered(exchange, reason, now_ns);
+    if (!exchange->response.is_stream && service->events->on_answered != NULL) {
+        uint64_t started_ns = exchange->request->started_ns;
+        service->events->on_answered(service->user, exchange,
+                                     started_ns == 0 ? 0 : now_ns - started_ns);
+    }
+    if (exchange->events != NULL) {
+        exchange->events->on_done(exchange, reason);
+    }
+    if (exchange->_request_state == REQUEST_LET_GO) {
         slab_free_text((char *)exchange->_trace, trace_size(exchange->_trace));
     } else {
         drop_request(exchange);
@@ -39,17 +101,17 @@ void exchange_free(struct exchange *exchange)
 
 void exchange_move_request(struct exchange *exchange, void *memory)
 {
-    DCHECK(!exchange->_is_request_lent);
+    DCHECK(exchange->_request_state == REQUEST_OWNED);
     struct request *from = exchange->request;
     exchange->request = request_move(from, memory);
-    exchange->_is_request_lent = true;
+    exchange->_request_state = REQUEST_LENT;
     slab_free(from);
 }
 
 void exchange_let_go(struct exchange *exchange)
 {
     DCHECK(exchange->response.state != RESPONSE_FRESH);
-    if (exchange->_is_let_go) {
+    if (exchange->_request_state == REQUEST_LET_GO) {
         return;
     }
     const struct request *request = exchange->request;
@@ -62,15 +124,15 @@ void exchange_let_go(struct exchange *exchange)
     trace->text[method.len] = '\0';
     memcpy(trace->text + method.len + 1, target.at, target.len);
     trace->text[method.len + 1 + target.len] = '\0';
-    conn_forget_body(exchange->conn, request->body_counted);
+    forget_body(exchange);
     drop_request(exchange);
     exchange->_trace = trace;
-    exchange->_is_let_go = true;
+    exchange->_request_state = REQUEST_LET_GO;
 }
 
 size_t exchange_body_bytes(const struct exchange *exchange)
 {
-    return exchange->_is_let_go ? 0 : exchange->request->body_counted;
+    return exchange->_request_state == REQUEST_LET_GO ? 0 : exchange->request->body_counted;
 }
 
 struct exchange_facts exchange_facts(const struct exchange *exchange)
@@ -78,7 +140,7 @@ struct exchange_facts exchange_facts(const struct exchange *exchange)
     const struct request *request = exchange->request;
     const struct exchange_trace *trace = exchange->_trace;
     struct exchange_facts facts;
-    if (exchange->_is_let_go) {
+    if (exchange->_request_state == REQUEST_LET_GO) {
         struct bytes method = bytes_from_string(trace->text);
         facts = (struct exchange_facts){trace->number, trace->started_ns, method,
                                         bytes_from_string(trace->text + method.len + 1)};
@@ -98,21 +160,21 @@ int exchange_send(struct exchange *exchange, struct bytes content)
     if (response->state != RESPONSE_FRESH) {
         return -EALREADY;
     }
-    if (content.len > buf_room(exchange_output(exchange)) / 2) {
+    if (content.len > CONTENT_BYTES_MAX) {
         return -EFBIG;
     }
     bool has_content = status_has_content(response->status);
     if (response->status == 205) {
         content = BYTES(""); // it says its length, which is none (RFC 9110, section 15.3.6)
     }
-    response->framing = has_content ? FRAMING_LENGTH : FRAMING_NONE;
-    write_head(exchange, content.len);
-    if (has_content && !exchange->is_head) {
-        append(exchange, content);
+    const struct carrier_ops *ops = ops_of(exchange);
+    ops->begin(exchange, has_content ? CONTENT_SIZED : CONTENT_NONE, content.len);
+    if (has_content && !exchange->is_head && content.len > 0) {
+        ops->write(exchange, content);
         response->content_bytes = content.len;
     }
     response->state = RESPONSE_ENDED;
-    conn_wrote(exchange->conn);
+    ops->finish(exchange);
     return 0;
 }
 
@@ -125,14 +187,19 @@ int exchange_begin(struct exchange *exchange)
     if (response->state != RESPONSE_FRESH) {
         return -EALREADY;
     }
-    response->framing = (uint8_t)open_framing(exchange);
-    write_head(exchange, 0);
-    // HEAD has its whole answer now; whoever goes on writing is told that it is over.
-    response->state = exchange->is_head ? RESPONSE_ENDED : RESPONSE_OPEN;
-    if (response->is_stream && log_is_on(LOG_DEBUG)) {
-        access_log_opened(exchange);
+    if (response->is_stream) {
+        response->status = 200;
     }
-    conn_wrote(exchange->conn);
+    const struct carrier_ops *ops = ops_of(exchange);
+    ops->begin(exchange, open_content(exchange), 0);
+    response->state = RESPONSE_OPEN;
+    if (response->is_stream && log_is_on(LOG_DEBUG)) {
+        log_opened(exchange);
+    }
+    if (exchange->is_head) { // it has its whole answer now; a holder that goes on is told so
+        response->state = RESPONSE_ENDED;
+        ops->finish(exchange);
+    }
     return 0;
 }
 
@@ -145,25 +212,16 @@ int exchange_write(struct exchange *exchange, struct bytes content)
     if (response->state != RESPONSE_OPEN) {
         return -EINVAL;
     }
-    bool has_content =
-        !exchange->is_head && status_has_content(response->status) && response->status != 205;
-    if (content.len == 0 || !has_content) {
+    if (content.len == 0 || !sends_content(exchange)) {
         return 0; // an empty chunk would end the content
     }
-    if (exchange_pending_bytes(exchange) + content.len >
-        exchange_limits(exchange)->stream_max_bytes) {
-        limit_met("stream_max_bytes", exchange_limits(exchange)->stream_max_bytes);
+    uint64_t bytes_max = exchange_limits(exchange)->stream_max_bytes;
+    if (exchange_pending_bytes(exchange) + content.len > bytes_max) {
+        limit_met("stream_max_bytes", bytes_max);
         return -ENOBUFS;
     }
-    if (exchange_is_chunked(exchange)) {
-        char line[CHUNK_SIZE_LEN_MAX];
-        append(exchange, bytes_of(line, (size_t)(chunk_put_size(line, content.len) - line)));
-    }
-    append(exchange, content);
-    if (exchange_is_chunked(exchange)) {
-        append(exchange, BYTES(CHUNK_END));
-    }
-    exchange_wrote(exchange, content.len);
+    ops_of(exchange)->write(exchange, content);
+    response->content_bytes += content.len;
     return 0;
 }
 
@@ -176,11 +234,8 @@ int exchange_finish(struct exchange *exchange)
     if (response->state != RESPONSE_OPEN) {
         return -EINVAL;
     }
-    if (exchange_is_chunked(exchange) && !exchange->is_head) {
-        append(exchange, BYTES(CHUNK_LAST));
-    }
     response->state = RESPONSE_ENDED;
-    conn_wrote(exchange->conn);
+    ops_of(exchange)->finish(exchange);
     return 0;
 }
 
@@ -193,7 +248,7 @@ void exchange_cut(struct exchange *exchange, enum end_reason reason)
     exchange->response.state = RESPONSE_ENDED;
     exchange->end_reason = (uint8_t)reason;
     exchange->wants_close = true;
-    conn_wrote(exchange->conn);
+    ops_of(exchange)->wake(exchange);
 }
 
 void exchange_abort(struct exchange *exchange, enum end_reason reason)
@@ -201,25 +256,27 @@ void exchange_abort(struct exchange *exchange, enum end_reason reason)
     if (!exchange->is_aborted) {
         exchange->is_aborted = true;
         exchange->end_reason = (uint8_t)reason;
-        conn_wrote(exchange->conn);
+        ops_of(exchange)->wake(exchange);
     }
 }
 
 struct buf *exchange_output(struct exchange *exchange)
 {
-    return conn_output(exchange->conn);
+    return ops_of(exchange)->output(exchange);
 }
 
 void exchange_wrote(struct exchange *exchange, size_t size)
 {
     exchange->response.content_bytes += size;
-    conn_wrote(exchange->conn);
+    ops_of(exchange)->wake(exchange);
 }
 
 size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, int count)
 {
-    ssize_t taken = conn_deliver(exchange->conn, pieces, count);
+    DCHECK(!exchange->is_blocked);
+    ssize_t taken = ops_of(exchange)->deliver(exchange, pieces, count);
     if (taken < 0) {
+        exchange->is_blocked = true; // for good
         exchange_abort(exchange, end_reason_of_failure((int)taken));
         return 0;
     }
@@ -235,26 +292,21 @@ void exchange_prefetch(const struct exchange *exchange, int distance)
         __builtin_prefetch((const char *)exchange + sizeof(struct exchange) - 1);
         return;
     case 2:
-        __builtin_prefetch(exchange->conn);
+        __builtin_prefetch(exchange->carrier);
         return;
     default:
-        conn_prefetch(exchange->conn);
+        ops_of(exchange)->prefetch(exchange);
     }
-}
-
-bool exchange_is_blocked(const struct exchange *exchange)
-{
-    return conn_is_blocked(exchange->conn);
 }
 
 void exchange_wants_flush(struct exchange *exchange)
 {
-    conn_wrote(exchange->conn);
+    ops_of(exchange)->wake(exchange);
 }
 
 size_t exchange_pending_bytes(const struct exchange *exchange)
 {
-    return conn_pending_bytes(exchange->conn);
+    return ops_of(exchange)->pending_bytes(exchange);
 }
 
 bool exchange_is_over(const struct exchange *exchange)
@@ -264,43 +316,31 @@ bool exchange_is_over(const struct exchange *exchange)
 
 void exchange_ask_peer(struct exchange *exchange)
 {
-    conn_ask_peer(exchange->conn);
+    if (!exchange->is_blocked && exchange->response.state == RESPONSE_FRESH) {
+        ops_of(exchange)->ask_peer(exchange);
+    }
 }
 
 void exchange_await_room(struct exchange *exchange)
 {
     exchange->awaits_room = true;
-    conn_wrote(exchange->conn);
-}
-
-const struct limits *exchange_limits(const struct exchange *exchange)
-{
-    return conn_limits(exchange->conn);
-}
-
-struct loop *exchange_loop(const struct exchange *exchange)
-{
-    return conn_loop(exchange->conn);
+    ops_of(exchange)->wake(exchange);
 }
 
 uint32_t exchange_seed(const struct exchange *exchange)
 {
-    return conn_server_seed(exchange->conn);
-}
-
-bool exchange_is_over_limit(const struct exchange *exchange)
-{
-    return conn_is_over_limit(exchange->conn);
+    return exchange_service(exchange)->seed;
 }
 
 void exchange_set_health_check(struct exchange *exchange, bool is_health_check)
 {
-    conn_set_health_check(exchange->conn, is_health_check);
+    exchange->is_health_check = is_health_check;
+    ops_of(exchange)->note_health_check(exchange);
 }
 
 size_t exchange_peer_host(const struct exchange *exchange, char *out)
 {
-    return conn_peer_host(exchange->conn, out);
+    return ops_of(exchange)->peer_host(exchange, out);
 }
 
 size_t exchange_id(const struct exchange *exchange, char *out)
@@ -318,23 +358,59 @@ size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)
     return 9 + decimal_write(number, out + 9);
 }
 
-/// The only place where a head is written. HTTP/1.0 is told keep-alive in so many words, because
-/// there it is not the default (RFC 9112, section 9.3).
-static void write_head(struct exchange *exchange, uint64_t content_length)
+static const struct carrier_ops *ops_of(const struct exchange *exchange)
 {
-    bool is_close = exchange->wants_close || exchange->response.framing == FRAMING_CLOSE ||
-                    conn_is_last(exchange->conn);
-    exchange->wants_close = is_close;
-    struct response_head head = {
-        .common = conn_common_fields(exchange->conn),
-        .date_line = conn_date_line(exchange->conn),
-        .content_length = content_length,
-        .is_close = is_close,
-        .says_keep_alive = exchange->minor_version == 0,
-    };
-    if (!response_write_head(&exchange->response, &head, exchange_output(exchange))) {
-        exchange_abort(exchange, END_FAILED); // there is no memory for it
+    return exchange->carrier->codec->carrier_ops;
+}
+
+static enum codec_content open_content(const struct exchange *exchange)
+{
+    return status_has_content(exchange->response.status) ? CONTENT_OPEN : CONTENT_NONE;
+}
+
+static bool sends_content(const struct exchange *exchange)
+{
+    int status = exchange->response.status;
+    return !exchange->is_head && status_has_content(status) && status != 205;
+}
+
+static void log_opened(const struct exchange *exchange)
+{
+    struct log_texts texts;
+    struct access_record record = record_of(exchange, &texts);
+    record.level = LOG_DEBUG;
+    access_log(&record);
+}
+
+/// A health check that was answered with 204 is a page that asks for newer code, once a second.
+static void log_answered(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns)
+{
+    enum log_level level = exchange->is_health_check ? LOG_DEBUG : LOG_INFO;
+    const struct response *response = &exchange->response;
+    if (!log_is_on(level) || (exchange->is_health_check && response->status == 204)) {
+        return;
     }
+    struct log_texts texts;
+    struct access_record record = record_of(exchange, &texts);
+    uint64_t started_ns = exchange_facts(exchange).started_ns;
+    record.level = level;
+    record.is_stream = response->is_stream;
+    record.status = response->state != RESPONSE_FRESH ? response->status : 0;
+    record.bytes = response->content_bytes;
+    record.duration_us = started_ns == 0 ? 0 : (now_ns - started_ns) / 1000;
+    record.reason = end_reason_text(reason);
+    access_log(&record);
+}
+
+static struct access_record record_of(const struct exchange *exchange, struct log_texts *texts)
+{
+    struct exchange_facts facts = exchange_facts(exchange);
+    return (struct access_record){
+        .method = facts.method,
+        .target = facts.target,
+        .host = bytes_of(texts->host, exchange_peer_host(exchange, texts->host)),
+        .id = bytes_of(texts->id, exchange_id(exchange, texts->id)),
+    };
 }
 
 /// Two strings, one behind the other.
@@ -346,24 +422,15 @@ static size_t trace_size(const struct exchange_trace *trace)
 
 static void drop_request(struct exchange *exchange)
 {
-    if (!exchange->_is_request_lent) {
+    if (exchange->_request_state == REQUEST_OWNED) {
         request_deinit(exchange->request);
         slab_free(exchange->request);
     }
 }
 
-/// An answer that memory has no room for is cut, and the connection with it.
-static void append(struct exchange *exchange, struct bytes bytes)
+/// The service counts the bytes of all bodies. Those of this one are no longer kept for the
+/// request.
+static void forget_body(const struct exchange *exchange)
 {
-    if (!buf_append(exchange_output(exchange), bytes)) {
-        exchange_abort(exchange, END_FAILED);
-    }
-}
-
-static enum response_framing open_framing(const struct exchange *exchange)
-{
-    if (!status_has_content(exchange->response.status)) {
-        return FRAMING_NONE;
-    }
-    return exchange->minor_version == 0 ? FRAMING_CLOSE : FRAMING_CHUNKED;
+    service_count_body(exchange_service(exchange), 0 - exchange_body_bytes(exchange));
 }

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// One request with its response: what the upper floors hold. It hides the HTTP version and the
-// connection. Owned by its conn, which ends it: when the response is out, when the peer leaves,
-// when a deadline passes. Its end is told once, through `on_done`, and the exchange is gone when
-// that returns; so whoever keeps a pointer cuts it there. Calls into an exchange never end it on
-// the spot, whatever they find: the end comes from the loop. All of it is on the loop's thread.
+// One request with its response: what the upper floors hold. It hides the version of HTTP and the
+// connection behind its carrier (codec.h). The codec makes it, owns it and ends it: when the
+// response is out, when the peer leaves, when a deadline passes. Its end is told once, through
+// `on_done`, and the exchange is gone when that returns; so a holder that keeps a pointer cuts it
+// there. Calls into an exchange never end it on the spot, whatever they find: the end comes from
+// the loop. All of it is on the loop's thread.
 //
 // The request is the larger part of it, and not needed to the end: a holder may keep it in memory
 // of its own (`exchange_move_request`) and let it go when nobody will ask any more.
 #pragma once
 
+#include "http/codec.h"
 #include "http/end_reason.h"
 #include "http/request.h"
 #include "http/response.h"
+#include "http/service.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct conn;
-struct exchange;
 struct exchange_trace;
-struct limits;
-struct loop;
 
 /// What the holder of an exchange is told.
 struct exchange_events {
@@ -38,7 +37,7 @@ struct exchange_events {
 };
 
 struct exchange {
-    struct conn *conn;
+    struct carrier *carrier;
     const struct exchange_events *events; // NULL until somebody holds it
     void *holder;                         // whose business it is
     union {
@@ -46,21 +45,34 @@ struct exchange {
         struct exchange_trace *_trace; // then: what the log wants to know
     };
     struct response response;
-    uint8_t minor_version;
-    uint8_t end_reason;
-    bool is_head;     // no content goes out, whatever is written
-    bool wants_close; // the connection ends after the answer
-    bool awaits_room;
-    bool is_aborted; // `exchange_abort` was called; the loop will end it
-    bool _is_request_lent;
-    bool _is_let_go;
+    uint8_t end_reason;     // enum end_reason: what it ends for, once its answer is out
+    uint8_t _request_state; // enum exchange_request_state
+    bool is_head;           // no content goes out, whatever is written
+    bool wants_close;       // the connection ends after the answer
+    bool awaits_room;       // the codec calls `on_room` once when nothing is pending
+    bool is_aborted;        // `exchange_abort` was called; the loop will end it
+    bool is_blocked;        // set by the codec while the kernel takes nothing; `flush` follows
+    bool is_health_check;   // see `exchange_set_health_check`
 };
 
 /// One line of the processor's cache: a broadcast touches each reader's.
 static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
 
-/// Frees the exchange. For its conn.
-void exchange_free(struct exchange *exchange);
+// For the codec that carries it.
+
+/// Makes an exchange of `request`, which it takes over, on `carrier`. The request has its number
+/// from then on.
+struct exchange *exchange_new(struct carrier *carrier, struct request *request);
+
+/// Answers the exchange, whose response is fresh, with `status` and a line that says `why`. It ends
+/// with END_REFUSED, and the connection after it.
+void exchange_refuse(struct exchange *exchange, int status, const char *why);
+
+/// Ends the exchange for `reason`: it is logged and counted, its holder is told, and it is freed.
+/// The codec must have let go of it. *May call Lua.*
+void exchange_end(struct exchange *exchange, enum end_reason reason);
+
+// For everybody.
 
 /// Moves the request to `memory` (aligned for a pointer, `request_size` bytes), which belongs to
 /// the caller and must last until `exchange_let_go` or the end. Slices taken before are no longer
@@ -108,25 +120,30 @@ void exchange_cut(struct exchange *exchange, enum end_reason reason);
 /// closed. The first reason counts.
 void exchange_abort(struct exchange *exchange, enum end_reason reason);
 
-/// For an encoder that writes framed content by itself: the connection's output. What was appended
-/// is sent after `exchange_wrote`.
+/// For an encoder that writes content by itself, in chunks where `exchange_is_chunked` says so: the
+/// output. What was appended is sent after `exchange_wrote`.
 struct buf *exchange_output(struct exchange *exchange);
 
-/// `size` bytes, framing included, were appended to `exchange_output`.
+/// `size` bytes, those of chunks included, were appended to `exchange_output`.
 void exchange_wrote(struct exchange *exchange, size_t size);
 
-/// Writes the output and then `pieces`, in one call to the kernel. Returns how many bytes of the
-/// pieces it took: when that is not all of them, or the output was too much, the exchange is
-/// blocked. A failure aborts the exchange and counts as blocked.
+/// Writes the output and then `pieces`, which are chunks where `exchange_is_chunked` says so, in
+/// one call to the kernel. Returns how many bytes of the pieces it took: when that is not all of
+/// them, or the output was too much, the exchange is blocked. A failure aborts the exchange and
+/// counts as blocked.
 MUST_USE size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, int count);
 
 /// Whether the kernel takes nothing at the moment. `flush` is called when it does again.
-bool exchange_is_blocked(const struct exchange *exchange);
+static inline bool exchange_is_blocked(const struct exchange *exchange)
+{
+    return exchange->is_blocked;
+}
 
 /// Has `flush` called at the end of the turn, or of the next one from inside a flush.
 void exchange_wants_flush(struct exchange *exchange);
 
-/// Whether content goes in chunks (HTTP/1.1) or bare (HTTP/1.0).
+/// Whether the codec takes content that somebody else has framed in chunks, as HTTP/1.1 does, or
+/// bare content. Known once the head is out.
 static inline bool exchange_is_chunked(const struct exchange *exchange)
 {
     return exchange->response.framing == FRAMING_CHUNKED;
@@ -150,18 +167,33 @@ void exchange_ask_peer(struct exchange *exchange);
 /// Asks for one `on_room` when nothing is pending any more.
 void exchange_await_room(struct exchange *exchange);
 
+/// The service that answers.
+static inline struct service *exchange_service(const struct exchange *exchange)
+{
+    return exchange->carrier->codec->service;
+}
+
 /// The limits that are current. Not to be kept.
-const struct limits *exchange_limits(const struct exchange *exchange);
+static inline const struct limits *exchange_limits(const struct exchange *exchange)
+{
+    return exchange_service(exchange)->limits;
+}
 
 /// The loop on which the exchange is answered.
-struct loop *exchange_loop(const struct exchange *exchange);
+static inline struct loop *exchange_loop(const struct exchange *exchange)
+{
+    return exchange_service(exchange)->loop;
+}
 
 /// The first part of every request id of this exchange's service.
 uint32_t exchange_seed(const struct exchange *exchange);
 
 /// Whether the request came over a connection beyond the limit `connections`, which is answered
-/// once.
-bool exchange_is_over_limit(const struct exchange *exchange);
+/// once. While the request is there.
+static inline bool exchange_is_over_limit(const struct exchange *exchange)
+{
+    return exchange->request->is_over_limit;
+}
 
 /// Marks a request that only asks whether the server is ready. Its connection stays open while the
 /// server drains, to be told, but the drain does not wait for it.

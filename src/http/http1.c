@@ -48,8 +48,6 @@ static void adopt_authority(struct request *request);
 static void note_connection(struct request *request);
 static void keep_head(struct http1 *parser, struct bytes head, struct request *request);
 static void make_room(struct http1 *parser, size_t field_count);
-static struct request_place place_of(const struct request_field *field, const char *head);
-static struct bytes moved(struct bytes slice, const char *from, const char *to);
 static size_t count_field(const struct request *request, struct bytes name, struct bytes *value);
 static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
                                     struct request *request, size_t *taken);
@@ -300,27 +298,20 @@ static int on_headers_complete(llhttp_t *llhttp)
     return HPE_PAUSED;
 }
 
-/// Copies the head behind the field index into one block and points every slice there.
+/// Gives the request its block, with the head as it came. An empty line may stand before the
+/// method.
 static void keep_head(struct http1 *parser, struct bytes head, struct request *request)
 {
-    size_t index_size = parser->field_count * sizeof(struct request_place);
-    char *block = slab_text(index_size + head.len);
-    char *copy = block + index_size;
-    memcpy(copy, head.at, head.len);
-    request->_places = (struct request_place *)(void *)block;
-    request->_block_size = index_size + head.len;
-    request->field_count = parser->field_count;
-    request->minor_version = parser->llhttp.http_minor;
-    for (size_t i = 0; i < parser->field_count; i++) {
-        request->_places[i] = place_of(&parser->fields[i], head.at);
+    size_t start = 0;
+    while (head.at[start] == '\r' || head.at[start] == '\n') {
+        start++;
     }
-    request->target_text = moved(parser->target, head.at, copy);
-    const char *method_end = memchr(copy, ' ', head.len);
-    const char *method = copy;
-    while (*method == '\r' || *method == '\n') {
-        method++;
-    }
+    const char *method = head.at + start;
+    const char *method_end = memchr(method, ' ', head.len - start);
     request->method = bytes_of(method, (size_t)(method_end - method));
+    request->target_text = parser->target;
+    request->minor_version = parser->llhttp.http_minor;
+    request_keep(request, head, parser->fields, parser->field_count);
 }
 
 /// One more than the guard counted is never needed: both see the same lines.
@@ -330,23 +321,6 @@ static void make_room(struct http1 *parser, size_t field_count)
         parser->fields = mem_resize(parser->fields, field_count * sizeof(struct request_field));
         parser->field_capacity = field_count;
     }
-}
-
-/// The head is bounded by `head_bytes`, whose range fits 32 bits.
-static struct request_place place_of(const struct request_field *field, const char *head)
-{
-    struct bytes value = field->value.at == NULL ? bytes_of(head, 0) : bytes_trim(field->value);
-    return (struct request_place){
-        .name_at = (uint32_t)(field->name.at - head),
-        .name_len = (uint32_t)field->name.len,
-        .value_at = (uint32_t)(value.at - head),
-        .value_len = (uint32_t)value.len,
-    };
-}
-
-static struct bytes moved(struct bytes slice, const char *from, const char *to)
-{
-    return slice.at == NULL ? bytes_of(to, 0) : bytes_of(to + (slice.at - from), slice.len);
 }
 
 static enum http1_result check_meaning(struct http1 *parser, struct request *request)
@@ -471,12 +445,9 @@ static enum http1_result check_expect(struct http1 *parser, struct request *requ
 /// The authority of an absolute target takes the place of Host (RFC 9112, section 3.2.2).
 static void adopt_authority(struct request *request)
 {
-    const char *head = (const char *)(request->_places + request->field_count);
-    struct bytes authority = request->target.authority;
     for (size_t i = 0; i < request->field_count && request->target.form == TARGET_ABSOLUTE; i++) {
         if (bytes_equal_nocase(request_field_at(request, i).name, BYTES("host"))) {
-            request->_places[i].value_at = (uint32_t)(authority.at - head);
-            request->_places[i].value_len = (uint32_t)authority.len;
+            request_replace_value(request, i, request->target.authority);
         }
     }
 }

@@ -4,11 +4,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/slab.h"
-#include "http/conn.h"
 #include "http/conn_parts.h"
+#include "http/exchange.h"
 #include "http/http1.h"
-
-#include <stdio.h>
 
 enum {
     INPUT_HIGH_BYTES = LOOP_READ_BYTES, // behind an answer: stop reading from here on
@@ -59,24 +57,24 @@ size_t input_skip(struct conn *conn, size_t len)
 
 /// What is kept is a head that is not complete, which the guard bounds, or waits behind an answer:
 /// then reading stops a whole read before the ceiling.
-void input_keep(struct conn *conn, char *at, size_t len)
+bool input_keep(struct conn *conn, char *at, size_t len)
 {
     if (len == 0) {
-        return; // the common case: a read holds whole messages
+        return true; // the common case: a read holds whole messages
     }
     struct conn_work *work = conn_work(conn);
     if (!buf_append(&work->input, bytes_of(at, len))) {
-        conn_close(conn, END_REFUSED);
-        return;
+        return false;
     }
     if (conn->state != CONN_ANSWER) {
-        return;
+        return true;
     }
     count_waiting(conn, at, len);
     if (buf_len(&work->input) >= INPUT_HIGH_BYTES ||
-        work->waiting_count >= conn->service->limits->pipeline) {
+        work->waiting_count >= conn_service(conn)->limits->pipeline) {
         conn_set_reading(conn, false);
     }
+    return true;
 }
 
 void input_feed_kept(struct conn *conn)
@@ -98,19 +96,11 @@ void input_feed_kept(struct conn *conn)
 void input_refuse(struct conn *conn, int status, const char *why)
 {
     struct conn_work *work = conn_work(conn);
-    struct exchange *exchange = conn->exchange;
-    char text[160];
-    int len = snprintf(text, sizeof(text), "%d: %s\n", status, why);
     conn->is_last = true;
     conn->state = CONN_ANSWER;
     input_give_parser_back(conn);
     timer_disarm(&work->timer);
-    exchange->end_reason = END_REFUSED;
-    exchange->wants_close = true;
-    exchange->response.status = (uint16_t)status;
-    IGNORE(response_set_field(&exchange->response, BYTES("Content-Type"),
-                              BYTES("text/plain; charset=utf-8"))); // or without it
-    IGNORE(exchange_send(exchange, bytes_of(text, (size_t)len)));   // it is fresh, or aborted
+    exchange_refuse(conn->exchange, status, why);
 }
 
 void input_refuse_head(struct conn *conn, int status, const char *why)
@@ -129,8 +119,8 @@ void input_give_parser_back(struct conn *conn)
         return;
     }
     http1_stop(work->parser);
-    if (conn->service->spare_parser == NULL) {
-        conn->service->spare_parser = work->parser;
+    if (conn_codec(conn)->spare_parser == NULL) {
+        conn_codec(conn)->spare_parser = work->parser;
     } else {
         http1_free(work->parser);
     }
@@ -186,7 +176,7 @@ static void begin_exchange(struct conn *conn, struct request *request, bool has_
     conn->is_first = false;
     work->waiting_count -= work->waiting_count > 0 ? 1 : 0;
     request->body_bytes_max = http1_limits(work->parser)->body_bytes;
-    conn->service->events->on_head(conn->service->user, exchange);
+    conn_service(conn)->events->on_head(conn_service(conn)->user, exchange);
     if (request->content_length > request->body_bytes_max) {
         refuse_large(conn);
         return;
@@ -218,17 +208,10 @@ static void answer_before_body(struct conn *conn, size_t skip_bytes)
 static struct exchange *make_exchange(struct conn *conn, struct request *request)
 {
     struct conn_work *work = conn_work(conn);
-    struct exchange *exchange = slab_new(struct exchange);
-    request->number = conn->service->next_number++;
     request->started_ns = work->head_started_ns != 0 ? work->head_started_ns : clock_ns();
-    exchange->conn = conn;
-    exchange->request = request;
-    exchange->is_head = bytes_equal(request->method, BYTES("HEAD"));
-    exchange->minor_version = request->minor_version;
-    exchange->wants_close = request->wants_close;
+    request->is_over_limit = conn->is_over_limit;
     work->head_started_ns = 0;
-    response_init(&exchange->response);
-    return exchange;
+    return exchange_new(&conn->base.carrier, request);
 }
 
 /// The peer has announced more than the route takes.
@@ -250,7 +233,7 @@ static void begin_body(struct conn *conn, bool has_more)
     timer_arm(&work->timer, http1_limits(work->parser)->body_timeout_ms);
     if (request->expects_continue && !has_more) {
         IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
-        conn_wrote(conn);
+        conn_wake(conn);
     }
 }
 
@@ -263,7 +246,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
         enum http1_result result = http1_body(work->parser, bytes_of(at, len), request, &taken);
         count_body(conn);
         if (result != HTTP1_REFUSED && !has_room(conn)) {
-            limit_met("body_total_bytes", conn->service->limits->body_total_bytes);
+            limit_met("body_total_bytes", conn_service(conn)->limits->body_total_bytes);
             input_refuse(conn, 503, "too many bodies at once; try again later");
             return len;
         }
@@ -290,7 +273,7 @@ static void count_body(struct conn *conn)
 {
     struct request *request = conn->exchange->request;
     size_t len = buf_len(&request->body);
-    conn->service->body_bytes += len - request->body_counted;
+    service_count_body(conn_service(conn), len - request->body_counted);
     request->body_counted = len;
 }
 
@@ -298,8 +281,8 @@ static void count_body(struct conn *conn)
 /// when it comes near, large bodies are refused while small ones go on.
 static bool has_room(const struct conn *conn)
 {
-    uint64_t total = conn->service->limits->body_total_bytes;
-    uint64_t used = conn->service->body_bytes;
+    uint64_t total = conn_service(conn)->limits->body_total_bytes;
+    uint64_t used = conn_service(conn)->body_bytes;
     return used <= total && conn->exchange->request->body_counted <= total - used;
 }
 
@@ -327,7 +310,7 @@ static void await_body(struct conn *conn, bool has_moved)
     struct conn_work *work = conn_work(conn);
     const struct request *request = conn->exchange->request;
     uint64_t left = http1_body_left(work->parser, request);
-    if (timer_due_ms(&work->timer) < loop_now_ms(conn->service->loop)) {
+    if (timer_due_ms(&work->timer) < loop_now_ms(conn_service(conn)->loop)) {
         work->body_started_ns = clock_ns();
     }
     if (left > request->body_bytes_max - buf_len(&request->body)) {
@@ -346,17 +329,17 @@ static void complete_message(struct conn *conn)
     input_give_parser_back(conn);
     timer_disarm(&work->timer);
     conn->state = CONN_ANSWER;
-    conn->service->events->on_request(conn->service->user, conn->exchange);
+    conn_service(conn)->events->on_request(conn_service(conn)->user, conn->exchange);
 }
 
 /// A message begins. One reader is kept for the next, whichever connection it comes on.
 static void take_parser(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
-    struct service *service = conn->service;
-    work->parser = service->spare_parser == NULL ? http1_new() : service->spare_parser;
-    service->spare_parser = NULL;
-    http1_start(work->parser, service->limits);
+    struct conn_codec *codec = conn_codec(conn);
+    work->parser = codec->spare_parser == NULL ? http1_new() : codec->spare_parser;
+    codec->spare_parser = NULL;
+    http1_start(work->parser, codec->base.service->limits);
 }
 
 /// An empty line in a body counts too: then reading merely stops a little early.

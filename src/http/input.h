@@ -6,6 +6,9 @@
 // dated, and the last. Works on the conn that owns it.
 #pragma once
 
+#include "base/check.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 
 struct conn;
@@ -19,8 +22,9 @@ size_t input_feed(struct conn *conn, char *at, size_t len);
 size_t input_skip(struct conn *conn, size_t len);
 
 /// Keeps bytes for later: an incomplete head, or what came behind a message that is being answered.
-/// Stops reading when enough waits.
-void input_keep(struct conn *conn, char *at, size_t len);
+/// Stops reading when enough waits. False when there is no room for them; then the connection has
+/// to close.
+MUST_USE bool input_keep(struct conn *conn, char *at, size_t len);
 
 /// Feeds what was kept. *May call Lua.*
 void input_feed_kept(struct conn *conn);

@@ -4,8 +4,38 @@
 #include "base/slab.h"
 #include "wire/accept.h"
 
+static struct request_place place_of(const struct request_field *field, struct bytes text);
+static const char *head_of(const struct request *request);
 static int count_fields(const struct request *request, struct bytes name, struct bytes *last);
 static void rebase(struct bytes *slice, struct bytes from, const char *to);
+
+void request_keep(struct request *request, struct bytes text, const struct request_field *fields,
+                  size_t count)
+{
+    DCHECK(request->_places == NULL && text.len <= UINT32_MAX);
+    size_t index_size = count * sizeof(struct request_place);
+    char *block = slab_text(index_size + text.len);
+    char *copy = block + index_size;
+    memcpy(copy, text.at, text.len);
+    request->_places = (struct request_place *)(void *)block;
+    request->_block_size = index_size + text.len;
+    request->field_count = count;
+    for (size_t i = 0; i < count; i++) {
+        request->_places[i] = place_of(&fields[i], text);
+    }
+    rebase(&request->method, text, copy);
+    rebase(&request->target_text, text, copy);
+}
+
+void request_replace_value(struct request *request, size_t index, struct bytes value)
+{
+    const char *head = head_of(request);
+    DCHECK(index < request->field_count);
+    DCHECK(value.at >= head &&
+           value.at + value.len <= (const char *)request->_places + request->_block_size);
+    request->_places[index].value_at = (uint32_t)(value.at - head);
+    request->_places[index].value_len = (uint32_t)value.len;
+}
 
 void request_deinit(struct request *request)
 {
@@ -36,7 +66,7 @@ struct request_field request_field_at(const struct request *request, size_t inde
 {
     DCHECK(index < request->field_count);
     const struct request_place *place = &request->_places[index];
-    const char *head = (const char *)(request->_places + request->field_count);
+    const char *head = head_of(request);
     return (struct request_field){
         .name = bytes_of(head + place->name_at, place->name_len),
         .value = bytes_of(head + place->value_at, place->value_len),
@@ -91,6 +121,27 @@ int request_quality(const struct request *request, struct bytes type)
     }
     buf_reset(&accept);
     return quality;
+}
+
+static struct request_place place_of(const struct request_field *field, struct bytes text);
+static const char *head_of(const struct request *request);
+static struct request_place place_of(const struct request_field *field, struct bytes text)
+{
+    struct bytes value = field->value.at == NULL ? bytes_of(text.at, 0) : bytes_trim(field->value);
+    DCHECK(field->name.at >= text.at && field->name.at + field->name.len <= text.at + text.len);
+    DCHECK(value.at >= text.at && value.at + value.len <= text.at + text.len);
+    return (struct request_place){
+        .name_at = (uint32_t)(field->name.at - text.at),
+        .name_len = (uint32_t)field->name.len,
+        .value_at = (uint32_t)(value.at - text.at),
+        .value_len = (uint32_t)value.len,
+    };
+}
+
+/// The text behind the index.
+static const char *head_of(const struct request *request)
+{
+    return (const char *)(request->_places + request->field_count);
 }
 
 static int count_fields(const struct request *request, struct bytes name, struct bytes *last)

@@ -46,11 +46,21 @@ struct request {
     bool is_chunked;
     bool is_body_unwanted; // dispatch knows who answers, and that nobody looks at the body
     bool wants_close;      // the connection must not be kept after the answer
+    bool is_over_limit;    // it came over a connection beyond the limit `connections`
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };
 
+/// Makes the request's block: a copy of `text`, and where each of the `count` fields stands in it.
+/// `method`, `target_text` and all fields are slices of `text`, and are moved to the copy. A field
+/// whose value has no address has an empty one. For the codec; once.
+void request_keep(struct request *request, struct bytes text, const struct request_field *fields,
+                  size_t count);
+
+/// Gives field number `index` another value: a slice of the block. For the codec.
+void request_replace_value(struct request *request, size_t index, struct bytes value);
+
 /// Frees the block and the body. All that can be done with the request then is to free it, too. Not
-/// for one that was moved: whoever owns its memory frees that, and the body must be reset before.
+/// for one that was moved: the owner of its memory frees that, and the body must be reset before.
 void request_deinit(struct request *request);
 
 /// Bytes of a request with its block, for `request_move`.

@@ -2,17 +2,11 @@
 #include "http/response.h"
 
 #include "base/check.h"
-#include "base/decimal.h"
 #include "base/mem.h"
+#include "http/fields.h"
 #include "wire/headers.h"
-#include "wire/status.h"
 
-#include <stdio.h>
-
-enum {
-    FIELDS_BYTES_MAX = 64 * 1024,
-    OWN_FIELDS_BYTES = 256, // more than the status line and the engine's own fields ever take
-};
+enum { OWN_FIELDS_BYTES = 192 }; // more than the engine's own fields ever take
 
 /// What an event stream has by itself, or cannot have.
 static const struct bytes stream_fields[] = {
@@ -24,32 +18,26 @@ static const struct bytes stream_fields[] = {
 
 enum { STREAM_FIELD_COUNT = sizeof(stream_fields) / sizeof(stream_fields[0]) };
 
-/// The fields, "Name: value\r\n" each. Those that belong to any answer stand at the front; when one
-/// of them is removed, all of them as they were are set aside first.
+/// The fields of the response. Those that belong to any answer stand at the front; when one of them
+/// is removed, all of them as they were are set aside first.
 struct response_fields {
-    struct buf lines;
-    size_t kept_len; // of them, when nothing is set aside
-    struct buf kept; // what was set aside
+    struct fields current;
+    size_t kept_size;   // packed bytes of those at the front, when nothing is set aside
+    struct fields kept; // what was set aside
 };
 
 static void set_kept_aside(struct response_fields *fields);
 static void cut_to_kept(struct response_fields *fields);
 static bool is_stream_type(struct bytes type);
 static bool is_named(struct bytes name, const struct bytes *names, size_t count);
-static void append_common(const struct response *response, struct bytes common, struct buf *out);
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
 static int append_field(struct response *response, struct bytes name, struct bytes value);
 static bool is_reserved(struct bytes name);
-static bool next_line(struct bytes *rest, struct bytes *line);
-static bool line_is_named(struct bytes line, struct bytes name);
-static void append(struct buf *out, struct bytes bytes);
-static void append_status_line(int status, struct buf *out);
-static void append_stream_fields(const struct response *response, const struct response_head *head,
-                                 struct buf *out);
-static void append_own_fields(const struct response *response, struct buf *out);
-static void append_default_type(const struct response *response, struct buf *out);
-static void append_framing(const struct response *response, const struct response_head *head,
-                           struct buf *out);
+static void put_stream_fields(const struct response *response, struct bytes connection,
+                              response_put_fn put, void *user);
+static void put_own(const struct response *response, response_put_fn put, void *user);
+static void put_common(const struct response *response, struct bytes common, response_put_fn put,
+                       void *user);
 
 void response_init(struct response *response)
 {
@@ -59,8 +47,8 @@ void response_init(struct response *response)
 void response_deinit(struct response *response)
 {
     if (response->_fields != NULL) {
-        buf_reset(&response->_fields->lines);
-        buf_reset(&response->_fields->kept);
+        fields_reset(&response->_fields->current);
+        fields_reset(&response->_fields->kept);
         mem_free(response->_fields);
         response->_fields = NULL;
     }
@@ -84,44 +72,24 @@ int response_add_field(struct response *response, struct bytes name, struct byte
 
 bool response_field(const struct response *response, struct bytes name, struct bytes *value)
 {
-    struct bytes rest = response_fields(response);
-    struct bytes line;
-    while (next_line(&rest, &line)) {
-        if (line_is_named(line, name)) {
-            *value = bytes_skip(line, name.len + 2);
-            value->len -= 2;
-            return true;
-        }
-    }
-    return false;
+    return response->_fields != NULL && fields_find(&response->_fields->current, name, value);
 }
 
 void response_remove_field(struct response *response, struct bytes name)
 {
     struct bytes unused;
-    if (!response_field(response, name, &unused)) {
-        return;
+    if (response_field(response, name, &unused)) {
+        set_kept_aside(response->_fields);
+        fields_remove(&response->_fields->current, name);
     }
-    struct buf others;
-    buf_init(&others, FIELDS_BYTES_MAX);
-    set_kept_aside(response->_fields);
-    struct bytes rest = response_fields(response);
-    struct bytes line;
-    while (next_line(&rest, &line)) {
-        if (!line_is_named(line, name)) {
-            append(&others, line);
-        }
-    }
-    buf_reset(&response->_fields->lines);
-    buf_move(&response->_fields->lines, &others);
 }
 
 void response_keep_fields(struct response *response)
 {
     response->is_marked = true;
     if (response->_fields != NULL) {
-        response->_fields->kept_len = buf_len(&response->_fields->lines);
-        buf_reset(&response->_fields->kept);
+        response->_fields->kept_size = response_fields(response).len;
+        fields_reset(&response->_fields->kept);
     }
 }
 
@@ -171,52 +139,47 @@ bool response_may_be_common(struct bytes name)
 
 struct bytes response_fields(const struct response *response)
 {
-    return response->_fields == NULL ? BYTES("") : buf_bytes(&response->_fields->lines);
+    return response->_fields == NULL ? BYTES("") : fields_packed(&response->_fields->current);
 }
 
-/// An event stream's own fields come first (WHATWG HTML, section 9.2.5; `no-transform` and
-/// `X-Accel-Buffering` keep middle boxes from holding events back).
-bool response_write_head(struct response *response, const struct response_head *head,
-                         struct buf *out)
+size_t response_fields_size(const struct response *response,
+                            const struct response_surroundings *surroundings)
 {
-    size_t size = OWN_FIELDS_BYTES + response_fields(response).len + head->common.len;
-    if (buf_reserve(out, size) == NULL) {
-        return false;
-    }
+    return OWN_FIELDS_BYTES + response_fields(response).len + surroundings->common.len;
+}
+
+/// An event stream's own fields come first.
+void response_put_fields(const struct response *response,
+                         const struct response_surroundings *surroundings, response_put_fn put,
+                         void *user)
+{
+    struct bytes type;
     if (response->is_stream) {
-        response->status = 200;
+        put_stream_fields(response, surroundings->connection, put, user);
+    } else if (surroundings->connection.len > 0) {
+        put(user, BYTES("Connection"), surroundings->connection);
     }
-    append_status_line(response->status, out);
-    if (response->is_stream) {
-        append_stream_fields(response, head, out);
-    } else if (head->is_close) {
-        append(out, BYTES("Connection: close\r\n"));
-    } else if (head->says_keep_alive) {
-        append(out, BYTES("Connection: keep-alive\r\n"));
+    put(user, BYTES("Date"), surroundings->date);
+    if (response->is_text && !response_field(response, BYTES("Content-Type"), &type)) {
+        put(user, BYTES("Content-Type"), BYTES("text/plain; charset=utf-8"));
     }
-    append(out, head->date_line);
-    append_default_type(response, out);
-    append_own_fields(response, out);
-    append_common(response, head->common, out);
-    append_framing(response, head, out);
-    append(out, BYTES("\r\n"));
-    return true;
+    put_own(response, put, user);
+    put_common(response, surroundings->common, put, user);
 }
 
 static void set_kept_aside(struct response_fields *fields)
 {
-    if (fields->kept_len > 0) {
-        append(&fields->kept, bytes_of(buf_start(&fields->lines), fields->kept_len));
-        fields->kept_len = 0;
+    if (fields->kept_size > 0) {
+        fields_copy(&fields->kept, &fields->current, fields->kept_size);
+        fields->kept_size = 0;
     }
 }
 
 static void cut_to_kept(struct response_fields *fields)
 {
     set_kept_aside(fields);
-    buf_reset(&fields->lines);
-    buf_move(&fields->lines, &fields->kept);
-    fields->kept_len = buf_len(&fields->lines);
+    fields_move(&fields->current, &fields->kept);
+    fields->kept_size = fields_packed(&fields->current).len;
 }
 
 /// "text/event-stream", and of parameters at most the charset that every event stream has.
@@ -240,37 +203,14 @@ static bool is_named(struct bytes name, const struct bytes *names, size_t count)
     return false;
 }
 
-/// What every answer has, unless this one says it by itself.
-static void append_common(const struct response *response, struct bytes common, struct buf *out)
-{
-    struct bytes line, unused;
-    while (next_line(&common, &line)) {
-        const char *colon = memchr(line.at, ':', line.len);
-        struct bytes name = bytes_of(line.at, (size_t)(colon - line.at));
-        bool is_own = response->is_stream && is_named(name, stream_fields, STREAM_FIELD_COUNT);
-        if (!is_own && !response_field(response, name, &unused)) {
-            append(out, line);
-        }
-    }
-}
-
 static int append_field(struct response *response, struct bytes name, struct bytes value)
 {
-    size_t size = name.len + value.len + 4;
     if (response->_fields == NULL) {
         response->_fields = mem_new(struct response_fields);
-        buf_init(&response->_fields->lines, FIELDS_BYTES_MAX);
-        buf_init(&response->_fields->kept, FIELDS_BYTES_MAX);
+        fields_init(&response->_fields->current);
+        fields_init(&response->_fields->kept);
     }
-    struct buf *lines = &response->_fields->lines;
-    if (buf_reserve(lines, size) == NULL) {
-        return RESPONSE_TOO_LARGE;
-    }
-    append(lines, name);
-    append(lines, BYTES(": "));
-    append(lines, value);
-    append(lines, BYTES("\r\n"));
-    return 0;
+    return fields_add(&response->_fields->current, name, value) ? 0 : RESPONSE_TOO_LARGE;
 }
 
 static int check_field(const struct response *response, struct bytes name, struct bytes value)
@@ -298,97 +238,44 @@ static bool is_reserved(struct bytes name)
     return is_named(name, names, sizeof(names) / sizeof(names[0]));
 }
 
-static bool next_line(struct bytes *rest, struct bytes *line)
+/// WHATWG HTML, section 9.2.5. `no-transform` and `X-Accel-Buffering` keep proxies from holding
+/// events back.
+static void put_stream_fields(const struct response *response, struct bytes connection,
+                              response_put_fn put, void *user)
 {
-    if (rest->len == 0) {
-        return false;
+    struct bytes type = BYTES("text/event-stream");
+    (void)response_field(response, BYTES("Content-Type"), &type); // or as it is
+    put(user, BYTES("Content-Type"), type);
+    put(user, BYTES("Cache-Control"), BYTES("no-cache, no-transform"));
+    if (connection.len > 0) {
+        put(user, BYTES("Connection"), connection);
     }
-    const char *end = memchr(rest->at, '\n', rest->len);
-    *line = bytes_of(rest->at, (size_t)(end - rest->at) + 1);
-    *rest = bytes_skip(*rest, line->len);
-    return true;
-}
-
-static bool line_is_named(struct bytes line, struct bytes name)
-{
-    return line.len > name.len && line.at[name.len] == ':' &&
-           bytes_equal_nocase(bytes_of(line.at, name.len), name);
-}
-
-/// Room was reserved, or `out` holds a part of what another buf of the same ceiling holds.
-static void append(struct buf *out, struct bytes bytes)
-{
-    CHECK(buf_append(out, bytes));
-}
-
-static void append_status_line(int status, struct buf *out)
-{
-    if (status == 200) {
-        append(out, BYTES("HTTP/1.1 200 OK\r\n"));
-        return;
-    }
-    char text[16];
-    int len = snprintf(text, sizeof(text), "HTTP/1.1 %03d ", status);
-    append(out, bytes_of(text, (size_t)len));
-    append(out, status_reason(status));
-    append(out, BYTES("\r\n"));
-}
-
-static void append_stream_fields(const struct response *response, const struct response_head *head,
-                                 struct buf *out)
-{
-#define STREAM_FIELDS(connection)                                                                  \
-    "Cache-Control: no-cache, no-transform\r\n"                                                    \
-    "Connection: " connection "\r\n"                                                               \
-    "X-Accel-Buffering: no\r\n"
-#define STREAM_TYPE "Content-Type: text/event-stream\r\n"
-    struct bytes type;
-    if (!response_field(response, BYTES("Content-Type"), &type)) {
-        append(out, head->is_close ? BYTES(STREAM_TYPE STREAM_FIELDS("close"))
-                                   : BYTES(STREAM_TYPE STREAM_FIELDS("keep-alive")));
-        return;
-    }
-    append(out, BYTES("Content-Type: "));
-    append(out, type);
-    append(out, head->is_close ? BYTES("\r\n" STREAM_FIELDS("close"))
-                               : BYTES("\r\n" STREAM_FIELDS("keep-alive")));
+    put(user, BYTES("X-Accel-Buffering"), BYTES("no"));
 }
 
 /// A stream's Content-Type stands among its first fields already.
-static void append_own_fields(const struct response *response, struct buf *out)
+static void put_own(const struct response *response, response_put_fn put, void *user)
 {
     struct bytes rest = response_fields(response);
-    struct bytes line;
-    if (!response->is_stream) {
-        append(out, rest);
-        return;
-    }
-    while (next_line(&rest, &line)) {
-        if (!line_is_named(line, BYTES("Content-Type"))) {
-            append(out, line);
+    struct field field;
+    while (fields_next(&rest, &field)) {
+        if (!response->is_stream || !bytes_equal_nocase(field.name, BYTES("Content-Type"))) {
+            put(user, field.name, field.value);
         }
     }
 }
 
-static void append_default_type(const struct response *response, struct buf *out)
+/// The fields of every answer, but for those that this one sets, or that every stream has.
+static void put_common(const struct response *response, struct bytes common, response_put_fn put,
+                       void *user)
 {
-    struct bytes type;
-    if (response->is_text && !response_field(response, BYTES("Content-Type"), &type)) {
-        append(out, BYTES("Content-Type: text/plain; charset=utf-8\r\n"));
-    }
-}
-
-static void append_framing(const struct response *response, const struct response_head *head,
-                           struct buf *out)
-{
-    char text[DECIMAL_LEN_MAX + 2];
-    if (response->framing == FRAMING_CHUNKED) {
-        append(out, BYTES("Transfer-Encoding: chunked\r\n"));
-    } else if (response->framing == FRAMING_LENGTH) {
-        append(out, BYTES("Content-Length: "));
-        size_t len = decimal_write(head->content_length, text);
-        text[len] = '\r';
-        text[len + 1] = '\n';
-        append(out, bytes_of(text, len + 2));
+    struct field field;
+    struct bytes unused;
+    while (fields_next(&common, &field)) {
+        bool is_stream_own =
+            response->is_stream && is_named(field.name, stream_fields, STREAM_FIELD_COUNT);
+        if (!is_stream_own && !response_field(response, field.name, &unused)) {
+            put(user, field.name, field.value);
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The response message of one exchange before and while it is sent. It knows which fields a script
-// may set and which are the engine's, and writes the head in one place.
+// may set and which are the engine's, and lists the fields of the head for whoever writes it.
 //
 //     FRESH --send--> ENDED          a whole response in one go
 //       |                ^
@@ -10,8 +10,8 @@
 // Owned by its exchange. Pure but for memory.
 #pragma once
 
-#include "base/buf.h"
 #include "base/bytes.h"
+#include "base/check.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +24,7 @@ enum response_framing {
     FRAMING_LENGTH,  // Content-Length
     FRAMING_CHUNKED, // Transfer-Encoding: chunked
     FRAMING_CLOSE,   // the end of the connection (HTTP/1.0)
+    FRAMING_OWN,     // frames of the codec's own, around bare content (not HTTP/1)
 };
 
 struct response {
@@ -83,19 +84,25 @@ bool response_stream_conflict(const struct response *response, struct bytes *nam
 /// belong to one.
 bool response_may_be_common(struct bytes name);
 
-/// All fields, "Name: value\r\n" each. Valid until one changes.
+/// All fields, packed, for `fields_next`. Valid until one changes.
 struct bytes response_fields(const struct response *response);
 
-/// What the head says of the message around it.
-struct response_head {
-    struct bytes common;     // fields, as `response_fields`, where the answer does not set them
-    struct bytes date_line;  // the field Date, as `response_fields`
-    uint64_t content_length; // for FRAMING_LENGTH
-    bool is_close;           // the connection ends after this message
-    bool says_keep_alive;    // write Connection: keep-alive
+/// What a head takes its fields from, beside the response's own.
+struct response_surroundings {
+    struct bytes common;     // packed fields of every answer, where this one does not set them
+    struct bytes date;       // the value of Date
+    struct bytes connection; // the value of Connection, which HTTP/1 alone has; empty: not sent
 };
 
-/// Appends status line, fields and the empty line to `out`. False, and nothing appended, where
-/// there is no room for them.
-MUST_USE bool response_write_head(struct response *response, const struct response_head *head,
-                                  struct buf *out);
+/// Takes one field of a head. `user` is who writes it.
+typedef void (*response_put_fn)(void *user, struct bytes name, struct bytes value);
+
+/// Calls `put` for each field of the head, in the order in which they are to be sent: all but those
+/// that say how the content is framed, which each codec says in its own way.
+void response_put_fields(const struct response *response,
+                         const struct response_surroundings *surroundings, response_put_fn put,
+                         void *user);
+
+/// The most that those fields take, with FIELD_OVERHEAD beside each name and value.
+size_t response_fields_size(const struct response *response,
+                            const struct response_surroundings *surroundings);

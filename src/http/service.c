@@ -2,10 +2,9 @@
 #include "http/service.h"
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "http/conn.h"
-#include "http/http1.h"
 #include "net/transport.h"
 
 #include <time.h>
@@ -16,6 +15,7 @@ enum {
     TIDY_MS = 1000,
 };
 
+static struct connection *connection_of(struct list *node);
 static void settle(struct service *service);
 static void on_tidy(struct timer *timer);
 
@@ -29,17 +29,21 @@ void service_init(struct service *service, struct loop *loop, const struct limit
         .total = total,
         .next_number = 1,
     };
-    list_init(&service->conns);
+    list_init(&service->_connections);
     timer_init(&service->_tidy_timer, &loop->timers, on_tidy);
     CHECK(getentropy(&service->seed, sizeof(service->seed)) == 0);
 }
 
 void service_deinit(struct service *service)
 {
-    CHECK(list_is_empty(&service->conns));
+    CHECK(list_is_empty(&service->_connections));
     CHECK(service->conn_count == 0);
+    CHECK(service->_health_check_count == 0);
     CHECK(service->body_bytes == 0);
-    http1_free(service->spare_parser);
+    if (service->codec != NULL) {
+        service->codec->connection_ops->release(service->codec);
+        service->codec = NULL;
+    }
     timer_deinit(&service->_tidy_timer);
 }
 
@@ -63,16 +67,17 @@ void service_accept(struct service *service, struct transport *transport,
     if (is_over_limit) {
         limit_met("connections", service->conns_max);
     }
-    conn_open(service, transport, peer, is_over_limit);
+    service->codec->connection_ops->open(service->codec, transport, peer, is_over_limit);
 }
 
-/// Asked of each conn in turn; closing is asynchronous, but it may end exchanges, whose handlers'
-/// cleanup may touch other exchanges: never the list.
+/// Each connection is asked in turn. One that closes may end exchanges, whose handlers may touch
+/// other exchanges, but no connection leaves the list before the loop turns.
 void service_drain(struct service *service)
 {
     service->is_draining = true;
-    LIST_EACH (node, after, &service->conns) {
-        conn_drain(conn_of_node(node));
+    LIST_EACH (node, after, &service->_connections) {
+        struct connection *connection = connection_of(node);
+        connection->carrier.codec->connection_ops->drain(connection);
     }
     settle(service);
 }
@@ -80,23 +85,36 @@ void service_drain(struct service *service)
 void service_close_all(struct service *service)
 {
     service->is_draining = true;
-    LIST_EACH (node, after, &service->conns) {
-        conn_close(conn_of_node(node), END_SHUTDOWN);
+    LIST_EACH (node, after, &service->_connections) {
+        struct connection *connection = connection_of(node);
+        connection->carrier.codec->connection_ops->close(connection, END_SHUTDOWN);
     }
 }
 
-void service_each_exchange(const struct service *service, service_visit_fn visit, void *user)
+void service_each_exchange(const struct service *service, codec_visit_fn visit, void *user)
 {
-    LIST_EACH (node, after, &service->conns) {
-        struct exchange *exchange = conn_exchange(conn_of_node(node));
-        if (exchange != NULL && !visit(user, exchange)) {
+    LIST_EACH (node, after, &service->_connections) {
+        struct connection *connection = connection_of(node);
+        if (!connection->carrier.codec->connection_ops->each_exchange(connection, visit, user)) {
             return;
         }
     }
 }
 
-void service_forget(struct service *service)
+void service_add(struct service *service, struct connection *connection)
 {
+    DCHECK(connection->carrier.codec->service == service);
+    list_append(&service->_connections, &connection->node);
+    service->conn_count++;
+    (*service->total)++;
+    count_up(COUNT_CONNECTIONS, 1);
+}
+
+void service_forget(struct service *service, struct connection *connection)
+{
+    DCHECK(service->conn_count > 0 && *service->total >= service->conn_count);
+    list_remove(&connection->node);
+    count_up(COUNT_CONNECTIONS, (uint64_t)-1);
     service->conn_count--;
     (*service->total)--;
     if (!timer_is_armed(&service->_tidy_timer)) {
@@ -107,24 +125,41 @@ void service_forget(struct service *service)
     }
 }
 
-struct bytes service_date_line(struct service *service)
+void service_count_health_checks(struct service *service, int change)
+{
+    DCHECK(change == 1 || change == -1);
+    DCHECK(change > 0 || service->_health_check_count > 0);
+    service->_health_check_count += (size_t)change;
+    DCHECK(service->_health_check_count <= service->conn_count);
+}
+
+void service_count_body(struct service *service, size_t change)
+{
+    service->body_bytes += change;
+    DCHECK(service->body_bytes <= SIZE_MAX / 2); // or more was forgotten than was counted
+}
+
+struct bytes service_date(struct service *service)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec != service->_date_second) {
         service->_date_second = now.tv_sec;
-        char *end = mempcpy(service->_date_line, "Date: ", 6);
-        date_format(now.tv_sec, end);
-        end[HTTP_DATE_LEN] = '\r';
-        end[HTTP_DATE_LEN + 1] = '\n';
+        date_format(now.tv_sec, service->_date);
     }
-    return bytes_of(service->_date_line, sizeof(service->_date_line));
+    return bytes_of(service->_date, sizeof(service->_date));
 }
 
-/// Nobody waits for a health check.
+static struct connection *connection_of(struct list *node)
+{
+    return LIST_ITEM(node, struct connection, node);
+}
+
+/// The drain does not wait for health checks.
 static void settle(struct service *service)
 {
-    if (service->conn_count == service->health_check_count && service->on_empty != NULL) {
+    DCHECK(service->_health_check_count <= service->conn_count);
+    if (service->conn_count == service->_health_check_count && service->on_empty != NULL) {
         service->on_empty(service->owner);
     }
 }

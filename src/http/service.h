@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// What the connections of one worker have in common: loop, limits, who answers, and the list of the
-// connections themselves, which it owns. It decides how many there may be. Lives as long as its
-// worker; `service_deinit` CHECKs that every connection is gone. One thread.
+// What the connections of one worker have in common: the codec, the loop, the limits, who answers,
+// and the list of the connections themselves, which it owns. It decides how many there may be. It
+// knows them only by the operations of their codec (codec.h). Lives as long as its worker;
+// `service_deinit` CHECKs that every connection is gone. One thread.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "http/codec.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "wire/date.h"
@@ -17,12 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct exchange;
-struct http1;
-struct socket_address;
-struct transport;
-
-/// Who answers. `user` is the service's.
+/// Who answers. `user` is the service's. A codec calls them.
 struct service_events {
     /// A head is complete; the body is not. May set `body_bytes_max` and `is_body_unwanted`.
     void (*on_head)(void *user, struct exchange *exchange);
@@ -37,22 +34,22 @@ struct service {
     const struct limits *limits; // that are current; the owner sets them anew after a reload
     const struct service_events *events; // set by the owner, with `user`
     void *user;
+    struct codec *codec;        // what is spoken; set by one of codecs.h, and owned
     struct bytes common_fields; // of every answer, as `response_fields`; set as the limits are
-    struct list conns;
-    atomic_size_t conn_count;  // may be read by any thread
-    size_t conns_max;          // of all workers together
-    atomic_size_t *total;      // how many there are
-    size_t health_check_count; // connections that only ask whether the server is ready
-    size_t body_bytes;         // of all bodies that are being read, or whose request is answered
-    uint64_t next_number;      // of exchanges
-    uint32_t seed;             // first part of every request id
-    bool is_draining;          // no new request is taken
+    atomic_size_t conn_count;   // may be read by any thread
+    size_t conns_max;           // of all workers together
+    atomic_size_t *total;       // how many there are
+    size_t body_bytes;          // of all bodies that are being read, or whose request is answered
+    uint64_t next_number;       // of exchanges
+    uint32_t seed;              // first part of every request id
+    bool is_draining;           // no new request is taken
     void *owner;
     void (*on_empty)(void *owner); // while draining: none but health checks are left; may be NULL
-    struct http1 *spare_parser;    // the last one given back; NULL while it is in use
-    struct timer _tidy_timer;      // after connections have closed
+    struct list _connections;
+    size_t _health_check_count; // connections that only ask whether the server is ready
+    struct timer _tidy_timer;   // after connections have closed
     int64_t _date_second;
-    char _date_line[HTTP_DATE_LEN + 8]; // "Date: ...\r\n"
+    char _date[HTTP_DATE_LEN];
 };
 
 /// Makes a service without connections. `events` with their `user` must outlive it, as must
@@ -61,7 +58,7 @@ struct service {
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
                   atomic_size_t *total);
 
-/// CHECKs that no connection is left.
+/// CHECKs that no connection is left, and frees the codec.
 void service_deinit(struct service *service);
 
 /// How many connections beyond `conns_max` are told that they are too many.
@@ -80,15 +77,23 @@ void service_drain(struct service *service);
 /// Closes every connection now; exchanges end as END_SHUTDOWN. *May call Lua.*
 void service_close_all(struct service *service);
 
-/// Sees one exchange of a walk. Returns whether the walk goes on.
-typedef bool (*service_visit_fn)(void *user, struct exchange *exchange);
-
 /// Calls `visit` for each exchange that is under way, until it returns false. It may do to the
 /// exchange what a holder may.
-void service_each_exchange(const struct service *service, service_visit_fn visit, void *user);
+void service_each_exchange(const struct service *service, codec_visit_fn visit, void *user);
 
-/// A connection has left the list and its memory is free. May end the draining: the last statement.
-void service_forget(struct service *service);
+// For the codecs.
 
-/// The field that says the HTTP date of now, as `response_fields`. Valid until the next call.
-struct bytes service_date_line(struct service *service);
+/// A connection is open: it is listed and counted.
+void service_add(struct service *service, struct connection *connection);
+
+/// A connection is closed: it leaves the list and the counts. May end the draining.
+void service_forget(struct service *service, struct connection *connection);
+
+/// `change` more connections are health checks now: 1, or -1.
+void service_count_health_checks(struct service *service, int change);
+
+/// `change` more bytes of bodies are kept; wraps around for fewer.
+void service_count_body(struct service *service, size_t change);
+
+/// The HTTP date of now. Valid until the next call.
+struct bytes service_date(struct service *service);

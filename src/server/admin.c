@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/codecs.h"
 #include "http/exchange.h"
 #include "net/tcp.h"
 #include "script/generation.h"
@@ -41,6 +42,7 @@ int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch
 {
     admin->dispatch = dispatch;
     service_init(&admin->service, loop, admin->limits, &admin->total);
+    codecs_use_http1(&admin->service);
     admin->service.events = &events;
     admin->service.user = admin;
     admin->acceptor.user = admin;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/output.h"
 #include "base/slab.h"
+#include "http/codecs.h"
 #include "net/tcp.h"
 #include "script/scope.h"
 #include "script/state.h"
@@ -158,6 +159,7 @@ static size_t socket_count_of_all(const struct worker *worker)
 static void init_service(struct worker *worker)
 {
     service_init(&worker->service, &worker->loop, worker->limits, worker->options.conn_total);
+    codecs_use_http1(&worker->service);
     worker->service.events = &dispatch_events;
     worker->service.user = &worker->dispatch;
     worker->service.on_empty = on_empty;
