@@ -200,9 +200,6 @@ rules["headers do not include each other in circles"] = function(files)
   return complaints
 end
 
--- Floors that have circles between their files still. One that has none left goes from here.
-tidy.in_circles = {}
-
 ---The module of a file: `src/net/loop` for both `loop.c` and `loop.h`.
 local function module_of(path)
   return path:match("^(src/.+)%.[ch]$")
@@ -277,42 +274,18 @@ local function way_back(graph, start)
   end
 end
 
----The floors that have circles -> complaints.
-local function circles(files)
-  local graph, seen, found = uses(files), {}, {}
+rules["files of a floor do not use each other in circles"] = function(files)
+  local graph, seen, complaints = uses(files), {}, {}
   for _, module in ipairs(sorted_keys(graph)) do
     local way = not seen[module] and way_back(graph, module)
     if way then
       for _, member in ipairs(way) do
         seen[member] = true
       end
-      local floor = floor_of(module .. ".c")
-      found[floor] = found[floor] or {}
-      table.insert(found[floor], "circle: " .. table.concat(way, " -> "))
-    end
-  end
-  return found
-end
-
-rules["files of a floor do not use each other in circles"] = function(files)
-  local complaints, found = {}, circles(files)
-  for _, floor in ipairs(sorted_keys(found)) do
-    if not tidy.in_circles[floor] then
-      table.move(found[floor], 1, #found[floor], #complaints + 1, complaints)
+      complaints[#complaints + 1] = "circle: " .. table.concat(way, " -> ")
     end
   end
   return complaints
-end
-
----The floors of `tidy.in_circles` that have no circle any more.
-function tidy.without_circles(files)
-  local free, found = {}, circles(files)
-  for _, floor in ipairs(sorted_keys(tidy.in_circles)) do
-    if not found[floor] then
-      free[#free + 1] = floor
-    end
-  end
-  return free
 end
 
 -- Structs with more than 12 members that files other than their own touch. One that keeps the rule

@@ -316,6 +316,7 @@ static void end_exchange(struct conn *conn, enum end_reason reason)
     if (exchange != NULL) {
         conn->exchange = NULL;
         exchange_end(exchange, reason);
+        exchange_free(exchange);
     }
 }
 

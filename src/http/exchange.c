@@ -4,7 +4,7 @@
 // ended; aborted), and passes what is left on to the carrier, which knows how it is written. What
 // comes back is the codec's affair: it calls `flush`, `on_room` and `on_peer_ended` of the holder,
 // and `exchange_end` at last. In order: exchange_new; the holder begins, writes and finishes, or
-// sends it all at once; exchange_end.
+// sends it all at once; exchange_end; exchange_free.
 #include "http/exchange.h"
 
 #include "base/buf.h"
@@ -49,7 +49,7 @@ static void log_answered(const struct exchange *exchange, enum end_reason reason
 static struct access_record record_of(const struct exchange *exchange, struct log_texts *texts);
 static size_t trace_size(const struct exchange_trace *trace);
 static void drop_request(struct exchange *exchange);
-static void forget_body(const struct exchange *exchange);
+static void uncount_body(const struct exchange *exchange);
 
 struct exchange *exchange_new(struct carrier *carrier, struct request *request)
 {
@@ -80,7 +80,7 @@ void exchange_end(struct exchange *exchange, enum end_reason reason)
 {
     const struct service *service = exchange_service(exchange);
     uint64_t now_ns = clock_ns();
-    forget_body(exchange);
+    uncount_body(exchange);
     log_answered(exchange, reason, now_ns);
     if (!exchange->response.is_stream && service->events->on_answered != NULL) {
         uint64_t started_ns = exchange->request->started_ns;
@@ -90,6 +90,10 @@ void exchange_end(struct exchange *exchange, enum end_reason reason)
     if (exchange->events != NULL) {
         exchange->events->on_done(exchange, reason);
     }
+}
+
+void exchange_free(struct exchange *exchange)
+{
     if (exchange->_request_state == REQUEST_LET_GO) {
         slab_free_text((char *)exchange->_trace, trace_size(exchange->_trace));
     } else {
@@ -124,7 +128,7 @@ void exchange_let_go(struct exchange *exchange)
     trace->text[method.len] = '\0';
     memcpy(trace->text + method.len + 1, target.at, target.len);
     trace->text[method.len + 1 + target.len] = '\0';
-    forget_body(exchange);
+    uncount_body(exchange);
     drop_request(exchange);
     exchange->_trace = trace;
     exchange->_request_state = REQUEST_LET_GO;
@@ -430,7 +434,7 @@ static void drop_request(struct exchange *exchange)
 
 /// The service counts the bytes of all bodies. Those of this one are no longer kept for the
 /// request.
-static void forget_body(const struct exchange *exchange)
+static void uncount_body(const struct exchange *exchange)
 {
     service_count_body(exchange_service(exchange), 0 - exchange_body_bytes(exchange));
 }

@@ -68,9 +68,12 @@ struct exchange *exchange_new(struct carrier *carrier, struct request *request);
 /// with END_REFUSED, and the connection after it.
 void exchange_refuse(struct exchange *exchange, int status, const char *why);
 
-/// Ends the exchange for `reason`: it is logged and counted, its holder is told, and it is freed.
-/// The codec must have let go of it. *May call Lua.*
+/// Ends the exchange for `reason`: it is logged and counted, and its holder is told. The codec must
+/// have let go of it, and frees it next. *May call Lua.*
 void exchange_end(struct exchange *exchange, enum end_reason reason);
+
+/// Frees the exchange, which has ended.
+void exchange_free(struct exchange *exchange);
 
 // For everybody.
 
