@@ -16,7 +16,7 @@ _Noreturn void check_failed(const char *file, int line, const char *expression);
 /// module: in debug builds only.
 #ifdef NDEBUG
 #define DCHECK(expression) ((void)sizeof((expression) ? 1 : 0))
-#define DEBUG_CALL(call) ((void)0)
+#define DEBUG_CALL(call) (0 ? (void)(call) : (void)0) // not called, and not unused
 #else
 #define DCHECK(expression) CHECK(expression)
 #define DEBUG_CALL(call) (call)
