@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// What debug builds assert of the hub and of a generation is asserted: each misuse aborts, in a
+// child process of its own.
+#ifndef NDEBUG
+#include "engine.h"
+#include "unit.h"
+
+#include "hub/channel.h"
+#include "hub/replica.h"
+#include "script/generation.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void *hold(void *replica)
+{
+    replica_hold(replica);
+    return NULL;
+}
+
+static void *load_beside(void *generation)
+{
+    generation_load_beside(generation);
+    return NULL;
+}
+
+static void run_elsewhere(void *(*fn)(void *arg), void *arg)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, fn, arg) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void use_replica_elsewhere(struct engine *engine, struct replica *replica)
+{
+    (void)engine;
+    run_elsewhere(hold, replica);
+}
+
+static void use_generation_elsewhere(struct engine *engine, struct replica *replica)
+{
+    (void)replica;
+    run_elsewhere(load_beside, engine->workers[0].generations.current);
+}
+
+static void close_without_lock(struct engine *engine, struct replica *replica)
+{
+    (void)engine;
+    channel_close(replica->channel);
+}
+
+static void break_channel(struct engine *engine, struct replica *replica)
+{
+    replica->channel->base_bytes++;
+    hub_lock(&engine->hub);
+    channel_check(replica->channel);
+}
+
+static void break_journal(struct engine *engine, struct replica *replica)
+{
+    (void)engine;
+    replica->journal.next++; // a frame for which there is no ring
+    journal_check(&replica->journal);
+}
+
+/// Whether `misuse` ends the process. Without one the process ends by itself.
+static bool aborts(void (*misuse)(struct engine *engine, struct replica *replica))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        static struct engine engine;
+        engine_init(&engine, "kept = require 'lunesse'.channel 'room'", 1, 1);
+        engine_open_worker(&engine, 0);
+        CHECK(unlink(engine.script_path) == 0);
+        struct replica *replica = local_hub_find(&engine.workers[0].local_hub, BYTES("room"));
+        signal(SIGABRT, SIG_DFL);
+        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC); // the message is expected
+        if (quiet >= 0 && dup2(quiet, STDERR_FILENO) >= 0 && misuse != NULL) {
+            misuse(&engine, replica);
+        }
+        _exit(0);
+    }
+    EXPECT(child > 0);
+    EXPECT_INT(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+TEST(misuse_aborts_in_a_debug_build)
+{
+    EXPECT(!aborts(NULL));
+    EXPECT(aborts(use_replica_elsewhere));
+    EXPECT(aborts(use_generation_elsewhere));
+    EXPECT(aborts(close_without_lock));
+    EXPECT(aborts(break_channel));
+    EXPECT(aborts(break_journal));
+}
+#endif
