@@ -12,7 +12,7 @@ struct replica;
 
 extern const struct box_class lib_channel_class;
 
-/// channel.
+/// The functions `channel` and `channel_group`.
 extern const luaL_Reg lib_channel_functions[];
 
 /// Returns the channel of the box at `index`; raises for anything else.

@@ -7,5 +7,6 @@
 
 #include <lauxlib.h>
 
-/// resume, wrap, yield, close: they replace those of the standard library.
+/// The functions `resume`, `wrap`, `yield` and `close`, which replace those of the standard
+/// library.
 extern const luaL_Reg lib_coroutine_functions[];

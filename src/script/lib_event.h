@@ -11,7 +11,7 @@
 
 extern const struct box_class lib_event_class;
 
-/// event.
+/// The function `event`.
 extern const luaL_Reg lib_event_functions[];
 
 /// Returns the event of the box at `index`; raises for anything else. The bytes live as long as the

@@ -6,7 +6,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/// json_at_once, for the engine's own Lua.
+/// The function `json_at_once`, for the engine's own Lua.
 extern const luaL_Reg lib_json_functions[];
 
 /// Pushes the table `lunesse.json`. Called once for a state.

@@ -5,5 +5,5 @@
 
 #include <lauxlib.h>
 
-/// log(level, text, [fields])
+/// The functions `log` and `log_is_on`, on which lua/lunesse/log.lua stands.
 extern const luaL_Reg lib_log_functions[];

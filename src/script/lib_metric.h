@@ -9,5 +9,5 @@
 
 extern const struct box_class lib_metric_class;
 
-/// metric, stats.
+/// The functions `metric` and `stats`.
 extern const luaL_Reg lib_metric_functions[];

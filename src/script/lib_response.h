@@ -9,7 +9,7 @@
 
 extern const struct box_class lib_response_class;
 
-/// keep_headers.
+/// The function `keep_headers`.
 extern const luaL_Reg lib_response_functions[];
 
 /// Returns what is wrong with a field, by what `response_set_field` returned; NULL for 0.

@@ -6,7 +6,7 @@
 
 #include <lauxlib.h>
 
-/// is_loading, route, middleware, runner, fallback, on_error, listen, limit, unrouted_text.
+/// The functions on which lua/lunesse/server.lua stands.
 extern const luaL_Reg lib_server_functions[];
 
 /// Returns the text that answers a request without a route: "404: no route for this path\n".

@@ -8,7 +8,7 @@
 
 extern const struct box_class lib_shared_class;
 
-/// shared.
+/// The function `shared`.
 extern const luaL_Reg lib_shared_functions[];
 
 /// Makes the table of boxes. Fails only when memory runs out.

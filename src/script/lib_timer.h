@@ -13,7 +13,7 @@ struct scope;
 
 extern const struct box_class lib_timer_class;
 
-/// after, every, sleep.
+/// The functions `after`, `every` and `sleep`.
 extern const luaL_Reg lib_timer_functions[];
 
 /// Make and free the list of a generation's timers: before its first script, and after its last.

@@ -5,8 +5,8 @@
 
 #include <lauxlib.h>
 
-/// now, clock, version, form.
+/// The functions `now`, `clock`, `version`, `worker`, `form` and `whole`.
 extern const luaL_Reg lib_util_functions[];
 
-/// advance: only with --test-clock.
+/// The function `advance`, which scripts get with --test-clock alone.
 extern const luaL_Reg lib_util_test_functions[];
