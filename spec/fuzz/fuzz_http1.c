@@ -83,7 +83,7 @@ static void send_event(struct holder *holder);
 static void echo(struct exchange *exchange);
 static void on_stream_room(struct stream_holder *watch);
 static void on_stream_peer_ended(struct stream_holder *watch);
-static void on_stream_shutdown(struct stream_holder *watch);
+static void on_stream_ended(struct stream_holder *watch);
 static void on_stream_done(struct stream_holder *watch, enum end_reason reason);
 static void end(struct holder *holder);
 static void on_room(struct exchange *exchange);
@@ -95,7 +95,7 @@ static const struct service_events service_events = {.on_head = on_head, .on_req
 static const struct stream_events stream_events = {
     .on_room = on_stream_room,
     .on_peer_ended = on_stream_peer_ended,
-    .on_shutdown = on_stream_shutdown,
+    .on_ended = on_stream_ended,
     .on_done = on_stream_done,
 };
 
@@ -511,7 +511,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
     end(exchange->holder);
 }
 
-static void on_stream_shutdown(struct stream_holder *watch)
+static void on_stream_ended(struct stream_holder *watch)
 {
     (void)watch; // nothing works on it
 }

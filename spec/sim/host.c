@@ -31,7 +31,7 @@ static void note_own(struct client *client);
 static void on_room(struct stream_holder *holder);
 static void on_peer_ended(struct stream_holder *holder);
 static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms);
-static void on_shutdown(struct stream_holder *holder);
+static void on_ended(struct stream_holder *holder);
 static void on_done(struct stream_holder *holder, enum end_reason reason);
 
 const struct service_events host_events = {.on_head = on_head, .on_request = on_request};
@@ -40,7 +40,7 @@ static const struct stream_events stream_events = {
     .on_room = on_room,
     .on_peer_ended = on_peer_ended,
     .is_at_work = is_at_work,
-    .on_shutdown = on_shutdown,
+    .on_ended = on_ended,
     .on_done = on_done,
 };
 
@@ -404,7 +404,7 @@ static bool is_at_work(const struct stream_holder *holder, uint64_t until_ms)
     return false; // nothing works on it
 }
 
-static void on_shutdown(struct stream_holder *holder)
+static void on_ended(struct stream_holder *holder)
 {
     (void)holder; // nothing works on it
 }

@@ -155,7 +155,7 @@ static size_t end_streams(struct generation *generation)
 
 static void end_stream(struct stream *stream)
 {
-    stream_end(stream, END_RELOADED, (int64_t)jitter_between(RETRY_MS_MIN, RETRY_MS_MAX));
+    stream_end(stream, END_RELOADED, jitter_between(RETRY_MS_MIN, RETRY_MS_MAX));
 }
 
 /// Calls fn(streams) of the old code.

@@ -37,7 +37,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason);
 static void on_stream_room(struct stream_holder *holder);
 static void on_stream_peer_ended(struct stream_holder *holder);
 static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until_ms);
-static void on_stream_shutdown(struct stream_holder *holder);
+static void on_stream_ended(struct stream_holder *holder);
 static void on_stream_done(struct stream_holder *holder, enum end_reason reason);
 static void tell_room(struct scope *scope);
 static void end(struct scope *scope, enum end_reason reason);
@@ -55,7 +55,7 @@ static const struct stream_events stream_events = {
     .on_room = on_stream_room,
     .on_peer_ended = on_stream_peer_ended,
     .is_at_work = is_stream_at_work,
-    .on_shutdown = on_stream_shutdown,
+    .on_ended = on_stream_ended,
     .on_done = on_stream_done,
 };
 
@@ -231,7 +231,7 @@ static bool is_stream_at_work(const struct stream_holder *holder, uint64_t until
 
 /// Cancels the tasks of a stream that the server has ended. A handler that sends in a loop would
 /// otherwise spin until the response is out.
-static void on_stream_shutdown(struct stream_holder *holder)
+static void on_stream_ended(struct stream_holder *holder)
 {
     struct scope *scope = CONTAINER_OF(holder, struct scope, holder);
     if (!scope->route->options.is_detached) {

@@ -81,7 +81,7 @@ void backlog_count(struct backlog *backlog)
     backlog->counted_bytes = bytes;
 }
 
-void backlog_drop_empty(struct stream *stream)
+void backlog_free_empty(struct stream *stream)
 {
     const struct backlog *backlog = stream->_backlog;
     if (backlog == NULL) {

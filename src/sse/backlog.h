@@ -34,7 +34,7 @@ bool backlog_is_ending(const struct backlog *backlog);
 void backlog_count(struct backlog *backlog);
 
 /// Frees the backlog of `stream`, if it has one and nothing is in it.
-void backlog_drop_empty(struct stream *stream);
+void backlog_free_empty(struct stream *stream);
 
 /// Frees the backlog of `stream`, whatever is in it.
 void backlog_drop(struct stream *stream);

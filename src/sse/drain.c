@@ -130,7 +130,7 @@ static bool end_stream(void *user, struct exchange *exchange)
         return false;
     }
     if (stream != NULL) {
-        stream_end(stream, END_SHUTDOWN, (int64_t)retry_ms(drain));
+        stream_end(stream, END_SHUTDOWN, retry_ms(drain));
         drain->_ended_count++;
     }
     return true;

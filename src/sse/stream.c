@@ -202,16 +202,15 @@ bool stream_unsubscribe(struct stream *stream, struct replica *replica)
 
 /// The `retry:` is sent while the stream is still open. If it is one event too many for a slow
 /// reader, the exchange is aborted as slow, and that reason counts.
-void stream_end(struct stream *stream, enum end_reason reason, int64_t retry_ms)
+void stream_end(struct stream *stream, enum end_reason reason, uint64_t retry_ms)
 {
     struct stream_holder *holder = stream->holder;
     DEBUG_CALL(stream_check(stream));
-    DCHECK(retry_ms >= STREAM_NO_RETRY);
     if (!stream->is_open) {
         return;
     }
     if (retry_ms != STREAM_NO_RETRY) {
-        IGNORE(stream_retry(stream, (uint64_t)retry_ms));
+        IGNORE(stream_retry(stream, retry_ms));
     }
     if (!stream->exchange->is_aborted) {
         stream->exchange->end_reason = (uint8_t)reason; // `finish` looks at it
@@ -229,7 +228,7 @@ void stream_end(struct stream *stream, enum end_reason reason, int64_t retry_ms)
     }
     DEBUG_CALL(stream_check(stream));
     if (reason == END_SHUTDOWN && holder != NULL) {
-        holder->events->on_shutdown(holder);
+        holder->events->on_ended(holder);
     }
 }
 
@@ -368,7 +367,7 @@ static void settle(struct stream *stream)
         finish(stream);
         return;
     }
-    backlog_drop_empty(stream);
+    backlog_free_empty(stream);
     if (cursors_leave_closed(stream)) {
         stream_end(stream, END_FINISHED, STREAM_NO_RETRY); // its last channel has closed
     }
@@ -463,7 +462,7 @@ static int commit(struct stream *stream, struct sending *sending, int refusal)
     sending->size = size;
     DCHECK(refusal == 0 || size == 0);
     if (refusal != 0) {
-        backlog_drop_empty(stream);
+        backlog_free_empty(stream);
     } else if (has_backlog(stream)) {
         mark(stream, size);
     } else {

@@ -50,7 +50,7 @@ struct stream_events {
     /// loop's clock. Must not close anything.
     bool (*is_at_work)(const struct stream_holder *holder, uint64_t until_ms);
     /// The server is ending and has ended the stream. The holder should let go. *May call Lua.*
-    void (*on_shutdown)(struct stream_holder *holder);
+    void (*on_ended)(struct stream_holder *holder);
     /// The stream and its exchange are gone: the last call. *May call Lua.*
     void (*on_done)(struct stream_holder *holder, enum end_reason reason);
 };
@@ -110,14 +110,14 @@ static inline bool stream_is_subscribed(const struct stream *stream)
 }
 
 /// For `stream_end`: the reader keeps the pause that it has.
-enum { STREAM_NO_RETRY = -1 };
+#define STREAM_NO_RETRY UINT64_MAX
 
 /// Ends the stream. What was sent and published before is delivered first. END_FINISHED is a
 /// complete end, with the last chunk; for every other reason the connection is then cut as by
 /// `exchange_cut`, so that the reader comes back. It is told to do so after `retry_ms`, unless that
 /// is STREAM_NO_RETRY. With END_SHUTDOWN the holder is told as well. Does nothing to a stream that
 /// is not open. *May call Lua* with END_SHUTDOWN.
-void stream_end(struct stream *stream, enum end_reason reason, int64_t retry_ms);
+void stream_end(struct stream *stream, enum end_reason reason, uint64_t retry_ms);
 
 /// Whether the stream may be complete before `until_ms` of the loop's clock: its handler runs, and
 /// it follows no channel.
