@@ -94,9 +94,6 @@ struct carrier_ops {
 
     /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
     size_t (*peer_host)(const struct exchange *exchange, char *out);
-
-    /// `deliver` comes soon: fetches what it needs into the cache.
-    void (*prefetch)(const struct exchange *exchange);
 };
 
 /// Sees one exchange of a walk. Returns whether the walk goes on.

@@ -26,7 +26,6 @@ static size_t pending_bytes(const struct exchange *exchange);
 static void ask_peer(struct exchange *exchange);
 static void note_health_check(struct exchange *exchange);
 static size_t host_of_peer(const struct exchange *exchange, char *out);
-static void prefetch(const struct exchange *exchange);
 static enum response_framing framing_of(const struct exchange *exchange,
                                         enum codec_content content);
 static void wrote(struct exchange *exchange, bool has_room);
@@ -42,7 +41,6 @@ const struct carrier_ops conn_carrier_ops = {
     .ask_peer = ask_peer,
     .note_health_check = note_health_check,
     .peer_host = host_of_peer,
-    .prefetch = prefetch,
 };
 
 bool conn_carrier_ask(struct conn *conn)
@@ -158,13 +156,6 @@ static void note_health_check(struct exchange *exchange)
 static size_t host_of_peer(const struct exchange *exchange, char *out)
 {
     return peer_host(conn_of(exchange->carrier)->peer, out, PEER_HOST_BYTES_MAX);
-}
-
-static void prefetch(const struct exchange *exchange)
-{
-    const struct transport *transport = conn_of(exchange->carrier)->transport;
-    __builtin_prefetch(transport);
-    __builtin_prefetch((const char *)transport + sizeof(struct transport) + 31);
 }
 
 static enum response_framing framing_of(const struct exchange *exchange, enum codec_content content)

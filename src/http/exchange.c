@@ -288,21 +288,6 @@ size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, i
     return (size_t)taken;
 }
 
-void exchange_prefetch(const struct exchange *exchange, int distance)
-{
-    switch (distance) {
-    case 3:
-        __builtin_prefetch(exchange);
-        __builtin_prefetch((const char *)exchange + sizeof(struct exchange) - 1);
-        return;
-    case 2:
-        __builtin_prefetch(exchange->carrier);
-        return;
-    default:
-        ops_of(exchange)->prefetch(exchange);
-    }
-}
-
 void exchange_wants_flush(struct exchange *exchange)
 {
     ops_of(exchange)->wake(exchange);

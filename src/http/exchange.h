@@ -152,10 +152,6 @@ static inline bool exchange_is_chunked(const struct exchange *exchange)
     return exchange->response.framing == FRAMING_CHUNKED;
 }
 
-/// `exchange_deliver` comes soon: fetches what it will need into the cache, one pointer further for
-/// each `distance` from 3 down to 1.
-void exchange_prefetch(const struct exchange *exchange, int distance);
-
 /// Bytes of output that the kernel has not taken.
 size_t exchange_pending_bytes(const struct exchange *exchange);
 

@@ -27,14 +27,6 @@ enum {
     FOLLOWED_MAX = 1000, // frames that are copied at a time, while other workers wait for the lock
 };
 
-/// The subscribers that come next, the nearest first. A subscriber takes only itself out of the
-/// list, and only while it is being woken; at that moment it is no longer in here.
-struct prefetch {
-    const struct list *head;
-    struct list *next; // the first subscriber that is not in `near`
-    struct subscriber *near[SUBSCRIBER_PREFETCH];
-};
-
 static int explain_too_long(const struct replica *replica, const struct sse_event *event);
 static int append(struct replica *replica, worker_set *woken, struct event_id *id);
 static bool is_over(const struct replica *replica);
@@ -43,7 +35,6 @@ static void follow(struct replica *replica);
 static void unfollow(struct replica *replica);
 static void on_turn_end(struct loop_job *job);
 static uint64_t wake_subscribers(struct replica *replica);
-static void look_ahead(struct prefetch *prefetch);
 static uint64_t offered(const struct replica *replica);
 static void note_idle(struct replica *replica);
 static void note_offered(struct replica *replica, uint64_t keep_from);
@@ -428,14 +419,8 @@ static void on_turn_end(struct loop_job *job)
 static uint64_t wake_subscribers(struct replica *replica)
 {
     uint64_t keep_from = UINT64_MAX;
-    struct prefetch prefetch = {.head = &replica->subscribers, .next = replica->subscribers.next};
-    for (int i = 0; i < SUBSCRIBER_PREFETCH; i++) {
-        look_ahead(
-            &prefetch); // the first ones; the loop below goes on by one for each that it wakes
-    }
     LIST_EACH (node, after, &replica->subscribers) {
         struct subscriber *subscriber = LIST_ITEM(node, struct subscriber, node);
-        look_ahead(&prefetch);
         DEBUG_CALL(subscriber_check(subscriber));
         if (subscriber->ops->advance(subscriber) == SUBSCRIBER_MORE &&
             subscriber->next < keep_from) {
@@ -443,26 +428,6 @@ static uint64_t wake_subscribers(struct replica *replica)
         }
     }
     return keep_from;
-}
-
-/// Moves the prefetch on by one subscriber.
-static void look_ahead(struct prefetch *prefetch)
-{
-    for (int i = 1; i < SUBSCRIBER_PREFETCH; i++) {
-        prefetch->near[i - 1] = prefetch->near[i];
-    }
-    struct subscriber *far = NULL;
-    if (prefetch->next != prefetch->head) {
-        far = LIST_ITEM(prefetch->next, struct subscriber, node);
-        prefetch->next = prefetch->next->next;
-        __builtin_prefetch(prefetch->next);
-    }
-    prefetch->near[SUBSCRIBER_PREFETCH - 1] = far;
-    for (int i = 0; i < SUBSCRIBER_PREFETCH; i++) {
-        if (prefetch->near[i] != NULL) {
-            prefetch->near[i]->ops->prefetch(prefetch->near[i], i + 1);
-        }
-    }
 }
 
 /// The first frame that this worker has yet to offer, under the lock. A worker that does not follow

@@ -24,14 +24,7 @@ struct subscriber_ops {
     /// the subscriber can take. May make this subscriber leave. Must not touch other subscribers of
     /// the channel, since their list is being walked, and must not call Lua.
     enum subscriber_progress (*advance)(struct subscriber *subscriber);
-    /// Called before `advance`, which follows after `distance` other subscribers had their turn
-    /// (SUBSCRIBER_PREFETCH first, 1 last). Fetches memory that `advance` will need into the
-    /// cache, one pointer further each time: with thousands of subscribers nothing of one is there.
-    /// Must not change anything.
-    void (*prefetch)(struct subscriber *subscriber, int distance);
 };
-
-enum { SUBSCRIBER_PREFETCH = 4 };
 
 struct subscriber {
     struct list node; // replica->subscribers

@@ -45,7 +45,6 @@ struct sending {
 static bool count_open(void *user, struct exchange *exchange);
 static bool on_flush(struct exchange *exchange);
 static enum subscriber_progress on_advance(struct subscriber *subscriber);
-static void on_near(struct subscriber *subscriber, int distance);
 static enum subscriber_progress flush(struct stream *stream);
 static void settle(struct stream *stream);
 static void finish(struct stream *stream);
@@ -72,7 +71,7 @@ static const struct exchange_events events = {
     .on_done = on_done,
 };
 
-static const struct subscriber_ops cursor_ops = {.advance = on_advance, .prefetch = on_near};
+static const struct subscriber_ops cursor_ops = {.advance = on_advance};
 
 struct stream *stream_open(struct exchange *exchange, const struct stream_options *options,
                            int *failure)
@@ -332,17 +331,6 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
         exchange_abort(stream->exchange, END_SLOW);
     }
     return SUBSCRIBER_DONE;
-}
-
-static void on_near(struct subscriber *subscriber, int distance)
-{
-    const struct cursor *cursor = CONTAINER_OF(subscriber, struct cursor, subscriber);
-    if (distance == SUBSCRIBER_PREFETCH) {
-        __builtin_prefetch(cursor->stream);
-        __builtin_prefetch((const char *)cursor->stream + sizeof(struct stream) - 1);
-    } else {
-        exchange_prefetch(cursor->stream->exchange, distance);
-    }
 }
 
 /// Writes until all is out or the kernel takes no more. To settle may add the last chunk to the

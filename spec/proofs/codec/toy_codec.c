@@ -56,7 +56,6 @@ static ssize_t deliver(struct exchange *exchange, const struct bytes *pieces, in
 static size_t pending_bytes(const struct exchange *exchange);
 static void nothing(struct exchange *exchange);
 static size_t host_of_peer(const struct exchange *exchange, char *out);
-static void prefetch(const struct exchange *exchange);
 static void open_connection(struct codec *codec, struct transport *transport,
                             const struct socket_address *peer, bool is_over_limit);
 static void drain(struct connection *base);
@@ -91,7 +90,6 @@ static const struct carrier_ops carrier_ops = {
     .ask_peer = nothing,
     .note_health_check = nothing,
     .peer_host = host_of_peer,
-    .prefetch = prefetch,
 };
 
 static const struct connection_ops connection_ops = {
@@ -208,11 +206,6 @@ static size_t host_of_peer(const struct exchange *exchange, char *out)
     (void)exchange;
     memcpy(out, "toy", 4);
     return 3;
-}
-
-static void prefetch(const struct exchange *exchange)
-{
-    (void)exchange;
 }
 
 // The connection.
