@@ -122,7 +122,7 @@ static void write_number(const struct json_number *number, struct buf *out)
 
 static void check_place(const struct json_reader *reader, int failure)
 {
-    struct json_place place = json_place(reader->text, reader->at);
+    struct json_position place = json_position(reader->text, reader->at);
     CHECK(json_error_text(failure) != NULL);
     CHECK(place.line >= 1 && place.column >= 1);
     CHECK(place.line + place.column <= reader->at + 2);

@@ -6,18 +6,18 @@
 #include <stdint.h>
 
 /// A position in the text. Every reader moves it behind what it read, or returns false.
-struct place {
+struct position {
     const char *at;
     const char *end;
 };
 
-static bool read_text(struct place *place, const char *text);
-static size_t read_while(struct place *place, bool (*is_wanted)(unsigned char byte));
-static bool read_fields(struct place *place);
-static bool read_request_line(struct place *place);
-static bool read_chunk_size(struct place *place, uint64_t *size);
-static bool read_extensions(struct place *place);
-static bool read_extension_value(struct place *place);
+static bool read_text(struct position *position, const char *text);
+static size_t read_while(struct position *position, bool (*is_wanted)(unsigned char byte));
+static bool read_fields(struct position *position);
+static bool read_request_line(struct position *position);
+static bool read_chunk_size(struct position *position, uint64_t *size);
+static bool read_extensions(struct position *position);
+static bool read_extension_value(struct position *position);
 static bool is_token(unsigned char byte);
 static bool is_visible(unsigned char byte);
 static bool is_value(unsigned char byte);
@@ -27,34 +27,34 @@ static bool is_hex(unsigned char byte);
 
 size_t messages_head_len(struct bytes text)
 {
-    struct place place = {text.at, text.at + text.len};
-    for (int i = 0; i < 8 && read_text(&place, "\r\n"); i++) {
+    struct position position = {text.at, text.at + text.len};
+    for (int i = 0; i < 8 && read_text(&position, "\r\n"); i++) {
         // an empty line
     }
-    if (!read_request_line(&place) || !read_fields(&place)) {
+    if (!read_request_line(&position) || !read_fields(&position)) {
         return 0;
     }
-    return (size_t)(place.at - text.at);
+    return (size_t)(position.at - text.at);
 }
 
 size_t messages_chunks_len(struct bytes text, struct buf *data)
 {
-    struct place place = {text.at, text.at + text.len};
+    struct position position = {text.at, text.at + text.len};
     for (;;) {
         uint64_t size;
-        if (!read_chunk_size(&place, &size) || !read_extensions(&place) ||
-            !read_text(&place, "\r\n")) {
+        if (!read_chunk_size(&position, &size) || !read_extensions(&position) ||
+            !read_text(&position, "\r\n")) {
             return 0;
         }
         if (size == 0) {
-            return read_fields(&place) ? (size_t)(place.at - text.at) : 0;
+            return read_fields(&position) ? (size_t)(position.at - text.at) : 0;
         }
-        if (size > (size_t)(place.end - place.at)) {
+        if (size > (size_t)(position.end - position.at)) {
             return 0;
         }
-        messages_put(data, bytes_of(place.at, (size_t)size));
-        place.at += size;
-        if (!read_text(&place, "\r\n")) {
+        messages_put(data, bytes_of(position.at, (size_t)size));
+        position.at += size;
+        if (!read_text(&position, "\r\n")) {
             return 0;
         }
     }
@@ -67,53 +67,53 @@ void messages_put(struct buf *buf, struct bytes bytes)
     }
 }
 
-static bool read_text(struct place *place, const char *text)
+static bool read_text(struct position *position, const char *text)
 {
     size_t len = strlen(text);
-    if ((size_t)(place->end - place->at) < len || memcmp(place->at, text, len) != 0) {
+    if ((size_t)(position->end - position->at) < len || memcmp(position->at, text, len) != 0) {
         return false;
     }
-    place->at += len;
+    position->at += len;
     return true;
 }
 
-static size_t read_while(struct place *place, bool (*is_wanted)(unsigned char byte))
+static size_t read_while(struct position *position, bool (*is_wanted)(unsigned char byte))
 {
-    const char *start = place->at;
-    while (place->at < place->end && is_wanted((unsigned char)*place->at)) {
-        place->at++;
+    const char *start = position->at;
+    while (position->at < position->end && is_wanted((unsigned char)*position->at)) {
+        position->at++;
     }
-    return (size_t)(place->at - start);
+    return (size_t)(position->at - start);
 }
 
 /// Field lines and the empty line behind them.
-static bool read_fields(struct place *place)
+static bool read_fields(struct position *position)
 {
-    while (!read_text(place, "\r\n")) {
-        bool is_field = read_while(place, is_token) > 0 && read_text(place, ":");
-        (void)read_while(place, is_value);
-        if (!is_field || !read_text(place, "\r\n")) {
+    while (!read_text(position, "\r\n")) {
+        bool is_field = read_while(position, is_token) > 0 && read_text(position, ":");
+        (void)read_while(position, is_value);
+        if (!is_field || !read_text(position, "\r\n")) {
             return false;
         }
     }
     return true;
 }
 
-static bool read_request_line(struct place *place)
+static bool read_request_line(struct position *position)
 {
-    return read_while(place, is_token) > 0 && read_text(place, " ") &&
-           read_while(place, is_visible) > 0 &&
-           (read_text(place, " HTTP/1.1\r\n") || read_text(place, " HTTP/1.0\r\n"));
+    return read_while(position, is_token) > 0 && read_text(position, " ") &&
+           read_while(position, is_visible) > 0 &&
+           (read_text(position, " HTTP/1.1\r\n") || read_text(position, " HTTP/1.0\r\n"));
 }
 
-static bool read_chunk_size(struct place *place, uint64_t *size)
+static bool read_chunk_size(struct position *position, uint64_t *size)
 {
-    const char *digit = place->at;
+    const char *digit = position->at;
     unsigned __int128 sum = 0;
-    if (read_while(place, is_hex) == 0) {
+    if (read_while(position, is_hex) == 0) {
         return false;
     }
-    for (; digit < place->at; digit++) {
+    for (; digit < position->at; digit++) {
         int value = *digit <= '9' ? *digit - '0' : (*digit | 0x20) - 'a' + 10;
         sum = sum * 16 + (unsigned)value;
         if (sum > UINT64_MAX) {
@@ -125,10 +125,10 @@ static bool read_chunk_size(struct place *place, uint64_t *size)
 }
 
 /// chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
-static bool read_extensions(struct place *place)
+static bool read_extensions(struct position *position)
 {
     for (;;) {
-        struct place next = *place;
+        struct position next = *position;
         (void)read_while(&next, is_blank);
         if (!read_text(&next, ";")) {
             return true;
@@ -137,30 +137,30 @@ static bool read_extensions(struct place *place)
         if (read_while(&next, is_token) == 0) {
             return false;
         }
-        *place = next;
+        *position = next;
         (void)read_while(&next, is_blank);
         if (read_text(&next, "=")) {
             (void)read_while(&next, is_blank);
             if (!read_extension_value(&next)) {
                 return false;
             }
-            *place = next;
+            *position = next;
         }
     }
 }
 
-static bool read_extension_value(struct place *place)
+static bool read_extension_value(struct position *position)
 {
-    if (!read_text(place, "\"")) {
-        return read_while(place, is_token) > 0;
+    if (!read_text(position, "\"")) {
+        return read_while(position, is_token) > 0;
     }
-    while (!read_text(place, "\"")) {
-        if (read_text(place, "\\")) {
-            if (place->at == place->end || !is_value((unsigned char)*place->at)) {
+    while (!read_text(position, "\"")) {
+        if (read_text(position, "\\")) {
+            if (position->at == position->end || !is_value((unsigned char)*position->at)) {
                 return false;
             }
-            place->at++;
-        } else if (read_while(place, is_quoted_text) == 0) {
+            position->at++;
+        } else if (read_while(position, is_quoted_text) == 0) {
             return false;
         }
     }

@@ -243,9 +243,9 @@ TEST(json_keys_come_in_the_order_of_their_bytes)
 TEST(json_places_count_lines_and_characters)
 {
     struct bytes text = BYTES("{\n\"\xc3\xa9\xf0\x9f\x98\x80\": x");
-    struct json_place place = json_place(text, text.len - 1);
+    struct json_position place = json_position(text, text.len - 1);
     EXPECT_INT(place.line, 2);
     EXPECT_INT(place.column, 7);
-    EXPECT_INT(json_place(text, 0).column, 1);
-    EXPECT_INT(json_place(text, text.len).column, 8);
+    EXPECT_INT(json_position(text, 0).column, 1);
+    EXPECT_INT(json_position(text, text.len).column, 8);
 }

@@ -33,11 +33,11 @@ void timer_arm_at(struct timer *timer, uint64_t due_ms)
     OWNED(&timer->_timers->_owner);
     DCHECK(due_ms != never && timer->fired != NULL);
     timer->_due_ms = due_ms;
-    if (due_ms < due_heap_ms(heap, &timer->_place)) {
-        due_heap_put(heap, &timer->_place, due_ms);
+    if (due_ms < due_heap_ms(heap, &timer->_entry)) {
+        due_heap_put(heap, &timer->_entry, due_ms);
     }
     // Due later than the heap says: it comes up there first and is then moved, see `settle`.
-    DCHECK(due_heap_ms(heap, &timer->_place) <= due_ms);
+    DCHECK(due_heap_ms(heap, &timer->_entry) <= due_ms);
 }
 
 void timer_disarm(struct timer *timer)
@@ -50,7 +50,7 @@ void timer_deinit(struct timer *timer)
 {
     OWNED(&timer->_timers->_owner);
     timer->_due_ms = never;
-    due_heap_remove(&timer->_timers->_heap, &timer->_place);
+    due_heap_remove(&timer->_timers->_heap, &timer->_entry);
     DEBUG_CALL(timer_heap_check(timer->_timers));
 }
 
@@ -76,12 +76,12 @@ void timer_heap_fire(struct timer_heap *timers)
     OWNED(&timers->_owner);
     DEBUG_CALL(timer_heap_check(timers));
     for (size_t budget = heap->count; budget > 0 && due_heap_first_ms(heap) <= now_ms; budget--) {
-        struct timer *timer = CONTAINER_OF(due_heap_first(heap), struct timer, _place);
+        struct timer *timer = CONTAINER_OF(due_heap_first(heap), struct timer, _entry);
         if (timer->_due_ms > now_ms) {
             settle(heap, timer);
             continue;
         }
-        due_heap_remove(heap, &timer->_place);
+        due_heap_remove(heap, &timer->_entry);
         timer->_due_ms = never;
         timer->fired(timer);
     }
@@ -108,16 +108,16 @@ void timer_heap_check(const struct timer_heap *timers)
 static void settle(struct due_heap *heap, struct timer *timer)
 {
     if (timer->_due_ms == never) {
-        due_heap_remove(heap, &timer->_place);
+        due_heap_remove(heap, &timer->_entry);
     } else {
-        due_heap_put(heap, &timer->_place, timer->_due_ms);
+        due_heap_put(heap, &timer->_entry, timer->_due_ms);
     }
 }
 
 /// No timer comes up later than it is due.
 static void check_timer(const struct due *due)
 {
-    const struct timer *timer = CONTAINER_OF(due, struct timer, _place);
+    const struct timer *timer = CONTAINER_OF(due, struct timer, _entry);
     const struct due_heap *heap = &timer->_timers->_heap;
     CHECK(due_heap_ms(heap, due) <= timer->_due_ms);
     CHECK(timer->fired != NULL || timer->_due_ms == never);

@@ -36,7 +36,7 @@ struct timer {
     struct timer_heap *_timers;
     timer_fn fired;
     uint64_t _due_ms;  // UINT64_MAX while disarmed
-    struct due _place; // in the loop's heap; by an older due time, perhaps
+    struct due _entry; // in the loop's heap; by an older due time, perhaps
 };
 
 /// Prepares a timer of the loop whose heap is `timers`: `&loop->timers`.

@@ -140,7 +140,7 @@ static enum call_outcome end_run(struct parts *parts, lua_State *L, int status)
         return outcome_of(parts, L, status);
     }
     limit_met("run_timeout", parts->options->limits->run_timeout_ms);
-    lua_pushfstring(parts->L, "%s: ", guard_place(parts->guard));
+    lua_pushfstring(parts->L, "%s: ", guard_location(parts->guard));
     guard_push_overrun(parts->L);
     lua_concat(parts->L, 2);
     add_traceback(parts, L);

@@ -20,9 +20,9 @@ enum {
 #define CODE_FIELD "Lunesse-Code"
 
 static bool is_named_by(struct bytes message, const lua_Debug *frame);
-static void keep_place(struct place *place, const lua_Debug *frame);
+static void keep_location(struct location *location, const lua_Debug *frame);
 static void begin(struct buf *page, const char *title, struct bytes head);
-static void append_around(struct buf *page, const struct place *place);
+static void append_around(struct buf *page, const struct location *location);
 static bool read_line(FILE *file, struct buf *line);
 static void append_line(struct buf *page, int number, struct bytes line, bool is_marked);
 static void append_poll(struct buf *page, uint64_t number);
@@ -31,9 +31,9 @@ static void append(struct buf *page, struct bytes bytes);
 static void append_escaped(struct buf *page, struct bytes text);
 static void end(struct exchange *exchange, struct buf *page);
 
-struct place place_of_failure(lua_State *L, struct bytes message)
+struct location location_of_failure(lua_State *L, struct bytes message)
 {
-    struct place place = {.line = 0};
+    struct location location = {.line = 0};
     lua_Debug frame;
     for (int level = 0; lua_getstack(L, level, &frame) == 1; level++) {
         lua_getinfo(L, "Sl", &frame);
@@ -41,25 +41,25 @@ struct place place_of_failure(lua_State *L, struct bytes message)
             continue; // C, or the engine's own Lua
         }
         bool is_named = is_named_by(message, &frame);
-        if (place.line == 0 || is_named) {
-            keep_place(&place, &frame);
+        if (location.line == 0 || is_named) {
+            keep_location(&location, &frame);
         }
         if (is_named) {
             break;
         }
     }
-    return place;
+    return location;
 }
 
-struct place place_of_route(const char *source)
+struct location location_of_route(const char *source)
 {
-    struct place place = {.line = 0};
+    struct location location = {.line = 0};
     const char *colon = source == NULL ? NULL : strrchr(source, ':');
     if (colon != NULL) {
-        snprintf(place.file, sizeof(place.file), "%.*s", (int)(colon - source), source);
-        place.line = (int)strtol(colon + 1, NULL, 10);
+        snprintf(location.file, sizeof(location.file), "%.*s", (int)(colon - source), source);
+        location.line = (int)strtol(colon + 1, NULL, 10);
     }
-    return place;
+    return location;
 }
 
 bool dev_page_is_wanted(const struct exchange *exchange)
@@ -71,7 +71,7 @@ bool dev_page_is_wanted(const struct exchange *exchange)
 }
 
 void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes message,
-                   const struct place *place)
+                   const struct location *location)
 {
     struct buf page;
     DCHECK(exchange->response.state == RESPONSE_FRESH);
@@ -81,8 +81,8 @@ void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes mess
     append(&page, BYTES("<p><b>"));
     append_escaped(&page, bytes_of(message.at, first_len));
     append(&page, BYTES("</b></p>"));
-    if (place->line > 0) {
-        append_around(&page, place);
+    if (location->line > 0) {
+        append_around(&page, location);
     }
     append(&page, BYTES("<pre>"));
     append_escaped(&page, bytes_skip(message, first_len));
@@ -123,8 +123,8 @@ void dev_page_answer(struct exchange *exchange, uint64_t number, bool is_latest)
     IGNORE(exchange_send(exchange, BYTES(""))); // the response is fresh, so it is taken
 }
 
-/// Whether the message begins with the place of the frame, as "scripts/clock.lua:9: no such thing"
-/// does.
+/// Whether the message begins with the location of the frame, as "scripts/clock.lua:9: no such
+/// thing" does.
 static bool is_named_by(struct bytes message, const lua_Debug *frame)
 {
     char start[LUA_IDSIZE + NUMBER_BYTES];
@@ -132,10 +132,10 @@ static bool is_named_by(struct bytes message, const lua_Debug *frame)
     return message.len >= (size_t)len && memcmp(message.at, start, (size_t)len) == 0;
 }
 
-static void keep_place(struct place *place, const lua_Debug *frame)
+static void keep_location(struct location *location, const lua_Debug *frame)
 {
-    snprintf(place->file, sizeof(place->file), "%s", frame->source + 1);
-    place->line = frame->currentline;
+    snprintf(location->file, sizeof(location->file), "%s", frame->source + 1);
+    location->line = frame->currentline;
 }
 
 static void begin(struct buf *page, const char *title, struct bytes head)
@@ -153,22 +153,22 @@ static void begin(struct buf *page, const char *title, struct bytes head)
     append(page, BYTES("</h1>"));
 }
 
-/// Appends the lines around the place, as the file is now. If the file cannot be read, only its
+/// Appends the lines around the location, as the file is now. If the file cannot be read, only its
 /// name and the line are shown.
-static void append_around(struct buf *page, const struct place *place)
+static void append_around(struct buf *page, const struct location *location)
 {
     char number[NUMBER_BYTES];
     struct buf line;
-    DCHECK(place->line > 0 && place->file[0] != '\0');
-    FILE *file = fopen(place->file, "re");
+    DCHECK(location->line > 0 && location->file[0] != '\0');
+    FILE *file = fopen(location->file, "re");
     buf_init(&line, PAGE_BYTES_MAX);
     append(page, BYTES("<p>"));
-    append_escaped(page, bytes_from_string(place->file));
-    snprintf(number, sizeof(number), ", line %d</p><pre>", place->line);
+    append_escaped(page, bytes_from_string(location->file));
+    snprintf(number, sizeof(number), ", line %d</p><pre>", location->line);
     append(page, bytes_from_string(number));
-    for (int i = 1; file != NULL && i <= place->line + AROUND && read_line(file, &line); i++) {
-        if (i >= place->line - AROUND) {
-            append_line(page, i, buf_bytes(&line), i == place->line);
+    for (int i = 1; file != NULL && i <= location->line + AROUND && read_line(file, &line); i++) {
+        if (i >= location->line - AROUND) {
+            append_line(page, i, buf_bytes(&line), i == location->line);
         }
     }
     append(page, BYTES("</pre>"));

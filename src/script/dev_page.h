@@ -17,18 +17,18 @@ struct lua_State;
 
 enum { PLACE_FILE_MAX = 1024 };
 
-/// A line of a script. `line` is 0 when the place is not known.
-struct place {
+/// A line of a script. `line` is 0 when the location is not known.
+struct location {
     char file[PLACE_FILE_MAX];
     int line;
 };
 
-/// Returns the place in a script that `message` is about: the one that the message begins with, or
-/// else the innermost one of the failed coroutine `L`.
-struct place place_of_failure(struct lua_State *L, struct bytes message);
+/// Returns the location in a script that `message` is about: the one that the message begins with,
+/// or else the innermost one of the failed coroutine `L`.
+struct location location_of_failure(struct lua_State *L, struct bytes message);
 
-/// Returns the place that `source` names, such as "scripts/clock.lua:5"; no place for NULL.
-struct place place_of_route(const char *source);
+/// Returns the location that `source` names, such as "scripts/clock.lua:5"; none for NULL.
+struct location location_of_route(const char *source);
 
 /// Whether the peer prefers a page to plain text.
 bool dev_page_is_wanted(const struct exchange *exchange);
@@ -36,7 +36,7 @@ bool dev_page_is_wanted(const struct exchange *exchange);
 /// Answers with the page for a failed handler of generation `number`. `message` includes the
 /// traceback. Nothing may have been sent yet.
 void dev_page_send(struct exchange *exchange, uint64_t number, struct bytes message,
-                   const struct place *place);
+                   const struct location *location);
 
 /// Answers with the page for scripts that could not be loaded because of `why`.
 void dev_page_send_broken(struct exchange *exchange, struct bytes why);

@@ -24,7 +24,7 @@ static void report(const struct scope *scope, struct bytes message);
 static void answer(struct scope *scope, struct bytes message, lua_State *failed);
 static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed);
 static void push_error(lua_State *L, struct bytes message, lua_State *failed);
-static void send_plain(struct scope *scope, struct bytes message, const struct place *place);
+static void send_plain(struct scope *scope, struct bytes message, const struct location *location);
 static void start_over(const struct scope *scope);
 static struct bytes without_traceback(struct bytes message);
 
@@ -49,10 +49,10 @@ void failure_unanswered(struct scope *scope)
     struct bytes message = BYTES("the handler returned without an answer, and nothing of the "
                                  "request waits that could give one: no task, no timer, no "
                                  "listener of the response");
-    struct place place = place_of_route(scope->route->source);
+    struct location location = location_of_route(scope->route->source);
     DCHECK(scope_is_dormant(scope));
     report(scope, message);
-    send_plain(scope, message, &place);
+    send_plain(scope, message, &location);
 }
 
 void failure_replaced(struct scope *scope)
@@ -92,8 +92,8 @@ static void answer(struct scope *scope, struct bytes message, lua_State *failed)
         if (on_error_ref != LUA_NOREF && scope_begin_failing(scope)) {
             start_error_handler(scope, message, failed);
         } else {
-            struct place place = place_of_failure(failed, message);
-            send_plain(scope, message, &place);
+            struct location location = location_of_failure(failed, message);
+            send_plain(scope, message, &location);
         }
     } else if (scope->stream != NULL) {
         stream_end(scope->stream, END_FAILED, STREAM_NO_RETRY);
@@ -135,7 +135,7 @@ static void push_error(lua_State *L, struct bytes message, lua_State *failed)
 }
 
 /// Sends the 500. In development mode it has the text of the log.
-static void send_plain(struct scope *scope, struct bytes message, const struct place *place)
+static void send_plain(struct scope *scope, struct bytes message, const struct location *location)
 {
     struct exchange *exchange = scope->exchange;
     DCHECK(exchange->response.state == RESPONSE_FRESH);
@@ -144,7 +144,7 @@ static void send_plain(struct scope *scope, struct bytes message, const struct p
     start_over(scope);
     response_forget_content(&exchange->response);
     if (is_dev && dev_page_is_wanted(exchange)) {
-        dev_page_send(exchange, scope->parts->options->number, message, place);
+        dev_page_send(exchange, scope->parts->options->number, message, location);
         return;
     }
     exchange->response.is_text = true;

@@ -150,7 +150,7 @@ bool guard_has_struck(const struct guard *guard)
     return guard->is_struck;
 }
 
-const char *guard_place(const struct guard *guard)
+const char *guard_location(const struct guard *guard)
 {
     return guard->struck_at;
 }

@@ -44,7 +44,7 @@ lua_State *guard_switch(struct guard *guard, lua_State *L);
 
 /// Whether the present run has passed its limit, and the script and line where it did.
 bool guard_has_struck(const struct guard *guard);
-const char *guard_place(const struct guard *guard);
+const char *guard_location(const struct guard *guard);
 
 /// Pushes the message of a run that passed its limit: "ran for more than run_timeout (1 s)".
 void guard_push_overrun(lua_State *L);

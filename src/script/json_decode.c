@@ -204,7 +204,7 @@ static void store(lua_State *L, struct decoding *decoding)
 
 static int push_refusal(lua_State *L, const struct json_reader *reader, int failure)
 {
-    struct json_place place = json_place(reader->text, reader->at);
+    struct json_position place = json_position(reader->text, reader->at);
     lua_settop(L, VALUES - 1); // drops all that was half made
     lua_pushnil(L);
     lua_pushfstring(L, "%s at line %I, column %I", json_error_text(failure),

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static void push_place(lua_State *L, int level);
+static void push_location(lua_State *L, int level);
 static void push_obstacle(lua_State *L);
 static bool is_in_finalizer(lua_State *L);
 static bool push_caller_in_c(lua_State *L);
@@ -19,7 +19,7 @@ static bool push_caller_in_c(lua_State *L);
 /// waits.
 int raise_obstacle(lua_State *L, const char *what)
 {
-    push_place(L, 1);
+    push_location(L, 1);
     if (lua_tostring(L, -1)[0] != '\0') {
         lua_pushliteral(L, ": ");
         lua_concat(L, 2);
@@ -31,7 +31,7 @@ int raise_obstacle(lua_State *L, const char *what)
 }
 
 /// Pushes "file:line" of the innermost Lua function from `level` on; "" when there is none.
-static void push_place(lua_State *L, int level)
+static void push_location(lua_State *L, int level)
 {
     lua_Debug record;
     DCHECK(level >= 1); // level 0 is the function of ours that cannot wait
@@ -85,7 +85,7 @@ static bool push_caller_in_c(lua_State *L)
         const char *name = record.name == NULL ? "?" : record.name;
         if (*record.what == 'C' && strcmp(name, "pcall") != 0 && strcmp(name, "xpcall") != 0) {
             lua_pushfstring(L, "inside the C function '%s', called at ", name);
-            push_place(L, level + 1);
+            push_location(L, level + 1);
             lua_concat(L, 2);
             return true;
         }

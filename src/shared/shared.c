@@ -36,21 +36,21 @@ struct shared_store {
     struct list node;       // shared->store_list
     struct shared *shared;
     struct map items;
-    struct list places; // struct place: the items, oldest first, and the walkers among them
+    struct list by_age; // struct age_link: the items, oldest first, and the walkers among them
     size_t hold_count;
     uint64_t bytes; // of its items and of itself, which are part of shared->bytes
     uint64_t bytes_max;
     char name[];
 };
 
-/// A place in the order of age: that of an item, or that of a walk that goes along the items.
-struct place {
+/// A link of the list by age: that of an item, or of a walk that goes along the items.
+struct age_link {
     struct list node;
     bool is_walker;
 };
 
 struct item {
-    struct place place;     // store->places; after `drop`, the list of items to be freed
+    struct age_link age;    // store->by_age; after `drop`, the list of items to be freed
     struct map_entry entry; // store->items
     struct due expiry;      // shared->expiries
     struct shared_store *store;
@@ -105,7 +105,7 @@ static int make_item(struct shared_store *store, struct bytes key, struct item *
 static void set_ttl(struct item *item, uint64_t ttl_ms);
 static uint64_t item_bytes(const struct shared_store *store, size_t key_len);
 static uint64_t text_bytes(const struct kept *value);
-static size_t walk(struct shared_store *store, struct place *walker, size_t max, char *keys,
+static size_t walk(struct shared_store *store, struct age_link *walker, size_t max, char *keys,
                    size_t *len);
 
 struct shared *shared_new(void)
@@ -127,7 +127,7 @@ void shared_free(struct shared *shared)
         CHECK(store->hold_count == 0);
         // The store is freed with its last item, so its count is read once, before.
         for (size_t count = store->items.count; count > 0; count--) {
-            drop(LIST_ITEM(store->places.next, struct item, place.node), &dropped);
+            drop(LIST_ITEM(store->by_age.next, struct item, age.node), &dropped);
         }
     }
     IGNORE(leave(shared, &dropped)); // no item is left, so none that has expired
@@ -280,11 +280,11 @@ size_t shared_count(struct shared_store *store, uint64_t now_ms)
     return count;
 }
 
-/// The walker is a place in the list of items. It stays where it is while items come and go, so the
+/// The walker is a link in the list of items. It stays where it is while items come and go, so the
 /// walk goes on there after other threads had the lock.
 int shared_keys(struct shared_store *store, uint64_t now_ms, size_t max, struct shared_text **keys)
 {
-    struct place walker = {.is_walker = true};
+    struct age_link walker = {.is_walker = true};
     struct buf all;
     struct list dropped;
     char *batch = mem_alloc(WALK_BYTES);
@@ -318,7 +318,7 @@ static struct shared_store *make_store(struct shared *shared, struct bytes name)
     store->shared = shared;
     store->bytes_max = UINT64_MAX;
     map_init(&store->items);
-    list_init(&store->places);
+    list_init(&store->by_age);
     list_init(&store->node);
     list_append(&shared->store_list, &store->node);
     map_add(&shared->stores, &store->entry);
@@ -359,7 +359,7 @@ static bool leave(struct shared *shared, struct list *dropped)
     bool is_swept = due_heap_first_ms(&shared->expiries) > shared->now_ms;
     pthread_mutex_unlock(&shared->lock);
     LIST_EACH (node, after, dropped) {
-        struct item *item = LIST_ITEM(node, struct item, place.node);
+        struct item *item = LIST_ITEM(node, struct item, age.node);
         kept_release(&item->value);
         mem_free(item);
     }
@@ -389,8 +389,8 @@ static void drop(struct item *item, struct list *dropped)
     struct shared *shared = store->shared;
     map_remove(&store->items, &item->entry);
     due_heap_remove(&shared->expiries, &item->expiry);
-    list_remove(&item->place.node);
-    list_append(dropped, &item->place.node);
+    list_remove(&item->age.node);
+    list_append(dropped, &item->age.node);
     uint64_t bytes = item_bytes(store, item->entry.key.len) + text_bytes(&item->value);
     DCHECK(bytes <= store->bytes && store->bytes <= shared->bytes);
     shared->bytes -= bytes;
@@ -535,8 +535,8 @@ static int make_item(struct shared_store *store, struct bytes key, struct item *
     memcpy(item->key, key.at, key.len);
     item->entry.key = bytes_of(item->key, key.len);
     item->store = store;
-    list_init(&item->place.node);
-    list_append(&store->places, &item->place.node);
+    list_init(&item->age.node);
+    list_append(&store->by_age, &item->age.node);
     map_add(&store->items, &item->entry);
     *made = item;
     return 0;
@@ -568,17 +568,17 @@ static uint64_t text_bytes(const struct kept *value)
 /// Copies the keys of the next items, at most `max`, to `keys`, each with its length before it.
 /// Moves the walker behind them, and out of the list when it has reached the end. Returns how many
 /// keys it has copied. Under the lock.
-static size_t walk(struct shared_store *store, struct place *walker, size_t max, char *keys,
+static size_t walk(struct shared_store *store, struct age_link *walker, size_t max, char *keys,
                    size_t *len)
 {
     bool has_begun = list_is_linked(&walker->node);
-    struct list *node = has_begun ? walker->node.next : store->places.next;
+    struct list *node = has_begun ? walker->node.next : store->by_age.next;
     size_t count = 0;
-    for (int i = 0; i < WALK_COUNT && count < max && node != &store->places; i++) {
-        const struct place *place = LIST_ITEM(node, struct place, node);
-        const struct item *item = LIST_ITEM(node, struct item, place.node);
+    for (int i = 0; i < WALK_COUNT && count < max && node != &store->by_age; i++) {
+        const struct age_link *link = LIST_ITEM(node, struct age_link, node);
+        const struct item *item = LIST_ITEM(node, struct item, age.node);
         node = node->next;
-        if (!place->is_walker && !has_expired(item)) {
+        if (!link->is_walker && !has_expired(item)) {
             uint16_t key_len = (uint16_t)item->entry.key.len;
             DCHECK(*len + KEY_PREFIX_BYTES + key_len <= WALK_BYTES);
             memcpy(keys + *len, &key_len, KEY_PREFIX_BYTES);
@@ -588,7 +588,7 @@ static size_t walk(struct shared_store *store, struct place *walker, size_t max,
         }
     }
     list_remove(&walker->node);
-    if (node != &store->places) {
+    if (node != &store->by_age) {
         list_append(node, &walker->node);
     }
     return count;

@@ -38,16 +38,16 @@ const char *json_error_text(int error)
     UNREACHABLE();
 }
 
-struct json_place json_place(struct bytes text, size_t at)
+struct json_position json_position(struct bytes text, size_t at)
 {
-    struct json_place place = {.line = 1, .column = 1};
+    struct json_position position = {.line = 1, .column = 1};
     for (size_t i = 0; i < at; i++) {
         bool is_continued = (text.at[i] & 0xc0) == 0x80;
-        place.column += is_continued ? 0 : 1;
+        position.column += is_continued ? 0 : 1;
         if (text.at[i] == '\n') {
-            place.line++;
-            place.column = 1;
+            position.line++;
+            position.column = 1;
         }
     }
-    return place;
+    return position;
 }

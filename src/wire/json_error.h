@@ -27,11 +27,11 @@ enum json_error {
 /// What is wrong, as a sentence that "at line 1, column 6" completes.
 const char *json_error_text(int error);
 
-/// A place in a text, both from 1. Lines end with LF; a column is a character, not a byte.
-struct json_place {
+/// A position in a text, both from 1. Lines end with LF; a column is a character, not a byte.
+struct json_position {
     size_t line;
     size_t column;
 };
 
-/// The place of the byte `at`, which may be behind the last.
-struct json_place json_place(struct bytes text, size_t at);
+/// The position of the byte `at`, which may be behind the last.
+struct json_position json_position(struct bytes text, size_t at);
