@@ -4,9 +4,9 @@
 ---an array, an integer stays whole, a number has the fewest digits that read back as itself. The
 ---same value is always the same text, as keys come in the order of their bytes.
 ---
----A long text is read and written in slices, between which other tasks run. A single string is read
----in one slice, however long it is. Where nothing can wait (while the scripts load, in a metamethod,
----a comparator, a closing variable) the whole text runs through.
+---A long text is read and written in slices, between which other tasks run. A single string is
+---read in one slice, however long it is. Where nothing can wait (while the scripts load, in a
+---metamethod, a comparator, a closing variable) the whole text runs through.
 ---@class lunesse.json
 ---@field null lightuserdata  stands for JSON's null, in both directions
 local json = {}
