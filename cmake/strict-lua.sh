@@ -31,8 +31,8 @@ done <debian/patches/series
 
 # With HARDMEMTESTS, Lua's luaC_condGC sets the top of the stack twice to the same pointer: before a
 # step, which is taken when the collector is behind, and before the whole collection. The step may
-# have moved the stack, and the pointer then leads into freed memory. The usual Lua has only the step.
-# The patch makes Lua take one of the two.
+# have moved the stack, and the pointer then leads into freed memory. The usual Lua has only the
+# step. The patch makes Lua take one of the two.
 sed -i 's/luaC_step(L); pos;}; \\$/luaC_step(L); pos;} else \\/' src/lgc.h
 grep -q 'luaC_step(L); pos;} else' src/lgc.h
 
