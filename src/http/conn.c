@@ -25,6 +25,9 @@ enum {
     LOOK_MS = 10, // between looks whether the peer has all that was sent before a reset
 };
 
+static_assert(LINGER_MS / LOOK_MS <= UINT8_MAX, "the looks of `reset_late` must fit");
+static_assert(LINGER_DRAINING_MS >= LOOK_MS, "a drain must leave time for one look");
+
 static void conn_open(struct codec *codec, struct transport *transport,
                       const struct socket_address *peer, bool is_over_limit);
 static void drain(struct connection *connection);
@@ -134,6 +137,7 @@ static void conn_close(struct conn *conn, enum end_reason reason)
     } else {
         transport_close(conn->transport);
     }
+    DEBUG_CALL(conn_check(conn));
 }
 
 static void drain(struct connection *connection)
@@ -143,7 +147,7 @@ static void drain(struct connection *connection)
     if (conn->state == CONN_LINGER && conn->_work->looks_left == 0) {
         timer_arm(&conn->_work->timer, LINGER_DRAINING_MS);
     } else if (conn->state == CONN_HEAD && !conn->is_health_check &&
-               !conn_work(conn)->has_partial_head && conn_pending_bytes(conn) == 0) {
+               !conn_work(conn)->input.has_partial_head && conn_pending_bytes(conn) == 0) {
         conn_close(conn, END_SHUTDOWN);
     }
 }
@@ -152,7 +156,7 @@ static void on_bytes(void *user, char *at, size_t len)
 {
     struct conn *conn = user;
     if (conn->state == CONN_LINGER) {
-        return; // bounded by time: to stop reading would reset the answer away
+        return; // thrown away; were it not read, the kernel would reset the connection
     }
     size_t skipped = input_skip(conn, len);
     at += skipped;
@@ -160,7 +164,7 @@ static void on_bytes(void *user, char *at, size_t len)
     if (len == 0) {
         return;
     }
-    if (conn->state == CONN_ANSWER || !buf_is_empty(&conn_work(conn)->input)) {
+    if (conn->state == CONN_ANSWER || !buf_is_empty(&conn_work(conn)->input.kept)) {
         keep(conn, at, len);
         input_feed_kept(conn);
         return;
@@ -192,7 +196,7 @@ static void on_end(void *user)
         }
     } else if (conn->state == CONN_BODY) {
         input_refuse(conn, 400, "the body ended before its length (RFC 9112, 8)");
-    } else if (conn_work(conn)->has_partial_head) {
+    } else if (conn_work(conn)->input.has_partial_head) {
         input_refuse_head(conn, 400, "the head ended before its empty line (RFC 9112, 8)");
     } else {
         conn_close(conn, END_LEFT);
@@ -209,11 +213,12 @@ static void on_room(void *user)
         timer_disarm(&conn_work(conn)->timer); // the stall that `conn_watch_stall` watched is over
     }
     conn_wake(conn);
+    DEBUG_CALL(conn_check(conn));
 }
 
 static void on_failed(void *user, int failure)
 {
-    conn_close(user, end_reason_of_failure(failure)); // in any case the peer is gone
+    conn_close(user, end_reason_of_failure(failure)); // whatever failed, the peer is gone
 }
 
 static void on_closed(void *user)
@@ -226,7 +231,8 @@ static void on_closed(void *user)
     slab_free(conn);
 }
 
-/// What was sent before the exchange was aborted still leaves, unless the peer does not read.
+/// Sends what is due, and then looks at what the exchange wants next. An aborted exchange is ended
+/// here. Its output is sent first, unless it is aborted because the peer does not read.
 static void on_turn_end(struct loop_job *job)
 {
     struct conn *conn = CONTAINER_OF(job, struct conn_work, job)->conn;
@@ -249,7 +255,7 @@ static void note_pending(struct conn_work *work, size_t pending_bytes)
     }
 }
 
-/// Frees the work.
+/// Frees the work: the connection closes, or its stream has nothing of its own to say.
 static void rest(struct conn *conn)
 {
     struct conn_work *work = conn->_work;
@@ -260,7 +266,7 @@ static void rest(struct conn *conn)
     input_give_parser_back(conn);
     timer_deinit(&work->timer);
     loop_job_cancel(&work->job);
-    buf_reset(&work->input);
+    buf_reset(&work->input.kept);
     buf_reset(&work->output);
     slab_free(work);
     conn->_work = NULL;
@@ -284,10 +290,12 @@ static bool settle_output(struct conn *conn)
     return !exchange->is_blocked;
 }
 
-/// All output is with the kernel.
+/// All output is with the kernel. A response that has ended ends the exchange. A holder that awaits
+/// room is told. The work of a stream without either is freed.
 static void settle_exchange(struct conn *conn)
 {
     struct exchange *exchange = conn->exchange;
+    DCHECK(conn->state == CONN_ANSWER && conn_pending_bytes(conn) == 0);
     if (exchange->response.state == RESPONSE_ENDED) {
         bool is_last = conn_is_last(conn) || exchange->wants_close;
         bool is_reset = exchange->end_reason != END_FINISHED && ends_by_closing(exchange);
@@ -304,9 +312,9 @@ static void settle_exchange(struct conn *conn)
         if (exchange->events != NULL) {
             exchange->events->on_room(exchange);
         }
-    } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input) &&
-               conn->_work->skip_bytes == 0) {
-        rest(conn); // an idle stream holds nothing
+    } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input.kept) &&
+               conn->_work->input.skip_bytes == 0) {
+        rest(conn);
     }
 }
 
@@ -323,25 +331,26 @@ static void end_exchange(struct conn *conn, enum end_reason reason)
 static void next_message(struct conn *conn)
 {
     struct conn_work *work = conn->_work;
+    DCHECK(conn->exchange == NULL && work->input.parser == NULL);
     conn->state = CONN_HEAD;
-    work->line_end_len = 0;
+    work->input.line_end_len = 0;
     timer_arm(&work->timer, conn_service(conn)->limits->idle_timeout_ms);
     input_feed_kept(conn);
     if (conn->state == CONN_CLOSED) {
         return;
     }
     if (conn->state == CONN_HEAD || conn->state == CONN_BODY) {
-        work->waiting_count = 0;
+        work->input.waiting_count = 0;
         buf_trim(&work->output, IDLE_OUTPUT_BYTES);
         conn_set_reading(conn, true);
     }
     if (conn->has_ended) {
-        on_end(conn); // whoever answers the next message is told as well
+        on_end(conn); // the holder of the next exchange must hear of it, too
     }
 }
 
-/// Where the end of the connection is the end of the content, only a reset says that some of it is
-/// missing.
+/// Whether the end of the connection ends the content. Then only a reset tells the peer that some
+/// content is missing.
 static bool ends_by_closing(const struct exchange *exchange)
 {
     return exchange->response.framing == FRAMING_CLOSE &&
@@ -355,22 +364,25 @@ static void linger(struct conn *conn)
         return;
     }
     struct conn_work *work = conn->_work;
+    DCHECK(conn->exchange == NULL && work->input.parser == NULL && work->looks_left == 0);
     conn->state = CONN_LINGER;
-    buf_reset(&work->input);
+    buf_reset(&work->input.kept);
     buf_reset(&work->output);
     transport_shut(conn->transport);
     timer_arm(&work->timer, conn_service(conn)->is_draining ? LINGER_DRAINING_MS : LINGER_MS);
     conn_set_reading(conn, true);
 }
 
-/// A reset drops what the peer's system has not acknowledged, so that is waited for first.
+/// Resets the connection, but not at once: a reset drops what the peer's system has not
+/// acknowledged. So the connection first waits, for a bounded time, until all of it is.
 static void reset_late(struct conn *conn)
 {
     struct conn_work *work = conn->_work;
+    DCHECK(conn->exchange == NULL && work->input.parser == NULL);
     unsigned patience_ms = conn_service(conn)->is_draining ? LINGER_DRAINING_MS : LINGER_MS;
     conn->state = CONN_LINGER;
     work->looks_left = (uint8_t)(patience_ms / LOOK_MS);
-    buf_reset(&work->input);
+    buf_reset(&work->input.kept);
     buf_reset(&work->output);
     timer_arm(&work->timer, 0);
     conn_set_reading(conn, true);
@@ -380,17 +392,18 @@ static void on_deadline(struct timer *timer)
 {
     struct conn_work *work = CONTAINER_OF(timer, struct conn_work, timer);
     struct conn *conn = work->conn;
+    DEBUG_CALL(conn_check(conn));
     switch ((enum conn_state)conn->state) {
     case CONN_HEAD:
-        if (!work->has_partial_head && !conn->is_first) {
-            conn_close(conn, END_FINISHED); // an idle connection is owed nothing
+        if (!work->input.has_partial_head && !conn->is_first) {
+            conn_close(conn, END_FINISHED); // an idle connection closes without an answer
             return;
         }
         limit_met("head_timeout", conn_service(conn)->limits->head_timeout_ms);
         input_refuse_head(conn, 408, "the head was not complete in time");
         return;
     case CONN_BODY:
-        limit_met("body_timeout", http1_limits(work->parser)->body_timeout_ms);
+        limit_met("body_timeout", http1_limits(work->input.parser)->body_timeout_ms);
         input_refuse(conn, 408, "the body stalled");
         return;
     case CONN_ANSWER:

@@ -24,7 +24,7 @@ struct conn_work *conn_work(struct conn *conn)
     struct conn_work *work = slab_new(struct conn_work);
     const struct conn_codec *codec = conn_codec(conn);
     work->conn = conn;
-    buf_init(&work->input, INPUT_BYTES_MAX);   // a head is bounded by its message's limits
+    buf_init(&work->input.kept, INPUT_BYTES_MAX); // a head is bounded by its message's limits
     buf_init(&work->output, OUTPUT_BYTES_MAX); // streams are bounded below it where they are made
     loop_job_init(&work->job, codec->on_turn_end);
     timer_init(&work->timer, &codec->base.service->loop->timers, codec->on_deadline);
@@ -34,6 +34,7 @@ struct conn_work *conn_work(struct conn *conn)
 
 void conn_wake(struct conn *conn)
 {
+    OWNED(&conn_service(conn)->loop->owner);
     if (conn->state != CONN_CLOSED) {
         loop_at_turn_end(conn_service(conn)->loop, LOOP_WRITE, &conn_work(conn)->job);
     }
@@ -56,7 +57,7 @@ void conn_set_reading(struct conn *conn, bool is_reading)
 bool conn_is_last(const struct conn *conn)
 {
     return conn->is_last || conn->is_over_limit || conn_service(conn)->is_draining ||
-           (conn->has_ended && (conn->_work == NULL || buf_is_empty(&conn->_work->input)));
+           (conn->has_ended && (conn->_work == NULL || buf_is_empty(&conn->_work->input.kept)));
 }
 
 ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count)
@@ -105,18 +106,18 @@ void conn_check(const struct conn *conn)
         CHECK(buf_is_empty(&work->output));
         break;
     case CONN_BODY:
-        CHECK(exchange != NULL && work != NULL && work->parser != NULL);
+        CHECK(exchange != NULL && work != NULL && work->input.parser != NULL);
         CHECK(exchange->response.state == RESPONSE_FRESH);
-        CHECK(!work->has_partial_head);
+        CHECK(!work->input.has_partial_head);
         break;
     case CONN_ANSWER:
         CHECK(exchange != NULL);
-        CHECK(work == NULL || work->parser == NULL);
+        CHECK(work == NULL || work->input.parser == NULL);
         CHECK(work == NULL || work->looks_left == 0);
         break;
     case CONN_LINGER:
-        CHECK(exchange == NULL && work != NULL && work->parser == NULL);
-        CHECK(buf_is_empty(&work->input) && buf_is_empty(&work->output));
+        CHECK(exchange == NULL && work != NULL && work->input.parser == NULL);
+        CHECK(buf_is_empty(&work->input.kept) && buf_is_empty(&work->output));
         break;
     case CONN_CLOSED:
         CHECK(exchange == NULL && work == NULL);

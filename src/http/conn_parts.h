@@ -50,25 +50,32 @@ struct conn_codec {
     struct http1 *spare_parser; // the last one given back; NULL while it is in use
 };
 
+/// What the peer has sent and what is known of it.
+struct input {
+    struct http1 *parser; // only while a message is being read
+    struct buf kept;      // an incomplete head, or what waits behind an answer
+    uint64_t
+        head_started_ns; // when the first byte of the head came that is being read; 0 before it
+    uint64_t body_started_ns; // from when on `body_rate` is asked for
+    size_t skip_bytes;        // to be thrown away: the rest of a body; SIZE_MAX: all that comes
+    size_t waiting_count;     // heads in `kept` behind an answer, guessed by their empty lines
+    uint8_t line_end_len;     // how much of CRLFCRLF `kept` ends with
+    bool has_partial_head;    // `kept` begins with an incomplete head
+};
+
 /// What a connection needs only while something is under way. An open stream that has nothing of
 /// its own to say is without it.
 struct conn_work {
     struct conn *conn;
-    struct http1 *parser; // only while a message is being read
-    struct buf input;     // an incomplete head, or what waits behind an answer
+    struct input input;
     struct buf output;
     struct loop_job job;
     struct timer timer;
-    uint64_t head_started_ns; // first byte of the head being read; 0 before it
-    uint64_t body_started_ns; // from when on `body_rate` is asked for
-    size_t stalled_bytes;     // what was pending when the stall timer was last set
-    size_t counted_bytes;     // of the output, in COUNT_PENDING_BYTES
-    size_t skip_bytes;        // of input that nobody wants: the rest of a body; SIZE_MAX: all of it
-    size_t waiting_count;     // heads in `input` behind an answer, guessed by their empty lines
-    uint16_t ask_pause_ms;    // between the questions whether the peer is there; 0: none was asked
-    uint8_t line_end_len;     // how much of CRLFCRLF the input ends with
-    uint8_t looks_left;    // LINGER: whether the peer has everything and may be reset; 0: no reset
-    bool has_partial_head; // `input` begins with an incomplete head
+    size_t stalled_bytes;  // what the peer had not acknowledged when the stall timer was last armed
+    size_t counted_bytes;  // of the output, in COUNT_PENDING_BYTES
+    uint16_t ask_pause_ms; // between the questions whether the peer is there; 0: none was asked
+    uint8_t looks_left;    // LINGER: how often it is still looked whether the peer has everything,
+                           // before it is reset; 0: it is not reset
 };
 
 struct conn {

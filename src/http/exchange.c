@@ -53,8 +53,10 @@ static void uncount_body(const struct exchange *exchange);
 
 struct exchange *exchange_new(struct carrier *carrier, struct request *request)
 {
+    OWNED(&carrier->codec->service->loop->owner);
+    DCHECK(request->number == 0 && request->body_counted == 0);
     struct exchange *exchange = slab_new(struct exchange);
-    request->number = carrier->codec->service->next_number++;
+    request->number = service_next_number(carrier->codec->service);
     exchange->carrier = carrier;
     exchange->request = request;
     exchange->is_head = bytes_equal(request->method, BYTES("HEAD"));
@@ -79,6 +81,7 @@ void exchange_refuse(struct exchange *exchange, int status, const char *why)
 void exchange_end(struct exchange *exchange, enum end_reason reason)
 {
     const struct service *service = exchange_service(exchange);
+    OWNED(&service->loop->owner);
     uint64_t now_ns = clock_ns();
     uncount_body(exchange);
     log_answered(exchange, reason, now_ns);
@@ -158,6 +161,7 @@ struct exchange_facts exchange_facts(const struct exchange *exchange)
 int exchange_send(struct exchange *exchange, struct bytes content)
 {
     struct response *response = &exchange->response;
+    OWNED(&exchange_loop(exchange)->owner);
     if (exchange->is_aborted) {
         return -ECANCELED;
     }
@@ -185,6 +189,7 @@ int exchange_send(struct exchange *exchange, struct bytes content)
 int exchange_begin(struct exchange *exchange)
 {
     struct response *response = &exchange->response;
+    OWNED(&exchange_loop(exchange)->owner);
     if (exchange->is_aborted) {
         return -ECANCELED;
     }
@@ -246,6 +251,7 @@ int exchange_finish(struct exchange *exchange)
 void exchange_cut(struct exchange *exchange, enum end_reason reason)
 {
     DCHECK(reason != END_FINISHED);
+    OWNED(&exchange_loop(exchange)->owner);
     if (exchange->is_aborted || exchange->response.state != RESPONSE_OPEN) {
         return;
     }
@@ -257,6 +263,8 @@ void exchange_cut(struct exchange *exchange, enum end_reason reason)
 
 void exchange_abort(struct exchange *exchange, enum end_reason reason)
 {
+    OWNED(&exchange_loop(exchange)->owner);
+    DCHECK(reason != END_FINISHED);
     if (!exchange->is_aborted) {
         exchange->is_aborted = true;
         exchange->end_reason = (uint8_t)reason;
@@ -277,7 +285,7 @@ void exchange_wrote(struct exchange *exchange, size_t size)
 
 size_t exchange_deliver(struct exchange *exchange, const struct bytes *pieces, int count)
 {
-    DCHECK(!exchange->is_blocked);
+    DCHECK(!exchange->is_blocked && (pieces != NULL || count == 0));
     ssize_t taken = ops_of(exchange)->deliver(exchange, pieces, count);
     if (taken < 0) {
         exchange->is_blocked = true; // for good

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A head passes three judges, in this order: the guard (wire), which checks the grammar byte by
+// byte and finds the end; llhttp, which finds method, target and fields; and `check_meaning`, which
+// checks what the message means: Host, the two lengths, transfer codings, Expect. Then the request
+// keeps a copy of the head. A body is read by its length or by the guard of chunks, never by
+// llhttp.
 #include "http/http1.h"
 
 #include "base/mem.h"
@@ -104,6 +110,7 @@ void http1_free(struct http1 *parser)
 enum http1_result http1_head(struct http1 *parser, char *at, size_t len, struct request *request,
                              size_t *taken)
 {
+    DCHECK(parser->limits != NULL && len >= parser->seen_len);
     size_t guard_taken = 0;
     size_t seen_len = parser->seen_len;
     struct head_guard *guard = &parser->guard.head;
@@ -143,6 +150,7 @@ enum http1_result http1_body(struct http1 *parser, struct bytes bytes, struct re
                              size_t *taken)
 {
     *taken = 0;
+    DCHECK(parser->limits != NULL && request_has_body(request));
     return request->is_chunked ? take_chunks(parser, bytes, request, taken)
                                : take_sized(parser, bytes, request, taken);
 }
@@ -169,6 +177,7 @@ const char *http1_why(const struct http1 *parser)
 
 static enum http1_result refuse(struct http1 *parser, int status, const char *why)
 {
+    DCHECK(status >= 400 && status <= 599);
     parser->status = status;
     parser->why = why;
     return HTTP1_REFUSED;
@@ -205,7 +214,7 @@ static enum http1_result refuse_guard(struct http1 *parser, enum guard_result re
     return refuse(parser, 400, why);
 }
 
-/// A target may be too long for its own limit, or for the rest of the head's.
+/// Refuses a target that is longer than `target_bytes`, or that leaves no room in `head_bytes`.
 static enum http1_result refuse_target(struct http1 *parser)
 {
     if (parser->guard.head.target_len < parser->limits->target_bytes) {
@@ -216,7 +225,8 @@ static enum http1_result refuse_target(struct http1 *parser)
     return refuse(parser, 414, "the request target is longer than target_bytes");
 }
 
-/// The whole head stands in one piece, so the parser's slices need no gathering.
+/// Gives the head to llhttp in one piece, so each name and value that it finds is a slice of the
+/// head.
 static enum http1_result parse(struct http1 *parser, struct bytes head, struct request *request)
 {
     make_room(parser, parser->guard.head.field_count);
@@ -231,8 +241,8 @@ static enum http1_result parse(struct http1 *parser, struct bytes head, struct r
     return check_meaning(parser, request);
 }
 
-/// The guard has passed the grammar, so what is left is a method that llhttp does not know, or a
-/// target that it refuses.
+/// Refuses what the guard has passed and llhttp has not: a method that llhttp does not know, or a
+/// target.
 static enum http1_result refuse_parse(struct http1 *parser, llhttp_errno_t failure)
 {
     switch (failure) {
@@ -255,7 +265,7 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t len)
     return 0;
 }
 
-/// A name that goes on where the last one ended belongs to it; a value between them starts anew.
+/// llhttp may tell a name in parts. A name is a new one when the field before it has a value.
 static int on_field_name(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct http1 *parser = llhttp->data;
@@ -272,8 +282,8 @@ static int on_field_name(llhttp_t *llhttp, const char *at, size_t len)
     return 0;
 }
 
-/// Every field is an ordinary one to the parser, so that lengths and codings are judged in one
-/// place, here. Its own judgement refuses lists with empty members, which are legal (RFC 9110,
+/// Makes llhttp take every field for an ordinary one: lengths and codings are judged by
+/// `check_framing` alone. llhttp would refuse lists with empty members, which are legal (RFC 9110,
 /// section 5.6.1.2).
 static int on_field_name_complete(llhttp_t *llhttp)
 {
@@ -290,7 +300,7 @@ static int on_field_value(llhttp_t *llhttp, const char *at, size_t len)
     return 0;
 }
 
-/// Stops the parser behind the head. An upgrade is not taken up (RFC 9110, section 7.8), so what
+/// Stops llhttp behind the head. The server takes up no upgrade (RFC 9110, section 7.8), so what
 /// follows is read as HTTP.
 static int on_headers_complete(llhttp_t *llhttp)
 {
@@ -308,13 +318,15 @@ static void keep_head(struct http1 *parser, struct bytes head, struct request *r
     }
     const char *method = head.at + start;
     const char *method_end = memchr(method, ' ', head.len - start);
+    DCHECK(method_end != NULL && method_end > method);
     request->method = bytes_of(method, (size_t)(method_end - method));
     request->target_text = parser->target;
     request->minor_version = parser->llhttp.http_minor;
     request_keep(request, head, parser->fields, parser->field_count);
 }
 
-/// One more than the guard counted is never needed: both see the same lines.
+/// Makes room for as many fields as the guard has counted. llhttp must find as many: see
+/// `on_field_name`.
 static void make_room(struct http1 *parser, size_t field_count)
 {
     if (field_count > parser->field_capacity) {
@@ -354,12 +366,12 @@ static enum http1_result check_host(struct http1 *parser, const struct request *
         return request->minor_version == 0 ? HTTP1_DONE
                                            : refuse(parser, 400, "Host is missing (RFC 9112, 3.2)");
     }
-    // A comma may stand in a name, but here it is what two Hosts look like once joined.
+    // A comma is legal in a host, but a proxy that joins two Host fields makes one.
     bool is_one = url_host_is_valid(host) && memchr(host.at, ',', host.len) == NULL;
     return is_one ? HTTP1_DONE : refuse(parser, 400, "Host is not a host (RFC 9112, 3.2)");
 }
 
-/// A resource of https must not be served over a connection that is not secured.
+/// Refuses a target of https: the connection is not secured.
 static enum http1_result check_scheme(struct http1 *parser, const struct request *request)
 {
     struct bytes https = BYTES("https:");
@@ -370,7 +382,8 @@ static enum http1_result check_scheme(struct http1 *parser, const struct request
                     : HTTP1_DONE;
 }
 
-/// RFC 9112, section 6.3: which of the two lengths counts, and when neither can be trusted.
+/// Finds out how long the body is, by Content-Length or Transfer-Encoding, and refuses a message
+/// whose two lengths could be read in different ways (RFC 9112, section 6.3).
 static enum http1_result check_framing(struct http1 *parser, struct request *request)
 {
     struct bytes coding;
@@ -400,7 +413,8 @@ static enum http1_result check_framing(struct http1 *parser, struct request *req
     return result;
 }
 
-/// Only `chunked`, once and last. Codings before it are known to nobody here: 501 (RFC 9112, 6.1).
+/// Takes `chunked` alone, once and last. Another coding before it is answered with 501 (RFC 9112,
+/// section 6.1).
 static enum http1_result check_codings(struct http1 *parser, struct request *request,
                                        struct bytes value)
 {
@@ -423,7 +437,8 @@ static enum http1_result check_codings(struct http1 *parser, struct request *req
     return HTTP1_DONE;
 }
 
-/// HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
+/// Looks for 100-continue, and refuses any other expectation. HTTP/1.0 has none, and there the
+/// field is ignored (RFC 9110, section 10.1.1).
 static enum http1_result check_expect(struct http1 *parser, struct request *request)
 {
     struct bytes member;
@@ -452,7 +467,7 @@ static void adopt_authority(struct request *request)
     }
 }
 
-/// RFC 9112, section 9.3.
+/// Finds out whether the connection is kept after the answer (RFC 9112, section 9.3).
 static void note_connection(struct request *request)
 {
     bool is_close = false;
@@ -487,11 +502,12 @@ static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
     if (!buf_append(&request->body, bytes_of(bytes.at, *taken))) {
         return refuse_body(parser, request, *taken);
     }
+    DCHECK(*taken <= parser->body_left);
     parser->body_left -= *taken;
     return parser->body_left == 0 ? HTTP1_DONE : HTTP1_MORE;
 }
 
-/// `size` bytes more are too many, or there is no memory for them.
+/// Refuses a body that has no room for `size` bytes more: they are too many, or there is no memory.
 static enum http1_result refuse_body(struct http1 *parser, const struct request *request,
                                      size_t size)
 {

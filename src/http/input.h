@@ -17,8 +17,8 @@ struct conn;
 /// many bytes are done with. *May call Lua*, but only as the last thing before it returns.
 size_t input_feed(struct conn *conn, char *at, size_t len);
 
-/// How many of the `len` bytes that have come nobody wants, because they are of a body that no
-/// route takes.
+/// How many of the `len` bytes that have come are to be thrown away, because they belong to a body
+/// that the route does not take.
 size_t input_skip(struct conn *conn, size_t len);
 
 /// Keeps bytes for later: an incomplete head, or what came behind a message that is being answered.
@@ -35,5 +35,5 @@ void input_refuse(struct conn *conn, int status, const char *why);
 /// The same while no exchange has begun.
 void input_refuse_head(struct conn *conn, int status, const char *why);
 
-/// Gives the reader back, if there is one.
+/// Gives the parser back, if there is one.
 void input_give_parser_back(struct conn *conn);

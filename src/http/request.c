@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A request keeps its head in one block: first an index with the places of the fields, then a copy
+// of the head's text. All slices point into the copy, so a move of the block (`request_move`) has
+// to move only the few slices that the struct itself holds.
 #include "http/request.h"
 
 #include "base/slab.h"
@@ -138,7 +142,7 @@ static struct request_place place_of(const struct request_field *field, struct b
     };
 }
 
-/// The text behind the index.
+/// The copy of the head, which stands behind the index.
 static const char *head_of(const struct request *request)
 {
     return (const char *)(request->_places + request->field_count);
@@ -157,7 +161,8 @@ static int count_fields(const struct request *request, struct bytes name, struct
     return count;
 }
 
-/// Slices of literals ("/" for an empty path) stay where they are.
+/// Points `slice` to the same bytes of the copy at `to`. A slice that is not in `from`, such as the
+/// literal "/" of an empty path, stays as it is.
 static void rebase(struct bytes *slice, struct bytes from, const char *to)
 {
     if (slice->at >= from.at && slice->at < from.at + from.len) {

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A script sets fields while the response is fresh. The codec, when it writes the head, asks for
+// all fields by `response_put_fields`: those of an event stream first, then Date, then the
+// script's, then those of every answer (`server:headers`), where the script has not set its own.
 #include "http/response.h"
 
 #include "base/check.h"
@@ -8,7 +12,8 @@
 
 enum { OWN_FIELDS_BYTES = 192 }; // more than the engine's own fields ever take
 
-/// What an event stream has by itself, or cannot have.
+/// Fields that the engine sets on an event stream, and one that would make its text unreadable. A
+/// script cannot set them there.
 static const struct bytes stream_fields[] = {
     {"Content-Type", 12},
     {"Cache-Control", 13},
@@ -18,8 +23,9 @@ static const struct bytes stream_fields[] = {
 
 enum { STREAM_FIELD_COUNT = sizeof(stream_fields) / sizeof(stream_fields[0]) };
 
-/// The fields of the response. Those that belong to any answer stand at the front; when one of them
-/// is removed, all of them as they were are set aside first.
+/// The fields of the response. Fields that belong to any answer, which middlewares have set, stand
+/// at the front, `kept_size` bytes of them. Before one is removed, all of them are copied to
+/// `kept`: an answer that takes the place of this one begins with them (`response_start_over`).
 struct response_fields {
     struct fields current;
     size_t kept_size;   // packed bytes of those at the front, when nothing is set aside
@@ -86,6 +92,7 @@ void response_remove_field(struct response *response, struct bytes name)
 
 void response_keep_fields(struct response *response)
 {
+    DCHECK(response->state == RESPONSE_FRESH);
     response->is_marked = true;
     if (response->_fields != NULL) {
         response->_fields->kept_size = response_fields(response).len;
@@ -148,12 +155,13 @@ size_t response_fields_size(const struct response *response,
     return OWN_FIELDS_BYTES + response_fields(response).len + surroundings->common.len;
 }
 
-/// An event stream's own fields come first.
 void response_put_fields(const struct response *response,
                          const struct response_surroundings *surroundings, response_put_fn put,
                          void *user)
 {
     struct bytes type;
+    DCHECK(surroundings->date.len > 0);
+    DCHECK(!response->is_stream || response->status == 200);
     if (response->is_stream) {
         put_stream_fields(response, surroundings->connection, put, user);
     } else if (surroundings->connection.len > 0) {
@@ -169,6 +177,7 @@ void response_put_fields(const struct response *response,
 
 static void set_kept_aside(struct response_fields *fields)
 {
+    DCHECK(fields->kept_size <= fields_packed(&fields->current).len);
     if (fields->kept_size > 0) {
         fields_copy(&fields->kept, &fields->current, fields->kept_size);
         fields->kept_size = 0;
@@ -182,7 +191,8 @@ static void cut_to_kept(struct response_fields *fields)
     fields->kept_size = fields_packed(&fields->current).len;
 }
 
-/// "text/event-stream", and of parameters at most the charset that every event stream has.
+/// Whether `type` is "text/event-stream", without a parameter or with the charset that every event
+/// stream has.
 static bool is_stream_type(struct bytes type)
 {
     static const struct bytes types[] = {
@@ -227,8 +237,8 @@ static int check_field(const struct response *response, struct bytes name, struc
     return is_reserved(name) ? RESPONSE_RESERVED : 0;
 }
 
-/// Fields that describe the connection or the framing: they are right only when the engine says
-/// them.
+/// Whether the field describes the connection or the framing. Only the engine knows what is true of
+/// them, so a script cannot set it.
 static bool is_reserved(struct bytes name)
 {
     static const struct bytes names[] = {
@@ -253,7 +263,8 @@ static void put_stream_fields(const struct response *response, struct bytes conn
     put(user, BYTES("X-Accel-Buffering"), BYTES("no"));
 }
 
-/// A stream's Content-Type stands among its first fields already.
+/// The fields that the script has set, but for a stream's Content-Type, which `put_stream_fields`
+/// has put.
 static void put_own(const struct response *response, response_put_fn put, void *user)
 {
     struct bytes rest = response_fields(response);

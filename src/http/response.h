@@ -33,7 +33,7 @@ struct response {
     uint8_t framing;                 // enum response_framing
     bool is_stream;                  // an event stream
     bool is_text;                    // plain text in UTF-8, where no field says another type
-    bool is_marked;                  // the fields of any answer are known: see response_keep_fields
+    bool is_marked;                  // `response_keep_fields` was called
     uint64_t content_bytes;          // sent so far, without framing
     struct response_fields *_fields; // NULL while there are none
 };

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A transport comes in by `service_accept`, which counts and may refuse it, and goes to the codec.
+// The codec's connection is listed by `service_add` until `service_forget`. Draining and closing
+// walk the list and leave the rest to the connections: the drain is over when only health checks
+// are listed.
 #include "http/service.h"
 
 #include "base/check.h"
@@ -26,8 +31,8 @@ void service_init(struct service *service, struct loop *loop, const struct limit
         .loop = loop,
         .limits = limits,
         .conns_max = limits->connections,
-        .total = total,
-        .next_number = 1,
+        ._total = total,
+        ._next_number = 1,
     };
     list_init(&service->_connections);
     timer_init(&service->_tidy_timer, &loop->timers, on_tidy);
@@ -39,7 +44,7 @@ void service_deinit(struct service *service)
     CHECK(list_is_empty(&service->_connections));
     CHECK(service->conn_count == 0);
     CHECK(service->_health_check_count == 0);
-    CHECK(service->body_bytes == 0);
+    CHECK(service->_body_bytes == 0);
     if (service->codec != NULL) {
         service->codec->connection_ops->release(service->codec);
         service->codec = NULL;
@@ -56,14 +61,15 @@ void service_accept(struct service *service, struct transport *transport,
                     const struct socket_address *peer)
 {
     size_t most = service->conns_max + service_over_limit_max(service->conns_max);
-    if (!service->is_draining && *service->total >= most) {
+    if (!service->is_draining && *service->_total >= most) {
         limit_met("connections", service->conns_max);
     }
-    if (service->is_draining || *service->total >= most) {
+    if (service->is_draining || *service->_total >= most) {
         transport_reset(transport);
         return;
     }
-    bool is_over_limit = *service->total >= service->conns_max;
+    CHECK(service->codec != NULL); // see codecs.h
+    bool is_over_limit = *service->_total >= service->conns_max;
     if (is_over_limit) {
         limit_met("connections", service->conns_max);
     }
@@ -74,6 +80,7 @@ void service_accept(struct service *service, struct transport *transport,
 /// other exchanges, but no connection leaves the list before the loop turns.
 void service_drain(struct service *service)
 {
+    OWNED(&service->loop->owner);
     service->is_draining = true;
     LIST_EACH (node, after, &service->_connections) {
         struct connection *connection = connection_of(node);
@@ -84,6 +91,7 @@ void service_drain(struct service *service)
 
 void service_close_all(struct service *service)
 {
+    OWNED(&service->loop->owner);
     service->is_draining = true;
     LIST_EACH (node, after, &service->_connections) {
         struct connection *connection = connection_of(node);
@@ -103,20 +111,22 @@ void service_each_exchange(const struct service *service, codec_visit_fn visit, 
 
 void service_add(struct service *service, struct connection *connection)
 {
+    OWNED(&service->loop->owner);
     DCHECK(connection->carrier.codec->service == service);
     list_append(&service->_connections, &connection->node);
     service->conn_count++;
-    (*service->total)++;
+    (*service->_total)++;
     count_up(COUNT_CONNECTIONS, 1);
 }
 
 void service_forget(struct service *service, struct connection *connection)
 {
-    DCHECK(service->conn_count > 0 && *service->total >= service->conn_count);
+    OWNED(&service->loop->owner);
+    DCHECK(service->conn_count > 0 && *service->_total >= service->conn_count);
     list_remove(&connection->node);
     count_up(COUNT_CONNECTIONS, (uint64_t)-1);
     service->conn_count--;
-    (*service->total)--;
+    (*service->_total)--;
     if (!timer_is_armed(&service->_tidy_timer)) {
         timer_arm(&service->_tidy_timer, TIDY_MS);
     }
@@ -135,8 +145,27 @@ void service_count_health_checks(struct service *service, int change)
 
 void service_count_body(struct service *service, size_t change)
 {
-    service->body_bytes += change;
-    DCHECK(service->body_bytes <= SIZE_MAX / 2); // or more was forgotten than was counted
+    service->_body_bytes += change;
+    DCHECK(service->_body_bytes <= SIZE_MAX / 2); // or more was forgotten than was counted
+}
+
+size_t service_total(const struct service *service)
+{
+    return *service->_total;
+}
+
+uint64_t service_next_number(struct service *service)
+{
+    OWNED(&service->loop->owner);
+    return service->_next_number++;
+}
+
+bool service_has_room(const struct service *service, size_t size)
+{
+    uint64_t total = service->limits->body_total_bytes;
+    uint64_t used = service->_body_bytes;
+    DCHECK(size <= used);
+    return used <= total && size <= total - used;
 }
 
 struct bytes service_date(struct service *service)

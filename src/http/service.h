@@ -38,14 +38,14 @@ struct service {
     struct bytes common_fields; // of every answer, as `response_fields`; set as the limits are
     atomic_size_t conn_count;   // may be read by any thread
     size_t conns_max;           // of all workers together
-    atomic_size_t *total;       // how many there are
-    size_t body_bytes;          // of all bodies that are being read, or whose request is answered
-    uint64_t next_number;       // of exchanges
     uint32_t seed;              // first part of every request id
     bool is_draining;           // no new request is taken
     void *owner;
     void (*on_empty)(void *owner); // while draining: none but health checks are left; may be NULL
     struct list _connections;
+    atomic_size_t *_total;      // how many connections all services together have
+    size_t _body_bytes;         // of all bodies that are being read, or whose request is answered
+    uint64_t _next_number;      // of exchanges
     size_t _health_check_count; // connections that only ask whether the server is ready
     struct timer _tidy_timer;   // after connections have closed
     int64_t _date_second;
@@ -81,7 +81,13 @@ void service_close_all(struct service *service);
 /// exchange what a holder may.
 void service_each_exchange(const struct service *service, codec_visit_fn visit, void *user);
 
-// For the codecs.
+/// How many connections all services of the program have.
+size_t service_total(const struct service *service);
+
+// For the codecs and their exchanges.
+
+/// The number of the next exchange.
+uint64_t service_next_number(struct service *service);
 
 /// A connection is open: it is listed and counted.
 void service_add(struct service *service, struct connection *connection);
@@ -94,6 +100,12 @@ void service_count_health_checks(struct service *service, int change);
 
 /// `change` more bytes of bodies are kept; wraps around for fewer.
 void service_count_body(struct service *service, size_t change);
+
+/// Whether the bodies of all requests together may be as large as they are, when one of them has
+/// `size` bytes. A body may be as large as what all together leave free of `body_total_bytes`: so
+/// the total is never passed, and when it comes near, large bodies are refused while small ones go
+/// on.
+bool service_has_room(const struct service *service, size_t size);
 
 /// The HTTP date of now. Valid until the next call.
 struct bytes service_date(struct service *service);

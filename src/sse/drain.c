@@ -77,7 +77,7 @@ static void on_timer(struct timer *timer)
 static uint64_t share(const struct drain *drain)
 {
     uint64_t count = (uint64_t)drain->_count * drain->_worker_count;
-    uint64_t total = *drain->_service->total;
+    uint64_t total = service_total(drain->_service);
     return count < total ? count : total;
 }
 
