@@ -101,8 +101,10 @@ void publications_abandon(struct list *publications)
 {
     while (!list_is_empty(publications)) {
         struct publication *publication = LIST_ITEM(publications->next, struct publication, node);
+        struct replica *replica = publication->replica;
         list_remove(&publication->node);
-        replica_release(publication->replica);
+        publication->answered(publication, -ENOTCONN, (struct event_id){0});
+        replica_release(replica);
     }
 }
 

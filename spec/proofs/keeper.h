@@ -67,11 +67,13 @@ void keeper_init(struct keeper *keeper, struct hub *hub);
 void keeper_deinit(struct keeper *keeper);
 
 /// Hands an event over. `answered` is called on the worker's thread, unless its mailbox closes
-/// before; then the worker has to give the replica back by `publications_abandon`.
+/// before; then the worker has to give the replica back by
+/// `publications_abandon`.
 void keeper_submit(struct keeper *keeper, struct local_hub *local, struct publication *publication,
                    uint64_t serial);
 
-/// Gives the replicas of publications back that are not answered. When the mailbox is closed.
+/// Answers what the keeper has not answered with -ENOTCONN, since nobody will know what became of
+/// it. When the mailbox is closed.
 void publications_abandon(struct list *publications);
 
 /// While it is paused, the keeper numbers events but finishes no write.

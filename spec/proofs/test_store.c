@@ -219,10 +219,11 @@ static void on_answered(struct publication *publication, int result, struct even
         CHECK(site->proof->keeper.numbers[publishing->serial] == id.sequence);
         CHECK(replica_cursor(publication->replica).sequence >= id.sequence);
         site->answered_count++;
-    } else {
-        CHECK(result == -ECANCELED);
+    } else if (result == -ECANCELED) {
         CHECK(site->proof->keeper.numbers[publishing->serial] == 0); // it was never shown
         site->cancelled_count++;
+    } else {
+        CHECK(result == -ENOTCONN);
     }
     mem_free(publishing);
 }
