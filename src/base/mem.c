@@ -17,10 +17,17 @@ enum {
 // gives it back to the allocator when there is no other memory. Until it can be had again, every
 // allocation that can fail does, so what is left serves those that cannot.
 static void *_Atomic reserve;
+static bool is_reserve_kept; // set before there are threads
 
 static bool spend_reserve(void);
 static bool has_reserve(void);
 static void *aligned(size_t alignment, size_t size);
+
+void mem_keep_reserve(void)
+{
+    is_reserve_kept = true;
+    IGNORE(has_reserve()); // or the first allocation that can fail does
+}
 
 void *mem_zero(size_t size)
 {
@@ -120,10 +127,10 @@ static bool spend_reserve(void)
     return memory != NULL;
 }
 
-/// Takes it again if it was spent, or was never taken.
+/// Takes it again if it was spent.
 static bool has_reserve(void)
 {
-    if (atomic_load_explicit(&reserve, memory_order_relaxed) != NULL) {
+    if (atomic_load_explicit(&reserve, memory_order_relaxed) != NULL || !is_reserve_kept) {
         return true;
     }
     void *none = NULL;

@@ -4,8 +4,9 @@
 // `buf`, which has a ceiling, and which says no where there is no memory; so do the allocations of
 // scripts. This is the only place that calls the allocator of libc.
 //
-// A reserve of one MiB is kept for what cannot be refused. When memory ends, the functions with
-// `try` in their name fail first, and those that abort do so only when the reserve is used up, too.
+// A program may keep a reserve of one MiB for what cannot be refused. When memory ends, the
+// functions with `try` in their name then fail first, and those that abort do so only when the
+// reserve is used up, too.
 #pragma once
 
 #include "base/bytes.h"
@@ -23,6 +24,9 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
 #endif
+
+/// Keeps the reserve from now on, until the program ends. Before there are threads.
+void mem_keep_reserve(void);
 
 /// `size` bytes, zeroed. Aborts when there are none.
 void *mem_zero(size_t size);

@@ -129,6 +129,7 @@ static int check_inherited(int count, const struct config *config)
 /// Returns 0, or 1 when it has printed why there is no first worker.
 static int init(struct server *server)
 {
+    mem_keep_reserve();
     metrics_set_names();
     access_show_query(server->config->logs_query);
     server->workers = mem_zero(server->worker_count * sizeof(struct worker));
