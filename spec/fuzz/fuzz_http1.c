@@ -368,9 +368,9 @@ static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
     char kind = kind_of(exchange);
-    exchange->request->is_body_unwanted = kind == 'x' || exchange_is_over_limit(exchange);
+    exchange->request->body.is_unwanted = kind == 'x' || exchange_is_over_limit(exchange);
     if (kind == 'b') {
-        exchange->request->body_bytes_max = 8;
+        exchange->request->body.bytes_max = 8;
     }
 }
 
@@ -378,7 +378,7 @@ static void on_request(void *user, struct exchange *exchange)
 {
     struct outcome *outcome = user;
     outcome->request_count++;
-    if (!exchange->request->is_body_unwanted || !request_has_body(exchange->request)) {
+    if (!exchange->request->body.is_unwanted || !request_has_body(exchange->request)) {
         note_request(exchange->request, &outcome->requests);
     }
     struct holder *holder = mem_new(struct holder);
@@ -397,7 +397,7 @@ static void on_request(void *user, struct exchange *exchange)
 static void note_request(const struct request *request, struct buf *out)
 {
     char text[32];
-    int len = snprintf(text, sizeof(text), " %zu\n", buf_len(&request->body));
+    int len = snprintf(text, sizeof(text), " %zu\n", buf_len(&request->body.content));
     messages_put(out, request->method);
     messages_put(out, BYTES(" "));
     messages_put(out, request->target_text);
@@ -461,7 +461,7 @@ static void echo(struct exchange *exchange)
     messages_put(&body, BYTES(" "));
     messages_put(&body, request->target_text);
     messages_put(&body, BYTES("\n"));
-    messages_put(&body, buf_bytes(&request->body));
+    messages_put(&body, buf_bytes(&request->body.content));
     CHECK(exchange_send(exchange, buf_bytes(&body)) == 0);
     buf_reset(&body);
 }

@@ -54,7 +54,7 @@ static void uncount_body(const struct exchange *exchange);
 struct exchange *exchange_new(struct carrier *carrier, struct request *request)
 {
     OWNED(&carrier->codec->service->loop->owner);
-    DCHECK(request->number == 0 && request->body_counted == 0);
+    DCHECK(request->number == 0 && request->body.counted == 0);
     struct exchange *exchange = slab_new(struct exchange);
     request->number = service_next_number(carrier->codec->service);
     exchange->carrier = carrier;
@@ -139,7 +139,7 @@ void exchange_let_go(struct exchange *exchange)
 
 size_t exchange_body_bytes(const struct exchange *exchange)
 {
-    return exchange->_request_state == REQUEST_LET_GO ? 0 : exchange->request->body_counted;
+    return exchange->_request_state == REQUEST_LET_GO ? 0 : exchange->request->body.counted;
 }
 
 struct exchange_facts exchange_facts(const struct exchange *exchange)

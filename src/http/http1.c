@@ -129,7 +129,7 @@ enum http1_result http1_head(struct http1 *parser, char *at, size_t len, struct 
     }
     enum http1_result parsed = parse(parser, bytes_of(at, *taken), request);
     if (parsed == HTTP1_DONE) {
-        parser->body_left = request->content_length;
+        parser->body_left = request->body.length;
         parser->skipped_len = 0;
         chunk_guard_init(&parser->guard.chunks);
     }
@@ -151,13 +151,14 @@ enum http1_result http1_body(struct http1 *parser, struct bytes bytes, struct re
 {
     *taken = 0;
     DCHECK(parser->limits != NULL && request_has_body(request));
-    return request->is_chunked ? take_chunks(parser, bytes, request, taken)
-                               : take_sized(parser, bytes, request, taken);
+    return request->body.is_chunked ? take_chunks(parser, bytes, request, taken)
+                                    : take_sized(parser, bytes, request, taken);
 }
 
 uint64_t http1_body_left(const struct http1 *parser, const struct request *request)
 {
-    return request->is_chunked ? chunk_guard_data_left(&parser->guard.chunks) : parser->body_left;
+    return request->body.is_chunked ? chunk_guard_data_left(&parser->guard.chunks)
+                                    : parser->body_left;
 }
 
 size_t http1_skipped_len(const struct http1 *parser)
@@ -393,7 +394,7 @@ static enum http1_result check_framing(struct http1 *parser, struct request *req
     if (length_count > 1) {
         return refuse(parser, 400, "more than one Content-Length (RFC 9112, 6.3)");
     }
-    if (length_count == 1 && !headers_content_length(length, &request->content_length)) {
+    if (length_count == 1 && !headers_content_length(length, &request->body.length)) {
         return refuse(parser, 400, "Content-Length is not one number (RFC 9112, 6.3)");
     }
     if (coding_count == 0) {
@@ -406,7 +407,7 @@ static enum http1_result check_framing(struct http1 *parser, struct request *req
         return refuse(parser, 400, "Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)");
     }
     struct buf joined;
-    buf_init(&joined, request->_block_size); // the values are a part of it
+    buf_init(&joined, request_block_size(request)); // the values are a part of it
     (void)request_joined_field(request, BYTES("transfer-encoding"), &joined); // it was counted
     enum http1_result result = check_codings(parser, request, buf_bytes(&joined));
     buf_reset(&joined);
@@ -433,7 +434,7 @@ static enum http1_result check_codings(struct http1 *parser, struct request *req
     if (other_count > 0) {
         return refuse(parser, 501, "no transfer coding but chunked is implemented (RFC 9112, 6.1)");
     }
-    request->is_chunked = true;
+    request->body.is_chunked = true;
     return HTTP1_DONE;
 }
 
@@ -451,7 +452,7 @@ static enum http1_result check_expect(struct http1 *parser, struct request *requ
             if (!bytes_equal_nocase(member, BYTES("100-continue"))) {
                 return refuse(parser, 417, "only 100-continue can be expected (RFC 9110, 10.1.1)");
             }
-            request->expects_continue = true;
+            request->body.expects_continue = true;
         }
     }
     return HTTP1_DONE;
@@ -499,7 +500,7 @@ static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
                                     struct request *request, size_t *taken)
 {
     *taken = bytes.len < parser->body_left ? bytes.len : (size_t)parser->body_left;
-    if (!buf_append(&request->body, bytes_of(bytes.at, *taken))) {
+    if (!buf_append(&request->body.content, bytes_of(bytes.at, *taken))) {
         return refuse_body(parser, request, *taken);
     }
     DCHECK(*taken <= parser->body_left);
@@ -511,8 +512,8 @@ static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
 static enum http1_result refuse_body(struct http1 *parser, const struct request *request,
                                      size_t size)
 {
-    if (size > buf_room(&request->body)) {
-        limit_met("body_bytes", request->body_bytes_max);
+    if (size > buf_room(&request->body.content)) {
+        limit_met("body_bytes", request->body.bytes_max);
         return refuse(parser, 413, "the body is larger than this route takes");
     }
     return refuse(parser, 503, "there is no memory for the body; try again later");
@@ -525,9 +526,9 @@ static enum http1_result take_chunks(struct http1 *parser, struct bytes bytes,
     while (result == GUARD_MORE && bytes.len > 0) {
         struct chunk_part part;
         result = chunk_guard_take(&parser->guard.chunks, bytes, parser->limits, &part);
-        if (request->is_body_unwanted) {
+        if (request->body.is_unwanted) {
             parser->skipped_len += part.data.len;
-        } else if (!buf_append(&request->body, part.data)) {
+        } else if (!buf_append(&request->body.content, part.data)) {
             return refuse_body(parser, request, part.data.len);
         }
         bytes = bytes_skip(bytes, part.taken);

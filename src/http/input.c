@@ -187,18 +187,18 @@ static void begin_exchange(struct conn *conn, struct request *request, bool has_
     conn->exchange = exchange;
     conn->is_first = false;
     work->input.waiting_count -= work->input.waiting_count > 0 ? 1 : 0;
-    request->body_bytes_max = http1_limits(work->input.parser)->body_bytes;
+    request->body.bytes_max = http1_limits(work->input.parser)->body_bytes;
     conn_service(conn)->events->on_head(conn_service(conn)->user, exchange);
     DCHECK(exchange->response.state == RESPONSE_FRESH); // it is answered from `on_request` on
-    if (request->content_length > request->body_bytes_max) {
+    if (request->body.length > request->body.bytes_max) {
         refuse_large(conn);
         return;
     }
-    buf_init(&request->body, request->body_bytes_max);
-    bool is_skipped = request->is_body_unwanted && request_has_body(request);
-    if (is_skipped && (!request->is_chunked || request->expects_continue)) {
-        bool is_short = request->content_length <= SKIP_BYTES_MAX && !request->expects_continue;
-        answer_before_body(conn, is_short ? (size_t)request->content_length : SIZE_MAX);
+    buf_init(&request->body.content, request->body.bytes_max);
+    bool is_skipped = request->body.is_unwanted && request_has_body(request);
+    if (is_skipped && (!request->body.is_chunked || request->body.expects_continue)) {
+        bool is_short = request->body.length <= SKIP_BYTES_MAX && !request->body.expects_continue;
+        answer_before_body(conn, is_short ? (size_t)request->body.length : SIZE_MAX);
         return;
     }
     conn->state = CONN_BODY;
@@ -231,7 +231,7 @@ static struct exchange *make_exchange(struct conn *conn, struct request *request
 /// Refuses a body of which the peer has announced more than the route takes.
 static void refuse_large(struct conn *conn)
 {
-    limit_met("body_bytes", conn->exchange->request->body_bytes_max);
+    limit_met("body_bytes", conn->exchange->request->body.bytes_max);
     input_refuse(conn, 413, "the body is larger than this route takes");
 }
 
@@ -246,7 +246,7 @@ static void begin_body(struct conn *conn, bool has_more)
     }
     work->input.body_started_ns = request->started_ns;
     timer_arm(&work->timer, http1_limits(work->input.parser)->body_timeout_ms);
-    if (request->expects_continue && !has_more) {
+    if (request->body.expects_continue && !has_more) {
         IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
         conn_wake(conn);
     }
@@ -262,7 +262,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
             http1_body(work->input.parser, bytes_of(at, len), request, &taken);
         count_body(conn);
         if (result != HTTP1_REFUSED &&
-            !service_has_room(conn_service(conn), request->body_counted)) {
+            !service_has_room(conn_service(conn), request->body.counted)) {
             limit_met("body_total_bytes", conn_service(conn)->limits->body_total_bytes);
             input_refuse(conn, 503, "too many bodies at once; try again later");
             return len;
@@ -289,10 +289,10 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
 static void count_body(struct conn *conn)
 {
     struct request *request = conn->exchange->request;
-    size_t len = buf_len(&request->body);
-    DCHECK(len >= request->body_counted && len <= request->body_bytes_max);
-    service_count_body(conn_service(conn), len - request->body_counted);
-    request->body_counted = len;
+    size_t len = buf_len(&request->body.content);
+    DCHECK(len >= request->body.counted && len <= request->body.bytes_max);
+    service_count_body(conn_service(conn), len - request->body.counted);
+    request->body.counted = len;
 }
 
 /// Whether the body comes slower than `body_rate`, counted from the request's begin and after a
@@ -307,7 +307,7 @@ static bool is_dripping(const struct conn *conn)
         return false;
     }
     uint64_t passed_ms = (clock_ns() - work->input.body_started_ns) / 1000000;
-    uint64_t earned_ms = buf_len(&request->body) * UINT64_C(1000) / limits->body_rate;
+    uint64_t earned_ms = buf_len(&request->body.content) * UINT64_C(1000) / limits->body_rate;
     return passed_ms > limits->body_timeout_ms + earned_ms;
 }
 
@@ -322,7 +322,7 @@ static void await_body(struct conn *conn, bool has_moved)
     if (timer_due_ms(&work->timer) < loop_now_ms(conn_service(conn)->loop)) {
         work->input.body_started_ns = clock_ns();
     }
-    if (left > request->body_bytes_max - buf_len(&request->body)) {
+    if (left > request->body.bytes_max - buf_len(&request->body.content)) {
         refuse_large(conn);
     } else if (is_dripping(conn)) {
         limit_met("body_rate", http1_limits(work->input.parser)->body_rate);

@@ -23,7 +23,7 @@ void request_keep(struct request *request, struct bytes text, const struct reque
     memcpy(copy, text.at, text.len);
     request->_places = (struct request_place *)(void *)block;
     request->_block_size = index_size + text.len;
-    request->field_count = count;
+    request->field_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         request->_places[i] = place_of(&fields[i], text);
     }
@@ -44,7 +44,7 @@ void request_replace_value(struct request *request, size_t index, struct bytes v
 void request_deinit(struct request *request)
 {
     slab_free_text((char *)request->_places, request->_block_size);
-    buf_reset(&request->body);
+    buf_reset(&request->body.content);
 }
 
 struct request *request_move(struct request *request, void *memory)

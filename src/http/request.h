@@ -27,27 +27,32 @@ struct request_place {
     uint32_t value_len;
 };
 
+/// The body: what the head says of it, and what has come.
+struct request_body {
+    struct buf content;
+    uint64_t length;    // 0 for a chunked body
+    uint64_t bytes_max; // 413 beyond; dispatch may change it in `on_head`
+    size_t counted;     // bytes of the content in the service's count
+    bool is_chunked;
+    bool is_unwanted;      // dispatch knows who answers, and that nobody looks at the body
+    bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
+};
+
 struct request {
     struct request_place *_places; // the block; the head's bytes follow the array
-    size_t field_count;
+    uint32_t field_count;
+    uint8_t minor_version; // 0 or 1, of HTTP/1
+    bool wants_close;      // the connection must not be kept after the answer
+    bool is_over_limit;    // it came over a connection beyond the limit `connections`
     struct bytes method;
     struct bytes target_text; // as it was sent
     struct target target;
-    uint64_t content_length; // 0 for a chunked body
-    struct buf body;
-    uint64_t number;         // of this server's requests
-    uint64_t started_ns;     // clock_ns at the first byte of the head
-    void *route;             // what dispatch found, opaque here
-    void *counts;            // where dispatch counts the answer, opaque here
-    uint64_t body_bytes_max; // 413 beyond; dispatch may change it in `on_head`
-    size_t body_counted;     // bytes of the body in the service's count
+    struct request_body body;
+    uint64_t number;     // of this server's requests
+    uint64_t started_ns; // clock_ns at the first byte of the head
+    void *route;         // what dispatch found, opaque here
+    void *counts;        // where dispatch counts the answer, opaque here
     size_t _block_size;
-    uint8_t minor_version; // 0 or 1, of HTTP/1
-    bool is_chunked;
-    bool is_body_unwanted; // dispatch knows who answers, and that nobody looks at the body
-    bool wants_close;      // the connection must not be kept after the answer
-    bool is_over_limit;    // it came over a connection beyond the limit `connections`
-    bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };
 
 /// Makes the request's block: a copy of `text`, and where each of the `count` fields stands in it.
@@ -62,6 +67,12 @@ void request_replace_value(struct request *request, size_t index, struct bytes v
 /// Frees the block and the body. All that can be done with the request then is to free it, too. Not
 /// for one that was moved: the owner of its memory frees that, and the body must be reset before.
 void request_deinit(struct request *request);
+
+/// Bytes of the block: more than all its fields together have.
+static inline size_t request_block_size(const struct request *request)
+{
+    return request->_block_size;
+}
 
 /// Bytes of a request with its block, for `request_move`.
 static inline size_t request_size(const struct request *request)
@@ -86,7 +97,7 @@ bool request_field(const struct request *request, struct bytes name, struct byte
 struct bytes request_separator(struct bytes name);
 
 /// Appends the values of all fields `name`, joined, to `out`; false when there is none, or no room
-/// for them. `_block_size` bytes are always enough.
+/// for them. `request_block_size` bytes are always enough.
 bool request_joined_field(const struct request *request, struct bytes name, struct buf *out);
 
 /// The quality (0 to 1000) that the request's Accept fields give to the media type `type`; 1000
@@ -96,5 +107,5 @@ int request_quality(const struct request *request, struct bytes type);
 /// Whether content may follow the head.
 static inline bool request_has_body(const struct request *request)
 {
-    return request->is_chunked || request->content_length > 0;
+    return request->body.is_chunked || request->body.length > 0;
 }

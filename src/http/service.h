@@ -21,7 +21,7 @@
 
 /// Who answers. `user` is the service's. A codec calls them.
 struct service_events {
-    /// A head is complete; the body is not. May set `body_bytes_max` and `is_body_unwanted`.
+    /// A head is complete; the body is not. May set `bytes_max` and `is_unwanted` of the body.
     void (*on_head)(void *user, struct exchange *exchange);
     /// The message is complete and waits for its answer. *May call Lua.*
     void (*on_request)(void *user, struct exchange *exchange);

@@ -99,12 +99,12 @@ void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct 
         lua_setfield(L, -2, "params");
         lua_setiuservalue(L, -2, SLOT_MADE);
     }
-    if (!buf_is_empty(&request->body)) {
-        push_bytes(L, buf_bytes(&request->body));
+    if (!buf_is_empty(&request->body.content)) {
+        push_bytes(L, buf_bytes(&request->body.content));
         lua_setiuservalue(L, -2, SLOT_BODY);
-        state_add_body(box->scope->parts->state, request->body_counted);
+        state_add_body(box->scope->parts->state, request->body.counted);
     }
-    buf_reset(&exchange->request->body); // a body without bytes may hold memory, too
+    buf_reset(&exchange->request->body.content); // a body without bytes may hold memory, too
     exchange_move_request(exchange, &box->request);
     box_set_type(L, BOX_REQUEST);
     DCHECK_STACK(L, 1);

@@ -87,7 +87,7 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
 static void on_head(void *user, struct exchange *exchange)
 {
     (void)user;
-    exchange->request->is_body_unwanted = true;
+    exchange->request->body.is_unwanted = true;
 }
 
 static void on_request(void *user, struct exchange *exchange)

@@ -69,10 +69,10 @@ static void on_head(void *user, struct exchange *exchange)
     struct request *request = exchange->request;
     judge(dispatch, exchange);
     const struct route *route = request->route;
-    request->is_body_unwanted =
+    request->body.is_unwanted =
         dispatch->verdict != VERDICT_TAKEN || route == NULL || !route->options.takes_body;
     if (route != NULL && route->options.has_body_bytes) {
-        request->body_bytes_max = route->options.body_bytes_max;
+        request->body.bytes_max = route->options.body_bytes_max;
     }
 }
 
@@ -138,7 +138,7 @@ static void answer_by_scripts(struct dispatch *dispatch, struct exchange *exchan
 {
     struct generation *generation = dispatch->generations->current;
     struct route *route = exchange->request->route;
-    size_t body_size = buf_len(&exchange->request->body);
+    size_t body_size = buf_len(&exchange->request->body.content);
     if (generation->options.is_dev && answer_dev(dispatch, exchange)) {
         return;
     }

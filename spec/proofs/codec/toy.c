@@ -84,7 +84,7 @@ static void on_head(void *user, struct exchange *exchange)
     route_find(application_route_table(toy->generation->parts.application), request->method,
                request->target.path, &toy->match);
     request->route = toy->match.outcome == ROUTE_FOUND ? toy->match.target : NULL;
-    request->is_body_unwanted = true;
+    request->body.is_unwanted = true;
 }
 
 static void on_request(void *user, struct exchange *exchange)

@@ -383,7 +383,7 @@ static void ask(struct toy_connection *connection, long number, struct bytes tex
     buf_init(&lane->output, INT32_MAX);
     list_append(&connection->lanes, &lane->node);
     lane->exchange = exchange_new(&lane->carrier, request);
-    buf_init(&request->body, 0);
+    buf_init(&request->body.content, 0);
     service->events->on_head(service->user, lane->exchange);
     service->events->on_request(service->user, lane->exchange);
 }
