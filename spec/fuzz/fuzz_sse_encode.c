@@ -8,6 +8,8 @@
 
 #include "wire/sse.h"
 
+#include <errno.h>
+
 enum {
     HAS_ID = 0x01,
     HAS_EVENT = 0x02,
@@ -80,7 +82,7 @@ static void tell_event(struct story *story, uint8_t flags, struct bytes *input)
     event.retry_ms = event.has_retry ? fuzz_byte(input) : 0;
     bool is_bad_id = event.has_id && has_break(event.id);
     bool is_bad_event = event.has_event && has_break(event.event);
-    int wanted = is_bad_id ? SSE_BAD_ID : is_bad_event ? SSE_BAD_EVENT : 0;
+    int wanted = is_bad_id || is_bad_event ? -EINVAL : 0;
     size_t len = buf_len(&story->chunked);
     CHECK(sse_encode_event(&story->plain, &event, false) == wanted);
     CHECK(sse_encode_event(&story->chunked, &event, true) == wanted);
@@ -117,7 +119,7 @@ static void check_ceiling(const struct sse_event *event, size_t len)
     CHECK(buf_len(&out) == len);
     buf_reset(&out);
     buf_init(&out, len - 1);
-    CHECK(sse_encode_event(&out, event, true) == SSE_TOO_LONG);
+    CHECK(sse_encode_event(&out, event, true) == -EMSGSIZE);
     CHECK(buf_is_empty(&out));
     buf_reset(&out);
 }

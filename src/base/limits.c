@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -170,17 +171,17 @@ int limits_set(struct limits *limits, const char *name, double value)
 {
     const struct limit *limit = find(name);
     if (limit == NULL) {
-        return LIMITS_UNKNOWN;
+        return -ENOENT;
     }
     bool is_duration = limit->unit == UNIT_SECONDS;
     bool is_head = limit->offset == offsetof(struct limits, head_bytes);
     double max = is_duration ? seconds_max : is_head ? LIMITS_HEAD_BYTES_MAX : value_max;
     if (!(value >= limit->min) || value > max) {
-        return LIMITS_BAD_VALUE;
+        return -EINVAL;
     }
     double scaled = is_duration ? ceil(value * 1000) : value;
     if (scaled != floor(scaled)) {
-        return LIMITS_BAD_VALUE;
+        return -EINVAL;
     }
     uint64_t stored = (uint64_t)scaled;
     memcpy((char *)limits + limit->offset, &stored, sizeof(stored));

@@ -60,13 +60,9 @@ const struct limits *limits_hold(const struct limits *limits);
 /// Ends a hold; the last one frees the snapshot.
 void limits_release(const struct limits *limits);
 
-enum limits_refusal {
-    LIMITS_UNKNOWN = -1,   // no limit of this name
-    LIMITS_BAD_VALUE = -2, // negative, not a number, zero where that makes no sense, or too large
-};
-
 /// Sets the limit `name` to `value`: seconds (fractions allowed) for a duration, a whole number for
-/// the rest. Returns 0 or a refusal; then nothing changed.
+/// the rest. Returns 0; -ENOENT when there is no such limit; or -EINVAL when the value is negative,
+/// not a number, zero where that makes no sense, or too large. Nothing changes then.
 MUST_USE int limits_set(struct limits *limits, const char *name, double value);
 
 /// The unit that `name` is given in ("seconds", "bytes", "count"), or NULL for an unknown name.

@@ -97,7 +97,7 @@ int replica_publish(struct replica *replica, const struct sse_event *event, stru
     buf_clear(&local->scratch);
     int refusal = sse_encode_event(&local->scratch, event, false);
     if (refusal != 0) {
-        return refusal == SSE_TOO_LONG ? explain_too_long(replica, event) : -EINVAL;
+        return refusal == -EMSGSIZE ? explain_too_long(replica, event) : refusal;
     }
     worker_set woken = 0;
     hub_lock(local->hub);

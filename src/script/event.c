@@ -72,14 +72,7 @@ static struct sse_event check_arguments(lua_State *L, bool has_ids)
 
 static void check_names(lua_State *L, const struct sse_event *event, int count)
 {
-    switch (sse_check_event(event)) {
-    case SSE_BAD_ID:
-        luaL_argerror(L, 2, EVENT_BAD_ID);
-        return;
-    case SSE_BAD_EVENT:
-        luaL_argerror(L, count == 4 ? 3 : 2, EVENT_BAD_NAME);
-        return;
-    default:
-        return;
-    }
+    luaL_argcheck(L, !event->has_id || sse_is_one_line(event->id), 2, EVENT_BAD_ID);
+    luaL_argcheck(L, !event->has_event || sse_is_one_line(event->event), count == 4 ? 3 : 2,
+                  EVENT_BAD_NAME);
 }

@@ -21,11 +21,8 @@ struct bytes check_data(lua_State *L, int index, int argument)
 void check_event_name(lua_State *L, int argument, const char *name)
 {
     int type = lua_type(L, -1);
-    struct sse_event event = {.has_event = true, .event = BYTES("")};
-    if (type == LUA_TSTRING) {
-        event.event = check_bytes(L, lua_gettop(L));
-    }
-    bool is_name = event.event.len > 0 && sse_check_event(&event) == 0;
+    struct bytes text = type == LUA_TSTRING ? check_bytes(L, lua_gettop(L)) : BYTES("");
+    bool is_name = text.len > 0 && sse_is_one_line(text);
     if (type != LUA_TNIL && !is_name) {
         luaL_argerror(
             L, argument,

@@ -124,9 +124,8 @@ static struct bytes check_data_field(lua_State *L, bool *is_there)
 
 static void check_names(lua_State *L, const struct sse_event *event)
 {
-    int refusal = sse_check_event(event);
-    luaL_argcheck(L, refusal != SSE_BAD_ID, 1, EVENT_BAD_ID);
-    luaL_argcheck(L, refusal != SSE_BAD_EVENT, 1, EVENT_BAD_NAME);
+    luaL_argcheck(L, !event->has_id || sse_is_one_line(event->id), 1, EVENT_BAD_ID);
+    luaL_argcheck(L, !event->has_event || sse_is_one_line(event->event), 1, EVENT_BAD_NAME);
 }
 
 static void push_copy(lua_State *L, const struct sse_event *event)

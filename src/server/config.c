@@ -315,8 +315,8 @@ static int apply_limit(struct config *config, const char *value)
     limit->name[name_len] = '\0';
     char *end = NULL;
     limit->value = strtod(equals + 1, &end);
-    int refusal = end == equals + 1 || *end != '\0' ? LIMITS_BAD_VALUE
-                                                    : limits_set(&trial, limit->name, limit->value);
+    int refusal =
+        end == equals + 1 || *end != '\0' ? -EINVAL : limits_set(&trial, limit->name, limit->value);
     if (refusal != 0) {
         return bad_limit(limit->name, equals + 1, refusal);
     }
@@ -327,9 +327,9 @@ static int apply_limit(struct config *config, const char *value)
 static int bad_limit(const char *name, const char *value, int refusal)
 {
     const char *unit = limits_unit(name);
-    if (refusal == LIMITS_BAD_VALUE && unit != NULL) {
+    if (refusal == -EINVAL && unit != NULL) {
         log_complain("--limit %s=%s: %s expected", name, value, unit);
-        return -1;
+        return -EINVAL;
     }
     char names[1024] = "";
     size_t len = 0;
@@ -338,13 +338,13 @@ static int bad_limit(const char *name, const char *value, int refusal)
                                 limits_name(i));
     }
     log_complain("--limit %s: no such limit; there are%s", name, names);
-    return -1;
+    return -EINVAL;
 }
 
 static int complain(const char *option, const char *value, const char *wanted)
 {
     log_complain("%s '%s': %s expected", option, value, wanted);
-    return -1;
+    return -EINVAL;
 }
 
 /// getopt stands behind a long option that it could not take; of a short one it says the letter.
@@ -356,5 +356,5 @@ static int complain_of_option(int option, char **arguments)
                        : optopt >= OPTION_HOST ? "no value expected"
                                                : "no such option, or short for several";
     log_complain("%s: %s; see lunesse --help", is_short ? letter : arguments[optind - 1], what);
-    return -1;
+    return -EINVAL;
 }

@@ -75,9 +75,9 @@ struct stream *stream_open(struct exchange *exchange, const struct stream_option
 /// The stream that `exchange` carries, or NULL.
 struct stream *stream_of_exchange(const struct exchange *exchange);
 
-/// Sends one event. Returns 0; SSE_BAD_ID or SSE_BAD_EVENT; -ECANCELED when the stream is not
-/// open or the peer left; -EMSGSIZE when the event alone is over `stream_max_bytes`; -ENOBUFS
-/// when the queue would pass it: the stream is then being reset as slow.
+/// Sends one event. Returns 0; -EINVAL when its id or name is not one line; -ECANCELED when the
+/// stream is not open or the peer left; -EMSGSIZE when the event alone is over `stream_max_bytes`;
+/// -ENOBUFS when the queue would pass it: the stream is then being reset as slow.
 MUST_USE int stream_send(struct stream *stream, const struct sse_event *event);
 
 /// Sends one event, unless so much is pending that a sender should wait (`stream_is_over`), or that

@@ -7,24 +7,34 @@
 
 #include <stddef.h>
 
-enum json_error {
-    JSON_EXPECTED_VALUE = -1,
-    JSON_EXPECTED_KEY = -2,
-    JSON_EXPECTED_COLON = -3,
-    JSON_EXPECTED_ITEM_END = -4,   // a comma or the end of the array
-    JSON_EXPECTED_MEMBER_END = -5, // a comma or the end of the object
-    JSON_EXPECTED_END = -6,
-    JSON_EXPECTED_DIGIT = -7,
-    JSON_EXPECTED_ESCAPE = -8,
-    JSON_EXPECTED_QUOTE = -9,
-    JSON_CONTROL = -10,
-    JSON_NOT_UTF8 = -11,
-    JSON_LONE_SURROGATE = -12,
-    JSON_NUMBER_TOO_LARGE = -13,
-    JSON_TOO_DEEP = -14,
-};
+/// Every mistake, with what is expected or wrong as a sentence that "at line 1, column 6"
+/// completes. The numbers follow each other in this order, downwards from JSON_ERROR_FIRST, which
+/// is below every errno: so a number has one meaning whichever of the two a function returns.
+#define JSON_ERRORS(X)                                                                             \
+    X(JSON_EXPECTED_VALUE, "expected a value")                                                     \
+    X(JSON_EXPECTED_KEY, "expected a key in double quotes")                                        \
+    X(JSON_EXPECTED_COLON, "expected ':'")                                                         \
+    X(JSON_EXPECTED_ITEM_END, "expected ',' or ']'")                                               \
+    X(JSON_EXPECTED_MEMBER_END, "expected ',' or '}'")                                             \
+    X(JSON_EXPECTED_END, "expected the end of the text")                                           \
+    X(JSON_EXPECTED_DIGIT, "expected a digit")                                                     \
+    X(JSON_EXPECTED_ESCAPE, "expected one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u0000")           \
+    X(JSON_EXPECTED_QUOTE, "expected the closing quote of the string")                             \
+    X(JSON_CONTROL, "a control character in a string is not escaped")                              \
+    X(JSON_NOT_UTF8, "a string is not UTF-8")                                                      \
+    X(JSON_LONE_SURROGATE, "a surrogate without its partner is no character")                      \
+    X(JSON_NUMBER_TOO_LARGE, "the number is beyond what a double holds")                           \
+    X(JSON_TOO_DEEP, "arrays and objects are nested deeper than 128 levels")
 
-/// What is wrong, as a sentence that "at line 1, column 6" completes.
+enum { JSON_ERROR_FIRST = -10000 };
+
+/// For the enum and the table of texts.
+#define JSON_ERROR_PLACE(name, text) name##_PLACE,
+#define JSON_ERROR_NUMBER(name, text) name = JSON_ERROR_FIRST - name##_PLACE,
+enum json_error_place { JSON_ERRORS(JSON_ERROR_PLACE) JSON_ERROR_COUNT };
+enum json_error { JSON_ERRORS(JSON_ERROR_NUMBER) };
+
+/// The sentence of a mistake.
 const char *json_error_text(int error);
 
 /// A position in a text, both from 1. Lines end with LF; a column is a character, not a byte.

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "wire/chunk.h"
 
+#include <errno.h>
 #include <string.h>
 
 /// A field as it will be written: `label`, then each line of `text`.
@@ -28,7 +29,6 @@ struct lines {
 
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 
-static bool is_one_line(struct bytes text);
 static int encode(struct buf *out, const struct field *fields, size_t count, bool chunked);
 static struct field measure(struct bytes label, struct bytes text);
 static bool is_plain_text(struct bytes text);
@@ -39,15 +39,10 @@ static char *put_field(char *at, const struct field *field);
 static char *put_repaired(char *at, struct bytes line);
 static char *put_bytes(char *at, struct bytes bytes);
 
-int sse_check_event(const struct sse_event *event)
+bool sse_is_one_line(struct bytes text)
 {
-    if (event->has_id && !is_one_line(event->id)) {
-        return SSE_BAD_ID;
-    }
-    if (event->has_event && !is_one_line(event->event)) {
-        return SSE_BAD_EVENT;
-    }
-    return 0;
+    return line_len(text, 0) == text.len &&
+           (text.len == 0 || memchr(text.at, '\0', text.len) == NULL);
 }
 
 int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunked)
@@ -55,9 +50,9 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
     struct field fields[4];
     size_t count = 0;
     char digits[DECIMAL_LEN_MAX];
-    int refusal = sse_check_event(event);
-    if (refusal != 0) {
-        return refusal;
+    if ((event->has_id && !sse_is_one_line(event->id)) ||
+        (event->has_event && !sse_is_one_line(event->event))) {
+        return -EINVAL;
     }
     if (event->has_id) {
         fields[count++] = measure(BYTES("id: "), event->id);
@@ -81,7 +76,7 @@ int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
     if (text.len == 0) {
         return buf_append(out, chunked ? BYTES("3\r\n:\n\n" CHUNK_END) : BYTES(":\n\n"))
                    ? 0
-                   : SSE_TOO_LONG;
+                   : -EMSGSIZE;
     }
     struct field field = measure(BYTES(": "), text);
     return encode(out, &field, 1, chunked);
@@ -91,12 +86,6 @@ int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked)
 {
     struct sse_event event = {.has_retry = true, .retry_ms = retry_ms};
     return sse_encode_event(out, &event, chunked);
-}
-
-static bool is_one_line(struct bytes text)
-{
-    return line_len(text, 0) == text.len &&
-           (text.len == 0 || memchr(text.at, '\0', text.len) == NULL);
 }
 
 /// Writes the fields and the empty line as one text. A comment ends with an empty line too: readers
@@ -111,7 +100,7 @@ static int encode(struct buf *out, const struct field *fields, size_t count, boo
     size_t total = chunked ? chunk_size_len(size) + size + CHUNK_END_LEN : size;
     char *start = buf_reserve(out, total);
     if (start == NULL) {
-        return SSE_TOO_LONG;
+        return -EMSGSIZE;
     }
     char *at = chunked ? chunk_put_size(start, size) : start;
     for (size_t i = 0; i < count; i++) {

@@ -22,27 +22,22 @@ struct sse_event {
     uint64_t retry_ms;
 };
 
-/// What is wrong with an event.
-enum sse_refusal {
-    SSE_BAD_ID = -1,    // CR, LF or NUL in the id (NUL makes a reader ignore it)
-    SSE_BAD_EVENT = -2, // CR, LF or NUL in the event name
-    SSE_TOO_LONG = -3,  // the buf's ceiling would be passed
-};
-
-/// Whether the event can be encoded: 0, SSE_BAD_ID or SSE_BAD_EVENT.
-MUST_USE int sse_check_event(const struct sse_event *event);
+/// Whether `text` can be an id or an event name. CR and LF would end its line, and a reader ignores
+/// an id with a NUL.
+bool sse_is_one_line(struct bytes text);
 
 /// Appends one event: `id:`, `event:`, `retry:` and `data:` lines in that order, then an empty
 /// line. One space follows each colon. With `chunked` the text stands in one chunk of its own (RFC
-/// 9112, section 7.1): size in lower-case hexadecimal, CRLF, text, CRLF. Returns 0 or an
-/// `sse_refusal`; then nothing was appended.
+/// 9112, section 7.1): size in lower-case hexadecimal, CRLF, text, CRLF. Returns 0; -EINVAL when
+/// the id or the event name is not one line; or -EMSGSIZE when the buf does not take so much.
+/// Nothing is appended then.
 MUST_USE int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunked);
 
 /// Appends a comment: each line of `text` (CR, LF and CRLF end a line) becomes `: line`, an empty
 /// text a lone `:`. An empty line follows, which dispatches nothing because no data stands before
-/// it. Returns 0 or SSE_TOO_LONG.
+/// it. Returns 0 or -EMSGSIZE.
 MUST_USE int sse_encode_comment(struct buf *out, struct bytes text, bool chunked);
 
 /// Appends a `retry:` field (milliseconds, digits only) and an empty line, which dispatches nothing
-/// because no data stands before it. Returns 0 or SSE_TOO_LONG.
+/// because no data stands before it. Returns 0 or -EMSGSIZE.
 MUST_USE int sse_encode_retry(struct buf *out, uint64_t retry_ms, bool chunked);
