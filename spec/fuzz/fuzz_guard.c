@@ -17,20 +17,21 @@ struct verdict {
     struct buf bytes; // the head as the guard left it, or the data of the chunks
 };
 
-static struct verdict judge_head(struct bytes head, const struct limits *limits, size_t step);
-static struct verdict judge_chunks(struct bytes text, const struct limits *limits, size_t step);
-static struct verdict judge(struct bytes text, const struct limits *limits, size_t step,
+static struct verdict judge_head(struct bytes head, const struct head_limits *limits, size_t step);
+static struct verdict judge_chunks(struct bytes text, const struct head_limits *limits,
+                                   size_t step);
+static struct verdict judge(struct bytes text, const struct head_limits *limits, size_t step,
                             bool is_chunked);
-static void check_same(struct bytes text, const struct limits *limits, size_t step,
+static void check_same(struct bytes text, const struct head_limits *limits, size_t step,
                        bool is_chunked);
 static void check_with_room(struct bytes text, bool is_chunked);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
     struct bytes input = bytes_of((const char *)at, len);
-    struct limits limits;
-    limits.head_bytes = fuzz_byte(&input);
-    limits.head_fields = fuzz_byte(&input);
+    struct head_limits limits;
+    limits.bytes = fuzz_byte(&input);
+    limits.fields = fuzz_byte(&input);
     limits.target_bytes = fuzz_byte(&input);
     uint8_t choice = fuzz_byte(&input);
     check_same(input, &limits, 1 + choice / 2, choice % 2 == 1);
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     return 0;
 }
 
-static struct verdict judge_head(struct bytes head, const struct limits *limits, size_t step)
+static struct verdict judge_head(struct bytes head, const struct head_limits *limits, size_t step)
 {
     struct verdict verdict = {.result = GUARD_MORE};
     struct head_guard guard;
@@ -61,7 +62,7 @@ static struct verdict judge_head(struct bytes head, const struct limits *limits,
     return verdict;
 }
 
-static struct verdict judge_chunks(struct bytes text, const struct limits *limits, size_t step)
+static struct verdict judge_chunks(struct bytes text, const struct head_limits *limits, size_t step)
 {
     struct verdict verdict = {.result = GUARD_MORE};
     struct chunk_guard guard;
@@ -84,14 +85,15 @@ static struct verdict judge_chunks(struct bytes text, const struct limits *limit
     return verdict;
 }
 
-static struct verdict judge(struct bytes text, const struct limits *limits, size_t step,
+static struct verdict judge(struct bytes text, const struct head_limits *limits, size_t step,
                             bool is_chunked)
 {
     return is_chunked ? judge_chunks(text, limits, step) : judge_head(text, limits, step);
 }
 
 /// Feeds the input at once, byte by byte and in steps; the verdict must be the same.
-static void check_same(struct bytes text, const struct limits *limits, size_t step, bool is_chunked)
+static void check_same(struct bytes text, const struct head_limits *limits, size_t step,
+                       bool is_chunked)
 {
     struct verdict whole = judge(text, limits, text.len, is_chunked);
     const size_t steps[] = {1, step};
@@ -109,8 +111,8 @@ static void check_same(struct bytes text, const struct limits *limits, size_t st
 
 static void check_with_room(struct bytes text, bool is_chunked)
 {
-    const struct limits limits = {
-        .head_bytes = SIZE_MAX / 2, .head_fields = SIZE_MAX, .target_bytes = SIZE_MAX};
+    const struct head_limits limits = {
+        .bytes = SIZE_MAX / 2, .fields = SIZE_MAX, .target_bytes = SIZE_MAX};
     struct verdict verdict = judge(text, &limits, text.len, is_chunked);
     struct buf wanted;
     buf_init(&wanted, SIZE_MAX);

@@ -156,15 +156,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 static struct limits choose_limits(uint8_t choices)
 {
     struct limits limits = limits_default();
-    limits.head_timeout_ms = limits.body_timeout_ms = limits.idle_timeout_ms = 1000000000;
-    limits.peer_timeout_ms = 1000000000;
-    limits.connections = (choices & CHOICE_OVER_LIMIT) != 0 ? 0 : 10;
+    limits.conn.head_timeout_ms = limits.body.timeout_ms = limits.conn.idle_timeout_ms = 1000000000;
+    limits.conn.peer_timeout_ms = 1000000000;
+    limits.conn.count = (choices & CHOICE_OVER_LIMIT) != 0 ? 0 : 10;
     if ((choices & CHOICE_SMALL) != 0) {
-        limits.head_bytes = 200;
-        limits.head_fields = 6;
-        limits.target_bytes = 40;
-        limits.body_bytes = 50;
-        limits.pipeline = 2;
+        limits.head.bytes = 200;
+        limits.head.fields = 6;
+        limits.head.target_bytes = 40;
+        limits.body.bytes = 50;
+        limits.conn.pipeline = 2;
     }
     return limits;
 }

@@ -306,7 +306,7 @@ static void forget_stream(struct client *client)
 /// stream may be reset for that.
 static void expect_word(struct client *client)
 {
-    uint64_t bytes_max = client->world->limits.stream_max_bytes;
+    uint64_t bytes_max = client->world->limits.stream.max_bytes;
     client->is_flooded = client->is_flooded || client->own_bytes + FRAMING_BYTES > bytes_max;
 }
 
@@ -350,7 +350,8 @@ static void watch_stream(struct client *client)
     }
     if (!is_served(client)) {
         uint64_t silent_ms = now_ms - client->blocked_ms;
-        bool is_late = client->transport.awaits_room && silent_ms >= world->limits.peer_timeout_ms;
+        bool is_late =
+            client->transport.awaits_room && silent_ms >= world->limits.conn.peer_timeout_ms;
         EXPECT(!is_late, "it takes nothing for %" PRIu64 " ms and is still connected", silent_ms);
         client->was_behind = true;
         return;

@@ -75,7 +75,7 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
         EXPECT(failure == -ECANCELED, "subscribing a dead stream: %d", failure);
         return;
     }
-    bool is_full = live >= client->world->limits.stream_channels;
+    bool is_full = live >= client->world->limits.stream.channels;
     if (old != NULL || (is_full && (leaving == 0 || failure != 0))) {
         EXPECT(failure == (old != NULL ? -EALREADY : -E2BIG), "subscribing again: %d", failure);
         return;
@@ -141,7 +141,7 @@ void host_send(struct client *client, size_t size)
     bool is_dead = client->stream->exchange->is_aborted || !client->stream->is_open;
     int failure = stream_send(client->stream, &event);
     worker_look(client->worker);
-    uint64_t bytes_max = client->world->limits.stream_max_bytes;
+    uint64_t bytes_max = client->world->limits.stream.max_bytes;
     size_t bytes = size + (size_t)len;
     place_say("%d is sent %s, %zu bytes: %d", client->index, type, size, failure);
     if (is_dead) {
@@ -212,7 +212,7 @@ static void on_request(void *user, struct exchange *exchange)
     EXPECT(bytes_equal(last, bytes_from_string(client->sent_id)), "Last-Event-ID: %.*s",
            (int)last.len, last.at);
     EXPECT(has_last == (client->sent_id[0] != '\0'), "no Last-Event-ID");
-    client->heartbeat_ms = worker->world->limits.heartbeat_ms;
+    client->heartbeat_ms = worker->world->limits.stream.heartbeat_ms;
     struct stream_options options = {
         .heartbeats = &worker->heartbeats,
         .heartbeat_ms = client->heartbeat_ms,

@@ -142,7 +142,7 @@ void judge_reason(const struct client *client)
         EXPECT(is_lagging || client->is_flooded, "it was reset as slow and does not lag");
         return;
     case END_TIMEOUT:
-        EXPECT(client->silent_ms >= client->world->limits.peer_timeout_ms,
+        EXPECT(client->silent_ms >= client->world->limits.conn.peer_timeout_ms,
                "%" PRIu64 " ms are not yet the end", client->silent_ms);
         return;
     case END_REFUSED:

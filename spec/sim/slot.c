@@ -19,12 +19,12 @@ static struct replica *find_replica(struct worker *worker, const char *text);
 static struct replica *make_replica(struct worker *worker, struct bytes name)
 {
     struct limits *limits = &worker->world->limits;
-    uint64_t bytes_max = limits->channel_total_bytes;
-    limits->channel_total_bytes = UINT64_MAX;
+    uint64_t bytes_max = limits->channel.total_bytes;
+    limits->channel.total_bytes = UINT64_MAX;
     struct replica *replica;
     int failure = local_hub_make(&worker->local_hub, name, NULL, &replica);
     EXPECT(failure == 0, "making %.*s: %d", (int)name.len, name.at, failure);
-    limits->channel_total_bytes = bytes_max;
+    limits->channel.total_bytes = bytes_max;
     return replica;
 }
 
@@ -82,7 +82,7 @@ void slot_publish(struct worker *worker, struct slot *slot)
         EXPECT(failure == -ECANCELED, "publishing in a channel that was closed: %d", failure);
     } else if (failure == -ENOBUFS) {
         struct life *life = opened.life;
-        EXPECT(world->hub.bytes + 8 * event.data.len + 200 > world->limits.channel_total_bytes,
+        EXPECT(world->hub.bytes + 8 * event.data.len + 200 > world->limits.channel.total_bytes,
                "%s has no room, with %" PRIu64 " bytes in all", slot->name, world->hub.bytes);
         world_check(world, life);
         life->has_job[worker->index] = true;

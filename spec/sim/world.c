@@ -241,14 +241,15 @@ static void choose_limits(struct limits *limits)
     static const uint64_t heartbeats[] = {0, 200, 15000};
     static const uint64_t timeouts[] = {500, 60000, 1000000000};
     *limits = limits_default();
-    limits->head_timeout_ms = limits->body_timeout_ms = limits->idle_timeout_ms = 1000000000;
-    limits->connections = 2 * CLIENTS_MAX;
-    limits->stream_max_bytes = maxima[chance_below(3)];
-    limits->heartbeat_ms = heartbeats[chance_below(3)];
-    limits->peer_timeout_ms = timeouts[chance_below(3)];
-    limits->stream_channels = 4;
-    limits->channel_total_bytes =
-        chance_one_in(3) ? chance_between(1000, TIGHT_BYTES - 1) : limits->channel_total_bytes;
+    limits->conn.head_timeout_ms = limits->body.timeout_ms = limits->conn.idle_timeout_ms =
+        1000000000;
+    limits->conn.count = 2 * CLIENTS_MAX;
+    limits->stream.max_bytes = maxima[chance_below(3)];
+    limits->stream.heartbeat_ms = heartbeats[chance_below(3)];
+    limits->conn.peer_timeout_ms = timeouts[chance_below(3)];
+    limits->stream.channels = 4;
+    limits->channel.total_bytes =
+        chance_one_in(3) ? chance_between(1000, TIGHT_BYTES - 1) : limits->channel.total_bytes;
 }
 
 /// A channel that nothing needs must be gone. A stream needs its channels until it ends. If another
@@ -277,7 +278,7 @@ static void take_view(const struct world *world, const struct life *life, struct
         .now_ms = world->now_ms,
         .late_ms = world->now_ms,
         .offered = clients_offered(world, life),
-        .is_tight = world->limits.channel_total_bytes < TIGHT_BYTES,
+        .is_tight = world->limits.channel.total_bytes < TIGHT_BYTES,
         .is_settled = true,
     };
     for (size_t i = 0; i < world->worker_count; i++) {

@@ -7,8 +7,7 @@
 
 enum { HEAD_MAX = 2000 };
 
-static const struct limits plenty = {
-    .head_bytes = HEAD_MAX, .head_fields = 100, .target_bytes = 500};
+static const struct head_limits plenty = {.bytes = HEAD_MAX, .fields = 100, .target_bytes = 500};
 
 /// What a guard said to a head.
 struct verdict {
@@ -19,7 +18,7 @@ struct verdict {
 };
 
 /// Feeds `head` in pieces: the first of `first` bytes, the others of `step`.
-static struct verdict judge(struct bytes head, const struct limits *limits, size_t first,
+static struct verdict judge(struct bytes head, const struct head_limits *limits, size_t first,
                             size_t step)
 {
     struct verdict verdict = {.result = GUARD_MORE};
@@ -48,7 +47,7 @@ static void expect_same(const struct verdict *a, const struct verdict *b, struct
 }
 
 /// Judges `head` whole, byte by byte and in every cut; all must agree.
-static struct verdict judge_every_cut(struct bytes head, const struct limits *limits)
+static struct verdict judge_every_cut(struct bytes head, const struct head_limits *limits)
 {
     struct verdict whole = judge(head, limits, head.len, head.len);
     struct verdict bytewise = judge(head, limits, 1, 1);
@@ -215,7 +214,7 @@ TEST(tabs_around_a_value_become_spaces_and_those_inside_stay)
 }
 
 /// `head` passes under `limits` and, with `*limit` one lower, gets `wanted`.
-static void expect_limit(struct bytes head, struct limits *limits, uint64_t *limit,
+static void expect_limit(struct bytes head, struct head_limits *limits, uint64_t *limit,
                          enum guard_result wanted)
 {
     struct verdict within = judge_every_cut(head, limits);
@@ -229,15 +228,15 @@ static void expect_limit(struct bytes head, struct limits *limits, uint64_t *lim
 TEST(each_limit_of_a_head_is_met_exactly)
 {
     struct bytes head = BYTES("\r\nGET /1234 HTTP/1.1\r\na: b\r\nc: d\r\n\r\n");
-    struct limits limits = {.head_bytes = head.len, .head_fields = 2, .target_bytes = 5};
-    expect_limit(head, &limits, &limits.head_bytes, GUARD_HEAD_TOO_LARGE);
-    expect_limit(head, &limits, &limits.head_fields, GUARD_TOO_MANY_FIELDS);
+    struct head_limits limits = {.bytes = head.len, .fields = 2, .target_bytes = 5};
+    expect_limit(head, &limits, &limits.bytes, GUARD_HEAD_TOO_LARGE);
+    expect_limit(head, &limits, &limits.fields, GUARD_TOO_MANY_FIELDS);
     expect_limit(head, &limits, &limits.target_bytes, GUARD_TARGET_TOO_LONG);
 }
 
 TEST(a_long_target_is_told_before_it_is_complete_and_before_the_head_is_too_large)
 {
-    struct limits limits = {.head_bytes = 9, .head_fields = 2, .target_bytes = 5};
+    struct head_limits limits = {.bytes = 9, .fields = 2, .target_bytes = 5};
     struct verdict verdict = judge_every_cut(BYTES("GET /12345"), &limits);
     EXPECT_INT(verdict.result, GUARD_TARGET_TOO_LONG);
     EXPECT_INT(verdict.taken, 9);
@@ -257,8 +256,8 @@ struct body {
     const char *why;
 };
 
-static void take_part(struct chunk_guard *guard, struct bytes bytes, const struct limits *limits,
-                      struct body *body)
+static void take_part(struct chunk_guard *guard, struct bytes bytes,
+                      const struct head_limits *limits, struct body *body)
 {
     while (bytes.len > 0 && body->result == GUARD_MORE) {
         struct chunk_part part;
@@ -273,7 +272,8 @@ static void take_part(struct chunk_guard *guard, struct bytes bytes, const struc
     }
 }
 
-static struct body decode(struct bytes text, const struct limits *limits, size_t first, size_t step)
+static struct body decode(struct bytes text, const struct head_limits *limits, size_t first,
+                          size_t step)
 {
     struct body body = {.result = GUARD_MORE};
     struct chunk_guard guard;
@@ -287,7 +287,7 @@ static struct body decode(struct bytes text, const struct limits *limits, size_t
     return body;
 }
 
-static struct body decode_every_cut(struct bytes text, const struct limits *limits)
+static struct body decode_every_cut(struct bytes text, const struct head_limits *limits)
 {
     struct body whole = decode(text, limits, text.len, text.len);
     for (size_t cut = 0; cut < text.len; cut++) {
@@ -405,17 +405,17 @@ TEST(trailers_are_left_as_they_came)
 TEST(each_limit_of_a_trailer_section_is_met_exactly)
 {
     struct bytes text = BYTES("0\r\na: b\r\nc: d\r\n\r\n");
-    struct limits limits = {.head_bytes = text.len - 3, .head_fields = 2, .target_bytes = 0};
+    struct head_limits limits = {.bytes = text.len - 3, .fields = 2, .target_bytes = 0};
     EXPECT_INT(decode_every_cut(text, &limits).result, GUARD_DONE);
-    limits.head_bytes--;
+    limits.bytes--;
     EXPECT_INT(decode_every_cut(text, &limits).result, GUARD_TRAILERS_TOO_LARGE);
-    limits = (struct limits){.head_bytes = text.len, .head_fields = 1, .target_bytes = 0};
+    limits = (struct head_limits){.bytes = text.len, .fields = 1, .target_bytes = 0};
     EXPECT_INT(decode_every_cut(text, &limits).result, GUARD_TOO_MANY_FIELDS);
 }
 
 TEST(framing_is_bounded_by_the_head_limit_and_sixteen_bytes_a_chunk)
 {
-    struct limits limits = {.head_bytes = 10, .head_fields = 1, .target_bytes = 1};
+    struct head_limits limits = {.bytes = 10, .fields = 1, .target_bytes = 1};
     // The first size line may take 26 bytes, and what it leaves is there for the next.
     EXPECT_INT(decode_every_cut(BYTES("000000000000000000000001\r\nab"), &limits).result,
                GUARD_CHUNKS_TOO_LARGE);
@@ -435,7 +435,7 @@ TEST(framing_is_bounded_by_the_head_limit_and_sixteen_bytes_a_chunk)
 
 TEST(honest_chunks_never_meet_the_framing_limit)
 {
-    struct limits limits = {.head_bytes = 0, .head_fields = 0, .target_bytes = 0};
+    struct head_limits limits = {.bytes = 0, .fields = 0, .target_bytes = 0};
     struct chunk_guard guard;
     struct body body = {.result = GUARD_MORE};
     chunk_guard_init(&guard);

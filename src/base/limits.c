@@ -29,70 +29,70 @@ static const char *const unit_names[] = {"bytes", "count", "seconds"};
 static const struct limit table[] = {
     // the request line and the headers of a request together; trailers too | 431, and the
     // connection closes
-    {"head_bytes", offsetof(struct limits, head_bytes), UNIT_BYTES, 64},
+    {"head_bytes", offsetof(struct limits, head.bytes), UNIT_BYTES, 64},
     // the headers of a request | 431, and the connection closes
-    {"head_fields", offsetof(struct limits, head_fields), UNIT_COUNT, 1},
+    {"head_fields", offsetof(struct limits, head.fields), UNIT_COUNT, 1},
     // the target of a request | 414, and the connection closes
-    {"target_bytes", offsetof(struct limits, target_bytes), UNIT_BYTES, 1},
+    {"target_bytes", offsetof(struct limits, head.target_bytes), UNIT_BYTES, 1},
     // the body of a request; `{ body_bytes = n }` on a route goes before. Routes for `GET`, `HEAD`
     // and `OPTIONS` take a body only with that option | 413, and the connection closes
-    {"body_bytes", offsetof(struct limits, body_bytes), UNIT_BYTES, 0},
+    {"body_bytes", offsetof(struct limits, body.bytes), UNIT_BYTES, 0},
     // reading a head, from its first byte. On a new connection it counts from the accept, which
     // happens when something comes on it, or after about a second | 408, and the connection closes
-    {"head_timeout", offsetof(struct limits, head_timeout_ms), UNIT_SECONDS, 0.001},
+    {"head_timeout", offsetof(struct limits, conn.head_timeout_ms), UNIT_SECONDS, 0.001},
     // silence inside a body | 408, and the connection closes
-    {"body_timeout", offsetof(struct limits, body_timeout_ms), UNIT_SECONDS, 0.001},
+    {"body_timeout", offsetof(struct limits, body.timeout_ms), UNIT_SECONDS, 0.001},
     // bytes that a body makes in each second, beyond the `body_timeout` seconds that any body has;
     // 0 for no such floor | 408, and the connection closes
-    {"body_rate", offsetof(struct limits, body_rate), UNIT_BYTES, 0},
+    {"body_rate", offsetof(struct limits, body.rate), UNIT_BYTES, 0},
     // all bodies together that are being read, or whose requests are being answered. One body may
     // be as large as what all of them leave free, so large ones meet it first | 503 for that body,
     // and the connection closes
-    {"body_total_bytes", offsetof(struct limits, body_total_bytes), UNIT_BYTES, 0},
+    {"body_total_bytes", offsetof(struct limits, body.total_bytes), UNIT_BYTES, 0},
     // a connection without a request | the connection closes
-    {"idle_timeout", offsetof(struct limits, idle_timeout_ms), UNIT_SECONDS, 0.001},
+    {"idle_timeout", offsetof(struct limits, conn.idle_timeout_ms), UNIT_SECONDS, 0.001},
     // requests that wait behind the one being answered | the server stops reading until it has
     // answered some
-    {"pipeline", offsetof(struct limits, pipeline), UNIT_COUNT, 1},
+    {"pipeline", offsetof(struct limits, conn.pipeline), UNIT_COUNT, 1},
     // (default: 90 % of the descriptors that the program has to spare) open connections. What does
     // not fit into the descriptors (`ulimit -n`) is lowered, and the log says so | 503 with
     // `Retry-After`; for an event stream 200, a `retry:` and the end
-    {"connections", offsetof(struct limits, connections), UNIT_COUNT, 1},
+    {"connections", offsetof(struct limits, conn.count), UNIT_COUNT, 1},
     // bytes that wait for a slow reader; bytes that one turn publishes to a channel | `send` and
     // `write` wait, `try_send` says `full`; `publish` waits for the end of the turn
-    {"stream_high_bytes", offsetof(struct limits, stream_high_bytes), UNIT_BYTES, 1},
+    {"stream_high_bytes", offsetof(struct limits, stream.high_bytes), UNIT_BYTES, 1},
     // the same, when senders do not wait; also one event alone | the connection is reset; the event
     // is refused with `EMSGSIZE`
-    {"stream_max_bytes", offsetof(struct limits, stream_max_bytes), UNIT_BYTES, 1},
+    {"stream_max_bytes", offsetof(struct limits, stream.max_bytes), UNIT_BYTES, 1},
     // silence on an event stream; 0 for none | a comment is sent
-    {"heartbeat", offsetof(struct limits, heartbeat_ms), UNIT_SECONDS, 0},
+    {"heartbeat", offsetof(struct limits, stream.heartbeat_ms), UNIT_SECONDS, 0},
     // a peer that takes nothing of what is sent or, while nothing is sent, does not answer the
     // keepalive of the kernel | the connection is reset; `close` says `timeout`
-    {"peer_timeout", offsetof(struct limits, peer_timeout_ms), UNIT_SECONDS, 0.001},
+    {"peer_timeout", offsetof(struct limits, conn.peer_timeout_ms), UNIT_SECONDS, 0.001},
     // channels that one stream follows | `subscribe` fails with `E2BIG`
-    {"stream_channels", offsetof(struct limits, stream_channels), UNIT_COUNT, 1},
+    {"stream_channels", offsetof(struct limits, stream.channels), UNIT_COUNT, 1},
     // channels of the server | `lunesse.channel` fails with `E2BIG`
-    {"channels", offsetof(struct limits, channels), UNIT_COUNT, 1},
+    {"channels", offsetof(struct limits, channel.count), UNIT_COUNT, 1},
     // what all channels hold, history and about a kilobyte for each included | the oldest events of
     // a channel make room for its next; then `publish` and `lunesse.channel` fail with `ENOMEM`
-    {"channel_total_bytes", offsetof(struct limits, channel_total_bytes), UNIT_BYTES, 0},
+    {"channel_total_bytes", offsetof(struct limits, channel.total_bytes), UNIT_BYTES, 0},
     // the name of a channel | `lunesse.channel` raises
-    {"channel_name_bytes", offsetof(struct limits, channel_name_bytes), UNIT_BYTES, 1},
+    {"channel_name_bytes", offsetof(struct limits, channel.name_bytes), UNIT_BYTES, 1},
     // keys and values of all shared stores, with about 150 bytes for each | `set`, `add`, `replace`
     // and `incr` fail with `ENOMEM`
-    {"shared_bytes", offsetof(struct limits, shared_bytes), UNIT_BYTES, 0},
+    {"shared_bytes", offsetof(struct limits, script.shared_bytes), UNIT_BYTES, 0},
     // CPU time of Lua that runs without waiting (JSON in slices waits between them). Loading what
     // the program starts with may take ten times as long | the handler is ended: 500, or the stream
     // is cut; the log has the traceback
-    {"run_timeout", offsetof(struct limits, run_timeout_ms), UNIT_SECONDS, 0.001},
+    {"run_timeout", offsetof(struct limits, script.run_timeout_ms), UNIT_SECONDS, 0.001},
     // memory of the Lua state, without the bodies of requests that are being answered | the handler
     // fails with a memory error
-    {"lua_bytes", offsetof(struct limits, lua_bytes), UNIT_BYTES, 1024 * 1024},
+    {"lua_bytes", offsetof(struct limits, script.lua_bytes), UNIT_BYTES, 1024 * 1024},
     // the time from the signal to the end of accepting | the server drains
-    {"drain_delay", offsetof(struct limits, drain_delay_ms), UNIT_SECONDS, 0},
+    {"drain_delay", offsetof(struct limits, drain.delay_ms), UNIT_SECONDS, 0},
     // the time from there to the end: streams end within half of it, handlers finish | they are cut
     // off
-    {"drain_timeout", offsetof(struct limits, drain_timeout_ms), UNIT_SECONDS, 0},
+    {"drain_timeout", offsetof(struct limits, drain.timeout_ms), UNIT_SECONDS, 0},
 };
 
 enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
@@ -115,30 +115,30 @@ static bool is_to_be_said(size_t index);
 struct limits limits_default(void)
 {
     return (struct limits){
-        .head_bytes = 16 * 1024,
-        .head_fields = 100,
-        .target_bytes = 8 * 1024,
-        .body_bytes = 1024 * 1024,
-        .head_timeout_ms = 10 * 1000,
-        .body_timeout_ms = 30 * 1000,
-        .body_rate = 240,
-        .body_total_bytes = 64 * 1024 * 1024,
-        .idle_timeout_ms = 75 * 1000,
-        .pipeline = 64,
-        .connections = 0,
-        .stream_high_bytes = 64 * 1024,
-        .stream_max_bytes = 1024 * 1024,
-        .heartbeat_ms = 15 * 1000,
-        .peer_timeout_ms = 60 * 1000,
-        .stream_channels = 16,
-        .channels = 100 * 1000,
-        .channel_total_bytes = 256 * 1024 * 1024,
-        .channel_name_bytes = 255,
-        .shared_bytes = 64 * 1024 * 1024,
-        .run_timeout_ms = 1000,
-        .lua_bytes = 256 * 1024 * 1024,
-        .drain_delay_ms = 0,
-        .drain_timeout_ms = 10 * 1000,
+        .head.bytes = 16 * 1024,
+        .head.fields = 100,
+        .head.target_bytes = 8 * 1024,
+        .body.bytes = 1024 * 1024,
+        .conn.head_timeout_ms = 10 * 1000,
+        .body.timeout_ms = 30 * 1000,
+        .body.rate = 240,
+        .body.total_bytes = 64 * 1024 * 1024,
+        .conn.idle_timeout_ms = 75 * 1000,
+        .conn.pipeline = 64,
+        .conn.count = 0,
+        .stream.high_bytes = 64 * 1024,
+        .stream.max_bytes = 1024 * 1024,
+        .stream.heartbeat_ms = 15 * 1000,
+        .conn.peer_timeout_ms = 60 * 1000,
+        .stream.channels = 16,
+        .channel.count = 100 * 1000,
+        .channel.total_bytes = 256 * 1024 * 1024,
+        .channel.name_bytes = 255,
+        .script.shared_bytes = 64 * 1024 * 1024,
+        .script.run_timeout_ms = 1000,
+        .script.lua_bytes = 256 * 1024 * 1024,
+        .drain.delay_ms = 0,
+        .drain.timeout_ms = 10 * 1000,
         ._holds = 1,
     };
 }
@@ -174,7 +174,7 @@ int limits_set(struct limits *limits, const char *name, double value)
         return -ENOENT;
     }
     bool is_duration = limit->unit == UNIT_SECONDS;
-    bool is_head = limit->offset == offsetof(struct limits, head_bytes);
+    bool is_head = limit->offset == offsetof(struct limits, head.bytes);
     double max = is_duration ? seconds_max : is_head ? LIMITS_HEAD_BYTES_MAX : value_max;
     if (!(value >= limit->min) || value > max) {
         return -EINVAL;

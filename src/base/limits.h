@@ -17,32 +17,68 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// The head of a message; trailers too.
+struct head_limits {
+    uint64_t bytes;        // the request line and the header section
+    uint64_t fields;       // header fields
+    uint64_t target_bytes; // the request target
+};
+
+/// The body of a request.
+struct body_limits {
+    uint64_t bytes;       // unless the route says otherwise
+    uint64_t total_bytes; // all bodies of a worker that are being read or answered
+    uint64_t timeout_ms;  // between two pieces; also the grace of `rate`
+    uint64_t rate;        // bytes a second that a body must make after that; 0 for none
+};
+
+/// Connections, as http/ and the listening sockets see them.
+struct conn_limits {
+    uint64_t count;           // open connections; 0 stands for nine tenths of the descriptors
+    uint64_t pipeline;        // requests that may wait behind the one that is being answered
+    uint64_t head_timeout_ms; // from the first byte of a head to its last
+    uint64_t idle_timeout_ms; // a connection that is kept open without a request
+    uint64_t peer_timeout_ms; // a peer that takes nothing and answers nothing for so long is gone
+};
+
+/// Event streams and other answers that are written in pieces.
+struct stream_limits {
+    uint64_t high_bytes;   // above this, `send` and `write` wait
+    uint64_t max_bytes;    // above this, a stream is reset
+    uint64_t heartbeat_ms; // silence after which a stream sends a comment; 0 for never
+    uint64_t channels;     // that one stream may subscribe to
+};
+
+/// Channels.
+struct channel_limits {
+    uint64_t count;       // of the server
+    uint64_t total_bytes; // that all of them together may hold
+    uint64_t name_bytes;
+};
+
+/// Scripts.
+struct script_limits {
+    uint64_t shared_bytes;   // of all shared stores together
+    uint64_t run_timeout_ms; // CPU time of one uninterrupted run of Lua
+    uint64_t lua_bytes;      // memory of one worker's Lua state
+};
+
+/// The end of the server.
+struct drain_limits {
+    uint64_t delay_ms;   // from the signal to the end of accepting: a balancer's time to notice
+    uint64_t timeout_ms; // from there to the end: readers come back, handlers finish
+};
+
+/// All limits, grouped by the part of the server that reads them.
 struct limits {
-    uint64_t head_bytes;          // request line and header section; also trailers
-    uint64_t head_fields;         // header fields of one message
-    uint64_t target_bytes;        // request target
-    uint64_t body_bytes;          // request body, unless the route says otherwise
-    uint64_t head_timeout_ms;     // first byte of a head to its last
-    uint64_t body_timeout_ms;     // between two pieces of a body; also the grace of `body_rate`
-    uint64_t body_rate;           // bytes a second that a body has to make after that; 0 for none
-    uint64_t body_total_bytes;    // of all bodies of a worker that are read or being answered
-    uint64_t idle_timeout_ms;     // kept-alive connection without a request
-    uint64_t pipeline;            // requests that may wait behind the one being answered
-    uint64_t connections;         // open connections; 0 stands for nine tenths of the descriptors
-    uint64_t stream_high_bytes;   // over this, `send` and `write` wait
-    uint64_t stream_max_bytes;    // over this, a stream is reset
-    uint64_t heartbeat_ms;        // silence after which a stream sends a comment; 0 for never
-    uint64_t peer_timeout_ms;     // a peer that takes or answers nothing for so long is gone
-    uint64_t stream_channels;     // that one stream may subscribe to
-    uint64_t channels;            // that the server may have
-    uint64_t channel_total_bytes; // that all of them together may hold
-    uint64_t channel_name_bytes;
-    uint64_t shared_bytes;     // of all shared stores together
-    uint64_t run_timeout_ms;   // CPU time of one uninterrupted run of Lua
-    uint64_t lua_bytes;        // memory of one worker's Lua state
-    uint64_t drain_delay_ms;   // from the signal to the draining: a balancer's time to notice
-    uint64_t drain_timeout_ms; // from there to the end: readers come back, handlers finish
-    size_t _holds;             // who has it; see `limits_hold`
+    struct head_limits head;
+    struct body_limits body;
+    struct conn_limits conn;
+    struct stream_limits stream;
+    struct channel_limits channel;
+    struct script_limits script;
+    struct drain_limits drain;
+    size_t _holds; // how many owners hold it; see `limits_hold`
 };
 
 /// Most bytes that the limit `head_bytes` can be set to.

@@ -100,7 +100,7 @@ static void conn_open(struct codec *codec, struct transport *transport,
     conn->is_first = true;
     service_add(codec->service, &conn->base);
     transport_bind(transport, &events, conn);
-    timer_arm(&conn_work(conn)->timer, codec->service->limits->head_timeout_ms);
+    timer_arm(&conn_work(conn)->timer, codec->service->limits->conn.head_timeout_ms);
     conn_set_reading(conn, true);
     DEBUG_CALL(conn_check(conn));
 }
@@ -127,7 +127,7 @@ static void conn_close(struct conn *conn, enum end_reason reason)
         (conn->exchange != NULL && reason != END_FINISHED && ends_by_closing(conn->exchange)) ||
         (conn->_work != NULL && conn->_work->looks_left > 0);
     if (reason == END_TIMEOUT) { // by our clock or by the kernel's
-        limit_met("peer_timeout", conn_service(conn)->limits->peer_timeout_ms);
+        limit_met("peer_timeout", conn_service(conn)->limits->conn.peer_timeout_ms);
     }
     conn->state = CONN_CLOSED;
     end_exchange(conn, reason);
@@ -334,7 +334,7 @@ static void next_message(struct conn *conn)
     DCHECK(conn->exchange == NULL && work->input.parser == NULL);
     conn->state = CONN_HEAD;
     work->input.line_end_len = 0;
-    timer_arm(&work->timer, conn_service(conn)->limits->idle_timeout_ms);
+    timer_arm(&work->timer, conn_service(conn)->limits->conn.idle_timeout_ms);
     input_feed_kept(conn);
     if (conn->state == CONN_CLOSED) {
         return;
@@ -399,11 +399,11 @@ static void on_deadline(struct timer *timer)
             conn_close(conn, END_FINISHED); // an idle connection closes without an answer
             return;
         }
-        limit_met("head_timeout", conn_service(conn)->limits->head_timeout_ms);
+        limit_met("head_timeout", conn_service(conn)->limits->conn.head_timeout_ms);
         input_refuse_head(conn, 408, "the head was not complete in time");
         return;
     case CONN_BODY:
-        limit_met("body_timeout", http1_limits(work->input.parser)->body_timeout_ms);
+        limit_met("body_timeout", http1_limits(work->input.parser)->body.timeout_ms);
         input_refuse(conn, 408, "the body stalled");
         return;
     case CONN_ANSWER:

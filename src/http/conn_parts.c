@@ -93,7 +93,7 @@ void conn_watch_stall(struct conn *conn)
 {
     struct conn_work *work = conn_work(conn);
     work->stalled_bytes = transport_unsent_bytes(conn->transport);
-    timer_arm(&work->timer, conn_service(conn)->limits->peer_timeout_ms);
+    timer_arm(&work->timer, conn_service(conn)->limits->conn.peer_timeout_ms);
 }
 
 void conn_check(const struct conn *conn)

@@ -224,7 +224,7 @@ int exchange_write(struct exchange *exchange, struct bytes content)
     if (content.len == 0 || !sends_content(exchange)) {
         return 0; // an empty chunk would end the content
     }
-    uint64_t bytes_max = exchange_limits(exchange)->stream_max_bytes;
+    uint64_t bytes_max = exchange_limits(exchange)->stream.max_bytes;
     if (exchange_pending_bytes(exchange) + content.len > bytes_max) {
         limit_met("stream_max_bytes", bytes_max);
         return -ENOBUFS;
@@ -308,7 +308,7 @@ size_t exchange_pending_bytes(const struct exchange *exchange)
 
 bool exchange_is_over(const struct exchange *exchange)
 {
-    return exchange_pending_bytes(exchange) > exchange_limits(exchange)->stream_high_bytes;
+    return exchange_pending_bytes(exchange) > exchange_limits(exchange)->stream.high_bytes;
 }
 
 void exchange_ask_peer(struct exchange *exchange)

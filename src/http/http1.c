@@ -115,7 +115,7 @@ enum http1_result http1_head(struct http1 *parser, char *at, size_t len, struct 
     size_t seen_len = parser->seen_len;
     struct head_guard *guard = &parser->guard.head;
     enum guard_result result =
-        head_guard_take(guard, at + seen_len, len - seen_len, parser->limits, &guard_taken);
+        head_guard_take(guard, at + seen_len, len - seen_len, &parser->limits->head, &guard_taken);
     *taken = seen_len + guard_taken;
     if (result == GUARD_MORE) {
         bool has_begun = head_guard_has_begun(guard);
@@ -193,19 +193,19 @@ static enum http1_result refuse_guard(struct http1 *parser, enum guard_result re
     case GUARD_TARGET_TOO_LONG:
         return refuse_target(parser);
     case GUARD_TOO_MANY_FIELDS:
-        limit_met("head_fields", parser->limits->head_fields);
+        limit_met("head_fields", parser->limits->head.fields);
         return refuse(parser, 431, "there are more header fields than head_fields");
     case GUARD_HEAD_TOO_LARGE:
-        limit_met("head_bytes", parser->limits->head_bytes);
+        limit_met("head_bytes", parser->limits->head.bytes);
         if (parser->guard.head.target_len == 0) {
             return refuse(parser, 501, "the method is longer than any other (RFC 9112, 3)");
         }
         return refuse(parser, 431, "the head is larger than head_bytes");
     case GUARD_TRAILERS_TOO_LARGE:
-        limit_met("head_bytes", parser->limits->head_bytes);
+        limit_met("head_bytes", parser->limits->head.bytes);
         return refuse(parser, 431, "the trailers are larger than head_bytes");
     case GUARD_CHUNKS_TOO_LARGE:
-        limit_met("head_bytes", parser->limits->head_bytes);
+        limit_met("head_bytes", parser->limits->head.bytes);
         return refuse(parser, 400, "too much framing around the chunks (RFC 9112, 7.1.1)");
     case GUARD_BAD:
     case GUARD_MORE:
@@ -218,11 +218,11 @@ static enum http1_result refuse_guard(struct http1 *parser, enum guard_result re
 /// Refuses a target that is longer than `target_bytes`, or that leaves no room in `head_bytes`.
 static enum http1_result refuse_target(struct http1 *parser)
 {
-    if (parser->guard.head.target_len < parser->limits->target_bytes) {
-        limit_met("head_bytes", parser->limits->head_bytes);
+    if (parser->guard.head.target_len < parser->limits->head.target_bytes) {
+        limit_met("head_bytes", parser->limits->head.bytes);
         return refuse(parser, 414, "the request target does not fit into head_bytes");
     }
-    limit_met("target_bytes", parser->limits->target_bytes);
+    limit_met("target_bytes", parser->limits->head.target_bytes);
     return refuse(parser, 414, "the request target is longer than target_bytes");
 }
 

@@ -78,7 +78,7 @@ bool input_keep(struct conn *conn, char *at, size_t len)
     }
     count_waiting(conn, at, len);
     if (buf_len(&work->input.kept) >= INPUT_HIGH_BYTES ||
-        work->input.waiting_count >= conn_service(conn)->limits->pipeline) {
+        work->input.waiting_count >= conn_service(conn)->limits->conn.pipeline) {
         conn_set_reading(conn, false);
     }
     return true;
@@ -173,7 +173,7 @@ static void await_head(struct conn *conn, bool has_begun)
     if (has_begun && !work->input.has_partial_head) {
         work->input.head_started_ns = clock_ns();
         if (!conn->is_first) {
-            timer_arm(&work->timer, http1_limits(work->input.parser)->head_timeout_ms);
+            timer_arm(&work->timer, http1_limits(work->input.parser)->conn.head_timeout_ms);
         }
     }
     work->input.has_partial_head = has_begun;
@@ -187,7 +187,7 @@ static void begin_exchange(struct conn *conn, struct request *request, bool has_
     conn->exchange = exchange;
     conn->is_first = false;
     work->input.waiting_count -= work->input.waiting_count > 0 ? 1 : 0;
-    request->body.bytes_max = http1_limits(work->input.parser)->body_bytes;
+    request->body.bytes_max = http1_limits(work->input.parser)->body.bytes;
     conn_service(conn)->events->on_head(conn_service(conn)->user, exchange);
     DCHECK(exchange->response.state == RESPONSE_FRESH); // it is answered from `on_request` on
     if (request->body.length > request->body.bytes_max) {
@@ -245,7 +245,7 @@ static void begin_body(struct conn *conn, bool has_more)
         return;
     }
     work->input.body_started_ns = request->started_ns;
-    timer_arm(&work->timer, http1_limits(work->input.parser)->body_timeout_ms);
+    timer_arm(&work->timer, http1_limits(work->input.parser)->body.timeout_ms);
     if (request->body.expects_continue && !has_more) {
         IGNORE(buf_append(&work->output, BYTES("HTTP/1.1 100 Continue\r\n\r\n"))); // or no memory
         conn_wake(conn);
@@ -263,7 +263,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
         count_body(conn);
         if (result != HTTP1_REFUSED &&
             !service_has_room(conn_service(conn), request->body.counted)) {
-            limit_met("body_total_bytes", conn_service(conn)->limits->body_total_bytes);
+            limit_met("body_total_bytes", conn_service(conn)->limits->body.total_bytes);
             input_refuse(conn, 503, "too many bodies at once; try again later");
             return len;
         }
@@ -303,12 +303,12 @@ static bool is_dripping(const struct conn *conn)
     const struct conn_work *work = conn->_work;
     const struct limits *limits = http1_limits(work->input.parser);
     const struct request *request = conn->exchange->request;
-    if (limits->body_rate == 0) {
+    if (limits->body.rate == 0) {
         return false;
     }
     uint64_t passed_ms = (clock_ns() - work->input.body_started_ns) / 1000000;
-    uint64_t earned_ms = buf_len(&request->body.content) * UINT64_C(1000) / limits->body_rate;
-    return passed_ms > limits->body_timeout_ms + earned_ms;
+    uint64_t earned_ms = buf_len(&request->body.content) * UINT64_C(1000) / limits->body.rate;
+    return passed_ms > limits->body.timeout_ms + earned_ms;
 }
 
 /// More of the body must come. A chunk that announces more than the route takes is refused before
@@ -325,10 +325,10 @@ static void await_body(struct conn *conn, bool has_moved)
     if (left > request->body.bytes_max - buf_len(&request->body.content)) {
         refuse_large(conn);
     } else if (is_dripping(conn)) {
-        limit_met("body_rate", http1_limits(work->input.parser)->body_rate);
+        limit_met("body_rate", http1_limits(work->input.parser)->body.rate);
         input_refuse(conn, 408, "the body came slower than body_rate");
     } else if (has_moved) {
-        timer_arm(&work->timer, http1_limits(work->input.parser)->body_timeout_ms);
+        timer_arm(&work->timer, http1_limits(work->input.parser)->body.timeout_ms);
     }
 }
 

@@ -30,7 +30,7 @@ void service_init(struct service *service, struct loop *loop, const struct limit
     *service = (struct service){
         .loop = loop,
         .limits = limits,
-        .conns_max = limits->connections,
+        .conns_max = limits->conn.count,
         ._total = total,
         ._next_number = 1,
     };
@@ -162,7 +162,7 @@ uint64_t service_next_number(struct service *service)
 
 bool service_has_room(const struct service *service, size_t size)
 {
-    uint64_t total = service->limits->body_total_bytes;
+    uint64_t total = service->limits->body.total_bytes;
     uint64_t used = service->_body_bytes;
     DCHECK(size <= used);
     return used <= total && size <= total - used;

@@ -81,14 +81,14 @@ int local_hub_make(struct local_hub *local, struct bytes name, struct group *gro
 static int find_obstacle(const struct local_hub *local, const struct group *group)
 {
     const struct hub *hub = local->hub;
-    if (hub->channel_count >= local->limits->channels) {
+    if (hub->channel_count >= local->limits->channel.count) {
         return -E2BIG;
     }
     if (group != NULL && group->channel_count >= group->channel_count_max) {
         return -EDQUOT;
     }
     uint64_t size = sizeof(struct channel) + sizeof(struct replica);
-    if (hub->bytes + size > local->limits->channel_total_bytes) {
+    if (hub->bytes + size > local->limits->channel.total_bytes) {
         return -ENOBUFS;
     }
     return group != NULL && group->bytes + size > group->bytes_max ? -ENOSPC : 0;

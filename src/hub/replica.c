@@ -131,7 +131,7 @@ static int append(struct replica *replica, worker_set *woken, struct event_id *i
         .own = local,
         .offered = replica->link.offered,
         .now_ms = loop_now_ms(local->loop),
-        .bytes_max = local->limits->channel_total_bytes,
+        .bytes_max = local->limits->channel.total_bytes,
     };
     int failure = channel_append(channel, buf_bytes(&local->scratch), &author, woken);
     if (failure == 0) {
@@ -174,7 +174,7 @@ bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
 static bool is_over(const struct replica *replica)
 {
     HUB_LOCKED(replica->local->hub);
-    uint64_t bytes_max = replica->local->limits->stream_high_bytes;
+    uint64_t bytes_max = replica->local->limits->stream.high_bytes;
     uint64_t kept_bytes = replica->channel->journal.bounds.bytes;
     return channel_bytes_behind(replica->channel, offered(replica)) >
            (bytes_max < kept_bytes ? bytes_max : kept_bytes);

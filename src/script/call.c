@@ -139,7 +139,7 @@ static enum call_outcome end_run(struct parts *parts, lua_State *L, int status)
     if (!was_struck) {
         return outcome_of(parts, L, status);
     }
-    limit_met("run_timeout", parts->options->limits->run_timeout_ms);
+    limit_met("run_timeout", parts->options->limits->script.run_timeout_ms);
     lua_pushfstring(parts->L, "%s: ", guard_location(parts->guard));
     guard_push_overrun(parts->L);
     lua_concat(parts->L, 2);

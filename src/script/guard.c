@@ -106,7 +106,7 @@ void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
     DCHECK(watch.guard == NULL); // runs are not nested
     DCHECK(runs > 0);
     guard->started_ns = clock_machine_ns();
-    uint64_t limit_ms = guard->parts->options->limits->run_timeout_ms;
+    uint64_t limit_ms = guard->parts->options->limits->script.run_timeout_ms;
     if (watch.limit_ms != limit_ms) {
         aim(limit_ms);
     }

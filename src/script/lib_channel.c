@@ -193,7 +193,7 @@ static int push_refusal(lua_State *L, const struct group *group, int failure)
     collector_hurry(parts_of(L)->collector);
     switch (failure) {
     case -E2BIG:
-        limit_met("channels", limits->channels);
+        limit_met("channels", limits->channel.count);
         return box_push_failure(L, "there are as many channels as the limit allows", "E2BIG");
     case -EDQUOT:
         limit_met("group_channels", group_bound(L, &group->channel_count_max));
@@ -207,7 +207,7 @@ static int push_refusal(lua_State *L, const struct group *group, int failure)
 
 static int push_full(lua_State *L)
 {
-    limit_met("channel_total_bytes", parts_of(L)->options->limits->channel_total_bytes);
+    limit_met("channel_total_bytes", parts_of(L)->options->limits->channel.total_bytes);
     return box_push_failure(L, "the channels hold as many bytes as they may", "ENOMEM");
 }
 
@@ -226,7 +226,7 @@ static struct bytes check_name(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
     struct bytes name = check_bytes(L, 1);
-    uint64_t bytes_max = parts_of(L)->options->limits->channel_name_bytes;
+    uint64_t bytes_max = parts_of(L)->options->limits->channel.name_bytes;
     luaL_argcheck(L, name.len > 0, 1, "a channel's name is not empty");
     if (name.len > bytes_max) {
         limit_met("channel_name_bytes", bytes_max);

@@ -281,7 +281,7 @@ static struct shared_write check_write(lua_State *L, int index, const char *cons
         .key = key,
         .now_ms = now_ms(L),
         .ttl_ms = check_ttl_ms(L, index),
-        .bytes_max = parts_of(L)->options->limits->shared_bytes,
+        .bytes_max = parts_of(L)->options->limits->script.shared_bytes,
     };
 }
 
@@ -403,7 +403,7 @@ static int push_outcome(lua_State *L, int result)
     case -ENOMEM:
         return box_push_failure(L, "there is no memory for the value", "ENOMEM");
     default: // -ENOBUFS
-        limit_met("shared_bytes", parts_of(L)->options->limits->shared_bytes);
+        limit_met("shared_bytes", parts_of(L)->options->limits->script.shared_bytes);
         return box_push_failure(L, "the shared stores have as many bytes as the limit allows",
                                 "ENOMEM");
     }

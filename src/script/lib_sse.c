@@ -137,7 +137,7 @@ static struct stream_options default_options(const struct scope *scope)
     return (struct stream_options){
         .heartbeats = options->heartbeats,
         .heartbeat_ms = route->options.has_heartbeat ? route->options.heartbeat_ms
-                                                     : options->limits->heartbeat_ms,
+                                                     : options->limits->stream.heartbeat_ms,
     };
 }
 

@@ -159,14 +159,14 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
         return NULL;
     }
     bool may_fail = state->is_capped && size > freed;
-    size_t bytes_max = state->limits->lua_bytes + state->body_bytes;
+    size_t bytes_max = state->limits->script.lua_bytes + state->body_bytes;
     bool is_over = state->bytes - freed + size > bytes_max;
     void *resized = may_fail && is_over ? NULL
                     : may_fail          ? slab_try_resize(memory, freed, size)
                                         : slab_resize(memory, freed, size);
     if (resized == NULL) {
         state->was_refused = true;
-        limit_met("lua_bytes", state->limits->lua_bytes);
+        limit_met("lua_bytes", state->limits->script.lua_bytes);
         return NULL;
     }
     state->bytes += size - freed;

@@ -28,7 +28,7 @@ static int bind_inherited(struct worker *first, int count)
 {
     for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
         struct listen_socket *socket = next_socket(first);
-        int failure = listen_socket_adopt(socket, fd, first->limits->peer_timeout_ms);
+        int failure = listen_socket_adopt(socket, fd, first->limits->conn.peer_timeout_ms);
         if (failure != 0) {
             first->socket_count--;
             report_inherited_failure(fd, failure);
@@ -83,7 +83,7 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
 /// A socket for each worker.
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address)
 {
-    uint64_t timeout_ms = workers[0].limits->peer_timeout_ms;
+    uint64_t timeout_ms = workers[0].limits->conn.peer_timeout_ms;
     struct listen_socket *first = next_socket(&workers[0]);
     int failure = listen_socket_tcp(first, address->text, address->port, timeout_ms);
     for (size_t i = 1; i < worker_count && failure == 0; i++) {

@@ -26,11 +26,11 @@ int admin_bind(struct admin *admin, const char *text)
     struct address address;
     CHECK(address_text_parse(text, &address)); // the command line was checked
     struct limits *limits = limits_new();
-    limits->connections = ADMIN_CONNECTIONS;
+    limits->conn.count = ADMIN_CONNECTIONS;
     admin->limits = limits;
     int failure = address.is_unix ? listen_socket_unix(&admin->socket, address.text, 0)
                                   : listen_socket_tcp(&admin->socket, address.text, address.port,
-                                                      limits->peer_timeout_ms);
+                                                      limits->conn.peer_timeout_ms);
     admin->is_bound = failure == 0;
     if (failure != 0) {
         report_listen_failure(&address, failure);

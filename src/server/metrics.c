@@ -111,7 +111,7 @@ static void send_next(struct scrape *scrape)
 {
     struct exchange *exchange = scrape->exchange;
     struct bytes piece = buf_bytes(&scrape->text);
-    uint64_t bytes_max = exchange_limits(exchange)->stream_max_bytes;
+    uint64_t bytes_max = exchange_limits(exchange)->stream.max_bytes;
     piece.len = piece.len < PIECE_BYTES ? piece.len : PIECE_BYTES;
     piece.len = piece.len < bytes_max ? piece.len : bytes_max;
     if (piece.len == 0 || exchange_write(exchange, piece) != 0) {

@@ -89,7 +89,7 @@ void report_missing_routes(const struct generation *generation, const char *scri
 
 void report_waiting(size_t conn_count, const struct limits *limits, int number)
 {
-    uint64_t wait_ms = limits->drain_delay_ms + limits->drain_timeout_ms;
+    uint64_t wait_ms = limits->drain.delay_ms + limits->drain.timeout_ms;
     LOG(LOG_INFO,
         number == SIGINT ? "waiting for what is under way; Ctrl-C again ends it at once"
                          : "waiting for what is under way; a second signal ends it at once",

@@ -469,7 +469,7 @@ static void drain(struct server *server)
     const struct limits *limits = server->workers[0].limits;
     char status[80];
     snprintf(status, sizeof(status), "stopping; %zu connections", (size_t)server->conn_total);
-    notify_stopping(status, limits->drain_delay_ms + limits->drain_timeout_ms + PATIENCE_MS);
+    notify_stopping(status, limits->drain.delay_ms + limits->drain.timeout_ms + PATIENCE_MS);
     if (!server->is_serving) {
         abort_run(server);
         return;

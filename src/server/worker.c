@@ -133,7 +133,7 @@ int worker_load(struct worker *worker)
 /// As many as there are descriptors for, unless the limit says less.
 static void bound_connections(struct worker *worker)
 {
-    uint64_t wanted = worker->limits->connections;
+    uint64_t wanted = worker->limits->conn.count;
     uint64_t fitting = worker->conns_fitting;
     if (wanted > fitting && worker->number == 1) {
         LOG(LOG_WARN, "fewer connections than the limit says", log_int("wanted", (int64_t)wanted),
@@ -236,8 +236,8 @@ static void on_drain(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, drain_all);
     worker->dispatch.is_stopping = true;
-    if (worker->limits->drain_delay_ms > 0) {
-        timer_arm(&worker->delay, worker->limits->drain_delay_ms);
+    if (worker->limits->drain.delay_ms > 0) {
+        timer_arm(&worker->delay, worker->limits->drain.delay_ms);
     } else {
         drain(worker);
     }
@@ -251,12 +251,12 @@ static void on_delay(struct timer *timer)
 static void drain(struct worker *worker)
 {
     close_acceptors(worker);
-    timer_arm(&worker->deadline, worker->limits->drain_timeout_ms);
+    timer_arm(&worker->deadline, worker->limits->drain.timeout_ms);
     LIST_EACH (node, after, &worker->generations.draining) {
         scopes_end(LIST_ITEM(node, struct generation, node)->parts.scopes);
     }
     scopes_end(worker->generations.current->parts.scopes);
-    drain_start(&worker->drain, worker->limits->drain_timeout_ms);
+    drain_start(&worker->drain, worker->limits->drain.timeout_ms);
     service_drain(&worker->service);
 }
 
@@ -333,11 +333,11 @@ static void take_limits(struct worker *worker)
     worker->limits = limits_hold(limits);
     worker->local_hub.limits = limits;
     worker->service.limits = limits;
-    if (limits->connections != old->connections) {
+    if (limits->conn.count != old->conn.count) {
         bound_connections(worker);
     }
     for (size_t i = 0; i < worker->socket_count; i++) {
-        listen_socket_set_peer_timeout(&worker->sockets[i], limits->peer_timeout_ms);
+        listen_socket_set_peer_timeout(&worker->sockets[i], limits->conn.peer_timeout_ms);
     }
     limits_release(old);
 }

@@ -135,7 +135,7 @@ int stream_send(struct stream *stream, const struct sse_event *event)
 
 int stream_try_send(struct stream *stream, const struct sse_event *event)
 {
-    uint64_t bytes_max = exchange_limits(stream->exchange)->stream_max_bytes;
+    uint64_t bytes_max = exchange_limits(stream->exchange)->stream.max_bytes;
     size_t size = event_size(event);
     bool has_room = own_bytes(stream) + size <= bytes_max && !stream_is_over(stream);
     bool is_sendable = is_working(stream) && size <= bytes_max;
@@ -175,7 +175,7 @@ int stream_subscribe(struct stream *stream, struct replica *replica,
     if (cursor_find(stream, replica, &count) != NULL) {
         return -EALREADY;
     }
-    if (count >= exchange_limits(stream->exchange)->stream_channels) {
+    if (count >= exchange_limits(stream->exchange)->stream.channels) {
         limit_met("stream_channels", count);
         return -E2BIG;
     }
@@ -260,7 +260,7 @@ size_t stream_pending_bytes(const struct stream *stream)
 
 bool stream_is_over(const struct stream *stream)
 {
-    return own_bytes(stream) > exchange_limits(stream->exchange)->stream_high_bytes;
+    return own_bytes(stream) > exchange_limits(stream->exchange)->stream.high_bytes;
 }
 
 void stream_probe(struct stream *stream)
@@ -427,7 +427,7 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
         return -ECANCELED;
     }
     look_for_frames(stream);
-    uint64_t bytes_max = exchange_limits(stream->exchange)->stream_max_bytes;
+    uint64_t bytes_max = exchange_limits(stream->exchange)->stream.max_bytes;
     if (size > bytes_max) {
         limit_met("stream_max_bytes", bytes_max);
         return -EMSGSIZE;

@@ -92,7 +92,7 @@ static const uint8_t extension_steps[CHUNK_SIZE_LF][SORT_COUNT] = {
 static enum guard_result take_data(struct chunk_guard *guard, struct bytes bytes,
                                    struct chunk_part *part);
 static enum guard_result take_framing(struct chunk_guard *guard, struct bytes bytes,
-                                      const struct limits *limits, struct chunk_part *part);
+                                      const struct head_limits *limits, struct chunk_part *part);
 static enum guard_result take_byte(struct chunk_guard *guard, char byte);
 static enum guard_result take_size_byte(struct chunk_guard *guard, char byte);
 static enum guard_result take_extension_byte(struct chunk_guard *guard, char byte);
@@ -100,7 +100,7 @@ static enum sort sort_of(char byte);
 static enum guard_result take_wanted(struct chunk_guard *guard, char byte, char wanted,
                                      enum chunk_state next);
 static enum guard_result take_trailers(struct chunk_guard *guard, struct bytes bytes,
-                                       const struct limits *limits, struct chunk_part *part);
+                                       const struct head_limits *limits, struct chunk_part *part);
 static enum guard_result refuse(struct chunk_guard *guard, const char *why);
 
 void chunk_guard_init(struct chunk_guard *guard)
@@ -110,7 +110,7 @@ void chunk_guard_init(struct chunk_guard *guard)
 }
 
 enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes,
-                                   const struct limits *limits, struct chunk_part *part)
+                                   const struct head_limits *limits, struct chunk_part *part)
 {
     CHECK(guard->_state != CHUNK_CLOSED);
     *part = (struct chunk_part){.taken = 0};
@@ -146,14 +146,14 @@ static enum guard_result take_data(struct chunk_guard *guard, struct bytes bytes
 }
 
 static enum guard_result take_framing(struct chunk_guard *guard, struct bytes bytes,
-                                      const struct limits *limits, struct chunk_part *part)
+                                      const struct head_limits *limits, struct chunk_part *part)
 {
     enum guard_result result = GUARD_MORE;
     while (part->taken < bytes.len && result == GUARD_MORE) {
         if (guard->_state == CHUNK_DATA || guard->_state == CHUNK_TRAILERS) {
             break;
         }
-        size_t granted = limits->head_bytes + guard->_chunk_count * FRAMING_BYTES_PER_CHUNK;
+        size_t granted = limits->bytes + guard->_chunk_count * FRAMING_BYTES_PER_CHUNK;
         if (guard->_framing_bytes == granted) {
             return GUARD_CHUNKS_TOO_LARGE;
         }
@@ -246,7 +246,7 @@ static enum guard_result take_wanted(struct chunk_guard *guard, char byte, char 
 }
 
 static enum guard_result take_trailers(struct chunk_guard *guard, struct bytes bytes,
-                                       const struct limits *limits, struct chunk_part *part)
+                                       const struct head_limits *limits, struct chunk_part *part)
 {
     // The guard of a trailer section writes nothing, so the bytes stay constant.
     enum guard_result result =

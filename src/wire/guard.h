@@ -4,9 +4,9 @@
 // byte before the parser sees anything. Parsers forgive; this does not: what it passes has exactly
 // one reading. It never allocates, never looks at meaning (which methods exist, which lengths are
 // too large), and takes its input in any cut. It counts against three of the limits that it is
-// given: `head_bytes` and `head_fields`, which hold for trailers too, and `target_bytes`; passing
-// one is `GUARD_*_TOO_*`. One guard per message, zero-initialised by its `init`; all calls for a
-// message are given the same limits.
+// given: the bytes and fields of a head, which hold for trailers too, and the bytes of a target;
+// passing one is `GUARD_*_TOO_*`. One guard per message, zero-initialised by its `init`; all calls
+// for a message are given the same limits.
 #pragma once
 
 #include "base/bytes.h"
@@ -60,7 +60,7 @@ void head_guard_init_trailers(struct head_guard *guard);
 /// front of `at`. After anything but GUARD_MORE the guard has had its say; calling it again is our
 /// mistake.
 enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len,
-                                  const struct limits *limits, size_t *taken);
+                                  const struct head_limits *limits, size_t *taken);
 
 /// Checks chunked framing (RFC 9112, section 7.1): 1*HEXDIG size (overflow is GUARD_BAD),
 /// extensions `BWS ; BWS token [BWS = BWS (token | quoted-string)]`, CRLF; exactly that many bytes;
@@ -88,7 +88,7 @@ void chunk_guard_init(struct chunk_guard *guard);
 /// Takes framing up to the next run of data, or one run of data; call again with the rest while the
 /// result is GUARD_MORE and bytes are left. GUARD_DONE after the empty line that ends the trailers.
 enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes,
-                                   const struct limits *limits, struct chunk_part *part);
+                                   const struct head_limits *limits, struct chunk_part *part);
 
 /// Bytes of data that the current chunk has announced and that have not come. 0 while its size line
 /// is not complete: what was read of that may yet be refused.

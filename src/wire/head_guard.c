@@ -41,7 +41,7 @@ enum head_state {
 /// What is left of the bytes of one call.
 struct scan {
     struct head_guard *guard;
-    const struct limits *limits;
+    const struct head_limits *limits;
     char *at;
     char *end;
 };
@@ -80,10 +80,10 @@ void head_guard_init_trailers(struct head_guard *guard)
 }
 
 enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len,
-                                  const struct limits *limits, size_t *taken)
+                                  const struct head_limits *limits, size_t *taken)
 {
     CHECK(guard->_state != HEAD_CLOSED);
-    size_t room = limits->head_bytes - guard->byte_count;
+    size_t room = limits->bytes - guard->byte_count;
     bool is_over = len > room;
     struct scan scan = {guard, limits, at, at + (is_over ? room : len)};
     enum guard_result result = GUARD_MORE;
@@ -239,7 +239,7 @@ static enum guard_result take_field(struct scan *scan)
     if (!octet_is(*scan->at, OCTET_TCHAR)) {
         return refuse(scan, "a field line without a name (RFC 9112, section 5)");
     }
-    if (guard->field_count == scan->limits->head_fields) {
+    if (guard->field_count == scan->limits->fields) {
         return GUARD_TOO_MANY_FIELDS;
     }
     guard->field_count++;
