@@ -35,7 +35,7 @@ void engine_init(struct engine *engine, const char *script, unsigned first_numbe
     engine->shared = shared_new();
     for (size_t i = 0; i < worker_count; i++) {
         engine->workers[i].number = first_number + (unsigned)i;
-        engine->workers[i].finished.run = on_finished;
+        engine->workers[i].news.finished.run = on_finished;
         engine->workers[i].options = (struct worker_options){
             .config = &engine->config,
             .hub = &engine->hub,

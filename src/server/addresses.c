@@ -30,7 +30,7 @@ static int bind_inherited(struct worker *first, int count)
         struct listen_socket *socket = next_socket(first);
         int failure = listen_socket_adopt(socket, fd, first->limits->conn.peer_timeout_ms);
         if (failure != 0) {
-            first->socket_count--;
+            first->listening.count--;
             report_inherited_failure(fd, failure);
             return 1;
         }
@@ -59,11 +59,13 @@ static int bind_own(struct worker *workers, size_t worker_count)
 
 static struct address address_of_config(const struct config *config)
 {
-    struct address address = {.is_unix = config->unix_path != NULL,
-                              .mode = config->unix_mode,
-                              .port = config->has_port ? config->port : PORT_DEFAULT};
-    const char *host = config->host == NULL ? "127.0.0.1" : config->host;
-    snprintf(address.text, sizeof(address.text), "%s", address.is_unix ? config->unix_path : host);
+    struct address address = {.is_unix = config->address.unix_path != NULL,
+                              .mode = config->address.unix_mode,
+                              .port =
+                                  config->address.has_port ? config->address.port : PORT_DEFAULT};
+    const char *host = config->address.host == NULL ? "127.0.0.1" : config->address.host;
+    snprintf(address.text, sizeof(address.text), "%s",
+             address.is_unix ? config->address.unix_path : host);
     return address;
 }
 
@@ -73,7 +75,7 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
                       ? listen_socket_unix(next_socket(&workers[0]), address->text, address->mode)
                       : bind_tcp(workers, worker_count, address);
     if (failure != 0) {
-        workers[0].socket_count--;
+        workers[0].listening.count--;
         report_listen_failure(address, failure);
         return 1;
     }
@@ -90,7 +92,7 @@ static int bind_tcp(struct worker *workers, size_t worker_count, const struct ad
         struct worker *worker = &workers[i];
         failure = listen_socket_share(next_socket(worker), first, timeout_ms);
         if (failure != 0) {
-            worker->socket_count--;
+            worker->listening.count--;
             listen_socket_close(first);
         }
     }
@@ -99,5 +101,5 @@ static int bind_tcp(struct worker *workers, size_t worker_count, const struct ad
 
 static struct listen_socket *next_socket(struct worker *worker)
 {
-    return &worker->sockets[worker->socket_count++];
+    return &worker->listening.sockets[worker->listening.count++];
 }

@@ -141,11 +141,12 @@ void config_apply_limits(const struct config *config, struct limits *limits)
 
 static enum config_outcome check(struct config *config, int count, char **names)
 {
-    if (config->unix_path != NULL && (config->host != NULL || config->has_port)) {
+    if (config->address.unix_path != NULL &&
+        (config->address.host != NULL || config->address.has_port)) {
         log_complain("--unix is an address by itself: leave out --host and --port");
         return CONFIG_USAGE;
     }
-    if (config->unix_mode != 0 && config->unix_path == NULL) {
+    if (config->address.unix_mode != 0 && config->address.unix_path == NULL) {
         log_complain("--unix-mode is the mode of a Unix socket: name it with --unix");
         return CONFIG_USAGE;
     }
@@ -163,12 +164,12 @@ static int apply(struct config *config, int option, const char *value)
 {
     switch ((enum option_id)option) {
     case OPTION_HOST:
-        config->host = value;
+        config->address.host = value;
         return 0;
     case OPTION_PORT:
         return apply_port(config, value);
     case OPTION_UNIX:
-        config->unix_path = value;
+        config->address.unix_path = value;
         return strlen(value) > 0 && strlen(value) < ADDRESS_TEXT_MAX
                    ? 0
                    : complain("--unix", value, "a path of 1 to 107 characters");
@@ -223,8 +224,8 @@ static int apply_port(struct config *config, const char *value)
     if (!parse_number(value, UINT16_MAX, &port)) {
         return complain("--port", value, "a number between 0 and 65535");
     }
-    config->port = (uint16_t)port;
-    config->has_port = true;
+    config->address.port = (uint16_t)port;
+    config->address.has_port = true;
     return 0;
 }
 
@@ -239,7 +240,7 @@ static int apply_unix_mode(struct config *config, const char *value)
         (mode & 0600) != 0600) {
         return complain("--unix-mode", value, "octal digits between 600 and 777, such as 660,");
     }
-    config->unix_mode = (uint16_t)mode;
+    config->address.unix_mode = (uint16_t)mode;
     return 0;
 }
 

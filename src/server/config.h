@@ -18,18 +18,23 @@ struct config_limit {
     double value;
 };
 
+/// The address that the command line names, if it names one.
+struct config_address {
+    const char *host;      // NULL: 127.0.0.1
+    const char *unix_path; // NULL: no Unix socket
+    uint16_t port;
+    uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves
+    bool has_port;
+};
+
 struct config {
-    const char *script;       // file or folder
-    const char *host;         // NULL: as the scripts say, or 127.0.0.1
-    const char *unix_path;    // NULL: no Unix socket
+    const char *script; // file or folder
+    struct config_address address;
     const char *ready_path;   // where the server says whether it is ready; NULL for nowhere
     const char *metrics_path; // where it tells what it has counted; NULL for nowhere
     const char *admin;        // the operator's own address; NULL for none
     unsigned worker_count;
     unsigned test_clock; // the clock can be moved, and runs so many times slower; 0: as any clock
-    uint16_t port;
-    uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves
-    bool has_port;
     bool is_dev;
     bool is_watching; // reload when scripts change
     bool is_check;
@@ -52,7 +57,8 @@ enum config_outcome config_parse(struct config *config, int argument_count, char
 /// Whether the command line names an address.
 static inline bool config_has_address(const struct config *config)
 {
-    return config->has_port || config->host != NULL || config->unix_path != NULL;
+    const struct config_address *address = &config->address;
+    return address->has_port || address->host != NULL || address->unix_path != NULL;
 }
 
 /// Sets the limits of --limit in `limits`.

@@ -95,7 +95,7 @@ static void tell(struct reload *reload, enum worker_step step, size_t count)
         struct worker *worker = &reload->workers[reload->asked_count++];
         worker->reload.step = step;
         worker->reload.refusal = reload->why;
-        (void)mailbox_post(&worker->mailbox, &worker->reload.order); // closed: all is ending
+        worker_post(worker, &worker->reload.order);
     }
 }
 

@@ -70,7 +70,6 @@ static bool have_all(const struct server *server, enum worker_stage stage);
 static void begin(struct server *server);
 static void share_lone_sockets(struct server *server);
 static void on_accept(void *user, int fd, const struct socket_address *peer);
-static size_t load_of(struct worker *worker);
 static void on_begun(struct mailbox_message *message);
 static void serve(struct server *server);
 static void on_signal(void *user, int number);
@@ -146,7 +145,7 @@ static int init(struct server *server)
 static void init_worker(struct server *server, size_t index)
 {
     struct worker *worker = &server->workers[index];
-    worker->server = server;
+    worker->status.server = server;
     worker->number = (unsigned)index + 1;
     worker->options = (struct worker_options){
         .config = server->config,
@@ -158,11 +157,11 @@ static void init_worker(struct server *server, size_t index)
         .descriptors = server->descriptors,
         .home = &server->workers[0].mailbox,
     };
-    worker->loaded.run = on_loaded;
-    worker->begun.run = on_begun;
-    worker->finished.run = on_finished;
-    worker->wants_reload.run = on_wants_reload;
-    worker->moved_clock.run = on_moved_clock;
+    worker->news.loaded.run = on_loaded;
+    worker->news.begun.run = on_begun;
+    worker->news.finished.run = on_finished;
+    worker->news.wants_reload.run = on_wants_reload;
+    worker->news.moved_clock.run = on_moved_clock;
 }
 
 /// Returns the exit code. A signal that comes while scripts load is heard when they have.
@@ -223,7 +222,7 @@ static int bind_and_run(struct server *server)
     if (start_threads(server) != 0) {
         return 1;
     }
-    on_loaded(&first->loaded);
+    on_loaded(&first->news.loaded);
     worker_run(first);
     return server->exit_code;
 }
@@ -236,7 +235,7 @@ static int start_threads(struct server *server)
     pthread_mutex_lock(&server->gate);
     for (size_t i = 1; i < server->worker_count && failure == 0; i++) {
         struct worker *worker = &server->workers[i];
-        failure = pthread_create(&worker->thread, NULL, run_thread, worker);
+        failure = pthread_create(&worker->status.thread, NULL, run_thread, worker);
         server->thread_count += failure == 0;
     }
     server->has_all_threads = failure == 0;
@@ -255,7 +254,7 @@ static int start_threads(struct server *server)
 static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
-    if (!may_begin(worker->server)) {
+    if (!may_begin(worker->status.server)) {
         worker_close_sockets(worker);
         return NULL;
     }
@@ -263,7 +262,7 @@ static void *run_thread(void *arg)
     if (failure == 0) {
         failure = worker_load(worker);
     }
-    (void)mailbox_post(worker->options.home, &worker->loaded); // closed: all is ending
+    (void)mailbox_post(worker->options.home, &worker->news.loaded); // closed: all is ending
     if (failure == 0) {
         worker_run(worker);
     }
@@ -282,10 +281,10 @@ static bool may_begin(struct server *server)
 /// Who could not load has ended.
 static void on_loaded(struct mailbox_message *message)
 {
-    struct worker *worker = CONTAINER_OF(message, struct worker, loaded);
-    struct server *server = worker->server;
-    worker->stage = WORKER_LOADED;
-    server->exit_code = worker->has_failed ? 1 : server->exit_code;
+    struct worker *worker = CONTAINER_OF(message, struct worker, news.loaded);
+    struct server *server = worker->status.server;
+    worker->status.stage = WORKER_LOADED;
+    server->exit_code = worker->status.has_failed ? 1 : server->exit_code;
     if (!have_all(server, WORKER_LOADED)) {
         return;
     }
@@ -301,7 +300,7 @@ static bool have_all(const struct server *server, enum worker_stage stage)
 {
     size_t count = 0;
     for (size_t i = 0; i < server->worker_count; i++) {
-        count += server->workers[i].stage >= stage;
+        count += server->workers[i].status.stage >= stage;
     }
     return count == server->worker_count;
 }
@@ -310,7 +309,7 @@ static void begin(struct server *server)
 {
     share_lone_sockets(server);
     for (size_t i = 0; i < server->worker_count; i++) {
-        (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].begin); // it runs
+        worker_post(&server->workers[i], &server->workers[i].orders.begin);
     }
 }
 
@@ -319,11 +318,11 @@ static void begin(struct server *server)
 static void share_lone_sockets(struct server *server)
 {
     struct worker *first = &server->workers[0];
-    for (size_t i = 0; i < first->socket_count && server->worker_count > 1; i++) {
-        bool is_unix = first->sockets[i].address.storage.ss_family == AF_UNIX;
+    for (size_t i = 0; i < first->listening.count && server->worker_count > 1; i++) {
+        bool is_unix = first->listening.sockets[i].address.storage.ss_family == AF_UNIX;
         if (is_unix || server->inherited_count > 0) {
-            first->acceptors[i].on_accept = on_accept;
-            first->acceptors[i].user = server;
+            first->listening.acceptors[i].on_accept = on_accept;
+            first->listening.acceptors[i].user = server;
         }
     }
 }
@@ -338,8 +337,8 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     size_t total = 0;
     for (size_t i = 0; i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
-        total += load_of(worker);
-        idlest = load_of(worker) < load_of(idlest) ? worker : idlest;
+        total += worker_conn_count(worker);
+        idlest = worker_conn_count(worker) < worker_conn_count(idlest) ? worker : idlest;
     }
     if (total >= conns_max + service_over_limit_max(conns_max)) {
         limit_met("connections", conns_max);
@@ -351,17 +350,12 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     }
 }
 
-static size_t load_of(struct worker *worker)
-{
-    return worker->service.conn_count + worker->expected;
-}
-
 static void on_begun(struct mailbox_message *message)
 {
-    struct worker *worker = CONTAINER_OF(message, struct worker, begun);
-    struct server *server = worker->server;
-    worker->stage = WORKER_SERVING;
-    if (worker->has_failed) {
+    struct worker *worker = CONTAINER_OF(message, struct worker, news.begun);
+    struct server *server = worker->status.server;
+    worker->status.stage = WORKER_SERVING;
+    if (worker->status.has_failed) {
         server->exit_code = 1;
         abort_run(server);
     }
@@ -387,8 +381,8 @@ static void serve(struct server *server)
         open_admin(server);
     }
     log_flush(); // what the scripts logged while they loaded comes before the addresses
-    for (size_t i = 0; i < first->socket_count; i++) {
-        report_listening(generation, &first->sockets[i]);
+    for (size_t i = 0; i < first->listening.count; i++) {
+        report_listening(generation, &first->listening.sockets[i]);
     }
     tell_ready(server);
     if (server->wants_reload) {
@@ -402,8 +396,7 @@ static void open_admin(struct server *server)
     struct worker *first = &server->workers[0];
     const char *path = server->config->metrics_path;
     char base[160];
-    int failure = admin_open(&server->admin, &first->loop, &first->dispatch);
-    first->admin = &server->admin;
+    int failure = worker_open_admin(first, &server->admin);
     if (failure != 0) {
         LOG(LOG_ERROR, "cannot accept connections", log_string("address", server->config->admin),
             log_string("error", strerror(-failure)));
@@ -427,7 +420,7 @@ static void tell_ready(const struct server *server)
 {
     char url[160];
     char status[200];
-    socket_address_url(&server->workers[0].sockets[0].address, url, sizeof(url));
+    socket_address_url(&server->workers[0].listening.sockets[0].address, url, sizeof(url));
     snprintf(status, sizeof(status), "serving on %s", url);
     notify_ready(status);
 }
@@ -477,7 +470,7 @@ static void drain(struct server *server)
     server->is_stopping = true;
     reload_stop(&server->reload);
     for (size_t i = 0; i < server->worker_count; i++) {
-        (void)mailbox_post(&server->workers[i].mailbox, &server->workers[i].drain_all); // it runs
+        worker_post(&server->workers[i], &server->workers[i].orders.drain_all);
     }
 }
 
@@ -489,32 +482,30 @@ static void abort_run(struct server *server)
     reload_stop(&server->reload);
     for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
-        if (worker->is_open) {
-            (void)mailbox_post(&worker->mailbox, &worker->abort); // closed: it has ended
-        }
+        worker_post(worker, &worker->orders.abort);
     }
 }
 
 static void on_finished(struct mailbox_message *message)
 {
-    struct worker *worker = CONTAINER_OF(message, struct worker, finished);
-    worker->stage = WORKER_FINISHED;
-    if (have_all(worker->server, WORKER_FINISHED)) {
-        abort_run(worker->server);
+    struct worker *worker = CONTAINER_OF(message, struct worker, news.finished);
+    worker->status.stage = WORKER_FINISHED;
+    if (have_all(worker->status.server, WORKER_FINISHED)) {
+        abort_run(worker->status.server);
     }
 }
 
 static void on_wants_reload(struct mailbox_message *message)
 {
-    want_reload(CONTAINER_OF(message, struct worker, wants_reload)->server);
+    want_reload(CONTAINER_OF(message, struct worker, news.wants_reload)->status.server);
 }
 
 static void on_moved_clock(struct mailbox_message *message)
 {
-    struct server *server = CONTAINER_OF(message, struct worker, moved_clock)->server;
+    struct server *server = CONTAINER_OF(message, struct worker, news.moved_clock)->status.server;
     for (size_t i = 0; server->is_serving && i < server->worker_count; i++) {
         struct worker *worker = &server->workers[i];
-        (void)mailbox_post(&worker->mailbox, &worker->look); // closed: it has no timers
+        worker_post(worker, &worker->orders.look);
     }
 }
 
@@ -526,7 +517,7 @@ static bool end(struct server *server)
     size_t unclosed_count = 0;
     for (size_t i = 1; i <= server->thread_count; i++) {
         void *unclosed = NULL;
-        CHECK(pthread_join(server->workers[i].thread, &unclosed) == 0);
+        CHECK(pthread_join(server->workers[i].status.thread, &unclosed) == 0);
         unclosed_count += unclosed != NULL;
     }
     admin_close(&server->admin);

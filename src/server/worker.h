@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // A worker: a thread with a loop, a Lua state and connections of its own. Workers share the hub,
-// the stores and the count of connections, and nothing else; whatever one has to say to another
-// goes through a mailbox. The first worker runs on the main thread, whose mailbox is `home`. Owned
-// by the server, whose memory it is in; everything but the messages is used on its own thread only,
-// from `worker_init` to `worker_close`.
+// the shared stores and the count of connections, and nothing else. Whatever one thread has to say
+// to another goes through a mailbox. The first worker runs on the main thread, and its mailbox is
+// also where messages to the server arrive. A worker is owned by the server, whose memory it is
+// part of. From `worker_init` to `worker_close` everything in it is used on its own thread only,
+// except for the messages, `status` and `expected`.
 //
-//     LOADED --begin--> SERVING --drain--> LEAVING --drain_delay--> DRAINING --> FINISHED
-//        |                 |                  |                        |            | abort
-//        +-----------------+------------------+------------------------+------------+---> ended
+// The states of a worker, on its own thread:
+//
+//     LOADED --begin--> SERVING --drain_all--> LEAVING --drain_delay--> DRAINING --> FINISHED
+//        |                 |                      |                        |            |
+//        +-----------------+------ abort ---------+------------------------+------------+--> ENDED
 #pragma once
 
 #include "base/check.h"
@@ -44,14 +47,14 @@ struct worker_options {
     struct mailbox *home; // where messages to the server go
 };
 
-/// What is to be done with new scripts; see reload.h.
+/// A step of a reload; see reload.h.
 enum worker_step { STEP_BUILD, STEP_SWAP, STEP_DISCARD };
 
 /// A step of a reload and what came of it.
 struct worker_reload {
     struct reload *coordinator;
-    struct mailbox_message order;  // to the worker
-    struct mailbox_message report; // and back: the step is done
+    struct mailbox_message order;  // to the worker: take the step
+    struct mailbox_message report; // back: the step is done
     enum worker_step step;
     const char *refusal; // STEP_DISCARD: why there is no new code
     char *why; // STEP_BUILD: why it failed, for the receiver to free; NULL when it did not
@@ -62,61 +65,93 @@ struct worker_reload {
 /// How far a worker has come, as far as the server has heard.
 enum worker_stage { WORKER_LOADING, WORKER_LOADED, WORKER_SERVING, WORKER_FINISHED };
 
-struct worker {
-    struct server *server; // for its messages
-    struct worker_options options;
-    unsigned number;             // from 1
-    const struct limits *limits; // held: those of the generation that answers
-    uint64_t conns_fitting;      // connections that there are descriptors for
-    struct loop loop;
-    struct mailbox mailbox;
-    struct local_hub local_hub;
-    struct heartbeats heartbeats;
-    struct generations generations;
-    struct dispatch dispatch;
-    struct service service;
-    struct admin *admin;                         // of the first worker, once it is open
-    struct listen_socket sockets[ADDRESSES_MAX]; // for it to serve, from `begin` on
-    size_t socket_count;
-    struct acceptor acceptors[ADDRESSES_MAX];
-    struct drain drain;
-    struct timer delay; // between `drain_all` and the draining
-    struct timer deadline;
-    bool is_open;            // from `worker_init` to `worker_deinit`
-    bool has_failed;         // to start, to load or to accept
-    enum worker_stage stage; // the server's
-    atomic_size_t expected;  // connections that are handed over and on the way
+/// What the server keeps for each worker. Only `has_failed` is set by the worker, before it posts
+/// `loaded` or `begun`.
+struct worker_status {
+    struct server *server;
+    enum worker_stage stage;
+    bool has_failed; // to start, to load or to accept
     pthread_t thread;
-    // To the worker:
-    struct mailbox_message begin;     // accept
+};
+
+/// Messages of the server to the worker; see `worker_post`.
+struct worker_orders {
+    struct mailbox_message begin;     // accept connections
     struct mailbox_message drain_all; // end in order
     struct mailbox_message abort;     // end at once
-    struct mailbox_message look;      // the clock was moved
-    struct worker_reload reload;
-    // From the worker; what they do is the server's to set:
-    struct mailbox_message loaded;   // or not: `has_failed`
-    struct mailbox_message begun;    // it accepts
-    struct mailbox_message finished; // it has no connection any more but health checks
+    struct mailbox_message look;      // wake up: the clock was moved
+};
+
+/// Messages of the worker to the server, which sets what they run.
+struct worker_news {
+    struct mailbox_message loaded;   // the scripts are loaded, or could not be: `has_failed`
+    struct mailbox_message begun;    // the worker accepts connections, or cannot: `has_failed`
+    struct mailbox_message finished; // no connection is left but those of health checks
     struct mailbox_message wants_reload;
     struct mailbox_message moved_clock;
 };
 
+/// The sockets that a worker listens on. They are bound before it begins, on the main thread.
+struct worker_sockets {
+    struct listen_socket sockets[ADDRESSES_MAX];
+    struct acceptor acceptors[ADDRESSES_MAX];
+    size_t count;
+};
+
+struct worker {
+    struct worker_options options;
+    unsigned number; // from 1
+    struct worker_status status;
+    struct worker_orders orders;
+    struct worker_news news;
+    struct worker_reload reload;
+    struct worker_sockets listening;
+    const struct limits *limits; // held: those of the generation that answers
+    struct loop loop;
+    struct mailbox mailbox;
+    struct generations generations;
+    struct service service;
+    struct dispatch _dispatch;
+    struct local_hub local_hub;
+    struct heartbeats _heartbeats;
+    struct drain _drain;
+    struct timer _delay;     // from `drain_all` to the draining
+    struct timer _deadline;  // of the draining
+    struct admin *_admin;    // of the first worker, once it is open
+    uint64_t _conns_fitting; // connections that there are descriptors for
+    atomic_size_t _expected; // connections that are handed over and have not arrived
+    uint8_t _state;          // see the drawing
+    bool _is_open;           // from `worker_init` to `worker_deinit`
+};
+
 /// Makes everything that needs no script. `options` and `number` are set. Returns 0, or 1 when it
-/// has printed why not; then the worker has only sockets, if any.
+/// has printed why not; then the worker has only its sockets, if any.
 MUST_USE int worker_init(struct worker *worker);
 
 /// Loads the scripts, and makes what depends on the limits that they set. Returns 0, or 1 when it
 /// has printed why not. *Calls Lua.*
 MUST_USE int worker_load(struct worker *worker);
 
-/// Runs the loop until the worker has finished.
+/// Runs the loop until the worker has ended.
 void worker_run(struct worker *worker);
+
+/// Sends one of `orders`, or the order of a reload, from any thread. A worker that has ended, or
+/// never began, does not get it.
+void worker_post(struct worker *worker, struct mailbox_message *message);
+
+/// Has the first worker accept connections on `admin`, which is bound. Returns 0 or a negative
+/// errno.
+MUST_USE int worker_open_admin(struct worker *worker, struct admin *admin);
 
 /// Serves `fd`, a socket that is connected to `peer`.
 void worker_accept(struct worker *worker, int fd, const struct socket_address *peer);
 
-/// The same, from any thread. For sockets of which there is only one for all workers.
+/// The same, from any thread. It is for sockets of which there is only one for all workers.
 void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer);
+
+/// How many connections the worker has, with those that are handed over to it. From any thread; the
+/// number may have changed since.
+size_t worker_conn_count(const struct worker *worker);
 
 /// Closes and frees everything but the mailbox. Returns false when a handle was left open, which is
 /// a bug and is named; memory of the worker is then still in use. Does nothing to a worker that is
@@ -126,5 +161,5 @@ bool worker_close(struct worker *worker);
 /// Closes the sockets of a worker that does not begin.
 void worker_close_sockets(struct worker *worker);
 
-/// When all threads have ended. Does nothing to a worker that is not open.
+/// Frees the mailbox, when all threads have ended. Does nothing to a worker that is not open.
 void worker_deinit(struct worker *worker);
