@@ -65,7 +65,7 @@ end
 local function limits_table()
   local source = read("src/base/limits.c")
   local defaults = {}
-  for member, expression in source:gmatch("\n        %.([%w_]+) = ([%d *]+),") do
+  for member, expression in source:gmatch("\n        %.([%w_.]+) = ([%d *]+),") do
     defaults[member] = expression
   end
   local rows = {
@@ -74,7 +74,7 @@ local function limits_table()
   local comment = ""
   local entries = source:match("\nstatic const struct limit table%[%] = {\n(.-)\n};")
   for line in entries:gmatch("[^\n]+") do
-    local name, member, unit = line:match('{"([%w_]+)", offsetof%(.-, ([%w_]+)%), UNIT_(%u+)')
+    local name, member, unit = line:match('{"([%w_]+)", offsetof%(.-, ([%w_.]+)%), UNIT_(%u+)')
     if name then
       rows[#rows + 1] = row_of(comment, name, member, unit, defaults)
       comment = ""

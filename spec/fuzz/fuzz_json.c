@@ -4,6 +4,8 @@
 // tokens are the same, and a second writing is the same text.
 #include "fuzz.h"
 
+#include "base/error.h"
+#include "wire/json_position.h"
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
 
@@ -123,7 +125,7 @@ static void write_number(const struct json_number *number, struct buf *out)
 static void check_place(const struct json_reader *reader, int failure)
 {
     struct json_position place = json_position(reader->text, reader->at);
-    CHECK(json_error_text(failure) != NULL);
+    CHECK(error_text(failure) != NULL);
     CHECK(place.line >= 1 && place.column >= 1);
     CHECK(place.line + place.column <= reader->at + 2);
 }

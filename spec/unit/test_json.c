@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include "base/error.h"
 #include "wire/json_keys.h"
 #include "wire/json_number.h"
+#include "wire/json_position.h"
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include "base/error.h"
 #include "wire/reply_head.h"
 
 TEST(a_reply_head_says_how_its_body_is_framed)
@@ -27,10 +28,11 @@ TEST(a_reply_head_says_how_its_body_is_framed)
 TEST(what_is_no_reply_head_is_refused)
 {
     struct reply_head head;
-    EXPECT_INT(reply_head_parse(BYTES("SSH-2.0-x\r\n\r\n"), &head), -1);
-    EXPECT_INT(reply_head_parse(BYTES("HTTP/1.1 2x0 OK\r\n\r\n"), &head), -1);
-    EXPECT_INT(reply_head_parse(BYTES("HTTP/1.1 200 OK\r\nnone\r\n\r\n"), &head), -1);
-    EXPECT_INT(reply_head_parse(BYTES("HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n"), &head), -1);
+    EXPECT_INT(reply_head_parse(BYTES("SSH-2.0-x\r\n\r\n"), &head), CLIENT_BAD_HEAD);
+    EXPECT_INT(reply_head_parse(BYTES("HTTP/1.1 2x0 OK\r\n\r\n"), &head), CLIENT_BAD_HEAD);
+    EXPECT_INT(reply_head_parse(BYTES("HTTP/1.1 200 OK\r\nnone\r\n\r\n"), &head), CLIENT_BAD_HEAD);
+    EXPECT_INT(reply_head_parse(BYTES("HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n"), &head),
+               CLIENT_BAD_HEAD);
 }
 
 TEST(a_reply_head_is_asked_for_whole_words)

@@ -20,7 +20,21 @@ enum { ERROR_OURS = -10000 }; // ours are below it
     X(TARGET_TOO_LONG, "the URL is too long")                                                      \
     X(TARGET_NAME,                                                                                 \
       "names are not looked up: give an address like 127.0.0.1 or [::1], or localhost")            \
-    X(TARGET_NO_PORT, "port 0 is nowhere")
+    X(TARGET_NO_PORT, "port 0 is nowhere")                                                         \
+    X(JSON_EXPECTED_VALUE, "expected a value")                                                     \
+    X(JSON_EXPECTED_KEY, "expected a key in double quotes")                                        \
+    X(JSON_EXPECTED_COLON, "expected ':'")                                                         \
+    X(JSON_EXPECTED_ITEM_END, "expected ',' or ']'")                                               \
+    X(JSON_EXPECTED_MEMBER_END, "expected ',' or '}'")                                             \
+    X(JSON_EXPECTED_END, "expected the end of the text")                                           \
+    X(JSON_EXPECTED_DIGIT, "expected a digit")                                                     \
+    X(JSON_EXPECTED_ESCAPE, "expected one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u0000")           \
+    X(JSON_EXPECTED_QUOTE, "expected the closing quote of the string")                             \
+    X(JSON_CONTROL, "a control character in a string is not escaped")                              \
+    X(JSON_NOT_UTF8, "a string is not UTF-8")                                                      \
+    X(JSON_LONE_SURROGATE, "a surrogate without its partner is no character")                      \
+    X(JSON_NUMBER_TOO_LARGE, "the number is beyond what a double holds")                           \
+    X(JSON_TOO_DEEP, "arrays and objects are nested deeper than 128 levels")
 
 enum error_index {
 #define ERROR_INDEX(name, text) ERROR_INDEX_##name,

@@ -9,9 +9,11 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/error.h"
 #include "script/box.h"
 #include "script/json_value.h"
 #include "script/slice.h"
+#include "wire/json_position.h"
 #include "wire/json_reader.h"
 #include "wire/json_string.h"
 
@@ -207,8 +209,8 @@ static int push_refusal(lua_State *L, const struct json_reader *reader, int fail
     struct json_position place = json_position(reader->text, reader->at);
     lua_settop(L, VALUES - 1); // drops all that was half made
     lua_pushnil(L);
-    lua_pushfstring(L, "%s at line %I, column %I", json_error_text(failure),
-                    (LUAI_UACINT)place.line, (LUAI_UACINT)place.column);
+    lua_pushfstring(L, "%s at line %I, column %I", error_text(failure), (LUAI_UACINT)place.line,
+                    (LUAI_UACINT)place.column);
     lua_pushliteral(L, "EJSON");
     return 3;
 }

@@ -8,14 +8,16 @@
 #include "server/scripts.h"
 #include "sse/stream.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct generation *make(struct generations *generations, struct limits *limits, char **why);
-static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
-                  size_t *script_count);
-static char *load_scripts(struct generation *generation, const struct scripts *scripts);
+static int load(struct generations *generations, struct generation **slot, struct limits *limits,
+                size_t *script_count, char **why);
+static int make(struct generations *generations, struct limits *limits, struct generation **slot,
+                char **why);
+static int load_scripts(struct generation *generation, const struct scripts *scripts, char **why);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
@@ -60,20 +62,22 @@ int generations_load(struct generations *generations)
     size_t script_count;
     struct limits *limits = generations->options.limits;
     generations->options.limits = NULL;
-    char *why = load(generations, &generations->current, limits, &script_count);
-    if (why == NULL) {
+    char *why;
+    int failure = load(generations, &generations->current, limits, &script_count, &why);
+    if (failure == 0) {
         generation_take_over(generations->current);
         return 0;
     }
     log_complain("%s", why);
     mem_free(why);
-    return 1;
+    return failure;
 }
 
-char *generations_build(struct generations *generations, size_t *script_count)
+int generations_build(struct generations *generations, size_t *script_count, char **why)
 {
+    DCHECK(generations->current != NULL);
     DCHECK(generations->candidate == NULL);
-    return load(generations, &generations->candidate, limits_new(), script_count);
+    return load(generations, &generations->candidate, limits_new(), script_count, why);
 }
 
 void generations_swap(struct generations *generations, struct change *change)
@@ -120,63 +124,65 @@ void generations_sweep(struct generations *generations)
     }
 }
 
-/// Makes one in `slot`, which takes over `limits`, even if it fails. Returns why it failed, for the
-/// caller to free, or NULL. The scripts are looked for first: where no descriptor is left, that
-/// says it best.
-static char *load(struct generations *generations, struct generation **slot, struct limits *limits,
-                  size_t *script_count)
+/// Makes a generation in `slot`, which takes over `limits`, even if it fails. Returns 0, or a
+/// negative errno with the reason in `why`, for the caller to free. The scripts are looked for
+/// first: where no descriptor is left, that says it best.
+static int load(struct generations *generations, struct generation **slot, struct limits *limits,
+                size_t *script_count, char **why)
 {
     const char *path = generations->config->script;
     struct scripts scripts;
-    char *why = NULL;
+    *why = NULL;
     int failure = scripts_find(&scripts, path);
     *script_count = scripts.count;
     if (failure != 0) {
-        why = text("cannot read %s: %s", path, strerror(-failure));
+        *why = text("cannot read %s: %s", path, strerror(-failure));
     } else if (scripts.count == 0) {
-        why = text("no *.lua files in %s", path);
+        failure = -ENOENT;
+        *why = text("no *.lua files in %s", path);
     }
     config_apply_limits(generations->config, limits); // loading has its limits too
-    *slot = make(generations, limits, &why);
-    if (why == NULL) {
-        why = load_scripts(*slot, &scripts);
-    }
-    scripts_deinit(&scripts);
-    config_apply_limits(generations->config, limits); // over what the scripts say
-    return why;
-}
-
-/// As `generation_new`. A reason that is there already goes before.
-static struct generation *make(struct generations *generations, struct limits *limits, char **why)
-{
-    struct generation_options options = generations->options;
-    options.limits = limits;
-    options.number = generations->next_number++;
     char *other_why = NULL;
-    struct generation *generation;
-    IGNORE(generation_new(&options, &generation, &other_why)); // `other_why` tells
-    if (generations->current != NULL) {
-        generation_load_beside(generation);
-    }
-    if (*why == NULL) {
+    int other_failure = make(generations, limits, slot, &other_why);
+    if (failure == 0) {
+        failure = other_failure;
         *why = other_why;
     } else {
         mem_free(other_why);
     }
-    return generation;
+    if (failure == 0) {
+        failure = load_scripts(*slot, &scripts, why);
+    }
+    scripts_deinit(&scripts);
+    config_apply_limits(generations->config, limits); // over what the scripts say
+    DCHECK((failure == 0) == (*why == NULL));
+    return failure;
 }
 
-static char *load_scripts(struct generation *generation, const struct scripts *scripts)
+/// As `generation_new`: `slot` is what there is of the generation, even if it fails.
+static int make(struct generations *generations, struct limits *limits, struct generation **slot,
+                char **why)
 {
-    char *why = NULL;
+    struct generation_options options = generations->options;
+    options.limits = limits;
+    options.number = generations->next_number++;
+    bool is_beside = generations->current != NULL;
+    int failure = generation_new(&options, slot, why);
+    if (is_beside) {
+        generation_load_beside(*slot);
+    }
+    return failure;
+}
+
+/// Returns as `generation_load` and `generation_finish_loading`.
+static int load_scripts(struct generation *generation, const struct scripts *scripts, char **why)
+{
+    int failure = 0;
     generation_require_from(generation, scripts->folder);
-    for (size_t i = 0; i < scripts->count && why == NULL; i++) {
-        IGNORE(generation_load(generation, scripts->paths[i], &why)); // `why` tells
+    for (size_t i = 0; i < scripts->count && failure == 0; i++) {
+        failure = generation_load(generation, scripts->paths[i], why);
     }
-    if (why == NULL) {
-        IGNORE(generation_finish_loading(generation, &why)); // the same
-    }
-    return why;
+    return failure == 0 ? generation_finish_loading(generation, why) : failure;
 }
 
 static char *text(const char *format, ...)

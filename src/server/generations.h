@@ -48,14 +48,14 @@ void generations_init(struct generations *generations, const struct config *conf
 /// Frees all generations. Their exchanges must be done. *Calls Lua.*
 void generations_deinit(struct generations *generations);
 
-/// Loads the scripts for the first time. Returns 0, or 1 when it has printed why not; `current` is
-/// then what there is of it.
+/// Loads the scripts for the first time. Returns 0, or a negative errno when it has printed why
+/// not; `current` is then what there is of the generation.
 MUST_USE int generations_load(struct generations *generations);
 
-/// Builds a new generation beside the current one, even if it fails: then why, with the traceback,
-/// is returned, for the caller to free. NULL when all is well. `generations_swap` or
-/// `generations_abort` follows. *Calls Lua.*
-MUST_USE char *generations_build(struct generations *generations, size_t *script_count);
+/// Builds a new generation beside the current one, even if it fails. Returns 0, or a negative
+/// errno; `why` is then the reason with the traceback, for the caller to free. `generations_swap`
+/// or `generations_abort` follows. *Calls Lua.*
+MUST_USE int generations_build(struct generations *generations, size_t *script_count, char **why);
 
 /// The built generation takes the place of the current one. Not while a script runs. *Calls Lua.*
 void generations_swap(struct generations *generations, struct change *change);

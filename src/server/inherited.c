@@ -63,7 +63,7 @@ static int complain_of_count(const char *text)
     log_complain("LISTEN_FDS '%s': a number of sockets expected, at most %d; unset LISTEN_FDS "
                  "to listen on addresses",
                  text, ADDRESSES_MAX);
-    return -1;
+    return -EINVAL;
 }
 
 static int complain_of_closed(int count, int fd)
@@ -71,5 +71,5 @@ static int complain_of_closed(int count, int fd)
     log_complain("LISTEN_FDS '%d': descriptor %d is not open; they begin with descriptor %d; "
                  "unset LISTEN_FDS to listen on addresses",
                  count, fd, INHERITED_FIRST);
-    return -1;
+    return -EBADF;
 }

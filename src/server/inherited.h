@@ -11,6 +11,7 @@ enum { INHERITED_FIRST = 3 };
 
 /// Takes the sockets: sees that they are closed on exec, and removes the variables, so that no
 /// program that is started from here believes that they are meant for it. Returns how many there
-/// are, or -1 when it has printed that LISTEN_FDS is no number of sockets that there may be, or
-/// that a descriptor is not open. Before anything else opens descriptors.
+/// are, or a negative errno when it has printed why not: -EINVAL when LISTEN_FDS is no number of
+/// sockets that there may be, -EBADF when a descriptor is not open. Before anything else opens
+/// descriptors.
 MUST_USE int inherited_take(void);

@@ -92,7 +92,7 @@ int worker_init(struct worker *worker)
     if (failure != 0) {
         report_worker_failure(worker->number, options->worker_count, failure);
         worker->status.has_failed = true;
-        return 1;
+        return failure;
     }
     DCHECK(!worker->_is_open && worker->_state == STATE_NEW);
     worker->_is_open = true;
@@ -373,7 +373,8 @@ static void on_order(struct mailbox_message *message)
     struct worker_reload *reload = &worker->reload;
     switch (reload->step) {
     case STEP_BUILD:
-        reload->why = generations_build(&worker->generations, &reload->script_count);
+        reload->failure =
+            generations_build(&worker->generations, &reload->script_count, &reload->why);
         break;
     case STEP_SWAP:
         dispatch_judge_anew(&worker->_dispatch); // also a request whose body still comes

@@ -57,7 +57,8 @@ struct worker_reload {
     struct mailbox_message report; // back: the step is done
     enum worker_step step;
     const char *refusal; // STEP_DISCARD: why there is no new code
-    char *why; // STEP_BUILD: why it failed, for the receiver to free; NULL when it did not
+    int failure;         // STEP_BUILD: 0, or why it failed
+    char *why; // STEP_BUILD: the same for a person, for the receiver to free; NULL without failure
     size_t script_count;
     struct change change; // STEP_SWAP
 };
@@ -124,12 +125,12 @@ struct worker {
     bool _is_open;           // from `worker_init` to `worker_deinit`
 };
 
-/// Makes everything that needs no script. `options` and `number` are set. Returns 0, or 1 when it
-/// has printed why not; then the worker has only its sockets, if any.
+/// Makes everything that needs no script. `options` and `number` are set. Returns 0, or a negative
+/// errno when it has printed why not; then the worker has only its sockets, if any.
 MUST_USE int worker_init(struct worker *worker);
 
-/// Loads the scripts, and makes what depends on the limits that they set. Returns 0, or 1 when it
-/// has printed why not. *Calls Lua.*
+/// Loads the scripts, and makes what depends on the limits that they set. Returns 0, or a negative
+/// errno when it has printed why not. *Calls Lua.*
 MUST_USE int worker_load(struct worker *worker);
 
 /// Runs the loop until the worker has ended.

@@ -2,6 +2,7 @@
 #include "wire/json_number.h"
 
 #include "base/decimal.h"
+#include "base/error.h"
 #include "wire/octet.h"
 
 #include <float.h>

@@ -9,7 +9,6 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "wire/json_error.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wire/json_reader.h"
 
+#include "base/error.h"
 #include "wire/json_string.h"
 #include "wire/octet.h"
 

@@ -8,7 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "wire/json_error.h"
 #include "wire/json_number.h"
 
 #include <stdbool.h>
@@ -48,7 +47,7 @@ struct json_reader {
 /// A reader at the start of `text`, which must live and stay as it is for as long as it is used.
 void json_reader_init(struct json_reader *reader, struct bytes text);
 
-/// The next token. Returns 0, or an enum json_error: then the reader is of no further use.
+/// The next token. Returns 0, or an error: then the reader is of no further use.
 MUST_USE int json_next(struct json_reader *reader, struct json_token *token);
 
 /// Whether the innermost open level is an array; there must be one.

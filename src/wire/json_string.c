@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wire/json_string.h"
 
+#include "base/error.h"
 #include "base/utf8.h"
 #include "wire/octet.h"
 

@@ -7,12 +7,11 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/json_escape.h"
-#include "wire/json_error.h"
 
 #include <stdbool.h>
 
 /// Judges the string that begins at the front of `text`, behind its opening quote. Returns 0, and
-/// `len` is how many bytes stand before the closing quote; or an enum json_error, and `len` is
+/// `len` is how many bytes stand before the closing quote; or an error, and `len` is
 /// where the mistake is.
 MUST_USE int json_string_scan(struct bytes text, size_t *len, bool *has_escapes);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wire/reply_head.h"
 
+#include "base/error.h"
 #include "wire/headers.h"
 
 enum { STATUS_LINE_MIN = 12, STATUS_SWITCHING = 101 };
@@ -22,11 +23,11 @@ ssize_t reply_head_parse(struct bytes text, struct reply_head *head)
         rest = bytes_skip(rest, lines.len + 2);
         *head = (struct reply_head){.framing = BODY_TO_END};
         if (!parse_status(take_line(&lines), head)) {
-            return -1;
+            return CLIENT_BAD_HEAD;
         }
         while (lines.len > 0) {
             if (!parse_field(take_line(&lines), head)) {
-                return -1;
+                return CLIENT_BAD_HEAD;
             }
         }
     } while (head->status < 200 && head->status != STATUS_SWITCHING);

@@ -19,6 +19,6 @@ struct reply_head {
 /// Most bytes of a head. The caller holds it: what has no end by then is none.
 enum { REPLY_HEAD_MAX = 16 * 1024 };
 
-/// Reads the head at the front of `text`. Returns its length, 0 when its end has not come, or -1
-/// when it is none. Interim responses (1xx) are part of the head.
+/// Reads the head at the front of `text`. Returns its length, 0 when its end has not come, or
+/// CLIENT_BAD_HEAD when it is none. Interim responses (1xx) are part of the head.
 MUST_USE ssize_t reply_head_parse(struct bytes text, struct reply_head *head);

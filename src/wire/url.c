@@ -19,7 +19,7 @@ static bool is_port(struct bytes text);
 static bool is_ip_literal(struct bytes text);
 static bool is_ip_future(struct bytes text);
 static bool is_ipv6(struct bytes text);
-static int ipv6_group_count(struct bytes text, bool may_end_in_ipv4);
+static bool count_ipv6_groups(struct bytes text, bool may_end_in_ipv4, int *count);
 static bool is_ipv6_group(struct bytes text);
 static bool is_ipv4(struct bytes text);
 static bool is_ipv4_octet(struct bytes text);
@@ -277,37 +277,39 @@ static bool is_ip_future(struct bytes text)
 /// Eight groups; or fewer around one `::`, which stands for at least one group.
 static bool is_ipv6(struct bytes text)
 {
+    int before;
+    int after;
     for (size_t i = 0; i + 1 < text.len; i++) {
         if (text.at[i] == ':' && text.at[i + 1] == ':') {
-            int before = ipv6_group_count(bytes_of(text.at, i), false);
-            int after = ipv6_group_count(bytes_skip(text, i + 2), true);
-            return before >= 0 && after >= 0 && before + after < IPV6_GROUPS;
+            return count_ipv6_groups(bytes_of(text.at, i), false, &before) &&
+                   count_ipv6_groups(bytes_skip(text, i + 2), true, &after) &&
+                   before + after < IPV6_GROUPS;
         }
     }
-    return ipv6_group_count(text, true) == IPV6_GROUPS;
+    return count_ipv6_groups(text, true, &before) && before == IPV6_GROUPS;
 }
 
-/// How many 16-bit groups `text` writes out, none when it is empty; negative when it is malformed.
-/// A final dotted IPv4 address counts for two.
-static int ipv6_group_count(struct bytes text, bool may_end_in_ipv4)
+/// Counts the 16-bit groups that `text` writes out: none when it is empty, two for a final dotted
+/// IPv4 address. False when it is malformed.
+static bool count_ipv6_groups(struct bytes text, bool may_end_in_ipv4, int *count)
 {
-    int count = 0;
+    *count = 0;
     bool is_open = text.len > 0;
     while (is_open) {
         is_open = index_of(text, ':') < text.len;
         struct bytes group = take_until(&text, ':');
         if (is_ipv6_group(group)) {
-            count++;
+            *count += 1;
         } else if (!is_open && may_end_in_ipv4 && is_ipv4(group)) {
-            count += 2;
+            *count += 2;
         } else {
-            return -1;
+            return false;
         }
-        if (count > IPV6_GROUPS) {
-            return -1;
+        if (*count > IPV6_GROUPS) {
+            return false;
         }
     }
-    return count;
+    return true;
 }
 
 static bool is_ipv6_group(struct bytes text)
