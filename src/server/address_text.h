@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// An address as it is given on the command line: "unix:PATH", "HOST:PORT" or "[HOST]:PORT".
+// Addresses as the command line gives them: "unix:PATH", "HOST:PORT" or "[HOST]:PORT".
 #pragma once
 
 #include <stdbool.h>

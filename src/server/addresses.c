@@ -17,7 +17,7 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address);
 static struct listen_socket *next_socket(struct worker *worker);
 
-/// Sockets that were passed take the place of all addresses.
+/// Sockets that a service manager has passed take the place of all addresses.
 int addresses_bind(struct worker *workers, size_t worker_count, int inherited_count)
 {
     return inherited_count > 0 ? bind_inherited(&workers[0], inherited_count)
@@ -82,7 +82,7 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
     return 0;
 }
 
-/// A socket for each worker.
+/// Binds a socket of its own for each worker; the kernel spreads the connections over them.
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address)
 {
     uint64_t timeout_ms = workers[0].limits->conn.peer_timeout_ms;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the workers listen on: the sockets that a service manager has passed, or else the command
-// line's address, or else those of the scripts, or else a default. Bound in the main thread, before
-// any worker but the first has begun; each worker owns its sockets from then on.
+// line's address, or else those of the scripts, or else a default. The sockets are bound on the
+// main thread, before the other threads are started; each worker owns its sockets from then on.
 #pragma once
 
 #include "base/check.h"

@@ -81,7 +81,7 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     struct admin *admin = user;
     struct transport *transport = tcp_of_socket(admin->service.loop, fd);
     service_accept(&admin->service, transport, peer);
-    tcp_read(transport); // the kernel has waited for the request
+    tcp_read(transport); // the kernel waited until there was a request to read
 }
 
 static void on_head(void *user, struct exchange *exchange)

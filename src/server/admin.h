@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // An address of the operator's own (`--admin`): it answers with the metrics and whether the server
-// is ready, and nothing else. It has a service and limits of its own, so whatever the scripts'
-// limits are, and however full the server is, it can be asked; and it is asked on until the program
-// ends. Owned by the first worker, and used on its thread.
+// is ready, and nothing else. It has a service and limits of its own, so it answers however full
+// the server is, whatever limits the scripts set, and until the program ends. Owned by the server;
+// the first worker serves it, on its thread.
 #pragma once
 
 #include "base/check.h"
@@ -37,5 +37,5 @@ MUST_USE int admin_open(struct admin *admin, struct loop *loop, struct dispatch 
 /// Closes the address and all connections. Idempotent; nothing for one that is not bound.
 void admin_close(struct admin *admin);
 
-/// When the loop has closed.
+/// Frees what `admin_open` made, when the loop has closed.
 void admin_deinit(struct admin *admin);

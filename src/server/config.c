@@ -104,7 +104,7 @@ enum config_outcome config_parse(struct config *config, int argument_count, char
 {
     *config = (struct config){.log_level = LOG_INFO, .log_format = LOG_TEXT, .worker_count = 1};
     int option;
-    opterr = 0; // what is wrong is said here, in the format of the log, which may be named last
+    opterr = 0; // mistakes are printed below, in the format of the log, which may be named last
     while ((option = getopt_long(argument_count, arguments, "-", options, NULL)) != -1) {
         if (option == OPTION_LOG_FORMAT && strcmp(optarg, "json") == 0) {
             log_configure(LOG_INFO, LOG_JSON);
@@ -229,8 +229,8 @@ static int apply_port(struct config *config, const char *value)
     return 0;
 }
 
-/// Without the owner's two bits the server itself could not connect: then it was another number
-/// that was meant.
+/// A mode without read and write for the owner is refused: the server itself could not connect, so
+/// another number was meant.
 static int apply_unix_mode(struct config *config, const char *value)
 {
     char *end = NULL;
@@ -348,7 +348,8 @@ static int complain(const char *option, const char *value, const char *wanted)
     return -EINVAL;
 }
 
-/// getopt stands behind a long option that it could not take; of a short one it says the letter.
+/// After a long option that getopt could not take, `optind` is behind it; of a short option getopt
+/// gives the letter.
 static int complain_of_option(int option, char **arguments)
 {
     char letter[] = {'-', (char)optopt, '\0'};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the command line says: one struct with defaults, filled in by `config_parse`. Points into
-// argv.
+// What the command line says: one struct with defaults, filled in by `config_parse`. Its texts
+// point into argv.
 #pragma once
 
 #include "base/limits.h"
@@ -30,11 +30,11 @@ struct config_address {
 struct config {
     const char *script; // file or folder
     struct config_address address;
-    const char *ready_path;   // where the server says whether it is ready; NULL for nowhere
-    const char *metrics_path; // where it tells what it has counted; NULL for nowhere
+    const char *ready_path;   // the path that says whether the server is ready; NULL for none
+    const char *metrics_path; // the path of the metrics; NULL for none
     const char *admin;        // the operator's own address; NULL for none
     unsigned worker_count;
-    unsigned test_clock; // the clock can be moved, and runs so many times slower; 0: as any clock
+    unsigned test_clock; // scripts can move the clock, which runs so many times slower; 0: usual
     bool is_dev;
     bool is_watching; // reload when scripts change
     bool is_check;
@@ -61,5 +61,5 @@ static inline bool config_has_address(const struct config *config)
     return address->has_port || address->host != NULL || address->unix_path != NULL;
 }
 
-/// Sets the limits of --limit in `limits`.
+/// Sets what --limit says in `limits`, over whatever the scripts have set.
 void config_apply_limits(const struct config *config, struct limits *limits);

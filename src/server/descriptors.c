@@ -45,8 +45,9 @@ int descriptors_check(uint64_t limit, size_t worker_count)
     return 1;
 }
 
-/// Nine tenths of what is left, and a tenth of those again for those over the limit; where that
-/// would be less than the fewest over the limit, all but this.
+/// Nine tenths of the descriptors that are left are for connections. A connection over the limit
+/// needs a descriptor too, while it is refused: a tenth is for those, or all but the fewest that
+/// `service` asks for, where that is more.
 uint64_t descriptors_connections(uint64_t limit, size_t worker_count, size_t socket_count)
 {
     uint64_t needed = needed_by_program(worker_count, socket_count);

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: MIT
+//
+// A request passes here twice: when its head is complete, and when its message is.
+//
+// With the head, `judge` decides who answers. The server's own paths go first (`--ready-path`,
+// `--metrics`), because they must work whatever the scripts do. Then the route table is asked, and
+// what makes an answer impossible is looked for: a full server, a host that is none of ours, a path
+// that could leave its folder. From the route come the largest body and whether a body is read at
+// all, so a body that nobody wants is never read. With the complete message the same verdict is
+// carried out. If another connection's head came between, or new scripts, the request is judged
+// again, because the worker keeps one verdict, not one for each connection.
 #include "server/dispatch.h"
 
 #include "base/jitter.h"
@@ -108,7 +118,8 @@ static void on_request(void *user, struct exchange *exchange)
     }
 }
 
-/// Finds the route and the verdict. Both are kept until the next head comes, on any connection.
+/// Finds the route and the verdict. Both are kept until the next head is complete, on any
+/// connection.
 static void judge(struct dispatch *dispatch, struct exchange *exchange)
 {
     dispatch->judged_number = exchange->request->number;
@@ -151,7 +162,8 @@ static void answer_by_scripts(struct dispatch *dispatch, struct exchange *exchan
     }
 }
 
-/// In development, pages are told what is wrong in the scripts, and whether it is mended.
+/// With --dev, answers what the pages in a browser ask for: whether the scripts have changed, and
+/// what is wrong with them. False for any other request.
 static bool answer_dev(const struct dispatch *dispatch, struct exchange *exchange)
 {
     const struct generations *generations = dispatch->generations;
@@ -188,7 +200,8 @@ static void find(struct dispatch *dispatch, struct exchange *exchange)
     count_route(dispatch, request);
 }
 
-/// The route is its generation's, and may go before the answer; its counts stay.
+/// The request keeps the counts and not the route: a reload may free the route before the answer
+/// is complete, while the counts belong to the worker.
 static void count_route(struct dispatch *dispatch, struct request *request)
 {
     struct route *route = request->route;
@@ -198,7 +211,7 @@ static void count_route(struct dispatch *dispatch, struct request *request)
     request->counts = route == NULL ? NULL : route->counts;
 }
 
-/// Where there is an address of the operator's own, only that one tells.
+/// With an address of the operator's own (`--admin`), the metrics are on that address only.
 static bool asks_metrics_here(const struct dispatch *dispatch, const struct exchange *exchange)
 {
     return !dispatch->has_admin && asks(dispatch->metrics_path, exchange);
@@ -209,8 +222,8 @@ static bool asks(struct bytes path, const struct exchange *exchange)
     return path.len > 0 && bytes_equal(exchange->request->target.path, path);
 }
 
-/// A full server is ready: it says by itself what it cannot take, and to be taken for dead would
-/// not help it.
+/// A server that has reached the limit of connections is ready all the same. It refuses connections
+/// by itself, and a balancer that took it for dead would only send more to the others.
 static void answer_ready(const struct dispatch *dispatch, struct exchange *exchange)
 {
     bool is_asked = bytes_equal(exchange->request->method, BYTES("GET")) || exchange->is_head;
@@ -228,9 +241,10 @@ static void answer_ready(const struct dispatch *dispatch, struct exchange *excha
     }
 }
 
-/// A path that a script which puts it behind the name of a folder would read as another file, or
-/// that a middleware's prefix and the route would read differently. A route can ask for all of them
-/// as they came: then nothing of the path is decoded.
+/// Whether the path has a segment `.` or `..`, or an encoded slash in what `*rest` stands for. A
+/// script that puts such a path behind the name of a folder would open another file, and the prefix
+/// of a middleware could be passed. A route with `raw_path` takes these paths, and gets its
+/// parameters as they came.
 static bool has_bad_path(const struct dispatch *dispatch, const struct exchange *exchange)
 {
     const struct request *request = exchange->request;
@@ -243,9 +257,9 @@ static bool has_bad_path(const struct dispatch *dispatch, const struct exchange 
            (match->has_rest && url_has_encoded_slash(match->params[match->param_count - 1].value));
 }
 
-/// A request that names a host which is none of the server's: a page of a stranger's, whose name
-/// leads to this address (DNS rebinding), or a proxy that forwards too much. HTTP/1.0 may name
-/// none; no browser sends that.
+/// Whether the request names a host that `server:hosts` does not list. Such a request comes from a
+/// page of a stranger whose name leads to this address (DNS rebinding), or from a proxy that
+/// forwards too much. A request of HTTP/1.0 without a host passes: no browser sends one.
 static bool has_foreign_host(const struct dispatch *dispatch, const struct exchange *exchange)
 {
     const struct request *request = exchange->request;
@@ -265,7 +279,7 @@ static bool has_foreign_host(const struct dispatch *dispatch, const struct excha
     return true;
 }
 
-/// The scripts' fallback finds the status, and Allow, already set.
+/// Answers what no route takes. The status and Allow are set before the scripts' fallback runs.
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange)
 {
     struct route *fallback = application_fallback(application_of(dispatch));
@@ -303,7 +317,7 @@ static int unrouted_status(const struct dispatch *dispatch, const struct exchang
     return is_options ? 204 : 405;
 }
 
-/// For "*" the whole server is asked: everything that some route may have.
+/// `OPTIONS *` asks about the whole server, so Allow has every method that a route can have.
 static void set_allow(const struct dispatch *dispatch, struct exchange *exchange)
 {
     char allow[ALLOW_BYTES_MAX];
@@ -315,13 +329,14 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
     set_field(exchange, BYTES("Allow"), text);
 }
 
-/// A plain client is told when to come back. An EventSource gives up for ever on a 503, so it gets
-/// a stream that is cut at once and says how long to wait: other readers of event streams come back
-/// only if the end is not a complete one. Spread, so that not all come back together.
+/// A plain client gets 503 and is told when to come back. An EventSource never comes back after a
+/// 503, so it gets a stream that says how long to wait and is cut at once: other readers of event
+/// streams come back only if the stream did not end in order. The delays differ, so that clients do
+/// not come back all together.
 static void answer_over_limit(struct exchange *exchange)
 {
     unsigned seconds = (unsigned)jitter_between(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX);
-    // A client that takes anything is a plain one: what names the type is an event-stream reader.
+    // A client that accepts anything is a plain one; a reader of event streams names their type.
     bool is_stream = request_quality(exchange->request, BYTES("text/event-stream")) >
                      request_quality(exchange->request, BYTES("text/plain"));
     char text[32];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// From a request to who answers it: the route's handler, the scripts' fallback, or a plain answer
-// for what no route takes (404, 405 with Allow, OPTIONS with Allow, 501, and connections over the
-// limit). Whether the server is ready, and what it has counted, is answered here too, without the
-// scripts, however busy it is. Owned by its worker. Keeps what it found for the last head until
-// the body has come too.
+// Dispatch decides who answers a request: the route's handler, the scripts' fallback, or a plain
+// answer for what no route takes (404, 405 with Allow, OPTIONS with Allow, 501, and connections
+// over the limit). It also answers whether the server is ready and what it has counted, without the
+// scripts, however busy they are. Owned by its worker. It keeps what it found for the last head
+// until the body has come too.
 #pragma once
 
 #include "http/service.h"
@@ -19,7 +19,7 @@ struct generations;
 
 /// What becomes of a request. It is known when the head is complete.
 enum dispatch_verdict {
-    VERDICT_TAKEN,        // the scripts answer: the route, or what they have for no route
+    VERDICT_TAKEN,        // the scripts answer, by the route or by their fallback
     VERDICT_READY,        // asks whether the server is ready
     VERDICT_METRICS,      // asks for the metrics
     VERDICT_OVER_LIMIT,   // on a connection beyond the limit
@@ -28,19 +28,19 @@ enum dispatch_verdict {
 };
 
 struct dispatch {
-    const struct generations *generations; // new requests go to the current one
+    const struct generations *generations; // the current one gets new requests
     struct bytes ready_path;               // asks whether the server is ready; empty for none
     struct bytes metrics_path;             // asks for the metrics; empty for none
-    bool has_admin;                        // asked for the metrics somewhere else
+    bool has_admin;                        // the metrics are on the operator's address instead
     struct metrics_scrapes scrapes;
     struct requests requests;
-    bool is_stopping; // it is not
+    bool is_stopping; // the server is not ready any more
     struct route_match match;
     enum dispatch_verdict verdict;
     uint64_t judged_number; // of the exchange that `match` and `verdict` belong to; 0 for none
 };
 
-/// Other scripts answer from now on, so what was found out by a head is found out again.
+/// Other scripts answer from now on: requests whose head was judged are judged again.
 void dispatch_judge_anew(struct dispatch *dispatch);
 
 /// Answers a request to the operator's address: the metrics, or whether the server is ready.

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A generation goes through one of two ways. `generations_load` makes the first one and lets it
+// take over. Every other is built as `candidate` beside `current`; `generations_swap` makes it
+// current and puts the old one into `draining`, where it stays until nothing of it is under way;
+// `generations_abort` frees the candidate. Each generation has limits of its own, because scripts
+// set limits while they load and a candidate that is discarded must not have changed any.
 #include "server/generations.h"
 
 #include "base/log.h"
@@ -49,7 +55,7 @@ void generations_deinit(struct generations *generations)
     }
     if (generations->current != NULL) {
         generation_free(generations->current);
-        generations->current = NULL; // the loop's last turn, which is yet to end, asks for it
+        generations->current = NULL; // the end of the loop's last turn still looks at it
     }
     if (generations->options.limits != NULL) {
         limits_release(generations->options.limits);
@@ -194,7 +200,9 @@ static char *text(const char *format, ...)
     return text;
 }
 
-/// What ends by itself does not count. One that was ended before, and is still there, is again.
+/// Ends the oldest generations by force while there are more than GENERATIONS_MAX. Those that are
+/// idle are freed first and do not count. One that was ended before and is still there is ended
+/// again.
 static void end_oldest(struct generations *generations)
 {
     generations_sweep(generations);

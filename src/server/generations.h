@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A worker's generations of the scripts: the one that answers, and those that it replaced and that
-// still have something to finish. A new one is built beside the running one and changes nothing;
-// what becomes of it is decided when all workers have theirs: all swap, or none. Connections,
-// streams and channels belong to others and notice nothing. Not more than GENERATIONS_MAX live at
+// still have something to finish. A new generation is built beside the running one and changes
+// nothing. When all workers have built theirs, all swap, or none does. Connections, streams and
+// channels do not belong to a generation and go on through a swap. At most GENERATIONS_MAX live at
 // once: the oldest is ended by force. Owned by its worker.
 #pragma once
 
@@ -32,7 +32,7 @@ struct generations {
     const struct config *config;
     struct generation_options options; // its limits are the first generation's, or NULL
     struct generation *current;        // NULL before the first load
-    struct generation *candidate;      // what was built last; NULL when it was decided about
+    struct generation *candidate;      // built, and neither swapped in nor discarded; or NULL
     const struct service *service;     // whose streams are counted
     struct list draining;              // the oldest first
     size_t draining_count;
@@ -40,8 +40,8 @@ struct generations {
     char *failure; // why the last reload failed, with the traceback; NULL when it did not
 };
 
-/// Nothing is loaded. All that `options` points to must outlive it, but for the limits: they are
-/// held for the first generation, which sets them.
+/// No generation is loaded. Everything that `options` points to must outlive the generations,
+/// except for the limits: they are held for the first generation, which sets them.
 void generations_init(struct generations *generations, const struct config *config,
                       const struct generation_options *options);
 
@@ -60,7 +60,7 @@ MUST_USE int generations_build(struct generations *generations, size_t *script_c
 /// The built generation takes the place of the current one. Not while a script runs. *Calls Lua.*
 void generations_swap(struct generations *generations, struct change *change);
 
-/// What was built, if anything was, goes again. With --dev, pages say `why`. *Calls Lua.*
+/// Frees the candidate, if there is one. With --dev, pages in a browser say `why`. *Calls Lua.*
 void generations_abort(struct generations *generations, const char *why);
 
 /// Frees what is idle. At the end of each turn; costs nothing while no generation drains.

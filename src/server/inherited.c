@@ -30,7 +30,8 @@ int inherited_take(void)
     return count;
 }
 
-/// Variables for another process, inherited through a shell, say nothing.
+/// How many sockets LISTEN_FDS announces. Variables that were meant for another process, and came
+/// here through a shell, announce none.
 static int announced_count(void)
 {
     const char *count_text = getenv("LISTEN_FDS");

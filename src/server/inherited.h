@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Listening sockets that a service manager has opened and hands over (sd_listen_fds(3)): as many
-// descriptors as LISTEN_FDS says, from the third on, if LISTEN_PID is this process. With them the
-// sockets outlive the program: who connects while it is restarted waits, and is not refused.
+// descriptors as LISTEN_FDS says, from descriptor 3 on, if LISTEN_PID is this process. Such sockets
+// outlive the program: a client that connects while the program is restarted waits and is not
+// refused.
 #pragma once
 
 #include "base/check.h"

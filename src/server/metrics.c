@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A scrape: `render` puts the text together on another thread (net/offload.h), because it may be
+// megabytes; `on_rendered` sends the head on the worker's thread; `send_next` sends a piece
+// whenever the output has room. The exchange may end at any point of this. The scrape is freed by
+// whichever comes last: the end of the exchange, or the end of rendering.
 #include "server/metrics.h"
 
 #include "base/buf.h"
@@ -53,7 +58,7 @@ void metrics_answer(struct metrics_scrapes *scrapes, struct exchange *exchange)
     scrape->exchange = exchange;
     scrape->offload.run = render;
     scrape->offload.done = on_rendered;
-    buf_init(&scrape->text, SIZE_MAX); // as long as there are numbers, which are bounded
+    buf_init(&scrape->text, SIZE_MAX); // the number of series is bounded, and so is the text
     exchange->events = &events;
     exchange->holder = scrape;
     scrapes->count++;
@@ -106,7 +111,8 @@ static void on_rendered(struct offload *offload)
     }
 }
 
-/// A piece at a time, so that neither the loop nor the peer's buffer is held by all of it.
+/// Sends one piece. All of the text at once would hold up the loop, and the queue of the connection
+/// would hold megabytes.
 static void send_next(struct scrape *scrape)
 {
     struct exchange *exchange = scrape->exchange;
@@ -127,7 +133,7 @@ static void on_room(struct exchange *exchange)
     send_next(exchange->holder);
 }
 
-/// It may read on.
+/// The peer has closed its sending side and may still read.
 static void on_peer_ended(struct exchange *exchange)
 {
     (void)exchange;

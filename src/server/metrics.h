@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The answer to a scrape: everything that is counted, as Prometheus text. It is put together on
-// another thread, because there may be a hundred thousand lines of it, and sent in pieces. A worker
-// answers a few at a time; the others are told to come back.
+// The answer to a scrape: everything that is counted, as Prometheus text. The text is put together
+// on another thread, because it may have a hundred thousand lines, and it is sent in pieces. A
+// worker answers a few scrapes at a time; further ones get 503.
 #pragma once
 
 struct exchange;
@@ -16,5 +16,6 @@ struct metrics_scrapes {
 /// Answers GET and HEAD with the numbers, and anything else with 405. The exchange is fresh.
 void metrics_answer(struct metrics_scrapes *scrapes, struct exchange *exchange);
 
-/// Gives base/snapshot.h the texts that it has not. Once, before there are threads.
+/// Gives base/snapshot.h the texts that belong to higher floors. Called once, before there are
+/// threads.
 void metrics_set_names(void);

@@ -17,7 +17,7 @@
 
 enum {
     STATE_BYTES_MAX = 512,
-    PATIENCE_US = 50 * 1000, // nobody is served meanwhile by the first worker
+    PATIENCE_US = 50 * 1000, // the first worker serves nobody while it waits
 };
 
 static void tell(const char *state);
@@ -31,7 +31,7 @@ void notify_ready(const char *status)
     tell(state);
 }
 
-/// The moment belongs to the protocol: the manager tells by it which request this is about.
+/// The protocol wants the time: by it the manager knows which of its requests this answers.
 void notify_reloading(void)
 {
     char state[STATE_BYTES_MAX];
@@ -47,7 +47,7 @@ void notify_reloaded(void)
     tell("READY=1");
 }
 
-/// So the manager's own patience needs no setting that knows ours.
+/// The manager is told how long the end may take, so its own timeout need not be set to match.
 void notify_stopping(const char *status, uint64_t patience_ms)
 {
     char state[STATE_BYTES_MAX];
@@ -87,7 +87,7 @@ static int send_to(const char *name, const char *state)
     return failure;
 }
 
-/// A manager that is busy is waited for, but not for long.
+/// Sends the state. A manager that is busy is waited for, for at most PATIENCE_US.
 static int send_on(int fd, const struct sockaddr_un *address, socklen_t len, const char *state)
 {
     struct timeval patience = {.tv_usec = PATIENCE_US};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What a service manager is told (sd_notify(3)): datagrams to the Unix socket that NOTIFY_SOCKET
-// names, by its path or, behind an @, by its abstract name. Without that variable nothing is sent,
-// and a manager that cannot be told changes nothing for the server: it is logged at warn.
+// names, by its path or, behind an @, by its abstract name. Without that variable nothing is sent.
+// A manager that cannot be told changes nothing for the server; the log warns of it.
 #pragma once
 
 #include <stdint.h>
@@ -10,7 +10,7 @@
 /// The server serves; `status` is one line for people.
 void notify_ready(const char *status);
 
-/// New scripts are being loaded, and no longer. The server serves meanwhile.
+/// New scripts are being loaded, and have been loaded. The server serves meanwhile.
 void notify_reloading(void);
 void notify_reloaded(void);
 

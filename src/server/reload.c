@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: MIT
+//
+// A reload runs on the first worker's thread and moves by messages. `begin` sends STEP_BUILD to the
+// first worker; when its report is back, to all others; when all reports are back, STEP_SWAP or
+// STEP_DISCARD to every worker. A worker takes a step between two events, so no script of it runs
+// meanwhile. Each worker has one message for orders and one for reports: a worker has one step at a
+// time, and `waited_count` says how many reports are missing.
+//
+// The files that are watched are those of the last candidate, also of one that failed: the edit
+// that mends a script must be seen.
 #include "server/reload.h"
 
 #include "base/counters.h"
@@ -87,7 +96,7 @@ static void begin(struct loop_job *job)
     tell(reload, STEP_BUILD, 1);
 }
 
-/// The next `count` workers that were not asked yet.
+/// Sends the order of `step` to the next `count` workers that were not asked yet.
 static void tell(struct reload *reload, enum worker_step step, size_t count)
 {
     reload->waited_count = count;
@@ -108,7 +117,7 @@ static void on_report(struct mailbox_message *message)
     }
 }
 
-/// All who were asked have taken the step.
+/// All workers that were asked have reported.
 static void go_on(struct reload *reload)
 {
     bool has_built = reload->state == RELOAD_BUILDING;
@@ -133,7 +142,8 @@ static void go_on(struct reload *reload)
     }
 }
 
-/// One reason is enough: they will be the same.
+/// Keeps the first reason and frees the others: all workers load the same scripts, so the reasons
+/// are the same.
 static void take_why(struct reload *reload)
 {
     for (size_t i = 0; i < reload->asked_count; i++) {
@@ -168,7 +178,7 @@ static void finish(struct reload *reload)
     }
 }
 
-/// Routes are the same in every worker; streams are each worker's own.
+/// Logs what has changed. Routes are the same in every worker; streams are added up.
 static void report(const struct reload *reload)
 {
     const struct worker_reload *first = &reload->workers[0].reload;
@@ -193,8 +203,8 @@ static void on_changed(void *user)
     reload_start(user);
 }
 
-/// What the scripts no longer have is not watched any more; but what they had matters for those
-/// that did not load, because it may come back.
+/// Watches the files of the new scripts. When they have loaded, files that they no longer use are
+/// dropped from the list. When they have not, the old files stay: the mistake may be mended there.
 static void watch_candidate(struct reload *reload)
 {
     bool has_loaded = reload->why == NULL;
@@ -207,7 +217,7 @@ static void watch_candidate(struct reload *reload)
     }
 }
 
-/// Handlers may require more while they run.
+/// Handlers may `require` more modules while they run, so the list is looked at again.
 static void on_modules(struct timer *timer)
 {
     struct reload *reload = CONTAINER_OF(timer, struct reload, modules);
@@ -229,7 +239,8 @@ static void watch_sources(struct reload *reload, struct generation *generation)
     generation_each_module(generation, watch_file, reload);
 }
 
-/// What a package has installed is not edited.
+/// Modules below these folders are installed by packages; nobody edits them, so they are not
+/// watched.
 static void watch_file(void *user, const char *path)
 {
     static const char *const installed[] = {"/usr/share/lua/", "/usr/local/share/lua/", "/usr/lib/",

@@ -10,8 +10,8 @@
 
 enum {
     PATTERNS_MAX = 4000, // that a worker tells apart
-    SERIES_MAX = 20000,  // and with their methods and statuses
-    QUICK_MAX = 8,       // series of a route that are found without a look-up
+    SERIES_MAX = 20000,  // of patterns with methods and statuses
+    QUICK_MAX = 8,       // series of a route that are found without a look-up in the map
     CODE_BYTES = 8,
 };
 

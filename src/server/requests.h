@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // How long answers took, by method, route and status: http_server_request_duration_seconds of one
-// worker. Nothing of it is a peer's to choose: a method that is not one of HTTP's is "_OTHER", a
-// path that no route takes "_NONE". A route is counted under its pattern, so what it has counted
-// outlives a reload. Owned by its worker, used on its thread; the numbers are in its counters.
+// worker. A peer can choose no label: a method that is not one of HTTP's is "_OTHER", a path that
+// no route takes is "_NONE". A route is counted under its pattern, so its counts outlive a reload.
+// Owned by its worker, used on its thread; the numbers are in the worker's counters.
 #pragma once
 
 #include "base/map.h"

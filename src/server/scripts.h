@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// From what the command line names, a file or a folder, to the list of script files.
+// The list of script files that the file or the folder named on the command line stands for.
 #pragma once
 
 #include "base/check.h"
@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 struct scripts {
-    char *folder; // that they are in
+    char *folder; // the folder of the scripts
     char **paths; // in name order
     size_t count;
 };

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: MIT
+//
+// The main thread, in the order of a run: check what was passed and what the system allows, make
+// the first worker and load the scripts in it, bind all sockets, start the other threads, and run
+// the first worker's loop until the program ends.
+//
+// Sockets are bound before there are threads, so a port that is taken ends the program before
+// anything else has begun. The first worker loads before the others, because a mistake in a script
+// shows there, once. After that the server only hears: each worker posts `loaded`, `begun` and
+// `finished`, and the server goes on when all of them have. Signals arrive the same way, as
+// callbacks of the first worker's loop.
 #include "server/server.h"
 
 #include "base/counters.h"
@@ -125,7 +135,7 @@ static int check_inherited(int count, const struct config *config)
     return 0;
 }
 
-/// Returns 0, or 1 when it has printed why there is no first worker.
+/// Returns 0, or a negative errno when it has printed why there is no first worker.
 static int init(struct server *server)
 {
     mem_keep_reserve();
@@ -164,7 +174,8 @@ static void init_worker(struct server *server, size_t index)
     worker->news.moved_clock.run = on_moved_clock;
 }
 
-/// Returns the exit code. A signal that comes while scripts load is heard when they have.
+/// Returns the exit code. A signal that comes while the scripts load is noted, and acted on when
+/// they are loaded.
 static int load_and_serve(struct server *server)
 {
     struct worker *first = &server->workers[0];
@@ -227,8 +238,9 @@ static int bind_and_run(struct server *server)
     return server->exit_code;
 }
 
-/// Returns 0, or 1 when it has printed why there cannot be as many. Nobody begins before all are
-/// there: what is started needs memory, which may be what is missing.
+/// Returns 0, or 1 when it has printed why there cannot be so many threads. No thread begins before
+/// all are started: a worker that begins takes memory, and memory may be what the next thread
+/// lacks.
 static int start_threads(struct server *server)
 {
     int failure = 0;
@@ -250,7 +262,7 @@ static int start_threads(struct server *server)
     return 1;
 }
 
-/// Returns what it could not close, or NULL.
+/// Returns the worker when a handle of it was left open, otherwise NULL.
 static void *run_thread(void *arg)
 {
     struct worker *worker = arg;
@@ -269,7 +281,7 @@ static void *run_thread(void *arg)
     return worker_close(worker) ? NULL : worker;
 }
 
-/// Waits until all threads are there, or one cannot be.
+/// Waits until all threads are started, or one could not be. False for the latter.
 static bool may_begin(struct server *server)
 {
     pthread_mutex_lock(&server->gate);
@@ -278,7 +290,7 @@ static bool may_begin(struct server *server)
     return has_all_threads;
 }
 
-/// Who could not load has ended.
+/// A worker that could not load has ended its thread already; the others are told to end.
 static void on_loaded(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, news.loaded);
@@ -313,8 +325,8 @@ static void begin(struct server *server)
     }
 }
 
-/// Of a Unix socket, and of one that was passed, there is only one: the first worker accepts for
-/// all.
+/// There is only one of a Unix socket, and of a socket that was passed. The first worker accepts
+/// their connections for all workers.
 static void share_lone_sockets(struct server *server)
 {
     struct worker *first = &server->workers[0];
@@ -327,8 +339,8 @@ static void share_lone_sockets(struct server *server)
     }
 }
 
-/// To the worker that has the fewest connections. Those that are on the way to one are not counted
-/// yet, and have descriptors.
+/// Gives the connection to the worker that has the fewest. Connections that are handed over and
+/// have not arrived are counted too, because each has its descriptor already.
 static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
     struct server *server = user;
@@ -364,7 +376,7 @@ static void on_begun(struct mailbox_message *message)
     }
 }
 
-/// All workers accept.
+/// All workers accept connections from now on.
 static void serve(struct server *server)
 {
     const struct worker *first = &server->workers[0];
@@ -390,7 +402,7 @@ static void serve(struct server *server)
     }
 }
 
-/// The first worker's loop runs this, and serves it.
+/// The first worker serves the operator's address.
 static void open_admin(struct server *server)
 {
     struct worker *first = &server->workers[0];
@@ -406,7 +418,8 @@ static void open_admin(struct server *server)
     printf("metrics on %s%s\n", base, path == NULL ? "/metrics" : path);
 }
 
-/// Before all workers serve, some may not hear of it: it is done then.
+/// A worker that does not serve yet could not take part in a reload. A reload that is asked for
+/// before all workers serve begins when they do.
 static void want_reload(struct server *server)
 {
     if (server->is_serving) {
@@ -451,7 +464,8 @@ static void on_signal(void *user, int number)
     }
 }
 
-/// SIGHUP says so, too.
+/// A terminal that goes away sends SIGHUP; so does whoever wants a reload. Only in the first case
+/// is the terminal gone.
 static bool has_lost_terminal(const struct server *server)
 {
     return server->has_terminal && !terminal_is_there();
@@ -474,7 +488,7 @@ static void drain(struct server *server)
     }
 }
 
-/// Who has not loaded yet is told when all have.
+/// A worker that is still loading cannot be told; `on_loaded` does that when all have loaded.
 static void abort_run(struct server *server)
 {
     bool has_loaded = have_all(server, WORKER_LOADED);
@@ -509,8 +523,8 @@ static void on_moved_clock(struct mailbox_message *message)
     }
 }
 
-/// All threads have ended before anything that they share is freed. False when one has left
-/// something open: then nothing is freed under who still uses it.
+/// Waits for all threads, and frees what they share. False when a worker has left a handle open:
+/// nothing is freed then, because the handle still points to it.
 static bool end(struct server *server)
 {
     reload_stop(&server->reload);

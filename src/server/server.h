@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The running program: it starts the workers, listens, serves, and ends in order. Owns everything:
-// the hub, the workers, the signals, the reload. On the main thread, which is also the first
-// worker's.
+// The running program: it starts the workers, listens, serves, and ends in order. It owns
+// everything: the hub, the workers, the signals, the reload. It runs on the main thread, which is
+// also the first worker's.
 //
 // The first SIGINT or SIGTERM tells all workers to drain, a second one to abort (worker.h); the
 // program ends when all have finished.
