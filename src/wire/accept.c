@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+//
+// The field is cut into its members, each member is parsed as a media range, and the most specific
+// range that matches the type decides. A member that is no media range is left out.
 #include "wire/accept.h"
 
 #include "wire/headers.h"
@@ -73,9 +76,8 @@ static bool parse_parameter(struct bytes text, struct range *range)
     return headers_is_token(name) && is_parameter_value(value);
 }
 
-/// Parses a weight: 0 or 1 with at most three decimals, not above 1. Java's HttpURLConnection
-/// writes
-/// `.2` for `0.2` in every request; that is accepted.
+/// Parses a weight: 0 or 1 with at most three decimals, not above 1. `.2` is accepted for `0.2`,
+/// because Java's HttpURLConnection writes it so in every request.
 static bool parse_weight(struct bytes text, int *quality)
 {
     struct bytes decimals = text;
@@ -138,8 +140,8 @@ static int specificity(const struct range *range, struct bytes type, struct byte
     return bytes_equal_nocase(range->subtype, subtype) ? 3 : 0;
 }
 
-/// The bytes of `rest` in front of the first `separator` outside quotes, or all; `rest` is then
-/// what stands behind it.
+/// Takes the bytes of `rest` in front of the first `separator` outside quotes, or all of them.
+/// `rest` is then what stands behind the separator.
 static struct bytes take_until(struct bytes *rest, char separator)
 {
     size_t len = headers_index_unquoted(*rest, separator);

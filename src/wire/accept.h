@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Content negotiation with the Accept field (RFC 9110, section 12.5.1). The field comes from the
-// peer: anything in it that is not a media range counts as absent, never as an error. Pure.
+// peer, so whatever in it is not a media range counts as absent and is never an error. Pure.
 #pragma once
 
 #include "base/bytes.h"

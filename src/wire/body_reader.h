@@ -2,9 +2,9 @@
 //
 // Reads the body of a response out of the bytes of a connection, in one pass and in any cut, by the
 // framing that the head told (RFC 9112, section 6.3 and, for chunks, 7.1). Nothing is copied: each
-// run of the body's data is a piece of the input. Trailer fields are skipped. It forgives what the
-// guard of requests (`wire/guard.h`) does not, because a client cannot answer 400. Pure; a value
-// inside its owner, without memory of its own.
+// run of the body's data is a piece of the input. Trailer fields are skipped. The reader forgives
+// mistakes that the guard of requests (`wire/guard.h`) refuses, because a client cannot answer 400.
+// Pure; a value inside its owner, without memory of its own.
 #pragma once
 
 #include "base/bytes.h"
@@ -22,8 +22,8 @@ enum body_framing {
 enum body_news {
     BODY_MORE,   // the input is used up
     BODY_PIECE,  // a run of the body's data
-    BODY_END,    // the body has ended; what is left of the input is not of it
-    BODY_BROKEN, // that is no chunked body
+    BODY_END,    // the body has ended; the rest of the input does not belong to it
+    BODY_BROKEN, // the input is not a chunked body
 };
 
 struct body_reader {

@@ -15,7 +15,7 @@
 enum { FRAMING_BYTES_PER_CHUNK = 16 };
 
 enum chunk_state {
-    CHUNK_BAD, // where the table has no way on
+    CHUNK_BAD, // a 0 in the table: no state follows
     CHUNK_SIZE,
     CHUNK_BEFORE_SEMICOLON, // white space that only ";" may end
     CHUNK_BEFORE_NAME,

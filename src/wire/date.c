@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The calendar is computed here because libc's is bound to locale, time zone and, in part, to
-// shared memory. Counting years from March puts the leap day at their end.
+// The calendar is computed here because libc's functions depend on the locale and the time zone,
+// and some of them on shared memory. Years are counted from March, so the leap day is a year's last
+// day.
 #include "wire/date.h"
 
 #include "base/check.h"

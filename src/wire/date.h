@@ -7,6 +7,6 @@
 
 enum { HTTP_DATE_LEN = 29 };
 
-/// Writes the date of `seconds` since 1970 UTC: exactly HTTP_DATE_LEN bytes, no NUL. Years 1970 to
-/// 9999; a clock that is beyond them gets the nearest.
+/// Writes the date of `seconds` since 1970 UTC: exactly HTTP_DATE_LEN bytes, no NUL. Dates before
+/// 1970 and after 9999 are written as the first or last second of these years.
 void date_format(int64_t seconds, char *out);

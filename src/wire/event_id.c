@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// An id is parsed as strictly as it is written: two numbers without leading zeros, a hyphen between
+// them, lower-case hexadecimal in front of it. So one id has one spelling, and ids can be compared
+// by their bytes.
 #include "wire/event_id.h"
 
 #include "base/decimal.h"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The strict grammar of an HTTP/1 message head and of chunked framing (RFC 9112), checked byte by
-// byte before the parser sees anything. Parsers forgive; this does not: what it passes has exactly
-// one reading. It never allocates, never looks at meaning (which methods exist, which lengths are
-// too large), and takes its input in any cut. It counts against three of the limits that it is
-// given: the bytes and fields of a head, which hold for trailers too, and the bytes of a target;
-// passing one is `GUARD_*_TOO_*`. One guard per message, zero-initialised by its `init`; all calls
-// for a message are given the same limits.
+// byte before the parser sees anything. A parser forgives mistakes; the guard does not, so a
+// message that passes it has exactly one reading. The guard never allocates, never looks at meaning
+// (which methods exist, which lengths are too large), and takes its input in any cut. It counts
+// against three of the limits that it is given: the bytes and fields of a head, which hold for
+// trailers too, and the bytes of a target; passing one is `GUARD_*_TOO_*`. One guard per message,
+// zero-initialised by its `init`; all calls for a message are given the same limits.
 #pragma once
 
 #include "base/bytes.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The grammar of header fields (RFC 9110, section 5): which names and values are valid, and how the
-// values of a list-based field are walked. Pure questions about bytes; nothing is stored here.
+// members of a list-based field are walked. These are pure questions about bytes; nothing is
+// stored.
 #pragma once
 
 #include "base/bytes.h"

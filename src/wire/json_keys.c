@@ -28,7 +28,8 @@ struct json_key json_keys_take(struct json_key *keys, size_t count)
     return first;
 }
 
-/// Equal fronts may differ later, or in how many zero bytes are there.
+/// Keys with equal fronts may differ behind them, or in length: a front is filled up with zero
+/// bytes.
 static bool is_before(const struct json_key *a, const struct json_key *b)
 {
     if (a->front != b->front) {
@@ -39,7 +40,7 @@ static bool is_before(const struct json_key *a, const struct json_key *b)
     return order != 0 ? order < 0 : a->text.len < b->text.len;
 }
 
-/// The key at `at` goes down until none below it is smaller.
+/// Moves the key at `at` down until no key below it is smaller.
 static void sift_down(struct json_key *keys, size_t count, size_t at)
 {
     struct json_key key = keys[at];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The keys of an object in the order of their bytes, smallest first: a heap over an array that the
-// caller owns. So an object of a million keys can be written piece by piece: neither ordering nor
-// taking a key does the work of all of them at once. Pure.
+// caller owns. An object of a million keys can so be written piece by piece, because neither making
+// the heap nor taking a key does the work for all keys at once. Pure.
 #pragma once
 
 #include "base/bytes.h"
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct json_key {
-    uint64_t front; // the first eight bytes: two keys seldom need more to be told apart
+    uint64_t front; // the first eight bytes, which nearly always tell two keys apart
     struct bytes text;
     int64_t tag; // the caller's
 };

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+//
+// Reading: the text is split into sign, whole, fraction and exponent. Whole numbers that fit 64
+// bits are added up; everything else becomes a decimal, of which the nearest double is found,
+// exactly by one multiplication or division where the number is short, otherwise by the C library.
+//
+// Writing: the fewest digits that read back as the same double are looked for, first among
+// fractions with few digits, then with 15, 16 and 17 digits. Neither way depends on the locale.
 #include "wire/json_number.h"
 
 #include "base/decimal.h"
@@ -11,9 +18,9 @@
 #include <stdlib.h>
 
 enum {
-    DIGITS_KEPT = 800, // no decimal needs more to be rounded rightly: 767, and one for what follows
-    DIGITS_EXACT = 15, // so many always survive a double
-    DIGITS_ENOUGH = 17,  // with so many every double does
+    DIGITS_KEPT = 800,   // at most 767 digits decide how a decimal is rounded, and one for the rest
+    DIGITS_EXACT = 15,   // a decimal of so many digits always comes back from a double
+    DIGITS_ENOUGH = 17,  // every double comes back from so many digits
     POWER_EXACT = 22,    // 10^22 is the largest power of ten that is a double
     EXPONENT_MAX = 9999, // beyond this every number is 0 or infinite
     PLAIN_MAX = 21,      // larger numbers are written with an exponent, as JavaScript does
@@ -103,7 +110,8 @@ size_t json_double_write(double number, char *out)
     return sign + lay_out(&decimal, out + sign);
 }
 
-/// For what is not short and plain. -0 is a double: no integer keeps its sign.
+/// Chooses the form of a number that is no plain 64-bit integer. -0 is a double, because no integer
+/// keeps its sign.
 static int choose_form(const struct parts *parts, struct json_number *number)
 {
     struct decimal decimal;
@@ -196,7 +204,7 @@ static int split_exponent(struct bytes text, size_t *at, struct parts *parts)
     return 0;
 }
 
-/// -0 does not: no integer keeps its sign.
+/// Whether the number is a 64-bit integer. -0 is not: no integer keeps its sign.
 static bool fits_integer(const struct parts *parts, int64_t *integer)
 {
     uint64_t max = parts->is_negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
@@ -223,7 +231,8 @@ static void gather(const struct parts *parts, struct decimal *decimal)
     trim(decimal);
 }
 
-/// Of the digits that are not kept only one thing matters: whether they are all 0.
+/// Adds digits. Beyond DIGITS_KEPT it only matters whether a digit is not 0: such a one is kept as
+/// a final 1, which rounds up.
 static void add_digits(struct decimal *decimal, struct bytes digits)
 {
     for (size_t i = 0; i < digits.len; i++) {
@@ -238,8 +247,8 @@ static void add_digits(struct decimal *decimal, struct bytes digits)
     }
 }
 
-/// Both sides of a division or multiplication are exact for short numbers, so its result is rounded
-/// rightly; the C library does the rest.
+/// The double that is nearest to the decimal. For short numbers both operands of the division or
+/// multiplication are exact, so the result is rounded correctly; for others the C library does it.
 static double nearest(const struct decimal *decimal)
 {
     if (decimal->len == 0) {
@@ -255,7 +264,7 @@ static double nearest(const struct decimal *decimal)
                    : power < -EXPONENT_MAX ? -EXPONENT_MAX
                                            : (int)power;
     snprintf(text, sizeof(text), "%.*se%d", (int)decimal->len, decimal->digits, exponent);
-    return strtod(text, NULL); // without a point, so no locale has a say
+    return strtod(text, NULL); // there is no decimal point, so the locale does not matter
 }
 
 static uint64_t value_of(const struct decimal *decimal)
@@ -267,9 +276,9 @@ static uint64_t value_of(const struct decimal *decimal)
     return value;
 }
 
-/// The fewest digits that `nearest` turns into `magnitude` again. Up to 15 survive every normal
-/// double, so fewer need not be tried there. At a power of two the doubles below lie closer than
-/// those above: the nearest 16 digits may miss while the next ones hit.
+/// Finds the fewest digits that `nearest` turns into `magnitude` again. 15 digits come back from
+/// every normal double, so fewer are not tried there. At a power of two the doubles below lie
+/// closer than those above, so the nearest 16 digits may miss where the next larger ones do not.
 static void shorten(double magnitude, struct decimal *decimal)
 {
     if (shorten_quickly(magnitude, decimal)) {
@@ -294,8 +303,8 @@ static void shorten(double magnitude, struct decimal *decimal)
     trim(decimal);
 }
 
-/// Most fractions that programs write have few digits: the number times a power of ten is a whole
-/// number, which divided by it is the number again.
+/// Tries the fractions that programs mostly write, those with few digits: the number times a power
+/// of ten is a whole number, and that divided by the same power is the number again.
 static bool shorten_quickly(double magnitude, struct decimal *decimal)
 {
     for (int power = 1; power <= POWER_EXACT; power++) {
@@ -314,7 +323,8 @@ static bool shorten_quickly(double magnitude, struct decimal *decimal)
     return false;
 }
 
-/// Only the digits are taken: what stands between them is the locale's.
+/// Prints `magnitude` with `digit_count` digits. Only digits are taken over, because the locale
+/// decides which decimal point stands between them.
 static void print(double magnitude, int digit_count, struct decimal *decimal)
 {
     char text[64];

@@ -2,9 +2,9 @@
 //
 // Numbers of JSON (RFC 8259, section 6): text to value and value to text, so that what was written
 // reads back as the same number. A number without a fraction that fits 64 bits is an integer,
-// however it is spelt (`3`, `3.0`, `3e0`); any other is the nearest double, except for an integer
-// that neither form gives back: its digits are the number then. A number with an exponent or a
-// fraction that is beyond the doubles is refused. Pure; the locale does not matter.
+// however it is spelt (`3`, `3.0`, `3e0`); any other number is the nearest double. An integer that
+// neither form gives back is kept as its digits. A number with an exponent or a fraction that is
+// beyond the doubles is refused. Pure; the locale does not matter.
 #pragma once
 
 #include "base/bytes.h"
@@ -32,6 +32,6 @@ MUST_USE int json_number_read(struct bytes text, size_t *at, struct json_number 
 /// Writes an integer to `out`, which has JSON_NUMBER_LEN_MAX bytes; returns how many.
 size_t json_integer_write(int64_t integer, char *out);
 
-/// Writes a finite double likewise, with the fewest digits that read back as the same number. One
-/// without a fraction is written without one, so that readers which have integers find one.
+/// Writes a finite double likewise, with the fewest digits that read back as the same number. A
+/// whole number is written without a fraction, so that readers which have integers read an integer.
 size_t json_double_write(double number, char *out);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
+//
+// The reader looks at the first byte of each token; `expects` says which tokens may come, and a bit
+// for each open level says whether it is an array. A token is read whole: strings and numbers by
+// their own files, words here. Nothing is put together, so a text of any size can be read in
+// slices.
 #include "wire/json_reader.h"
 
 #include "base/error.h"
 #include "wire/json_string.h"
 #include "wire/octet.h"
 
-/// What may come next.
+/// Which token may come next.
 enum {
     VALUE,        // at the start, behind a comma of an array or a colon
     VALUE_OR_END, // behind the bracket that opens an array
@@ -70,7 +75,8 @@ static int peek(const struct json_reader *reader)
     return reader->at < reader->text.len ? (unsigned char)reader->text.at[reader->at] : -1;
 }
 
-/// A comma is passed; an end is left to `read_end`.
+/// Passes the comma behind a value. Where the level or the text ends instead, `is_end` is set and
+/// `read_end` reads the end.
 static int pass_separator(struct json_reader *reader, bool *is_end)
 {
     int octet = peek(reader);
@@ -91,7 +97,7 @@ static int pass_separator(struct json_reader *reader, bool *is_end)
     return 0;
 }
 
-/// Of the innermost level, or of the text.
+/// Reads the end of the innermost level, or of the text.
 static int read_end(struct json_reader *reader, struct json_token *token)
 {
     if (reader->depth == 0) {
@@ -105,7 +111,7 @@ static int read_end(struct json_reader *reader, struct json_token *token)
     return 0;
 }
 
-/// A key and its colon.
+/// Reads a key and its colon.
 static int read_key(struct json_reader *reader, struct json_token *token)
 {
     if (peek(reader) != '"') {

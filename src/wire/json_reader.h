@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Reads a JSON text token by token, in the strict grammar of RFC 8259: UTF-8, no comments, no
-// trailing commas, one value. The reader knows what may come next, so whoever takes its tokens only
-// has to put values together. A plain struct over the caller's bytes; it can be copied, and its
-// owner may go on later. Pure; allocates nothing.
+// trailing commas, one value. The reader knows which token may come next, so its user only has to
+// put values together. It is a plain struct over the caller's bytes: it can be copied, and its
+// owner may go on reading in a later turn. Pure; allocates nothing.
 #pragma once
 
 #include "base/bytes.h"
@@ -44,7 +44,7 @@ struct json_reader {
     uint64_t arrays[JSON_DEPTH_MAX / 64]; // a bit for each level that is an array
 };
 
-/// A reader at the start of `text`, which must live and stay as it is for as long as it is used.
+/// Puts the reader at the start of `text`, which must live and not change while the reader is used.
 void json_reader_init(struct json_reader *reader, struct bytes text);
 
 /// The next token. Returns 0, or an error: then the reader is of no further use.

@@ -117,7 +117,7 @@ static size_t plain_len(struct bytes text, size_t at)
     return at - start;
 }
 
-/// At a backslash.
+/// Passes the escape at the backslash `*at`.
 static int scan_escape(struct bytes text, size_t *at)
 {
     char escape = text.len - *at >= 2 ? text.at[*at + 1] : '\0';
@@ -131,7 +131,7 @@ static int scan_escape(struct bytes text, size_t *at)
     return 0;
 }
 
-/// A pair of surrogates is one character; half of one is none.
+/// Passes a `\u` escape. Two surrogates are one character; one surrogate alone is refused.
 static int scan_unit(struct bytes text, size_t *at)
 {
     uint32_t unit;
@@ -165,7 +165,7 @@ static bool read_unit(struct bytes text, size_t at, uint32_t *unit)
     return true;
 }
 
-/// 0 for what is no escape of one letter.
+/// The character that an escape of one letter stands for; 0 for any other letter.
 static char meaning_of(char escape)
 {
     switch (escape) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which octets may stand where: one table for every grammar of this floor, so that a scan costs one
-// load and one test a byte. Included by the files of `wire/` only.
+// Which octets may stand where. One table serves every grammar of this floor, so that a scan costs
+// one load and one test a byte. Only the files of `wire/` include it.
 #pragma once
 
 #include "base/bytes.h"

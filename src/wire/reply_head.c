@@ -55,7 +55,8 @@ static bool parse_status(struct bytes line, struct reply_head *head)
     return head->status >= 100;
 }
 
-/// A transfer coding takes the place of a length (RFC 9112, section 6.3).
+/// Notes what the field says. A transfer coding takes the place of a length (RFC 9112,
+/// section 6.3).
 static bool parse_field(struct bytes line, struct reply_head *head)
 {
     const char *colon = memchr(line.at, ':', line.len);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The head of a response as a client reads it (RFC 9112, sections 4 to 6): the status, and what it
-// takes to read the body behind it and to know whether another request may follow. Pure.
+// The head of a response as a client reads it (RFC 9112, sections 4 to 6): the status, how the body
+// behind it is framed, and whether another request may follow. Pure.
 #pragma once
 
 #include "wire/body_reader.h"
@@ -16,7 +16,7 @@ struct reply_head {
     bool is_last; // the connection ends with this response
 };
 
-/// Most bytes of a head. The caller holds it: what has no end by then is none.
+/// Most bytes of a head. The caller keeps to it: a head that has no end by then is refused.
 enum { REPLY_HEAD_MAX = 16 * 1024 };
 
 /// Reads the head at the front of `text`. Returns its length, 0 when its end has not come, or

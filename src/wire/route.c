@@ -16,7 +16,7 @@
 
 #include <errno.h>
 
-/// One registration.
+/// One registration of a route.
 struct entry {
     char *memory; // copies of pattern and method; `method` and `names` point into it
     struct bytes method;
@@ -464,7 +464,7 @@ static bool offer_methods(struct visit *visit, const struct node *node)
     return false;
 }
 
-/// Notes `method` when it comes next behind the last one listed.
+/// Notes `method` if it is the least one behind the method that was listed last.
 static void offer(struct visit *visit, struct bytes method)
 {
     bool is_beyond = compare_plain(method, visit->method) > 0;
@@ -483,8 +483,8 @@ static struct entry *entry_for(const struct node *node, struct bytes method)
     return NULL;
 }
 
-/// Looks for the literal child that `segment`, still encoded, names. `*index` is where it stands or
-/// belongs.
+/// Looks for the literal child that `segment`, still encoded, names. `*index` is the child's place,
+/// or the place where it would stand.
 static bool find_child(const struct node *node, struct bytes segment, size_t *index)
 {
     size_t low = 0;

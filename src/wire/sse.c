@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Measure, reserve, write. The exact size is known before the first byte is written, so the ceiling
-// is met exactly and the chunk size is written once, in its place. A text without line breaks and
-// with nothing to repair, which is nearly every text, is measured in one pass and then copied.
+// An event is measured, then room for it is reserved, then it is written. The exact size is known
+// before the first byte is written, so an event that does not fit leaves nothing behind, and the
+// chunk size is written once, in its place. Nearly every text is one line of valid UTF-8: it is
+// measured in one pass and then copied.
 #include "wire/sse.h"
 
 #include "base/decimal.h"
@@ -20,8 +21,8 @@ struct field {
     bool is_plain; // one line of valid UTF-8
 };
 
-/// Walks the lines of a text. CR, LF and CRLF end a line; a text that ends so has an empty last
-/// one.
+/// Walks the lines of a text. CR, LF and CRLF end a line; a text that ends with one of them has an
+/// empty last line.
 struct lines {
     struct bytes rest;
     bool is_over;
@@ -70,7 +71,7 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
     return encode(out, fields, count, chunked);
 }
 
-/// Each stream begins with an empty one, and heartbeats are.
+/// The empty comment has its bytes ready: each stream begins with one, and each heartbeat is one.
 int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
 {
     if (text.len == 0) {

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A target is split by its form, and each part is checked byte by byte against the set of octets
+// that may stand in it (octet.h). Nothing is decoded here: the parts stay as the peer sent them,
+// and a separator that is percent-encoded separates nothing.
 #include "wire/url.h"
 
 #include "wire/octet.h"
@@ -72,7 +76,7 @@ bool url_host_is(struct bytes host, struct bytes wanted)
     return bytes_equal_nocase(host, wanted);
 }
 
-/// Without the port: in a valid host the first colon outside of brackets stands in front of it.
+/// The length of a valid host without its port. The first colon outside of brackets ends the name.
 static size_t host_name_len(struct bytes host)
 {
     size_t start = host.len > 0 && host.at[0] == '[' ? index_of(host, ']') : 0;
@@ -180,7 +184,8 @@ static bool split_path(struct bytes text, struct target *target)
     return check_path(target) && are_legal(text, OCTET_QUERY, true);
 }
 
-/// Most paths have no byte that a dot segment could begin with, neither as it is nor encoded.
+/// Checks the path and looks for dot segments. Most paths have neither a dot nor a percent sign, so
+/// one pass over them is enough.
 static bool check_path(struct target *target)
 {
     struct bytes path = target->path;
@@ -196,7 +201,8 @@ static bool check_path(struct target *target)
     return are_legal(path, OCTET_PATH, false);
 }
 
-/// Looked for in the decoded path, because that is what a script puts behind the name of a folder.
+/// Whether the decoded path has a dot segment: it is the decoded path that a script puts behind the
+/// name of a folder.
 static bool has_dot_segment(struct bytes path)
 {
     size_t dot_count = 0;
@@ -250,7 +256,8 @@ static bool is_port(struct bytes text)
     return true;
 }
 
-/// What stands between the brackets (RFC 3986, section 3.2.2). Zone ids are not sent on the wire.
+/// Whether `text` may stand between the brackets (RFC 3986, section 3.2.2). Zone ids are refused:
+/// they mean something on one machine only, and are not sent.
 static bool is_ip_literal(struct bytes text)
 {
     return is_ipv6(text) || is_ip_future(text);
@@ -274,7 +281,7 @@ static bool is_ip_future(struct bytes text)
     return is_valid;
 }
 
-/// Eight groups; or fewer around one `::`, which stands for at least one group.
+/// Whether `text` is eight groups, or fewer around one `::`, which stands for at least one group.
 static bool is_ipv6(struct bytes text)
 {
     int before;
@@ -348,8 +355,8 @@ static bool is_ipv4_octet(struct bytes text)
     return number <= 255;
 }
 
-/// The bytes of `rest` in front of the first `separator`, or all; `rest` is then what stands
-/// behind.
+/// Takes the bytes of `rest` in front of the first `separator`, or all of them. `rest` is then what
+/// stands behind the separator.
 static struct bytes take_until(struct bytes *rest, char separator)
 {
     size_t len = index_of(*rest, separator);
@@ -358,7 +365,7 @@ static struct bytes take_until(struct bytes *rest, char separator)
     return taken;
 }
 
-/// Where `byte` stands first in `text`; the length when it does not.
+/// Where `byte` stands first in `text`; the length of `text` when it is not there.
 static size_t index_of(struct bytes text, char byte)
 {
     if (text.len == 0) {

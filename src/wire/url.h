@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Request targets, authorities and percent-encoding (RFC 9112, section 3.2; RFC 3986). All of it
-// comes from the peer: bounded, exact and fuzzed. Pure; slices point into the caller's bytes.
+// comes from the peer, so every function is exact, bounded and fuzzed. Pure; what is returned
+// points into the caller's bytes.
 #pragma once
 
 #include "base/buf.h"
@@ -40,17 +41,18 @@ MUST_USE bool url_split_target(struct bytes method, struct bytes text, struct ta
 /// empty.
 bool url_host_is_valid(struct bytes host);
 
-/// Whether `host`, which is valid, is the one that `wanted` names: blind to case, and to the port
-/// unless `wanted` has one.
+/// Whether `host`, which is valid, is the host that `wanted` names. Case does not matter, nor does
+/// the port unless `wanted` has one.
 bool url_host_is(struct bytes host, struct bytes wanted);
 
 /// Decodes %XX (and, with `plus_is_space`, "+") to `out`, which has room for `text.len` bytes;
 /// returns how many were written. A bad sequence is kept as it stands.
 size_t url_decode(struct bytes text, bool plus_is_space, char *out);
 
-/// Writes `path`, which `url_split_target` accepted, in the one spelling that all encodings of it
-/// share, to `out`, which has room for `path.len` bytes; returns how many were written. What may
-/// stand raw in a path is raw, the rest is encoded in upper case; an encoded slash stays encoded.
+/// Writes `path`, which `url_split_target` accepted, to `out` in the one spelling that all
+/// encodings of it share. `out` has room for `path.len` bytes; returns how many were written. Bytes
+/// that may stand raw in a path are raw, the others are encoded in upper case; an encoded slash
+/// stays encoded.
 size_t url_canonical_path(struct bytes path, char *out);
 
 /// Whether `text` has a slash that is percent-encoded.
