@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// The bytes lie between `_start` and `_end` of one piece of memory. Taking from the front moves
+// `_start` only; adding at the end slides the bytes down when enough of the front is free, and
+// takes memory of twice the size otherwise. Small memory comes from the slab, larger memory from
+// libc.
 #include "base/buf.h"
 
 #include "base/slab.h"
@@ -58,9 +63,9 @@ void buf_move(struct buf *to, struct buf *from)
     buf_init(from, from->_max);
 }
 
-/// Makes room for `size` bytes behind the last one. Slides down only when at least as many bytes
-/// were consumed as would have to be moved, and grows by doubling otherwise: either way the cost of
-/// an append stays constant on average. False when there is no memory.
+/// Makes room for `size` bytes behind the last one. The bytes slide down only when at least as many
+/// were consumed as would have to be moved; otherwise the memory doubles. Either way the cost of an
+/// append is constant on average. False when there is no memory.
 static bool make_room(struct buf *buf, size_t size)
 {
     size_t len = buf_len(buf);

@@ -35,7 +35,7 @@ void buf_clear(struct buf *buf);
 /// Frees the memory of an empty buf if it is more than `capacity` bytes.
 void buf_trim(struct buf *buf, size_t capacity);
 
-/// As `buf_reserve`, whatever room there is.
+/// The slow half of `buf_reserve`, for when the memory at hand is too small.
 MUST_USE char *buf_reserve_more(struct buf *buf, size_t size);
 
 /// Drops `size` bytes from the front.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A pointer and a length, passed by value. Bytes never own what they point at: whoever hands them
-// over says how long they live. They are not terminated by NUL and may contain it.
+// A pointer and a length, passed by value. Bytes never own what they point at: the function that
+// returns them says how long they live. They are not terminated by NUL and may contain it.
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Assertions. CHECK is always on, DCHECK in debug builds only. Both are for our own mistakes: an
-// impossible state, a broken invariant. Input from a peer or a script never meets an assertion; it
-// gets an error code instead. A failed assertion prints file, line and expression, then aborts.
+// impossible state, a broken invariant. Input from a peer or a script never meets an assertion; the
+// function returns an error instead. A failed assertion prints file, line and expression and
+// aborts.
 #pragma once
 
 #include <stdlib.h>

@@ -47,7 +47,7 @@ void counters_free(void)
     counters_here = &nowhere;
 }
 
-/// From the shortest on: nearly all are that.
+/// Looks for the bound from the shortest on, because nearly all durations are short.
 void durations_add(struct durations *durations, uint64_t ns)
 {
     size_t i = 0;

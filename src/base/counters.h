@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What happens, counted: one block of numbers for each worker thread, which only that thread writes
-// and any thread reads. A count is a plain addition: the relaxed atomics are for the readers, who
-// see each number whole, and not all numbers of one moment. The blocks stand in lines of the
-// processor's cache of their own. A thread that has no block (a unit test, a load generator) counts
-// into one that nobody reads. Blocks live until `counters_free`, so a worker that has ended is
-// still counted. Beside the numbers a block has the worker's metrics with labels (metric.h).
+// What happens, counted. Each worker thread has a block of numbers, which only that thread writes
+// and any thread reads. Counting is a plain addition. The atomics are relaxed: a reader sees each
+// number whole, but not all numbers of one moment. Each block has cache lines of its own, so
+// workers do not slow each other down. A thread that has no block (a unit test, a load generator)
+// counts into one that nobody reads. Blocks live until `counters_free`, so a worker that has ended
+// is still counted. Beside the numbers a block has the worker's metrics with labels (metric.h).
 #pragma once
 
 #include "base/metric.h"
@@ -29,9 +29,9 @@ enum counter {
     COUNT_EVENT_BYTES,
     COUNT_PUBLISHED,
     COUNT_LAGGED,
-    COUNT_CHANNELS,      // open; made in one thread and ended in another, so of all together
-    COUNT_PENDING_BYTES, // that readers have not taken
-    COUNT_LUA_BYTES,     // in use now
+    COUNT_CHANNELS,      // open; opened by one thread and closed by another, so only the sum counts
+    COUNT_PENDING_BYTES, // bytes that readers have not taken
+    COUNT_LUA_BYTES,     // bytes that the Lua state uses now
     COUNT_RELOADED,
     COUNT_NOT_RELOADED,
     COUNTER_COUNT,
@@ -53,7 +53,7 @@ struct counters {
     struct metrics metrics;
 };
 
-/// Upper bounds in seconds, each of which a duration may reach.
+/// The upper bounds in seconds; a duration that equals a bound counts below it.
 extern const double duration_bounds[DURATION_BOUND_COUNT];
 
 extern _Thread_local struct counters *counters_here;
@@ -79,7 +79,7 @@ static inline void count_up(enum counter counter, uint64_t difference)
     counters_add(&counters_here->values[counter], difference);
 }
 
-/// For a number that is known as a whole.
+/// Sets a number that is not added up but known as a whole.
 static inline void count_set(enum counter counter, uint64_t value)
 {
     atomic_store_explicit(&counters_here->values[counter], value, memory_order_relaxed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Numbers as digits, decimal and hexadecimal, without a format string: for what is written with
-// every response and every event.
+// Numbers as digits, decimal and hexadecimal, without a format string, because numbers are written
+// with every response and every event.
 #pragma once
 
 #include <stddef.h>

@@ -56,7 +56,8 @@ void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms)
     sift(heap, slot, due->_slot - 1);
 }
 
-/// The last one takes its place. Half of the memory is given back when three quarters are empty.
+/// The last slot takes the place of the one that is removed. Half of the memory is given back when
+/// three quarters of it are empty.
 void due_heap_remove(struct due_heap *heap, struct due *due)
 {
     if (due->_slot == 0) {

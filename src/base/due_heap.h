@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Which of many things is due first: a binary heap by moment. A `struct due` is a member of the
-// thing, which must leave the heap before it is freed. The moment itself stands in the heap, so
-// that putting one in its place touches no other thing's memory to compare. No clock and no
-// callback: the owner of the heap asks it. Not locked; the owner's lock, if it has one, guards it.
+// thing, which must leave the heap before it is freed. The moment itself stands in the heap, so a
+// comparison touches no memory of the things. The heap has no clock and calls nothing: its owner
+// asks it. It has no lock; the owner's lock, if there is one, guards it.
 #pragma once
 
 #include "base/check.h"
@@ -54,7 +54,7 @@ static inline struct due *due_heap_first(const struct due_heap *heap)
     return heap->count == 0 ? NULL : heap->_slots[0].due;
 }
 
-/// When that is; UINT64_MAX when the heap is empty.
+/// When the first one is due; UINT64_MAX when the heap is empty.
 static inline uint64_t due_heap_first_ms(const struct due_heap *heap)
 {
     return heap->count == 0 ? UINT64_MAX : heap->_slots[0].due_ms;

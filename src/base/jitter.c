@@ -12,8 +12,9 @@ void jitter_seed(unsigned seed)
     srandom(seed);
 }
 
-/// Two draws, because a window of microseconds may be longer than one draw reaches. The rest that a
-/// division leaves makes some numbers likelier, by less than one in 2^62 / (max - min).
+/// Two draws make 62 bits, because a window in microseconds may be longer than one draw reaches.
+/// The remainder of a division makes some numbers likelier than others, by less than one in 2^62 /
+/// (max - min).
 uint64_t jitter_between(uint64_t min, uint64_t max)
 {
     DCHECK(min <= max && max - min < UINT64_C(1) << (2 * DRAW_BITS));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Numbers by chance, for moments that must not be the same for all: when a client is told to come
-// back. Not for secrets. Any thread may draw; the sequence is one for the process.
+// Numbers by chance, for moments that must not be the same for all, such as when clients are told
+// to come back. They are not for secrets. Any thread may draw; the process has one sequence.
 #pragma once
 
 #include <stdint.h>
 
-/// Where the sequence begins. Processes that start together must be given different seeds, or they
-/// spread their clients alike.
+/// Sets where the sequence begins. Processes that start together need different seeds; otherwise
+/// they all draw the same numbers.
 void jitter_seed(unsigned seed);
 
 /// One of the numbers from `min` to `max`, both included, each as likely as the others; `min` is

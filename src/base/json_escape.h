@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What may not stand in a string of JSON as it is, and how it is written there (RFC 8259, section
-// 7). It is on this floor because the log writes JSON too; whole strings are written by
-// `wire/json_string.h`. Pure.
+// Which characters a string of JSON must escape, and how (RFC 8259, section 7). The file is on this
+// floor because the log writes JSON too; whole strings are written by `wire/json_string.h`. Pure.
 #pragma once
 
 #include <stdbool.h>

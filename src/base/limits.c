@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// All limits are rows of one table: name, place in the struct, unit, smallest value. Setting a
+// limit, listing the names, the counts of `limit_met` and the table in docs/operations.md come from
+// it. A limit that refuses something is counted each time, and logged at most once a minute for all
+// workers together, because a refusal is mostly one of thousands.
 #include "base/limits.h"
 
 #include "base/counters.h"
@@ -102,7 +107,7 @@ enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
 static const double seconds_max = 1e9;
 static const double value_max = 1e15;
 
-/// What is met, but not set.
+/// Limits that `limit_met` counts but nobody sets by a name of the table.
 static const char *const others[] = {"descriptors", "channel_bytes", "group_channels",
                                      "group_bytes", "store_bytes",   "metric_series"};
 enum { OTHER_COUNT = sizeof(others) / sizeof(others[0]), WARNING_PAUSE_S = 60 };
@@ -150,7 +155,8 @@ struct limits *limits_new(void)
     return limits;
 }
 
-/// The numbers are constant for whoever holds them; the count is not one of them.
+/// A holder may not change the numbers, so it has a pointer to const; the count of holders is not
+/// one of the numbers.
 const struct limits *limits_hold(const struct limits *limits)
 {
     DCHECK(limits->_holds > 0);
@@ -223,7 +229,7 @@ const char *limit_met_name(size_t index)
     return index < LIMIT_COUNT + OTHER_COUNT ? others[index - LIMIT_COUNT] : NULL;
 }
 
-/// Of all workers one says it.
+/// Whether it is time to log the limit again. Of several workers that ask at once, one gets true.
 static bool is_to_be_said(size_t index)
 {
     static atomic_int_fast64_t next_s[COUNTERS_LIMITS_MAX];

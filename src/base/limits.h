@@ -4,12 +4,12 @@
 // are the ones that scripts (`lunesse.server{ limits = ... }`) and the command line (`--limit
 // name=value`) use; durations are given there in seconds and kept here in milliseconds.
 //
-// A struct of limits is a snapshot. It is filled in while a generation of scripts loads, and never
-// changes after that: a reload makes another one. Snapshots are counted, because several are in
-// use at a time: a generation holds its own, a worker the one that is current, and the reader of a
-// message the one that was current when the message began, so one message is judged by one set of
-// numbers. Nobody copies a number out of a snapshot to keep it. A snapshot belongs to one worker,
-// and so does its count.
+// A struct of limits is a snapshot. It is filled in while a generation of scripts loads, and does
+// not change after that: a reload makes another one. Snapshots are counted, because several are in
+// use at a time. A generation holds its own, a worker holds the current one, and the parser of a
+// message holds the one that was current when the message began, so one message is judged by one
+// set of numbers. What is derived from a limit is derived again when the worker takes another
+// snapshot. A snapshot belongs to one worker, and so does its count.
 #pragma once
 
 #include "base/check.h"
@@ -87,7 +87,7 @@ enum { LIMITS_HEAD_BYTES_MAX = 1000 * 1000 * 1000 };
 /// The defaults, held once, by the caller.
 struct limits limits_default(void);
 
-/// The same, in memory that goes with the last hold.
+/// The same on the heap. The last `limits_release` frees it.
 struct limits *limits_new(void);
 
 /// Returns `limits` for the caller to keep. `limits_release` follows.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Intrusive doubly linked list. A node is a member of the struct that is listed; the list never
-// owns its members. A node that is in no list points at itself, so leaving twice is harmless.
-// Removing the current node while walking with LIST_EACH is safe; removing its successor is not.
+// An intrusive doubly linked list. A node is a member of the struct that is listed; the list never
+// owns its members. A node that is in no list points at itself, so removing it twice is harmless.
+// LIST_EACH allows removing the current node, but not the node behind it.
 #pragma once
 
 #include <stdbool.h>

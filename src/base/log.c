@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: MIT
+//
+// A record is written into the calling thread's `gathered`, in room that was reserved for all of
+// it, so its pieces are appended without a check each. `log_flush` takes the lock that standard
+// output and standard error share, and writes what standard error accepts without waiting.
+//
+// Standard error may accept half of a record. The other half goes into `rest`, which all threads
+// share, and the next thread that writes begins with it: so records of two threads never mix. When
+// a thread has gathered too much, its records are dropped and counted, and the count is logged
+// later.
 #include "base/log.h"
 
 #include "base/buf.h"
@@ -27,10 +36,10 @@ enum {
 static struct {
     enum log_level level;
     enum log_format format;
-    bool has_lines; // of what `log_lines` was given
+    bool has_lines; // the lines of a `log_lines` stand on lines of their own
 } settings = {.level = LOG_INFO, .format = LOG_TEXT};
 
-/// What a thread has gathered.
+/// The records that a thread has gathered and not written.
 static _Thread_local struct log {
     struct buf gathered;
     int64_t lost_count;
@@ -39,9 +48,9 @@ static _Thread_local struct log {
     char time_text[LOG_TIME_LEN + 1];
 } the_log = {.gathered = {._max = LOG_BYTES_MAX}};
 
-/// The rest of a record that was half written: whoever writes next writes it first.
+/// The rest of a record that was half written. The next thread that writes begins with it.
 static struct buf rest = {._max = LOG_BYTES_MAX};
-static atomic_bool has_rest; // may be read without the lock
+static atomic_bool has_rest; // can be read without the lock
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
@@ -161,7 +170,8 @@ void log_finish(void)
     buf_reset(&the_log.gathered);
 }
 
-/// Reserves the most that the record can take, so that its pieces need not ask one by one.
+/// Reserves the most that the record can take, so that `append` needs no check. False when there is
+/// no room.
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count)
 {
     size_t size = RECORD_FRAME_BYTES + clipped(text).len * JSON_ESCAPE_LEN_MAX;
@@ -173,7 +183,7 @@ static bool begin_record(struct bytes text, const struct log_field *fields, size
     return the_log.at != NULL;
 }
 
-/// A line of the log is for reading: a long text shows its beginning.
+/// The beginning of a long text: a line of the log is for people to read.
 static struct bytes clipped(struct bytes text)
 {
     return text.len <= TEXT_BYTES_MAX ? text : bytes_of(text.at, TEXT_BYTES_MAX);
@@ -251,7 +261,8 @@ static void append_field(const struct log_field *field)
     }
 }
 
-/// JSON has its quotes and escapes already; only what a terminal must not be given is escaped.
+/// Appends JSON as it is. It has its quotes and escapes already, so only characters that a terminal
+/// must not get are escaped.
 static void append_plain(struct bytes json)
 {
     size_t plain = 0;
@@ -291,7 +302,7 @@ static void append_number(const struct log_field *field)
     append(bytes_of(text + 1, len - 1));
 }
 
-/// The bare value, or a quoted one where a bare one could be misread.
+/// Appends the value bare, or in quotes where a bare one could be misread.
 static void append_value(struct bytes text)
 {
     if (text.len == 0 || has_special(text, '!') || memchr(text.at, '=', text.len) != NULL) {
@@ -301,9 +312,9 @@ static void append_value(struct bytes text)
     append(text);
 }
 
-/// Each line is a value of its own, and a tab in front of it, as tracebacks have, indents it. A
-/// line end becomes three bytes and the quotes two, so JSON_ESCAPE_LEN_MAX a byte is enough for
-/// all.
+/// Appends each line as a value of its own. A tab in front of a line, as tracebacks have, indents
+/// it. A line end becomes three bytes and the quotes are two, so the JSON_ESCAPE_LEN_MAX bytes that
+/// were reserved for each byte are enough.
 static void append_lines(struct bytes text)
 {
     bool is_first = true;
@@ -392,7 +403,8 @@ static uint32_t unseen(const unsigned char *at, size_t *len)
     return 0;
 }
 
-/// What is not UTF-8 is shown as Latin-1 code points: the log must be valid JSON whatever came in.
+/// Appends an escape. Bytes that are not UTF-8 are shown as code points of Latin-1, so the log is
+/// valid JSON whatever a peer has sent.
 static void append_escaped(uint32_t character)
 {
     char text[JSON_ESCAPE_LEN_MAX];
@@ -414,7 +426,7 @@ static void write_out(void)
     outlet_unlock();
 }
 
-/// `is_whole` tells whether what was written ends with a record.
+/// Writes what standard error takes of `buf`. `is_whole` says whether it ended with a whole record.
 static void write_some(struct buf *buf, bool *is_whole)
 {
     char last = '\0';
@@ -426,7 +438,8 @@ static void write_some(struct buf *buf, bool *is_whole)
     }
 }
 
-/// The thread may have nothing to say for long, and others wait for the end of its record.
+/// Moves the end of the half-written record to `rest`. This thread may log nothing for long, and no
+/// other thread can write before that record is complete.
 static void keep_rest(void)
 {
     struct bytes bytes = buf_bytes(&the_log.gathered);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // The log: one line a record, on standard error. A record has a time, a level, a text and fields,
-// as `key=value` pairs or as one JSON object. Whatever a value holds, a record stays one line, but
-// in development: quotes, control characters and those that turn the direction of a line are
-// escaped, bytes that are not UTF-8 shown as \u00ff, and of a text over 16 KiB only the beginning
-// is written. Records are gathered, by each thread for itself, and written in one go by
-// `log_flush`, which the loop calls at the end of each turn; a warning or an error is written at
-// once. Records of several threads do not mix, whatever standard error takes.
+// as `key=value` pairs or as one JSON object. A record is one line whatever its values hold, except
+// with --dev, where a traceback keeps its lines. Quotes, control characters and characters that
+// turn the direction of a line are escaped, bytes that are not UTF-8 are shown as \u00ff, and of a
+// text over 16 KiB only the beginning is written. Each thread gathers its records. `log_flush`
+// writes them in one go; the loop calls it at the end of each turn, and a warning or an error is
+// written at once. Records of several threads do not mix, even when standard error takes only a
+// part.
 #pragma once
 
 #include "base/bytes.h"
@@ -94,8 +95,8 @@ void log_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /// error.
 void log_raw(struct bytes text);
 
-/// Writes what was gathered. Never blocks for long: a standard error that cannot take it loses
-/// lines, and says how many when it can.
+/// Writes what was gathered. Never blocks for long: lines that standard error does not take in time
+/// are lost, and their number is logged when it takes lines again.
 void log_flush(void);
 
 /// Writes what was gathered and frees what the calling thread has for it.

@@ -112,7 +112,8 @@ static void resize(struct map *map, size_t chain_count)
     mem_free(old);
 }
 
-/// SipHash-1-3 (Aumasson and Bernstein, 2012): short keys, and nobody can choose collisions.
+/// SipHash-1-3 (Aumasson and Bernstein, 2012). It is fast for short keys, and without the seed
+/// nobody can choose keys that collide.
 static uint64_t hash_of(const struct map *map, struct bytes key)
 {
     uint64_t state[4] = {

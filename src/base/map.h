@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A map from byte strings to the structs that hold its entries: chained, seeded so that a peer who
-// picks the keys cannot make them collide. The entry is a member of the caller's struct, which owns
-// the key's bytes and must leave the map before it is freed. One thread.
+// A map from byte strings to the structs that hold its entries. The hash is seeded, so that a peer
+// who chooses the keys cannot make them collide. The entry is a member of the caller's struct,
+// which owns the key's bytes and must leave the map before it is freed. A map belongs to one
+// thread.
 #pragma once
 
 #include "base/bytes.h"
@@ -39,5 +40,5 @@ struct map_entry *map_find(const struct map *map, struct bytes key);
 /// Takes `entry` out.
 void map_remove(struct map *map, struct map_entry *entry);
 
-/// Some entry, or NULL when the map is empty: for emptying it.
+/// Any entry, or NULL when the map is empty. It is for emptying the map.
 struct map_entry *map_any(const struct map *map);

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A metric has one piece of memory with all its texts, and a chain of series in the order in which
+// they came. A map finds a series by its values, which stand one behind the other, each with its
+// NUL, as the map's key. The chain is for readers on other threads: a series is complete before
+// `next` of the one before it points to it, and none is ever taken out.
 #include "base/metric.h"
 
 #include "base/mem.h"
@@ -6,7 +11,7 @@
 
 #include <string.h>
 
-/// The values of one series, as its key.
+/// The values of one series, written as the key of the map.
 struct key {
     char text[METRIC_LABELS_MAX * (METRIC_VALUE_BYTES_MAX + 1)];
     size_t len;
@@ -220,7 +225,7 @@ static bool put_values(struct key *key, const struct metric *metric, const struc
     return true;
 }
 
-/// A value is UTF-8 without a NUL; what is not is shown by question marks.
+/// Adds a value to the key. A NUL, and each byte that is not UTF-8, becomes a question mark.
 static void put_value(struct key *key, struct bytes value)
 {
     char *at = key->text + key->len;

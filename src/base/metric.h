@@ -2,11 +2,11 @@
 //
 // Metrics with labels: what one worker counts by method and route, or by what a script names. A set
 // (`struct metrics`) has metrics, a metric has series, one for each combination of label values.
-// One thread, the set's, defines and counts; any other may read meanwhile, because metrics and
-// series are only ever added, and are whole before they are linked. What a peer may choose is
-// bounded: a label's value in length, and the series of a metric in number; what is beyond goes to
-// one series whose labels all say "_OTHER". Owned by whoever made the set; all of it lives until
-// `metrics_deinit`.
+// One thread, the set's, defines and counts. Other threads may read meanwhile, because metrics and
+// series are only ever added, and are complete before they are linked. Whatever a peer may choose
+// is bounded: the length of a label's value, and the number of a metric's series. Beyond that, all
+// goes to one series whose labels say "_OTHER". The set belongs to whoever made it; all of it lives
+// until `metrics_deinit`.
 #pragma once
 
 #include "base/bytes.h"

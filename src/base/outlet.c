@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES_MAX = 4096 }; // a pipe that has room at all has room for so much (pipe(7))
+enum { PIECE_BYTES_MAX = 4096 }; // a pipe that poll() calls writable takes so much (pipe(7))
 
 static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 

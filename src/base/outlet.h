@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Standard output and standard error, which may be a pipe that nobody reads. Several threads write
-// to them, for the log and for what scripts print, and none waits for the reader. Both may be the
-// same pipe, so there is one lock for both: what had room when it was asked has it still.
+// Standard output and standard error. Several threads write to them, for the log and for what
+// scripts print. Either may be a pipe that nobody reads, so no thread waits for the reader. Both
+// may be the same pipe, so one lock guards both: a pipe that had room when it was asked still has
+// it.
 #pragma once
 
 #include "base/buf.h"
@@ -16,7 +17,7 @@ void outlet_ensure_standard(void);
 void outlet_lock(void);
 void outlet_unlock(void);
 
-/// Writes of `buf` what `fd` takes without waiting, and consumes it. `last`, unless it is NULL,
-/// becomes the last byte that was written. Returns 0, or a negative errno when `fd` takes nothing
-/// any more. Under the lock.
+/// Writes as much of `buf` as `fd` takes without waiting, and consumes it. `last`, unless it is
+/// NULL, becomes the last byte that was written. Returns 0, or a negative errno when `fd` takes
+/// nothing any more. The caller holds the lock.
 MUST_USE int outlet_write(int fd, struct buf *buf, char *last);

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A thread prints into a stream of its own. When that is flushed, `take` appends the text to
+// `pending`, which all threads share under the lock of outlet.c, and as much of it is written as
+// standard output accepts. When `pending` is full the text is lost and its bytes are counted; a
+// flush logs the count every REPORT_SECONDS.
 #include "base/output.h"
 
 #include "base/check.h"
@@ -23,7 +28,7 @@ static struct buf pending = {._max = PENDING_BYTES_MAX};
 static uint64_t lost_bytes;
 static time_t reported_at; // 0: never
 
-static atomic_bool has_work; // something is pending, or was lost; may be read without the lock
+static atomic_bool has_work; // something is pending or was lost; can be read without the lock
 static bool waits;
 static _Thread_local FILE *stream;
 static _Thread_local FILE *error_stream;
@@ -88,7 +93,8 @@ void output_finish(void)
     error_stream = NULL;
 }
 
-/// The stream is told that all was taken: who prints has no use for anything else.
+/// Takes what a thread has printed. The stream is always told that all was taken, because `print`
+/// in a script could do nothing about a failure.
 static ssize_t take(void *cookie, const char *at, size_t size)
 {
     (void)cookie;
@@ -111,7 +117,8 @@ static ssize_t take_error(void *cookie, const char *at, size_t size)
     return (ssize_t)size;
 }
 
-/// A reader that is gone for good takes nothing: then all is lost.
+/// Writes what standard output takes. When its reader is gone for good, all that is pending is
+/// lost.
 static void write_pending(void)
 {
     struct pollfd target = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -124,7 +131,7 @@ static void write_pending(void)
     has_work = !buf_is_empty(&pending) || lost_bytes > 0;
 }
 
-/// How many bytes the log is to be told of now.
+/// How many lost bytes are to be logged now; 0 while the last report is recent.
 static uint64_t take_report(void)
 {
     struct timespec now;

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A page is 32 KiB at a multiple of 32 KiB, so a pointer tells its page. Things in a page have one
+// size, a multiple of 16. Those that are free form a chain; behind them is the part that was never
+// used. Pages with room stand in a list for each size. A page whose last thing is freed is given
+// back, but one for each size is kept, so that a thing that comes and goes does not take and give
+// back a page each time.
 #include "base/slab.h"
 
 #include "base/check.h"
@@ -92,14 +98,14 @@ void slab_tidy(void)
 #else
 
 enum {
-    PAGE_BYTES = 32 * 1024,      // pages lie at multiples of it, so a struct finds its own
-    PAGE_USED = PAGE_BYTES - 64, // the rest is for the allocator below
+    PAGE_BYTES = 32 * 1024,      // pages lie at multiples of it, so a pointer tells its page
+    PAGE_USED = PAGE_BYTES - 64, // the rest is left to what the allocator of libc notes
     STEP = 16,
     FRESH = 64, // behind the page's own struct, at the beginning of a cache line
     CLASS_COUNT = SLAB_BYTES_MAX / STEP + 1,
 };
 
-/// A struct that is free.
+/// The memory of a thing that is free.
 struct slot {
     struct slot *next;
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory for small things of which there are thousands: what connections and streams are made of,
-// and what scripts allocate. It comes from pages of one size each, so a thing costs what it holds
-// and does not lie scattered among others of another life, whose memory could then never be given
-// back. Each thread has its own pages: what a thread has made, it frees. Builds with a sanitizer
-// use plain memory, so that it sees every thing by itself.
+// Memory for small things of which there are thousands: parts of connections and streams, and what
+// scripts allocate. It comes from pages, and all things of a page have one size. So a thing costs
+// little more than its bytes, and things of one kind lie together: when they go, whole pages can be
+// given back. Each thread has its own pages, and frees what it has made. Builds with a sanitizer
+// use plain memory, so that the sanitizer sees each thing by itself.
 #pragma once
 
 #include "base/check.h"

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A scrape on any thread: `snapshot_take` adds the numbers of all workers to a fresh set of
+// metrics, together with what the workers and scripts have defined, and `snapshot_write` writes the
+// set as text, sorted by name. The workers count on meanwhile, so numbers of one scrape are not of
+// one moment.
 #include "base/snapshot.h"
 
 #include "base/counters.h"
@@ -137,7 +142,8 @@ void snapshot_render(struct buf *out)
     metrics_deinit(&snapshot);
 }
 
-/// Of all workers. What one has opened another may have ended: only the sum is a number of its own.
+/// The sum over all workers. One worker may have opened what another has closed, so only the sum
+/// says something.
 static double sum_of(enum counter counter)
 {
     uint64_t sum = 0;
@@ -335,7 +341,7 @@ static void read_line(const char *path, char line[LINE_BYTES])
     }
 }
 
-/// Newer kernels tell the number as the folder's size; elsewhere its entries are counted.
+/// Newer kernels say the number as the size of the folder; for older ones its entries are counted.
 static double open_descriptors(void)
 {
     struct stat status;
@@ -353,7 +359,7 @@ static double open_descriptors(void)
     return count < 3 ? 0 : count - 3; // ".", ".." and the folder's own
 }
 
-/// The process's folder in /proc is as old as the process.
+/// When the process started, from the ticks since boot that /proc says.
 static double started_seconds(void)
 {
     char line[LINE_BYTES];
@@ -454,7 +460,7 @@ static void write_value(double value, struct buf *out)
     write_text(text, out);
 }
 
-/// The shortest of three that reads back as the same number.
+/// Writes the shortest of three forms that reads back as the same number.
 static void number_text(double value, char text[32])
 {
     if (isnan(value) || isinf(value)) {

@@ -10,7 +10,8 @@
 
 #include <stdbool.h>
 
-/// Texts that floors above have for what they count by number; both are there before any thread.
+/// Texts that belong to higher floors, for what is counted by a number. They are set before there
+/// are threads.
 struct snapshot_names {
     const char *(*reason)(int index);  // of a stream's end; NULL after the last
     const char *(*outcome)(int index); // of a reader's coming back; NULL after the last

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// UTF-8 as the Encoding standard decodes it (WHATWG Encoding, "UTF-8 decode"): what is not UTF-8
-// becomes U+FFFD, one for each maximal part of a sequence that could have been one. Pure.
+// UTF-8 as the Encoding standard decodes it (WHATWG Encoding, "UTF-8 decode"): bytes that are not
+// UTF-8 become U+FFFD, one for each maximal part of a sequence that might have been valid. Pure.
 #pragma once
 
 #include "base/bytes.h"
