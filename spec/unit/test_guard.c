@@ -231,7 +231,7 @@ TEST(each_limit_of_a_head_is_met_exactly)
     struct head_limits limits = {.bytes = head.len, .fields = 2, .target_bytes = 5};
     expect_limit(head, &limits, &limits.bytes, GUARD_HEAD_TOO_LARGE);
     expect_limit(head, &limits, &limits.fields, GUARD_TOO_MANY_FIELDS);
-    expect_limit(head, &limits, &limits.head.target_bytes, GUARD_TARGET_TOO_LONG);
+    expect_limit(head, &limits, &limits.target_bytes, GUARD_TARGET_TOO_LONG);
 }
 
 TEST(a_long_target_is_told_before_it_is_complete_and_before_the_head_is_too_large)
@@ -242,7 +242,7 @@ TEST(a_long_target_is_told_before_it_is_complete_and_before_the_head_is_too_larg
     EXPECT_INT(verdict.taken, 9);
     verdict = judge_every_cut(BYTES("GET /1234 "), &limits);
     EXPECT_INT(verdict.result, GUARD_HEAD_TOO_LARGE);
-    limits.head.target_bytes = 6;
+    limits.target_bytes = 6;
     verdict = judge_every_cut(BYTES("GET /12345"), &limits);
     EXPECT_INT(verdict.result, GUARD_TARGET_TOO_LONG);
 }

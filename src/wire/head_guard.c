@@ -170,7 +170,7 @@ static enum guard_result take_method(struct scan *scan)
 static enum guard_result take_target(struct scan *scan)
 {
     struct head_guard *guard = scan->guard;
-    size_t room = scan->limits->head.target_bytes - guard->target_len;
+    size_t room = scan->limits->target_bytes - guard->target_len;
     const char *stop = scan->end;
     if ((size_t)(scan->end - scan->at) > room) {
         stop = scan->at + room;
