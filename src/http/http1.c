@@ -525,7 +525,7 @@ static enum http1_result take_chunks(struct http1 *parser, struct bytes bytes,
     enum guard_result result = GUARD_MORE;
     while (result == GUARD_MORE && bytes.len > 0) {
         struct chunk_part part;
-        result = chunk_guard_take(&parser->guard.chunks, bytes, parser->limits, &part);
+        result = chunk_guard_take(&parser->guard.chunks, bytes, &parser->limits->head, &part);
         if (request->body.is_unwanted) {
             parser->skipped_len += part.data.len;
         } else if (!buf_append(&request->body.content, part.data)) {
