@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
-#include "base/mem.h"
+#include "base/slab.h"
 #include "hub/frame.h"
 
 enum { CHECKED_MARKS_MAX = 64 };
@@ -18,7 +18,7 @@ static size_t mark_count(const struct backlog *backlog);
 struct backlog *backlog_of(struct stream *stream)
 {
     if (stream->_backlog == NULL) {
-        stream->_backlog = mem_new(struct backlog);
+        stream->_backlog = slab_new(struct backlog);
         buf_init(&stream->_backlog->own, SIZE_MAX); // bounded by `stream_max_bytes`, see stream.c
         buf_init(&stream->_backlog->marks, SIZE_MAX);
     }
@@ -105,7 +105,7 @@ void backlog_drop(struct stream *stream)
     backlog_count(backlog);
     DCHECK(backlog->counted_bytes == 0);
     block_release(backlog->rest_block);
-    mem_free(backlog);
+    slab_free(backlog);
     stream->_backlog = NULL;
 }
 
