@@ -101,7 +101,7 @@ enum {
     PAGE_BYTES = 32 * 1024,      // pages lie at multiples of it, so a pointer tells its page
     PAGE_USED = PAGE_BYTES - 64, // the rest is left to what the allocator of libc notes
     STEP = 16,
-    FRESH = 64, // behind the page's own struct, at the beginning of a cache line
+    FRESH = 64, // where structs begin: behind `struct page`, at a cache line
     CLASS_COUNT = SLAB_BYTES_MAX / STEP + 1,
 };
 
@@ -148,7 +148,7 @@ static void *try_alloc(size_t size)
     void *memory = page->free;
     if (memory != NULL) {
         page->free = page->free->next;
-        __builtin_prefetch(page->free); // the next one is as cold, and will be wanted
+        __builtin_prefetch(page->free); // the next call reads it, and it is rarely in the cache
     } else {
         memory = (char *)page + page->fresh;
         page->fresh += page->size;
@@ -178,6 +178,7 @@ void slab_free(void *memory)
     slot->next = page->free;
     page->free = slot;
     page->used_count--;
+    // Both neighbours of the list's only page are the list's head; in a longer list they differ.
     bool is_only = page->node.next == page->node.previous;
     if (page->used_count == 0 && !is_only) {
         list_remove(&page->node);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    OVER_LIMIT_MIN = 32, // so many at once are told that they are too many, however low the bound
+    OVER_LIMIT_MIN = 32, // connections over the limit that still get a 503, however low the limit
     TIDY_MS = 1000,
 };
 

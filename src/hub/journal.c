@@ -21,11 +21,12 @@ enum {
     RING_MIN = 8,
     BLOCK_MIN = 512, // small, so that a quiet channel takes little memory
     BLOCK_MAX = 16 * 1024,
-    ID_LINE_MAX = EVENT_ID_LEN_MAX + 5, // "id: " and the line's end
+    ID_LINE_MAX = EVENT_ID_LEN_MAX + 5, // "id: " before the id, LF behind it
 };
 
 static_assert((RING_MIN & (RING_MIN - 1)) == 0, "a number's low bits are its place in the ring");
-static_assert(ID_LINE_MAX <= UINT8_MAX && CHUNK_SIZE_LEN_MAX <= UINT8_MAX, "as a frame has them");
+static_assert(ID_LINE_MAX <= UINT8_MAX && CHUNK_SIZE_LEN_MAX <= UINT8_MAX,
+              "a frame keeps both lengths in a byte each");
 static_assert(BLOCK_MIN <= BLOCK_MAX, "blocks grow");
 
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence);
@@ -45,8 +46,7 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds)
     *journal = (struct journal){.bounds = *bounds, .first = 1, .next = 1};
     while (journal->epoch == 0) {
         CHECK(getentropy(&journal->epoch, sizeof(journal->epoch)) == 0);
-        journal->epoch >>=
-            16; // 48 bits are enough that no two lives get the same, and keep ids short
+        journal->epoch >>= 16; // 48 bits keep ids short, and two equal epochs unlikely
     }
     DEBUG_CALL(journal_check(journal));
 }
@@ -201,7 +201,7 @@ uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence)
 {
     sequence = sequence < journal->first ? journal->first : sequence;
     if (sequence >= journal->next) {
-        return 0; // an empty journal has no ring to look into
+        return 0; // an empty journal may have no ring
     }
     return journal->end - slot_of(journal, sequence)->position;
 }
@@ -238,7 +238,7 @@ static uint64_t last_of_block(const struct journal *journal, uint64_t sequence)
     if (slot_of(journal, last)->block == block) {
         return last;
     }
-    while (last - sequence > 1) { // `sequence` is in the block, `last` is not
+    while (last - sequence > 1) { // frame `sequence` lies in the block, frame `last` does not
         uint64_t middle = sequence + (last - sequence) / 2;
         if (slot_of(journal, middle)->block == block) {
             sequence = middle;
@@ -264,7 +264,8 @@ static void make_head(struct frame *frame, char *out, struct event_id id, size_t
 }
 
 /// Doubles the ring when it is full, so that one more frame has a slot. Returns 0, or -ENOMEM when
-/// a ring that has frames cannot grow. The first ring is small, and is there or the process aborts.
+/// a ring that has frames cannot grow; then the ring is as it was. The first ring is small. If
+/// there is no memory for it, the process aborts.
 static int make_room(struct journal *journal)
 {
     size_t count = journal->next - journal->first;
@@ -288,9 +289,9 @@ static int make_room(struct journal *journal)
     return 0;
 }
 
-/// Sees to it that the open block takes `size` more bytes. Each new block is twice as large as the
-/// one before, up to a bound, so that a busy channel's frames are few pieces of memory. Returns 0,
-/// or -ENOMEM.
+/// Makes sure that the open block has room for `size` more bytes. Each new block is twice as large
+/// as the one before, up to a bound, so that a busy channel's frames are few pieces of memory.
+/// Returns 0, or -ENOMEM.
 static int open_block(struct journal *journal, size_t size)
 {
     struct block *open = journal->_open;
@@ -307,7 +308,7 @@ static int open_block(struct journal *journal, size_t size)
     }
     bool is_used = !journal_is_empty(journal) && slot_of(journal, journal->next - 1)->block == open;
     if (!is_used) {
-        give_back(journal, open); // otherwise it goes back with the last of its frames
+        give_back(journal, open); // a block with frames is given back with its last frame
     }
     journal->_open = fresh;
     journal->memory += block_bytes(fresh);
@@ -325,8 +326,9 @@ static uint64_t held_bytes(const struct journal *journal)
     return journal_bytes_from(journal, journal->first);
 }
 
-/// Lets go of frames beyond twice the bytes, even if some worker has yet to offer them. A
-/// subscriber that misses them is treated by its channel's lag policy. This bounds the memory.
+/// Lets go of the oldest frames while the journal holds more than twice its bytes, even if some
+/// worker has yet to offer them, so that memory stays bounded. The channel's lag policy decides
+/// what happens to a subscriber that had yet to take one.
 static void drop_over_bounds(struct journal *journal, uint64_t until)
 {
     while (journal->first < until && held_bytes(journal) / 2 > journal->bounds.bytes) {
@@ -344,7 +346,7 @@ static void drop_first(struct journal *journal)
     }
 }
 
-/// NULL is fine.
+/// Releases the journal's hold on `block`, which may be NULL.
 static void give_back(struct journal *journal, struct block *block)
 {
     if (block != NULL) {

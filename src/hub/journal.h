@@ -38,7 +38,7 @@ struct journal {
     struct block *_open; // the block that takes the next frame; NULL in a copy
 };
 
-/// The moment at which a frame is made: on the clock, and in the order of the hub.
+/// When a frame is made: the time of the clock, and the stamp, its number among the hub's events.
 struct journal_moment {
     uint64_t stamp;
     uint64_t now_ms;
@@ -61,24 +61,25 @@ void journal_init_copy(struct journal *copy, const struct journal *journal);
 
 /// Takes over the frames that `journal` has and `copy` has not, at most `count_max` of them.
 /// Returns whether those were all. Frames that `journal` has let go of meanwhile stay in the copy
-/// until `journal_drop`, because subscribers may have them before them. Where there is no memory
-/// for a larger ring, the copy lets go of its oldest frames, and the lag policy of the channel
-/// decides about subscribers that have yet to take them.
+/// until `journal_drop`, because subscribers may still have to take them. If there is no memory for
+/// a larger ring, the copy lets go of its oldest frames. The lag policy of the channel then decides
+/// what happens to a subscriber that had yet to take one of them.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max);
 
 /// Lets go of the frames before `first`.
 void journal_drop(struct journal *journal, uint64_t first);
 
-/// Lets go of the oldest frame, if it is before `keep_from`. Returns whether it did.
+/// Lets go of the oldest frame if its number is below `keep_from`. Returns whether it did.
 bool journal_drop_oldest(struct journal *journal, uint64_t keep_from);
 
 /// Lets go of the oldest frames that are over the bounds, but of none from `keep_from` on.
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from);
 
-/// When the oldest frame gets too old; UINT64_MAX when there is no frame, or age has no bound.
+/// Returns when the oldest frame gets too old; UINT64_MAX when there is no frame or no bound on
+/// age.
 uint64_t journal_expiry_ms(const struct journal *journal);
 
-/// Frame number `sequence`, which must be here. Valid until the journal changes.
+/// Returns frame number `sequence`, which the journal must hold. Valid until the journal changes.
 const struct frame *journal_frame(const struct journal *journal, uint64_t sequence);
 
 /// The frames from `sequence` on as pieces of memory, at most `count_max` of them: one a block.
@@ -86,10 +87,10 @@ const struct frame *journal_frame(const struct journal *journal, uint64_t sequen
 int journal_pieces(const struct journal *journal, uint64_t sequence, struct bytes *pieces,
                    int count_max, uint64_t *until);
 
-/// The id of frame number `sequence`, whether it is here, gone or yet to come.
+/// Returns the id of frame number `sequence`. The frame may be held, dropped or not yet published.
 struct event_id journal_id(const struct journal *journal, uint64_t sequence);
 
-/// Bytes of those frames from `sequence` on that are here.
+/// Returns the bytes of the frames that the journal holds, from number `sequence` on.
 uint64_t journal_bytes_from(const struct journal *journal, uint64_t sequence);
 
 /// CHECKs what holds between any two calls.

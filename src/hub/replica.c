@@ -22,8 +22,8 @@
 #include <errno.h>
 
 enum {
-    AGE_STEPS = 8,          // a frame stays too long by at most one of so many parts of the age ...
-    AGE_STEP_MS_MAX = 1000, // ... and by at most so much
+    AGE_STEPS = 8,          // a frame leaves late by at most 1/8 of the bound on age ...
+    AGE_STEP_MS_MAX = 1000, // ... and by at most a second
     FOLLOWED_MAX = 1000, // frames that are copied at a time, while other workers wait for the lock
 };
 

@@ -9,8 +9,9 @@
 //     libuv runs     only when its set is ready or a timer is due: `uv_run` without waiting
 //     end            once more, for what libuv's callbacks have queued
 //
-// Timers come after the sockets, because after a pause of the process the deadlines of peers have
-// passed whose bytes are in the kernel. Everything else of libuv works as in its own loop.
+// Timers come after the sockets. After a pause of the process a peer's deadline may have passed
+// while its bytes wait in the kernel, and such a peer must not be timed out. Everything else of
+// libuv works as in its own loop.
 #include "net/loop.h"
 
 #include "base/check.h"
@@ -105,7 +106,8 @@ void loop_end_turn(struct loop *loop)
     aim_timer(loop);
 }
 
-/// The second end is for what the first one has queued and closed.
+/// Ends the turn twice: the jobs of the first end may queue more jobs and close sockets, which the
+/// second end runs and reports.
 int loop_close(struct loop *loop, uint64_t patience_ms)
 {
     uv_timer_t patience;
@@ -154,8 +156,8 @@ void loop_job_cancel(struct loop_job *job)
     list_remove(&job->_node);
 }
 
-/// libuv has something when its set is ready, and when `uv_backend_timeout` is 0: a timer is due, a
-/// handle is closing, or one was opened that is not yet in libuv's set.
+/// libuv runs when its epoll set is ready or `uv_backend_timeout` is 0. The latter means that a
+/// timer is due, a handle is closing, or a handle was opened that is not yet in libuv's set.
 static void turn(struct loop *loop, int timeout_ms)
 {
     poller_wait(&loop->poller, timeout_ms);
@@ -184,9 +186,9 @@ static bool has_jobs(const struct loop *loop)
     return has_any;
 }
 
-/// Counts how long the turn kept everything else waiting: from the end of its wait until now. Both
-/// are whole milliseconds of a clock that is read anyway. Their difference is up to one millisecond
-/// off, to either side, so the sum of many is right.
+/// Counts how long the turn kept everything else waiting: from the end of its wait until now. The
+/// two times are whole milliseconds of a clock that is read anyway. Their difference is up to one
+/// millisecond too long or too short, so the errors of many turns cancel out.
 static void count_lag(struct loop *loop)
 {
     if (loop->_woken_ms != 0) {
@@ -195,9 +197,10 @@ static void count_lag(struct loop *loop)
     }
 }
 
-/// After a pause (the process was stopped, the machine suspended, one callback took long) deadlines
-/// of peers have passed whose bytes wait in the kernel: those are read before anything is timed
-/// out.
+/// Fires the timers that are due. If the loop did not run for a while (the process was stopped, the
+/// machine suspended, one callback took long), bytes of peers may wait in the kernel although the
+/// peers' deadlines have passed. The sockets are therefore read first, so that no such peer is
+/// timed out.
 static void on_timer(uv_timer_t *handle)
 {
     struct loop *loop = CONTAINER_OF(handle, struct loop, _timer);
@@ -221,8 +224,9 @@ static void run_jobs(struct list *jobs)
     }
 }
 
-/// The timer is always armed, for the end of time when nothing waits: a libuv loop in which nothing
-/// is active counts as finished. Turns in which the first timer stays the same cost nothing.
+/// Arms libuv's timer for the first of our timers. With no timer it is armed for the end of time,
+/// because libuv regards a loop without an active handle as finished. A turn that leaves the first
+/// timer as it was does not call libuv.
 static void aim_timer(struct loop *loop)
 {
     uint64_t aimed_ms = clock_machine_ms(timer_heap_next_ms(&loop->timers));

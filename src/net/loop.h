@@ -38,8 +38,8 @@ struct loop {
     uv_loop_t uv;
     struct owner owner;   // the thread that has made it, and runs it
     struct poller poller; // the sockets, with libuv as its guest
-    uv_timer_t _timer;    // for the first of our own
-    uint64_t _aimed_ms;   // when it fires, on libuv's clock; 0 while it is not armed
+    uv_timer_t _timer;    // fires when the first of `timers` is due
+    uint64_t _aimed_ms;   // when `_timer` fires, on libuv's clock; 0 until the turn's end arms it
     uint64_t _woken_ms;   // when the last wait ended, on libuv's clock; 0 before the first
     bool _is_stopped;
     struct list _jobs[LOOP_PHASE_COUNT];
@@ -66,10 +66,10 @@ void loop_run(struct loop *loop);
 /// Makes `loop_run` return at the end of this turn.
 void loop_stop(struct loop *loop);
 
-/// One turn that does not wait: for specs and fuzz targets.
+/// Makes one turn that does not wait. For specs and fuzz targets.
 void loop_turn(struct loop *loop);
 
-/// The end of a turn by itself: for the simulator, which has clocks and sockets of its own.
+/// Does what the end of a turn does. For the simulator, which has clocks and sockets of its own.
 void loop_end_turn(struct loop *loop);
 
 /// Closes the loop's own handles and runs until every handle of libuv has closed, at most
@@ -88,8 +88,9 @@ static inline uint64_t loop_now_ms(const struct loop *loop)
 /// end of this turn or in the next. Other loops must be woken to see the new time.
 void loop_advance(struct loop *loop, uint64_t ms);
 
-/// Queues `job` for the end of this turn. Does nothing when it is queued already. A job that is
-/// queued by a job of the same or a later phase runs in the next turn, which then does not wait.
+/// Queues `job` for the end of this turn. Does nothing when it is queued already. If a running job
+/// queues one of its own or an earlier phase, that job runs at the next end: in this turn when
+/// libuv has yet to run, otherwise in the next turn, which then does not wait.
 void loop_at_turn_end(struct loop *loop, enum loop_phase phase, struct loop_job *job);
 
 /// Whether `job` waits for the end of a turn.

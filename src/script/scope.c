@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A scope is made for a request, works through its tasks, and is parted from its exchange when that
-// is done. `scope_settle` is called wherever something has ended that needed the scope. It puts the
-// scope on the list `leaving`; when the turn ends, `leave` looks again at each scope on it and
-// takes the anchor away from those that nothing needs. From then on the collector decides when the
-// memory is freed.
+// A scope is made for a request. Its tasks do the work. When the exchange is done, the link between
+// scope and exchange is cut. `scope_settle` is called wherever something has ended that needed the
+// scope. It puts the scope on the list `leaving`; when the turn ends, `leave` looks again at each
+// scope on it and takes the anchor away from those that nothing needs. From then on the collector
+// decides when the memory is freed.
 #include "script/scope.h"
 
 #include "base/check.h"
@@ -318,9 +318,9 @@ static bool is_needed(const struct scope *scope)
            !list_is_empty(&scope->timers);
 }
 
-/// Drops the request, of which an open stream needs nothing but the last event id. It is dropped at
-/// once, and not with the scope, because a userdata with a finalizer keeps what it holds for one
-/// more cycle of the collector.
+/// Drops the request: an open stream needs only the request's last event id. The request is
+/// dropped before the scope is collected, because the scope's userdata has a finalizer, and Lua
+/// frees what such a userdata refers to one cycle of the collector later.
 static void drop_request(struct scope *scope)
 {
     lua_State *L = scope->parts->L;

@@ -131,8 +131,8 @@ void generations_sweep(struct generations *generations)
 }
 
 /// Makes a generation in `slot`, which takes over `limits`, even if it fails. Returns 0, or a
-/// negative errno with the reason in `why`, for the caller to free. The scripts are looked for
-/// first: where no descriptor is left, that says it best.
+/// negative errno with the reason in `why`, for the caller to free. The folder of scripts is read
+/// first: if no descriptor is free, its failure is the clearest reason.
 static int load(struct generations *generations, struct generation **slot, struct limits *limits,
                 size_t *script_count, char **why)
 {

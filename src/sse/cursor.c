@@ -37,8 +37,8 @@ struct cursor *cursor_find(const struct stream *stream, const struct replica *re
     return cursor;
 }
 
-/// The replica is aged first, so that the reader is not given frames that are too old and only wait
-/// for a timer.
+/// Ages the replica first: frames that are too old stay until a timer fires, and the reader must
+/// not be given those.
 struct cursor *cursor_add(struct stream *stream, struct replica *replica,
                           const struct subscriber_ops *ops, const struct stream_start *start)
 {
@@ -183,8 +183,9 @@ static void leave(struct cursor **link)
     slab_free(cursor);
 }
 
-/// The place of which the reader was told. With a notice that is still to come it is the place of
-/// the id that the reader came with, if that was one of this channel. False when there is none.
+/// Finds the last place that the reader knows of. If the cursor has a `reset` to say, that is the
+/// place of the id that the reader came with, provided that the id is of this channel and expired.
+/// Returns false when the reader knows of no place.
 static bool told_place(const struct cursor *cursor, uint64_t *sequence)
 {
     if (cursor->notice == NULL || cursor->notice->reason <= NOTICE_PLACE) {

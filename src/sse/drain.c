@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A timer ticks. At each tick as many streams have to have ended as there would be if they ended
-// evenly over `_ending_ms` (`due_count`); the walk over the exchanges ends those that are missing.
-// Each stream that ends gets a moment of the window in which to come back (`retry_ms`), the first
-// to end the first moment. After the last tick the drain only looks for streams that have opened
-// meanwhile, and for those whose handlers were given time.
+// A timer ticks. Streams end evenly over `_ending_ms`: each tick computes how many must have ended
+// by now (`due_count`), walks over the exchanges, and ends as many as are missing. Each stream is
+// told when to come back, by a moment of the window (`retry_ms`); the first to end comes back
+// first. After the last tick the drain only looks for streams that have opened meanwhile, and for
+// those whose handlers were given time.
 #include "sse/drain.h"
 
 #include "base/jitter.h"
@@ -16,9 +16,9 @@ enum {
     LATE_TICK_MS = 50,       // once all have ended: streams may still open
     ENDS_PER_SECOND = 1000,  // at least, of all workers together
     RETURNS_PER_SECOND = 10, // at least
-    WINDOW_MS_MIN = 1000,    // to come back in: a server that ends at once comes back at once, too
-    FIRST_RETURN_SHARE = 50, // nobody comes back within this part of `window_ms`: one in 50
-    LAST_CALL_MS = 500, // before the window ends, all that is left ends; at most a quarter of it
+    WINDOW_MS_MIN = 1000,    // to return in, even if the server ends at once
+    FIRST_RETURN_SHARE = 50, // nobody returns in the first 1/50 of `window_ms`
+    LAST_CALL_MS = 500, // all end so long before the window does; at most a quarter of the window
 };
 
 static void on_timer(struct timer *timer);

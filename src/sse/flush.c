@@ -2,17 +2,20 @@
 //
 // Bytes move from three places to the kernel: from the journals, where a frame is read by every
 // reader and never copied; from the backlog, where a stream's own events wait behind frames; and
-// from the connection's output, which goes before both. The order is: first the notices are said;
-// then a plan lists the pieces that come next; then one write gives output and plan to the kernel;
-// then what the kernel took is booked, by moving the cursors and shortening the backlog.
+// from the connection's output, which goes before both. A round has four steps. First the notices
+// are written to the output. Then a plan lists the pieces that come next. Then one write gives
+// output and plan to the kernel. Then what the kernel took is booked: cursors move on and the
+// backlog gets shorter. Rounds follow until all is out, the kernel takes no more, or the stream has
+// had its share of the turn.
 //
 // Nearly every plan is one run: frames of one channel that lie together in memory and go out as
 // they are (`plan_run`). A plan is longer (`plan_merged`) when there is a backlog; when the stream
 // follows several channels, whose frames are merged in the order of publishing and get ids that
 // name the place in each of them; and for a reader without chunks.
 //
-// The kernel may take any part of a plan. A frame of which it took a part must be gone through with
-// before anything else, and its rest goes to the backlog: the journal may drop the frame meanwhile.
+// The kernel may take any part of a plan. If it took a part of a frame, the rest of that frame must
+// go out before anything else. The rest goes to the backlog, which holds its block, because the
+// journal may drop the frame meanwhile.
 #include "sse/flush.h"
 
 #include "base/counters.h"
@@ -30,7 +33,7 @@ enum {
     PIECES_MAX = 2 * STEPS_MAX,  // a frame may have two
     BLOCKS_MAX = 16,             // of a run
     TURN_BYTES_MAX = 256 * 1024, // of one stream in one turn
-    ID_LINE_MAX = 8,             // "id: ", LF, and to spare
+    ID_LINE_MAX = 8,             // room for "id: " and LF
 };
 
 // `exchange_deliver` puts the connection's output before the pieces.
@@ -49,7 +52,7 @@ struct step {
     enum step_kind kind;
     size_t size;
     struct cursor *cursor; // RUN, FRAME
-    uint64_t until;        // RUN, FRAME: where the cursor is afterwards; with FRAME it is already
+    uint64_t until;        // RUN, FRAME: the cursor's next frame; a planned FRAME has set it
     struct bytes prefix;   // FRAME; may be empty
     struct bytes slice;    // FRAME, OWN
 };
