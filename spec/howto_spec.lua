@@ -134,6 +134,17 @@ describe("docs/howto.md, files.lua,", function()
   end)
 end)
 
+describe("docs/howto.md, files.lua, with a file that does not fit into memory,", function()
+  it("answers 500, says so, and serves the next", function()
+    local files = { ["public/a.bin"] = ("a"):rep(10^6), ["public/b.bin"] = ("b"):rep(5 * 10^6) }
+    local server = serve({ "files.lua" },
+      { workers = 1, args = { "--limit", "lua_bytes=8388608" } }, files)
+    assert.equal(500, server:request { target = "/files/b.bin" }.status)
+    assert.matches("not enough memory", server:log_lines(" error ")[1])
+    assert.equal(files["public/a.bin"], server:request { target = "/files/a.bin" }.body)
+  end)
+end)
+
 describe("docs/howto.md, login.lua,", function()
   local function login(server, body, forwarded)
     return server:request {

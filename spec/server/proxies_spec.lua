@@ -3,6 +3,7 @@
 
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
+local Pages = require "spec.support.pages"
 local Proxy = require "spec.support.proxy"
 local Process = require "spec.support.process"
 
@@ -119,7 +120,34 @@ for _, name in ipairs(Proxy.names) do
   end)
 end
 
+describe("Behind nginx with its location for static files", function()
+  it("a file and a part of it come from nginx, everything else from the server", function()
+    local server = support.start(ROUTES)
+    local static = Pages.block("docs/proxies.md", "nginx", "location /files/").text
+    local proxy = Proxy.start("nginx", server, (static:gsub("/var/www", "www")))
+    assert(Process.run { "mkdir", "-p", proxy.folder .. "/www/files" } == 0)
+    Process.write_file(proxy.folder .. "/www/files/word", "harbour")
+    local function curl(...)
+      local _, out = Process.run { "curl", "-s", "--max-time", "5", ... }
+      return out
+    end
+    assert.equal("harbour", curl(proxy.url .. "/files/word"))
+    assert.equal("arb", curl("-r", "1-3", proxy.url .. "/files/word"))
+    assert.equal("127.0.0.1", curl(proxy.url .. "/address"))
+    proxy:stop()
+  end)
+end)
+
 describe("Behind nginx with TLS", function()
+  it("plain HTTP is sent to HTTPS", function()
+    local proxy = Proxy.start("TLS", support.start(ROUTES))
+    local _, out = Process.run { "curl", "-sI", "--unix-socket", proxy.folder .. "/plain",
+      "http://example.com/room?a=b" }
+    assert.matches("^HTTP/1.1 301 ", out)
+    assert.matches("\nLocation: https://example.com/room%?a=b\r\n", out)
+    proxy:stop()
+  end)
+
   it("a stream comes by HTTPS and HTTP/2, event by event", function()
     local server = support.start(ROUTES)
     local proxy = Proxy.start("TLS", server)

@@ -79,6 +79,7 @@ local kinds = {
   TLS = function(folder, port, config, server_port)
     local chain, key = certificate(folder)
     local server = config:gsub("listen 443", "listen 127.0.0.1:" .. port)
+      :gsub("listen 80", ("listen unix:%s/plain"):format(folder))
       :gsub("# the location of the section above", documented("nginx", server_port))
       :gsub("/etc/%S+/fullchain.pem", chain):gsub("/etc/%S+/privkey.pem", key)
     return nginx(folder, server)
