@@ -39,8 +39,7 @@ debug: deps ## a debug build with assertions in build/debug/
 	@$(call CONFIGURE,$(DEBUG)) -DCMAKE_BUILD_TYPE=Debug
 	@cmake --build $(DEBUG)
 
-# Elsewhere, and other scripts: make run PORT=8080 SCRIPTS=/path/to/scripts
-run: build ## build, then serve the scripts in scripts/; PORT=8080 for another port than 3000
+run: build ## build, then serve the scripts in scripts/; PORT=8080 SCRIPTS=/path for others
 	@$(BUILD)/lunesse $(if $(PORT),--port $(PORT)) $(SCRIPTS)
 
 # PREFIX=/usr for packages; DESTDIR=folder stages all of it below a folder.
