@@ -89,7 +89,7 @@ struct carrier_ops {
     /// Finds out from time to time whether the peer still reads, until the answer begins.
     void (*ask_peer)(struct exchange *exchange);
 
-    /// The exchange is now a health check, or is none: see `exchange_set_health_check`.
+    /// Tells that `is_health_check` of the exchange has changed: see `exchange_set_health_check`.
     void (*note_health_check)(struct exchange *exchange);
 
     /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
@@ -106,8 +106,8 @@ struct connection_ops {
     void (*open)(struct codec *codec, struct transport *transport,
                  const struct socket_address *peer, bool is_over_limit);
 
-    /// No new request is taken: an idle connection closes, any other after its answer, and one that
-    /// is a health check after the next.
+    /// Makes the connection take no new request. An idle one closes at once, any other after its
+    /// answer, and a health check after the answer that follows.
     void (*drain)(struct connection *connection);
 
     /// Ends what is under way for `reason` and closes. Idempotent. The connection leaves the
@@ -117,7 +117,7 @@ struct connection_ops {
     /// Calls `visit` for each exchange under way. Returns whether the walk goes on.
     bool (*each_exchange)(struct connection *connection, codec_visit_fn visit, void *user);
 
-    /// The service is gone, and all connections with it: frees the codec.
+    /// Frees the codec. The service has no connection any more.
     void (*release)(struct codec *codec);
 };
 

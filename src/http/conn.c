@@ -156,7 +156,7 @@ static void on_bytes(void *user, char *at, size_t len)
 {
     struct conn *conn = user;
     if (conn->state == CONN_LINGER) {
-        return; // thrown away; were it not read, the kernel would reset the connection
+        return; // bytes are read and dropped: if they were not read, the kernel would send a reset
     }
     size_t skipped = input_skip(conn, len);
     at += skipped;

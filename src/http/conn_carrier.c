@@ -12,7 +12,7 @@
 enum {
     ASK_MS_MIN = 100, // before the first question whether the peer is there
     ASK_MS_MAX = 15000,
-    ASK_MS_HTTP10 = 1000, // a peer that cannot be asked is gone then
+    ASK_MS_HTTP10 = 1000, // after this time a peer that cannot be asked is taken for gone
 };
 
 static void begin(struct exchange *exchange, enum codec_content content, uint64_t length);
@@ -171,7 +171,7 @@ static enum response_framing framing_of(const struct exchange *exchange, enum co
     UNREACHABLE();
 }
 
-/// An answer that memory has no room for is aborted, and the connection with it.
+/// Aborts the exchange, and with it the connection, when there is no memory for the answer.
 static void wrote(struct exchange *exchange, bool has_room)
 {
     if (!has_room) {

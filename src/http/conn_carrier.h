@@ -11,9 +11,9 @@ struct conn;
 
 extern const struct carrier_ops conn_carrier_ops;
 
-/// The exchange asked whether the peer is there, and the time for the next question has come: asks.
+/// Asks the peer whether it is there, after `exchange_ask_peer`, when the next question is due.
 /// Returns false where the peer cannot be asked (HTTP/1.0) and is taken for gone.
 bool conn_carrier_ask(struct conn *conn);
 
-/// The connection is a health check now, or is none: keeps the service's count.
+/// Updates the service's count when the connection becomes a health check or ceases to be one.
 void conn_set_health_check(struct conn *conn, bool is_health_check);

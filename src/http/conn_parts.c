@@ -128,7 +128,8 @@ void conn_check(const struct conn *conn)
     CHECK(!conn->has_ended || !conn->is_reading);
 }
 
-/// In BODY it is an interim answer that is blocked, and the body that still comes has a deadline of
+/// Blocks the exchange until the transport has room. Only in ANSWER a deadline watches the peer: in
+/// BODY the blocked output is an interim answer, and the body that still comes has a deadline of
 /// its own.
 static void block(struct conn *conn)
 {

@@ -74,8 +74,8 @@ struct conn_work {
     size_t stalled_bytes;  // what the peer had not acknowledged when the stall timer was last armed
     size_t counted_bytes;  // of the output, in COUNT_PENDING_BYTES
     uint16_t ask_pause_ms; // between the questions whether the peer is there; 0: none was asked
-    uint8_t looks_left;    // LINGER: how often it is still looked whether the peer has everything,
-                           // before it is reset; 0: it is not reset
+    uint8_t looks_left; // LINGER: how many more times conn.c tests whether the peer has all bytes,
+                        // before it resets the connection; 0: it does not reset
 };
 
 struct conn {
@@ -90,7 +90,7 @@ struct conn {
     bool is_last;         // closes after the current answer
     bool has_ended;       // the peer has closed its sending side
     bool is_reading;      // the transport reads
-    bool is_health_check; // what it asked last is whether the server is ready
+    bool is_health_check; // its last request was for readiness or metrics
 };
 
 /// One line of the processor's cache: a broadcast touches each reader's.
@@ -115,8 +115,8 @@ static inline struct conn_codec *conn_codec(const struct conn *conn)
 /// The connection's work, which is made when there is none. In HEAD and BODY there always is.
 struct conn_work *conn_work(struct conn *conn);
 
-/// The loop looks at the connection at the end of the turn: output was appended, or the exchange
-/// has changed.
+/// Makes the loop look at the connection at the end of the turn. To be called when output was
+/// appended or the exchange has changed.
 void conn_wake(struct conn *conn);
 
 /// Reads on, or holds the peer back.

@@ -173,7 +173,7 @@ int exchange_send(struct exchange *exchange, struct bytes content)
     }
     bool has_content = status_has_content(response->status);
     if (response->status == 205) {
-        content = BYTES(""); // it says its length, which is none (RFC 9110, section 15.3.6)
+        content = BYTES(""); // a 205 says that its length is 0 (RFC 9110, section 15.3.6)
     }
     const struct carrier_ops *ops = ops_of(exchange);
     ops->begin(exchange, has_content ? CONTENT_SIZED : CONTENT_NONE, content.len);
@@ -205,7 +205,7 @@ int exchange_begin(struct exchange *exchange)
     if (response->is_stream && log_is_on(LOG_DEBUG)) {
         log_opened(exchange);
     }
-    if (exchange->is_head) { // it has its whole answer now; a holder that goes on is told so
+    if (exchange->is_head) { // the head is the whole answer; later writes return -EINVAL
         response->state = RESPONSE_ENDED;
         ops->finish(exchange);
     }
@@ -379,7 +379,8 @@ static void log_opened(const struct exchange *exchange)
     access_log(&record);
 }
 
-/// A health check that was answered with 204 is a page that asks for newer code, once a second.
+/// Logs the answer. A health check answered with 204 is not logged: it is from a page that asks for
+/// newer code once a second.
 static void log_answered(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns)
 {
     enum log_level level = exchange->is_health_check ? LOG_DEBUG : LOG_INFO;
@@ -410,7 +411,7 @@ static struct access_record record_of(const struct exchange *exchange, struct lo
     };
 }
 
-/// Two strings, one behind the other.
+/// Puts two strings one behind the other.
 static size_t trace_size(const struct exchange_trace *trace)
 {
     size_t method_size = strlen(trace->text) + 1;
@@ -425,8 +426,7 @@ static void drop_request(struct exchange *exchange)
     }
 }
 
-/// The service counts the bytes of all bodies. Those of this one are no longer kept for the
-/// request.
+/// Takes the bytes of this request's body out of the service's count of all bodies.
 static void uncount_body(const struct exchange *exchange)
 {
     service_count_body(exchange_service(exchange), 0 - exchange_body_bytes(exchange));

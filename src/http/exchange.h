@@ -82,7 +82,7 @@ void exchange_free(struct exchange *exchange);
 /// valid.
 void exchange_move_request(struct exchange *exchange, void *memory);
 
-/// Nobody will look at the request any more: it is freed. The head must be out.
+/// Frees the request, which no caller may look at afterwards. The head must be out.
 void exchange_let_go(struct exchange *exchange);
 
 /// Bytes of the request's body that are kept: none once it is let go.
@@ -127,7 +127,7 @@ void exchange_abort(struct exchange *exchange, enum end_reason reason);
 /// output. What was appended is sent after `exchange_wrote`.
 struct buf *exchange_output(struct exchange *exchange);
 
-/// `size` bytes, those of chunks included, were appended to `exchange_output`.
+/// Tells that `size` bytes, those of chunks included, were appended to `exchange_output`.
 void exchange_wrote(struct exchange *exchange, size_t size);
 
 /// Writes the output and then `pieces`, which are chunks where `exchange_is_chunked` says so, in
@@ -155,7 +155,7 @@ static inline bool exchange_is_chunked(const struct exchange *exchange)
 /// Bytes of output that the kernel has not taken.
 size_t exchange_pending_bytes(const struct exchange *exchange);
 
-/// Whether more is pending than `stream_high_bytes`: who sends should wait.
+/// Whether more than `stream_high_bytes` is pending, so that the sender should wait.
 bool exchange_is_over(const struct exchange *exchange);
 
 /// Asks a peer that has closed its sending side, from time to time until the answer begins, whether
@@ -206,5 +206,5 @@ enum { EXCHANGE_ID_LEN_MAX = 32 };
 /// Writes the request id, unique for this process and unlikely elsewhere; returns its length.
 size_t exchange_id(const struct exchange *exchange, char *out);
 
-/// The same from its two parts: the service's seed and the exchange's number.
+/// Writes a request id from its two parts, the service's seed and the exchange's number.
 size_t exchange_id_format(uint32_t seed, uint64_t number, char *out);

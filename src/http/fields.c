@@ -68,7 +68,8 @@ void fields_remove(struct fields *fields, struct bytes name)
     struct field field;
     while (fields_next(&rest, &field)) {
         if (!bytes_equal_nocase(field.name, name)) {
-            CHECK(fields_add(&others, field.name, field.value)); // they had room before
+            CHECK(fields_add(&others, field.name,
+                             field.value)); // all fields together had room before
         }
     }
     fields_move(fields, &others);

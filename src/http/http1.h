@@ -25,14 +25,14 @@ enum http1_result {
     HTTP1_REFUSED, // see http1_status and http1_why; the connection cannot go on
 };
 
-/// A parser that is stopped.
+/// Makes a parser, which is stopped.
 struct http1 *http1_new(void);
 void http1_free(struct http1 *parser);
 
 /// Makes a stopped parser ready for a message, which is judged by `limits`. Holds them.
 void http1_start(struct http1 *parser, const struct limits *limits);
 
-/// The message has been read, or is given up: lets go of its limits. Idempotent.
+/// Stops the parser, after its message was read or given up, and lets go of the limits. Idempotent.
 void http1_stop(struct http1 *parser);
 
 /// The limits of the message.

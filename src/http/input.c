@@ -99,8 +99,8 @@ void input_feed_kept(struct conn *conn)
     }
 }
 
-/// Nobody knows where the next message begins behind one that was refused, so the connection ends
-/// after the answer.
+/// Refuses the message and ends the connection after the answer, because behind a refused message
+/// it is unknown where the next one begins.
 void input_refuse(struct conn *conn, int status, const char *why)
 {
     struct conn_work *work = conn_work(conn);
@@ -311,9 +311,9 @@ static bool is_dripping(const struct conn *conn)
     return passed_ms > limits->body.timeout_ms + earned_ms;
 }
 
-/// More of the body must come. A chunk that announces more than the route takes is refused before
-/// it is read. Where bytes come after the deadline and the timer has not fired yet, it was the
-/// server that stood still, not the peer: the time for `body_rate` begins anew.
+/// Waits for more of the body. A chunk that announces more than the route takes is refused before
+/// it is read. Where bytes come after the deadline and the timer has not fired yet, the
+/// server stood still and not the peer, so the time for `body_rate` begins anew.
 static void await_body(struct conn *conn, bool has_moved)
 {
     struct conn_work *work = conn_work(conn);

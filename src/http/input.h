@@ -32,7 +32,7 @@ void input_feed_kept(struct conn *conn);
 /// Answers the current exchange with `status`, and nothing after it.
 void input_refuse(struct conn *conn, int status, const char *why);
 
-/// The same while no exchange has begun.
+/// Answers with `status`, and nothing after it, while no exchange has begun.
 void input_refuse_head(struct conn *conn, int status, const char *why);
 
 /// Gives the parser back, if there is one.

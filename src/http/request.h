@@ -34,7 +34,7 @@ struct request_body {
     uint64_t bytes_max; // 413 beyond; dispatch may change it in `on_head`
     size_t counted;     // bytes of the content in the service's count
     bool is_chunked;
-    bool is_unwanted;      // dispatch knows who answers, and that nobody looks at the body
+    bool is_unwanted;      // dispatch knows that whatever answers does not read the body
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };
 

@@ -106,8 +106,9 @@ void channel_account(struct channel *channel)
     count(channel, channel->base_bytes + channel->journal.memory);
 }
 
-/// A thread that is no worker's has no replica that would see to the bounds and the age of what it
-/// appends where nobody follows; so it tells all replicas.
+/// Some replica must later enforce the bounds and the age of the new frame, even if no replica
+/// follows the channel. A worker's own replica does. A thread without a worker has none, so it
+/// tells all replicas.
 int channel_append(struct channel *channel, struct bytes fields,
                    const struct channel_author *author, worker_set *woken)
 {
@@ -122,7 +123,7 @@ int channel_append(struct channel *channel, struct bytes fields,
         failure = make_room(channel, fields.len, author);
     }
     failure = failure == 0 ? journal_append(&channel->journal, fields, moment) : failure;
-    channel_account(channel); // the ring may have grown, even if the event has no place in it
+    channel_account(channel); // the ring may have grown even if the event was refused
     if (failure == 0) {
         hub->stamp++;
         *woken |= channel_tell(channel, author->own, author->own == NULL);
@@ -131,8 +132,8 @@ int channel_append(struct channel *channel, struct bytes fields,
     return failure;
 }
 
-/// A replica that follows may have frames that have left the journal; it never has one that is yet
-/// to come.
+/// A replica may still have frames that have left the journal. It never has one that the journal
+/// does not have yet.
 void channel_check(const struct channel *channel)
 {
     const struct hub *hub = channel->hub;

@@ -2,7 +2,8 @@
 //
 // A wake-up goes in two steps. Under the lock `hub_mark_woken` notes that it is on its way, so that
 // a worker gets one message for any number of events. When the lock is given back, `hub_wake` posts
-// the messages. Between the two a worker may look by itself; the message then finds nothing.
+// the messages. In between, the worker may take over what is due by itself; the message
+// then finds nothing to do.
 #include "hub/hub.h"
 
 #include "base/check.h"

@@ -66,7 +66,7 @@ struct local_hub {
     size_t index; // in the hub
     // Under the hub's lock, from any thread:
     struct list due; // links of replicas that have something to take over
-    bool is_woken;   // `wake` is on its way
+    bool is_woken;   // `wake` is posted or will be, and has not run yet
     bool has_room;   // publishers may go on
 };
 

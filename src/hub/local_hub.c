@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Other workers put the links of this worker's replicas into `due` and post the one wake-up
-// message, at most once until it has arrived. The message, or whatever looks earlier, takes all
-// that is due over in one go, under the lock; so the replicas never show different moments of the
-// hub. After that, publishers that wait here are told if the others have caught up.
+// message, at most once until it has arrived. When the message arrives, or when this worker uses
+// the hub before that, the worker takes over all that is due in one go, under the lock. So its
+// replicas never show different moments of the hub. After that, publishers that wait here are told
+// if the other workers have caught up.
 #include "hub/local_hub.h"
 
 #include "base/check.h"

@@ -106,7 +106,7 @@ int replica_publish(struct replica *replica, const struct sse_event *event, stru
     hub_wake(local->hub, woken);
     count_up(COUNT_PUBLISHED, failure == 0);
     bool may_have_shed = failure == -ENOMEM || failure == -ENOBUFS || failure == -ENOSPC;
-    if (failure == 0 || may_have_shed) { // an empty replica has to go, too
+    if (failure == 0 || may_have_shed) { // the job also frees a replica that is empty now
         loop_at_turn_end(local->loop, LOOP_WRITE, &replica->job);
     }
     return failure;
@@ -150,8 +150,8 @@ bool replica_is_over(const struct replica *replica)
     return is_so;
 }
 
-/// Looks and notes the waiter under one lock. If another worker caught up between the two, it would
-/// not know of the waiter, and nobody would wake it.
+/// Tests for room and notes the waiter under one hold of the lock. If another worker could catch up
+/// between the two, it would not know of the waiter and would never wake it.
 bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
 {
     struct local_hub *local = replica->local;
@@ -352,7 +352,7 @@ void replica_pull_due(struct local_hub *local)
     local->stamp = local->hub->stamp;
 }
 
-/// Takes over what other workers have done to the channel, under the lock.
+/// Takes over new frames, bounds and the closing of the channel from other workers. Under the lock.
 static void pull(struct replica *replica)
 {
     if (replica->link.follows) {
@@ -401,7 +401,7 @@ void subscriber_check(const struct subscriber *subscriber)
     CHECK(subscriber->next >= 1 && subscriber->next <= replica->journal.next);
 }
 
-/// The replica is held meanwhile, because the last subscriber may leave when it is woken.
+/// Holds the replica until it returns, because the last subscriber may leave when it is woken.
 static void on_turn_end(struct loop_job *job)
 {
     struct replica *replica = CONTAINER_OF(job, struct replica, job);
@@ -439,7 +439,8 @@ static uint64_t offered(const struct replica *replica)
     return is_idle ? replica->channel->journal.next : replica->link.offered;
 }
 
-/// Brings the link up to date for a worker that has nothing to offer. Under the lock.
+/// If this worker has nothing to offer, moves `link.offered` behind the newest frame. Under the
+/// lock.
 static void note_idle(struct replica *replica)
 {
     replica->link.offered = offered(replica);

@@ -55,7 +55,7 @@ struct replica {
     struct timer age;
     uint64_t first; // the channel's oldest frame when somebody last subscribed; the copy may have
                     // older ones
-    bool is_closed; // and this worker has seen it
+    bool is_closed; // the channel is closed, and this worker has seen that
 };
 
 /// Publishes `event`, which has no id; the id that it gets comes through `id`. Returns 0; -EINVAL
@@ -71,7 +71,8 @@ MUST_USE int replica_publish(struct replica *replica, const struct sse_event *ev
 /// other workers have woken their subscribers.
 bool replica_is_over(const struct replica *replica);
 
-/// The same. If so, the job of `waiter` is queued when there may be room.
+/// Returns the same as `replica_is_over`. If true, queues the job of `waiter` once there may be
+/// room.
 bool replica_await_room(struct replica *replica, struct room_waiter *waiter);
 
 /// Lets go of the frames that are too old by now, whether the timer is due or not.
@@ -97,7 +98,7 @@ void replica_put_event_name(const struct replica *replica, enum channel_event ev
 /// The id of the newest event, or of the place before the first.
 struct event_id replica_cursor(const struct replica *replica);
 
-/// Subscribers of all workers.
+/// Returns how many subscribers the channel has on all workers.
 static inline size_t replica_subscriber_count(const struct replica *replica)
 {
     return replica->channel->subscriber_count;

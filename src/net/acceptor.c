@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    ACCEPTED_MAX = 256, // in one turn, so that those who are connected get theirs
+    ACCEPTED_MAX = 256, // in one turn, so that connected peers are served in it, too
     REST_MS = 100,      // when not even the spare descriptor can be had
 };
 
@@ -113,7 +113,7 @@ static bool turn_away(struct acceptor *acceptor, int failure)
 {
     bool has_none = failure == EMFILE || failure == ENFILE;
     if (!has_none && failure != ENOBUFS && failure != ENOMEM) {
-        return failure == ECONNABORTED; // others: nobody waits any more
+        return failure == ECONNABORTED; // any other failure: no connection waits any more
     }
     limit_met("descriptors", descriptors_max());
     close_spare(acceptor);
@@ -157,7 +157,8 @@ static void rest(struct acceptor *acceptor)
     timer_arm(&acceptor->_rest, REST_MS);
 }
 
-/// If no spare descriptor can be had yet, the acceptor rests again as soon as somebody waits.
+/// Tries to get a spare descriptor, and accepts again. Without a spare one, the acceptor rests
+/// again when the next connection finds no descriptor.
 static void on_rested(struct timer *timer)
 {
     struct acceptor *acceptor = CONTAINER_OF(timer, struct acceptor, _rest);

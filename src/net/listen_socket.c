@@ -229,8 +229,9 @@ static void note_file(struct listen_socket *listen_socket)
     }
 }
 
-/// Somebody may have removed the file, and another server may have bound the path. The inode tells:
-/// the kernel does not use it again while this socket is open.
+/// Whether the path still leads to this socket's file. The file may have been removed, and another
+/// server may have bound the path. The inode shows it: the kernel does not use it again while this
+/// socket is open.
 static bool has_own_file(const struct listen_socket *listen_socket)
 {
     struct stat status;

@@ -45,7 +45,7 @@ void poller_deinit(struct poller *poller)
     close(poller->_set);
 }
 
-/// An interrupted wait has found nothing.
+/// A wait that a signal interrupts counts as one that found no event.
 void poller_wait(struct poller *poller, int timeout_ms)
 {
     OWNED(&poller->_owner);
@@ -79,7 +79,7 @@ void poller_catch_up(struct poller *poller)
     } while (is_full && --rounds > 0);
 }
 
-/// A callback may close more sockets: those are told as well.
+/// Goes on until no socket is left, because a callback may close more sockets.
 void poller_tell_closed(struct poller *poller)
 {
     OWNED(&poller->_owner);
@@ -177,8 +177,8 @@ static bool tell(struct poller *poller, struct epoll_event event)
     return false;
 }
 
-/// An event that is no longer wanted would come up in every wait, so the kernel is told not to
-/// look for it.
+/// Tells the kernel not to watch for events that are no longer wanted, because they would end every
+/// wait at once.
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events)
 {
     unsigned told = events & (polled->wanted | POLL_FAILED);

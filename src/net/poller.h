@@ -83,7 +83,7 @@ void poller_catch_up(struct poller *poller);
 /// within `on_ready`.
 void poller_tell_closed(struct poller *poller);
 
-/// Whether the end of a turn has somebody to tell.
+/// Whether a socket is closing, so that the end of the turn has an owner to tell.
 static inline bool poller_has_closing(const struct poller *poller)
 {
     return poller->_closing != NULL;

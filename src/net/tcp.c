@@ -174,8 +174,8 @@ static ssize_t send_pieces(int fd, const struct bytes *pieces, int count)
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
-/// This fails only when the kernel has no memory to watch another socket. The peer then waits in
-/// vain until a deadline ends the connection.
+/// Watches the socket for what the user wants. This fails only when the kernel has no memory to
+/// watch another socket. The peer then waits until a deadline ends the connection.
 static void want(struct tcp *tcp, unsigned events)
 {
     IGNORE(polled_want(&tcp->loop->poller, &tcp->polled, events));

@@ -114,7 +114,7 @@ static void settle(struct due_heap *heap, struct timer *timer)
     }
 }
 
-/// No timer comes up later than it is due.
+/// CHECKs that no timer stands in the heap at a later time than it is due.
 static void check_timer(const struct due *due)
 {
     const struct timer *timer = CONTAINER_OF(due, struct timer, _entry);

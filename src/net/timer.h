@@ -48,11 +48,11 @@ void timer_arm(struct timer *timer, uint64_t delay_ms);
 /// Arms the timer for `due_ms` of the loop's clock. If that has passed, it fires in the next turn.
 void timer_arm_at(struct timer *timer, uint64_t due_ms);
 
-/// The timer will not fire. This is cheap, but the loop's heap may keep the timer's slot, so it
-/// does not replace `timer_deinit`.
+/// Disarms the timer, so that it does not fire. This is cheap, but the loop's heap may keep the
+/// timer's slot, so it does not replace `timer_deinit`.
 void timer_disarm(struct timer *timer);
 
-/// The timer will not fire, and the loop forgets it. Called before the timer's owner is freed.
+/// Disarms the timer and takes it out of the loop's heap. Called before the timer's owner is freed.
 void timer_deinit(struct timer *timer);
 
 static inline bool timer_is_armed(const struct timer *timer)

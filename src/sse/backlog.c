@@ -120,7 +120,8 @@ void backlog_check(const struct backlog *backlog)
     for (size_t i = 0; i < mark_count(backlog) && i < CHECKED_MARKS_MAX; i++) {
         const struct backlog_mark *mark = backlog_mark_at(backlog, i);
         CHECK(mark->size > 0);
-        CHECK(mark->stamp == 0 || mark->stamp >= stamp); // 0: made while it followed no channel
+        CHECK(mark->stamp == 0 ||
+              mark->stamp >= stamp); // 0: marked while the stream followed no channel
         stamp = mark->stamp == 0 ? stamp : mark->stamp;
         marked += mark->size;
     }

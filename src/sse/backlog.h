@@ -17,17 +17,17 @@ MUST_USE bool backlog_mark(struct backlog *backlog, uint64_t stamp, size_t size)
 /// The mark at `index`, or NULL behind the last. `backlog` may be NULL.
 const struct backlog_mark *backlog_mark_at(const struct backlog *backlog, size_t index);
 
-/// The first `size` bytes of `own` are out, or elsewhere. They are of the first mark.
+/// Removes the first `size` bytes of `own`, all of the first mark: they are out, or kept as a rest.
 void backlog_consume_own(struct backlog *backlog, size_t size);
 
 /// Keeps `rest`, a part of `block`, which is held, in the place of the rest before. `block` is NULL
 /// for no rest.
 void backlog_keep_rest(struct backlog *backlog, struct block *block, struct bytes rest);
 
-/// Whether a frame was begun, and has to be gone through with before anything else.
+/// Whether the kernel took a part of a frame, so that the rest must go out before anything else.
 bool backlog_has_rest(const struct backlog *backlog);
 
-/// Whether the stream waits for its backlog to be out, and ends then. `backlog` may be NULL.
+/// Whether the stream ends as soon as its backlog is out. `backlog` may be NULL.
 bool backlog_is_ending(const struct backlog *backlog);
 
 /// Notes in the counts how much the backlog holds.

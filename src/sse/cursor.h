@@ -11,7 +11,7 @@ struct replica;
 
 /// Where a subscription begins.
 struct stream_start {
-    struct bytes last;     // the id that the peer came with; empty for none. It counts first
+    struct bytes last;     // the id that the peer came with; empty for none. It is tried first
     struct bytes since;    // an id that the script names; empty for none
     bool is_earliest;      // instead of `since`: everything that the channel still has
     uint64_t newest_count; // instead of `since`: so many of its newest events, or all it has
@@ -44,18 +44,18 @@ void cursor_drop_notice(struct cursor *cursor);
 /// Leaves all channels, and forgets those that were left before.
 void cursors_leave(struct stream *stream);
 
-/// Leaves the channels that have closed and are read to their end. Returns whether it has left
-/// some, and none is left over: the stream has nothing more to come.
+/// Leaves the channels that have closed and are read to their end. Returns true if it left one and
+/// the stream now follows no channel, so that no frame can come any more.
 bool cursors_leave_closed(struct stream *stream);
 
 /// Writes the id that names the stream's place in each of its channels, as far as the reader was
 /// told of it, to `at`, where there is room for `cursors_id_size`. Returns where it ends.
 char *cursors_write_id(const struct stream *stream, char *at);
 
-/// The most that such an id takes.
+/// Returns the most bytes that the id of `cursors_write_id` may have.
 size_t cursors_id_size(const struct stream *stream);
 
-/// Appends it.
+/// Appends the same id to `out`.
 void cursors_put_id(const struct stream *stream, struct buf *out);
 
 /// CHECKs what must hold between any two calls.

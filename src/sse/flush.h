@@ -9,7 +9,7 @@
 enum flush_result {
     FLUSH_OUT,     // everything is with the kernel
     FLUSH_BLOCKED, // the kernel takes no more, or the exchange was aborted
-    FLUSH_MORE,    // the kernel would take more, in the next turn: others have theirs first
+    FLUSH_MORE,    // the stream has had its share of the turn, and goes on in the next
 };
 
 enum flush_result flush_write(struct stream *stream);

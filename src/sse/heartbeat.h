@@ -2,13 +2,12 @@
 //
 // Tells which streams have been silent for an interval, so that they send a heartbeat. The streams
 // of one interval share a list, in the order of what they sent last, and one timer, which waits for
-// the first. To have sent something only moves a stream to the end of the list: no timer is
-// touched.
+// the first. A stream that sends something moves to the end of the list, and no timer is touched.
 //
 //     STOPPED --heartbeat_start--> COUNTING --heartbeat_stop--> STOPPED
 //
-// `heartbeat_note` and a beat keep it COUNTING and begin the silence anew. The worker owns the
-// lists; a stream's place in one is a member of the stream. One thread, the loop's.
+// After `heartbeat_note`, and after a heartbeat, it is still COUNTING, from zero again. The worker
+// owns the lists; a stream's place in one is a member of the stream. One thread, the loop's.
 #pragma once
 
 #include "base/list.h"
@@ -24,7 +23,7 @@ typedef void (*heartbeat_fn)(struct heartbeat *heartbeat);
 struct heartbeats {
     struct loop *loop;
     struct list _pulses; // one for each interval in use
-    heartbeat_fn on_due; // nothing was noted for an interval. Must not stop another heartbeat
+    heartbeat_fn on_due; // called after an interval of silence; must not stop another heartbeat
 };
 
 struct heartbeat {
@@ -42,7 +41,7 @@ void heartbeats_deinit(struct heartbeats *heartbeats);
 void heartbeat_start(struct heartbeat *heartbeat, struct heartbeats *heartbeats,
                      uint64_t interval_ms);
 
-/// Something was sent: the silence begins anew. Does nothing while it is stopped.
+/// Notes that something was sent: counts from zero again. Does nothing while stopped.
 void heartbeat_note(struct heartbeat *heartbeat);
 
 /// Stops counting. Does nothing while it is stopped.

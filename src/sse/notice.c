@@ -42,7 +42,7 @@ static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "ex
 static_assert(sizeof(reasons) / sizeof(reasons[0]) == NOTICE_EXPIRED + 1, "each reason has a word");
 static_assert((int)NOTICE_EXPIRED < (int)COUNTERS_OUTCOMES_MAX, "each outcome is counted");
 
-/// In the place of a number: the reader does not come from a place of this journal.
+/// Stands for the number of a frame when the reader does not come from a place of this journal.
 static const uint64_t unknown = UINT64_MAX;
 
 bool notices_say(struct stream *stream)
@@ -90,7 +90,7 @@ static bool settle(struct cursor *cursor)
     return true;
 }
 
-/// Takes the notice out of the cursor. The text of its greeting belongs to the caller now.
+/// Takes the notice out of the cursor. The caller must free the text of its greeting.
 static struct notice take_notice(struct cursor *cursor)
 {
     struct notice notice = {.reason = NOTICE_NONE};
@@ -122,7 +122,7 @@ static void say_place(struct cursor *cursor, struct bytes greet)
     put_event(cursor, event);
     for (struct cursor *other = cursor->stream->_cursors; other != NULL; other = other->after) {
         if (other->notice != NULL && other->notice->reason == NOTICE_PLACE) {
-            forget_place(other); // the id named its place as well
+            forget_place(other); // this event's id names the place in that channel as well
         }
     }
 }
@@ -136,8 +136,8 @@ static void forget_place(struct cursor *cursor)
     }
 }
 
-/// Writes the event `which`. Not by `stream_send`, because a stream that is ending still says it,
-/// and because the limit of what may be pending does not count for it.
+/// Writes the event `which`. `stream_send` cannot do this: it refuses once the stream is ending,
+/// and what it writes counts for the limit of what may be pending.
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from)
 {
     struct buf name;
@@ -169,7 +169,7 @@ static void put_event(struct cursor *cursor, struct sse_event event)
     struct buf *out = exchange_output(exchange);
     size_t len_before = buf_len(out);
     if (sse_encode_event(out, &event, exchange_is_chunked(exchange)) != 0) {
-        // No memory. The reader must not go on without having been told.
+        // There is no memory. A reader that was not told must not go on, so its exchange ends.
         exchange_abort(exchange, END_FAILED);
         return;
     }
@@ -181,7 +181,7 @@ static void put_data(const struct cursor *cursor, const char *reason, uint64_t f
 {
     char number[DECIMAL_LEN_MAX];
     uint64_t to = cursor->subscriber.next - 1;
-    DCHECK(from == unknown || from <= to); // nobody is sent back
+    DCHECK(from == unknown || from <= to); // a notice never moves a reader back
     put(out, BYTES("{\"channel\":"));
     put_string(bytes_from_string(replica_name(cursor->subscriber.replica)), out);
     put(out, BYTES(",\"reason\":\""));

@@ -7,11 +7,11 @@
 #include "base/check.h"
 #include "sse/stream_parts.h"
 
-/// Writes the notices that are due into the connection's output. Not while a frame is begun: they
-/// would stand in the middle of it. False when the reader is to be disconnected instead; the
-/// exchange is then aborted.
+/// Writes the notices that are due into the connection's output. Must not be called while a part of
+/// a frame is out, because they would stand in the middle of it. Returns false when the reader is
+/// to be disconnected instead; the exchange is then aborted.
 MUST_USE bool notices_say(struct stream *stream);
 
-/// What may become of an id that a reader comes back with: "resumed", or why not, by number; empty
-/// for a number that stands for nothing, NULL after the last.
+/// Returns the name of an outcome for a reader that comes back with an id: "resumed", or why its
+/// place was lost. Empty for a number that stands for no outcome, NULL after the last.
 const char *notice_outcome_text(int index);

@@ -89,7 +89,7 @@ struct stream *stream_open(struct exchange *exchange, const struct stream_option
     }
     struct stream *stream = slab_new(struct stream);
     exchange->response.is_stream = true;
-    exchange->response.status = 200;  // before the framing is chosen: 204 would have none
+    exchange->response.status = 200;  // set before the framing is chosen: 204 has no content
     IGNORE(exchange_begin(exchange)); // it is fresh
     stream->exchange = exchange;
     stream->is_open = true;
@@ -324,7 +324,7 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
     struct stream *stream = cursor->stream;
     if (!exchange_is_blocked(stream->exchange)) {
         enum subscriber_progress progress = flush(stream);
-        return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // or this cursor is freed
+        return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // a freed cursor is done
     }
     if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
         count_up(COUNT_LAGGED, !stream->exchange->is_aborted);
@@ -348,7 +348,7 @@ static enum subscriber_progress flush(struct stream *stream)
     return result == FLUSH_MORE ? SUBSCRIBER_MORE : SUBSCRIBER_DONE;
 }
 
-/// Everything is with the kernel.
+/// Called when the kernel has everything that the stream had to send.
 static void settle(struct stream *stream)
 {
     if (backlog_is_ending(stream->_backlog)) {
@@ -412,14 +412,14 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
     }
 }
 
-/// Bytes of the event before it is encoded.
+/// Returns the size of the event's texts before they are encoded.
 static size_t event_size(const struct sse_event *event)
 {
     return event->id.len + event->event.len + event->data.len;
 }
 
-/// Finds where something of the stream's own goes. When more than `stream_max_bytes` is pending,
-/// the peer does not read and the sender does not wait: the stream is reset.
+/// Finds where an event of the stream's own is to be written. If more than `stream_max_bytes` would
+/// be pending, the peer does not read and the sender does not wait, so the stream is reset.
 static int begin(struct stream *stream, size_t size, struct sending *sending)
 {
     DEBUG_CALL(stream_check(stream));
@@ -443,7 +443,7 @@ static int begin(struct stream *stream, size_t size, struct sending *sending)
     return 0;
 }
 
-/// What `begin` has prepared was written, or refused by the encoder, which then wrote nothing.
+/// Ends what `begin` began: the event was written, or the encoder refused it and wrote nothing.
 static int commit(struct stream *stream, struct sending *sending, int refusal)
 {
     size_t size = buf_len(sending->out) - sending->len_before;
@@ -459,7 +459,8 @@ static int commit(struct stream *stream, struct sending *sending, int refusal)
     return refusal;
 }
 
-/// The last `size` bytes of the backlog's own come behind everything that was published so far.
+/// Marks the last `size` bytes of the backlog's `own` as coming behind every frame published so
+/// far.
 static void mark(struct stream *stream, size_t size)
 {
     struct backlog *backlog = stream->_backlog;
@@ -470,7 +471,8 @@ static void mark(struct stream *stream, size_t size)
     exchange_wants_flush(stream->exchange);
 }
 
-/// Takes over what other workers have published by now, so that it comes before what is said next.
+/// Takes over what other workers have published by now, so that those frames precede the next
+/// event.
 static void look_for_frames(const struct stream *stream)
 {
     if (stream->_cursors != NULL) {
@@ -506,8 +508,9 @@ static bool is_working(const struct stream *stream)
     return stream->is_open && !stream->exchange->is_aborted;
 }
 
-/// Sends a comment: a peer that is gone answers it with a reset, which the transport reports. When
-/// output is pending, that serves as well, and a peer that does not take it is not sent more.
+/// Sends a comment. The system of a peer that is gone answers it with a reset, which the transport
+/// reports. If output is pending, no comment is sent: that output finds out the same, and a slow
+/// peer must not be sent more.
 static void probe(struct stream *stream)
 {
     if (own_bytes(stream) == 0 && !exchange_is_blocked(stream->exchange)) {
