@@ -126,7 +126,7 @@ static void conn_close(struct conn *conn, enum end_reason reason)
         reason == END_SLOW || reason == END_TIMEOUT ||
         (conn->exchange != NULL && reason != END_FINISHED && ends_by_closing(conn->exchange)) ||
         (conn->_work != NULL && conn->_work->looks_left > 0);
-    if (reason == END_TIMEOUT) { // by our clock or by the kernel's
+    if (reason == END_TIMEOUT) { // our deadline passed, or the kernel's
         limit_met("peer_timeout", conn_service(conn)->limits->conn.peer_timeout_ms);
     }
     conn->state = CONN_CLOSED;
@@ -290,8 +290,8 @@ static bool settle_output(struct conn *conn)
     return !exchange->is_blocked;
 }
 
-/// All output is with the kernel. A response that has ended ends the exchange. A holder that awaits
-/// room is told. The work of a stream without either is freed.
+/// Called when all output is with the kernel. If the response has ended, ends the exchange. If the
+/// holder awaits room, tells it. Otherwise frees the work of a stream.
 static void settle_exchange(struct conn *conn)
 {
     struct exchange *exchange = conn->exchange;
@@ -345,7 +345,7 @@ static void next_message(struct conn *conn)
         conn_set_reading(conn, true);
     }
     if (conn->has_ended) {
-        on_end(conn); // the holder of the next exchange must hear of it, too
+        on_end(conn); // the holder of the next exchange must hear that the peer has ended
     }
 }
 

@@ -146,7 +146,7 @@ void service_count_health_checks(struct service *service, int change)
 void service_count_body(struct service *service, size_t change)
 {
     service->_body_bytes += change;
-    DCHECK(service->_body_bytes <= SIZE_MAX / 2); // or more was forgotten than was counted
+    DCHECK(service->_body_bytes <= SIZE_MAX / 2); // otherwise more was subtracted than was added
 }
 
 size_t service_total(const struct service *service)

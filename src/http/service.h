@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Who answers. `user` is the service's. A codec calls them.
+/// What a codec calls to have its requests answered. `user` is the service's.
 struct service_events {
     /// A head is complete; the body is not. May set `bytes_max` and `is_unwanted` of the body.
     void (*on_head)(void *user, struct exchange *exchange);
@@ -61,7 +61,7 @@ void service_init(struct service *service, struct loop *loop, const struct limit
 /// CHECKs that no connection is left, and frees the codec.
 void service_deinit(struct service *service);
 
-/// How many connections beyond `conns_max` are told that they are too many.
+/// How many connections beyond `conns_max` are accepted and get an answer that says so.
 size_t service_over_limit_max(size_t conns_max);
 
 /// Takes over an accepted transport from `peer`. Beyond `conns_max` the connection is marked as
@@ -89,16 +89,16 @@ size_t service_total(const struct service *service);
 /// The number of the next exchange.
 uint64_t service_next_number(struct service *service);
 
-/// A connection is open: it is listed and counted.
+/// Lists and counts a connection, which is open.
 void service_add(struct service *service, struct connection *connection);
 
-/// A connection is closed: it leaves the list and the counts. May end the draining.
+/// Takes a connection, which is closed, out of the list and the counts. May end the draining.
 void service_forget(struct service *service, struct connection *connection);
 
-/// `change` more connections are health checks now: 1, or -1.
+/// Adds `change`, 1 or -1, to the count of connections that are health checks.
 void service_count_health_checks(struct service *service, int change);
 
-/// `change` more bytes of bodies are kept; wraps around for fewer.
+/// Adds `change` to the bytes of bodies that are kept. To subtract, it wraps around.
 void service_count_body(struct service *service, size_t change);
 
 /// Whether the bodies of all requests together may be as large as they are, when one of them has
