@@ -6,16 +6,17 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static void *look(void *owner);
-static void *arm(void *loop);
 static bool is_owned_by_another_thread(struct owner *owner);
 
 TEST(owner_is_the_thread_that_has_taken_it)
 {
-    struct owner owner = {0};
+    struct owner owner;
+    memset(&owner, 0, sizeof(owner));
     EXPECT(owner_is_here(&owner) && is_owned_by_another_thread(&owner)); // nobody has
     owner_take(&owner);
     EXPECT(owner_is_here(&owner));
@@ -30,6 +31,14 @@ TEST(owner_has_no_bytes_in_a_release_build)
     EXPECT_INT(sizeof(struct owner), 0);
 }
 #else
+static void *arm(void *loop)
+{
+    struct timer timer;
+    timer_init(&timer, &((struct loop *)loop)->timers, NULL);
+    timer_arm(&timer, 1000);
+    return NULL;
+}
+
 /// In a child process, because the check aborts.
 TEST(owner_check_aborts_in_another_thread)
 {
@@ -51,14 +60,6 @@ TEST(owner_check_aborts_in_another_thread)
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 #endif
-
-static void *arm(void *loop)
-{
-    struct timer timer;
-    timer_init(&timer, &((struct loop *)loop)->timers, NULL);
-    timer_arm(&timer, 1000);
-    return NULL;
-}
 
 static void *look(void *owner)
 {
