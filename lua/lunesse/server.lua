@@ -86,11 +86,21 @@ local function check_functions(list, what)
   end
 end
 
+local function names_of(options)
+  local names = {}
+  for name in pairs(options) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
 local function check_options(options)
   for key, value in pairs(options) do
     local option = route_options[key]
     if not option then
-      error("unknown route option '" .. tostring(key) .. "'", 3)
+      error(("unknown route option '%s'; there are %s"):format(tostring(key),
+        names_of(route_options)), 3)
     elseif not option.takes(value) then
       error(key .. " is " .. option.what, 3)
     end
@@ -241,7 +251,8 @@ local ADDRESS_KEYS = { host = true, port = true, unix = true, mode = true }
 local function check_address(where)
   for key in pairs(where) do
     if not ADDRESS_KEYS[key] then
-      error("unknown listen option '" .. tostring(key) .. "'", 3)
+      error(("unknown listen option '%s'; there are %s"):format(tostring(key),
+        names_of(ADDRESS_KEYS)), 3)
     end
   end
   if where.mode ~= nil and where.unix == nil then
@@ -294,7 +305,7 @@ function server.open(options)
   end
   for key in pairs(options or {}) do
     if key ~= "limits" then
-      error("unknown server option '" .. tostring(key) .. "'", 2)
+      error(("unknown server option '%s'; there is limits"):format(tostring(key)), 2)
     end
   end
   if options and options.limits ~= nil then

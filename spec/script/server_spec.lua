@@ -141,7 +141,8 @@ server:get("/a", print)]]
       ['server:get("/")'] = "bad.lua:1: GET / needs a handler function",
       ['server:get("/", "x")'] = "bad.lua:1: GET /: functions expected, got string",
       ['server:get("/", print, nil)'] = "bad.lua:1: GET /: functions expected, got nil",
-      ['server:get("/", { on_leav = "x" }, print)'] = "bad.lua:1: unknown route option 'on_leav'",
+      ['server:get("/", { on_leav = "x" }, print)'] = "bad.lua:1: unknown route option " ..
+        "'on_leav'; there are body_bytes, heartbeat, on_leave, raw_path, sse",
       ['server:get("/", { on_leave = "run" }, print)'] = "bad.lua:1: on_leave is",
       ['server:get("/", { body_bytes = -1 }, print)'] = "bad.lua:1: body_bytes is",
       ['server:get("/", { heartbeat = "x" }, print)'] = "bad.lua:1: heartbeat is",
@@ -193,9 +194,12 @@ server:get("/a", print)]]
       ['lunesse.server { limits = false }'] = "bad.lua:1: limits is a table, got boolean",
       ['lunesse.server { limits = { [true] = 1 } }'] = "bad.lua:1: there is no limit 'true'",
       ['lunesse.reload()'] = "bad.lua:1: reload is for later: the scripts are being loaded",
-      ['server:listen { prot = 1 }'] = "bad.lua:1: unknown listen option 'prot'",
-      ['lunesse.server { limit = {} }'] = "bad.lua:1: unknown server option 'limit'",
-      ['lunesse.server { limits = { bytes = 1 } }'] = "bad.lua:1: there is no limit 'bytes'",
+      ['server:listen { prot = 1 }'] = "bad.lua:1: unknown listen option 'prot'; " ..
+        "there are host, mode, port, unix",
+      ['lunesse.server { limit = {} }'] = "bad.lua:1: unknown server option 'limit'; " ..
+        "there is limits",
+      ['lunesse.server { limits = { bytes = 1 } }'] = "bad.lua:1: there is no limit 'bytes'; " ..
+        "there are head_bytes, head_fields,",
       ['lunesse.server { limits = { body_bytes = "x" } }'] = "bad.lua:1: bad value for the limit",
       ['lunesse.server { limits = { body_bytes = 1.5 } }'] = "bad.lua:1: bad value for the limit",
     } do

@@ -26,7 +26,11 @@ struct limit {
     double min; // smallest value that makes sense, in the unit
 };
 
-static const char *const unit_names[] = {"bytes", "count", "seconds"};
+static const char *const unit_names[] = {
+    "a whole number of bytes, such as 65536,",
+    "a whole number, such as 100,",
+    "a plain number of seconds, such as 20,",
+};
 
 // The comment of a row is its row in docs/operations.md, which `make docs` writes: of what it is a
 // limit, and behind the bar what happens beyond. The default, where the number alone does not say

@@ -101,7 +101,8 @@ void limits_release(const struct limits *limits);
 /// not a number, zero where that makes no sense, or too large. Nothing changes then.
 MUST_USE int limits_set(struct limits *limits, const char *name, double value);
 
-/// The unit that `name` is given in ("seconds", "bytes", "count"), or NULL for an unknown name.
+/// What `name` is given as, for messages that end with "expected" ("a plain number of seconds, such
+/// as 20,"), or NULL for an unknown name.
 const char *limits_unit(const char *name);
 
 /// A limit has refused something: a peer, or a script. It is counted, and said in a warning at most

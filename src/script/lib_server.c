@@ -265,6 +265,17 @@ static int l_listen(lua_State *L)
     return failure == 0 ? 0 : luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
 }
 
+static void push_limit_names(lua_State *L)
+{
+    luaL_Buffer names;
+    luaL_buffinit(L, &names);
+    for (size_t i = 0; limits_name(i) != NULL; i++) {
+        luaL_addstring(&names, i == 0 ? "" : ", ");
+        luaL_addstring(&names, limits_name(i));
+    }
+    luaL_pushresult(&names);
+}
+
 /// limit(name, value) -> true | nil, message
 static int l_limit(lua_State *L)
 {
@@ -272,8 +283,10 @@ static int l_limit(lua_State *L)
     const char *name = luaL_checkstring(L, 1);
     const char *unit = limits_unit(name);
     if (unit == NULL) {
+        push_limit_names(L);
+        const char *names = lua_tostring(L, -1);
         lua_pushnil(L);
-        lua_pushfstring(L, "there is no limit '%s'", name);
+        lua_pushfstring(L, "there is no limit '%s'; there are %s", name, names);
         return 2;
     }
     double value = lua_type(L, 2) == LUA_TNUMBER ? lua_tonumber(L, 2) : -1;

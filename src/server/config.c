@@ -97,6 +97,7 @@ static int check_path(const char *option, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
 static int complain(const char *option, const char *value, const char *wanted);
+static bool is_prefix(const char *argument);
 static int complain_of_option(int option, char **arguments);
 static enum config_outcome check(struct config *config, int count, char **names);
 
@@ -348,15 +349,28 @@ static int complain(const char *option, const char *value, const char *wanted)
     return -EINVAL;
 }
 
+/// Whether `argument`, of the command line, is how a long option begins.
+static bool is_prefix(const char *argument)
+{
+    const char *name = argument + strlen("--");
+    for (const struct option *option = options; option->name != NULL; option++) {
+        if (strncmp(option->name, name, strcspn(name, "=")) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// After a long option that getopt could not take, `optind` is behind it; of a short option getopt
 /// gives the letter.
 static int complain_of_option(int option, char **arguments)
 {
     char letter[] = {'-', (char)optopt, '\0'};
     bool is_short = optopt != 0 && optopt < OPTION_HOST;
-    const char *what = option == ':'           ? "a value expected"
-                       : optopt >= OPTION_HOST ? "no value expected"
-                                               : "no such option, or short for several";
+    const char *what = option == ':'                                   ? "a value expected"
+                       : optopt >= OPTION_HOST                         ? "no value expected"
+                       : !is_short && is_prefix(arguments[optind - 1]) ? "short for several options"
+                                                                       : "no such option";
     log_complain("%s: %s; see lunesse --help", is_short ? letter : arguments[optind - 1], what);
     return -EINVAL;
 }
