@@ -50,7 +50,8 @@ local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "
 local function check_options(options)
   for key in pairs(options) do
     if not attributes[key] then
-      error("unknown cookie option '" .. tostring(key) .. "'", 3)
+      error(("unknown cookie option '%s'; there are %s"):format(tostring(key),
+        table.concat(order, ", ")), 3)
     end
   end
 end

@@ -231,6 +231,15 @@ describe("cookie", function()
       assert.equal("false script.lua:10", mark, i)
     end
   end)
+
+  it("names the options that a cookie has, for one that it has not", function()
+    local response = answer [[
+      local _, message = pcall(function() response:cookie("a", "b", { httponly = true }) end)
+      response:send(message)
+    ]]
+    assert.matches("unknown cookie option 'httponly'; there are path, domain, .*same_site$",
+      response.body)
+  end)
 end)
 
 describe("streaming by hand", function()
