@@ -64,16 +64,6 @@ void backlog_keep_rest(struct backlog *backlog, struct block *block, struct byte
     backlog->rest = rest;
 }
 
-bool backlog_has_rest(const struct backlog *backlog)
-{
-    return backlog != NULL && backlog->rest.len > 0;
-}
-
-bool backlog_is_ending(const struct backlog *backlog)
-{
-    return backlog != NULL && backlog->is_ending;
-}
-
 void backlog_count(struct backlog *backlog)
 {
     size_t bytes = backlog->rest.len + buf_len(&backlog->own);

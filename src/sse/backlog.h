@@ -25,10 +25,17 @@ void backlog_consume_own(struct backlog *backlog, size_t size);
 void backlog_keep_rest(struct backlog *backlog, struct block *block, struct bytes rest);
 
 /// Whether the kernel took a part of a frame, so that the rest must go out before anything else.
-bool backlog_has_rest(const struct backlog *backlog);
+/// `backlog` may be NULL.
+static inline bool backlog_has_rest(const struct backlog *backlog)
+{
+    return backlog != NULL && backlog->rest.len > 0;
+}
 
 /// Whether the stream ends as soon as its backlog is out. `backlog` may be NULL.
-bool backlog_is_ending(const struct backlog *backlog);
+static inline bool backlog_is_ending(const struct backlog *backlog)
+{
+    return backlog != NULL && backlog->is_ending;
+}
 
 /// Notes in the counts how much the backlog holds.
 void backlog_count(struct backlog *backlog);

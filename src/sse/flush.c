@@ -192,6 +192,7 @@ static bool plan_next(struct plan *plan, size_t *own_at, size_t *mark_index)
     const struct backlog *backlog = stream->_backlog;
     const struct backlog_mark *mark = backlog_mark_at(backlog, *mark_index);
     if (mark != NULL && (cursor == NULL || mark->stamp < stamp)) {
+        DCHECK(backlog != NULL);
         struct bytes own = bytes_skip(buf_bytes(&backlog->own), *own_at);
         own.len = mark->size;
         add_piece(plan, own);
