@@ -269,7 +269,7 @@ static void set_up(struct proof *proof)
 
 static void stop(struct site *site)
 {
-    loop_stop(&site->worker->loop);
+    worker_post(site->worker, &site->worker->orders.abort);
 }
 
 /// The workers end first, whatever the keeper has yet to write.
