@@ -122,7 +122,9 @@ static_assert(sizeof(struct page) <= FRESH, "a page has grown");
 
 static _Thread_local struct list pages[CLASS_COUNT]; // with room, by size
 
-static struct page *page_with_room(size_t class); // NULL when there is no memory
+static size_t class_of(size_t size);
+static void *take(struct page *page);
+static struct page *page_with_room(size_t class); // NULL when there is none
 static struct page *new_page(size_t class, void *memory);
 static struct page *page_of(void *memory);
 static bool has_room(const struct page *page);
@@ -130,39 +132,29 @@ static bool has_room(const struct page *page);
 void *slab_alloc(size_t size)
 {
     CHECK(size > 0 && size <= SLAB_BYTES_MAX);
-    void *memory = try_alloc(size);
-    if (memory == NULL) {
-        new_page((size + STEP - 1) / STEP, mem_aligned(PAGE_BYTES, PAGE_USED));
-        memory = try_alloc(size);
+    struct page *page = page_with_room(class_of(size));
+    if (page == NULL) {
+        page = new_page(class_of(size), mem_aligned(PAGE_BYTES, PAGE_USED));
     }
-    return memory;
+    return take(page);
 }
 
 static void *try_alloc(size_t size)
 {
-    size_t class = (size + STEP - 1) / STEP;
-    struct page *page = page_with_room(class);
+    struct page *page = page_with_room(class_of(size));
     if (page == NULL) {
-        return NULL;
+        void *memory = mem_try_aligned(PAGE_BYTES, PAGE_USED);
+        if (memory == NULL) {
+            return NULL;
+        }
+        page = new_page(class_of(size), memory);
     }
-    void *memory = page->free;
-    if (memory != NULL) {
-        page->free = page->free->next;
-        __builtin_prefetch(page->free); // the next call reads it, and it is rarely in the cache
-    } else {
-        memory = (char *)page + page->fresh;
-        page->fresh += page->size;
-    }
-    page->used_count++;
-    if (!has_room(page)) {
-        list_remove(&page->node);
-    }
-    return memory;
+    return take(page);
 }
 
 bool slab_is_same(size_t size, size_t other)
 {
-    return (size + STEP - 1) / STEP == (other + STEP - 1) / STEP;
+    return class_of(size) == class_of(other);
 }
 
 void slab_free(void *memory)
@@ -202,29 +194,46 @@ void slab_tidy(void)
     }
 }
 
+static size_t class_of(size_t size)
+{
+    return (size + STEP - 1) / STEP;
+}
+
+/// Takes memory from a page that has room.
+static void *take(struct page *page)
+{
+    void *memory = page->free;
+    if (memory != NULL) {
+        page->free = page->free->next;
+        __builtin_prefetch(page->free); // the next call reads it, and it is rarely in the cache
+    } else {
+        memory = (char *)page + page->fresh;
+        page->fresh += page->size;
+    }
+    page->used_count++;
+    if (!has_room(page)) {
+        list_remove(&page->node);
+    }
+    return memory;
+}
+
 static struct page *page_with_room(size_t class)
 {
     struct list *list = &pages[class];
-    if (list->next == NULL) {
-        list_init(list);
-    }
-    if (!list_is_empty(list)) {
-        return LIST_ITEM(list->next, struct page, node);
-    }
-    return new_page(class, mem_try_aligned(PAGE_BYTES, PAGE_USED));
+    bool has_any = list->next != NULL && !list_is_empty(list);
+    return has_any ? LIST_ITEM(list->next, struct page, node) : NULL;
 }
 
-/// `memory` may be NULL; then there is no page.
 static struct page *new_page(size_t class, void *memory)
 {
     struct page *page = memory;
-    if (page == NULL) {
-        return NULL;
-    }
     *page = (struct page){
         .fresh = FRESH,
         .size = (uint32_t)(class * STEP),
     };
+    if (pages[class].next == NULL) {
+        list_init(&pages[class]);
+    }
     list_init(&page->node);
     list_append(&pages[class], &page->node);
     return page;
