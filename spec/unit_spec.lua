@@ -1,22 +1,11 @@
--- The C unit tests, one busted test each: the binary lists them, and runs those named to it.
+-- The C unit tests, one busted test each.
 
-local Process = require "spec.support.process"
-local lfs = require "lfs"
-
-local binary = (os.getenv("LUNESSE_BUILD") or lfs.currentdir() .. "/build/debug") .. "/unit"
+local c_tests = require "spec.support.c_tests"
 
 describe("unit", function()
-  local code, list = Process.run { binary, "--list" }
-
-  it("lists its tests", function()
-    assert.equal(0, code)
-    assert.is_truthy(list:find("%S"))
-  end)
-
-  for name in list:gmatch("[^\n]+") do
+  for name in c_tests.names("unit") do
     it((name:gsub("_", " ")), function()
-      local result, out, err, why = Process.run { binary, name }
-      assert(result == 0, ("%s\n%s%s"):format(why, out, err))
+      c_tests.run("unit", name)
     end)
   end
 end)

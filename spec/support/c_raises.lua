@@ -10,15 +10,6 @@ local raises = {}
 local PRIMITIVES = { "^lua_error$", "^lua_callk?$", "^luaL_error$", "^luaL_arg", "^luaL_typeerror$",
   "^luaL_check", "^luaL_opt" }
 
-local function is_primitive(name)
-  for _, pattern in ipairs(PRIMITIVES) do
-    if name:find(pattern) then
-      return true
-    end
-  end
-  return false
-end
-
 ---The functions of `files`, each with the names that it calls and the `scope` in which they are
 ---looked up: a static function of the same file goes before one of another.
 local function functions_of(files)
@@ -42,7 +33,7 @@ end
 local function cause_of(fn)
   for _, name in ipairs(fn.calls) do
     local callee = fn.scope[name]
-    if is_primitive(name) or callee and callee.cause then
+    if source.matches_any(name, PRIMITIVES) or callee and callee.cause then
       return name
     end
   end

@@ -84,6 +84,16 @@ function source.matches(text, pattern)
   end
 end
 
+---Whether one of `patterns` matches `name`.
+function source.matches_any(name, patterns)
+  for _, pattern in ipairs(patterns) do
+    if name:find(pattern) then
+      return true
+    end
+  end
+  return false
+end
+
 ---The numbers of the lines that call the function `name`.
 function source.calls(code, name)
   return source.matches(code, "%f[%w_]" .. name .. "%s*%(")

@@ -478,22 +478,13 @@ end
 -- `check_` and `opt_` look at arguments, `raise_` always raises.
 local RAISING = { "^l_", "^p_", "^check_", "^opt_", "^raise_", "_or_raise$" }
 
-local function says_that_it_raises(name)
-  for _, pattern in ipairs(RAISING) do
-    if name:find(pattern) then
-      return true
-    end
-  end
-  return false
-end
-
 rules["only functions whose names say so raise errors of Lua"] = function(files)
   local sources, complaints = {}, {}
   for path, text in pairs(files) do
     sources[path] = path:find("^src/.*%.c$") and text or nil
   end
   for _, fn in ipairs(raises.functions(sources)) do
-    if fn.cause and not says_that_it_raises(fn.name) then
+    if fn.cause and not source.matches_any(fn.name, RAISING) then
       table.insert(complaints, ("%s:%d: %s may raise, by %s, and its name does not say so"):format(
         fn.path, fn.line, fn.name, fn.cause))
     elseif not fn.cause and (fn.name:find("^raise_") or fn.name:find("_or_raise$")) then
