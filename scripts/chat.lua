@@ -72,10 +72,9 @@ local function with_own_origin(request, response, next)
   return next()
 end
 
--- What is counted as one peer: an address, or the half of an IPv6 address that a provider gives to
--- one customer.
-local function address_of(request)
-  local ip = request.ip
+-- What one peer has to itself: an IPv4 address, or the half of an IPv6 address that a provider gives
+-- to one customer.
+local function part_of(ip)
   if not ip:find(":") or ip:find(".", 1, true) then
     return ip
   end
@@ -84,6 +83,14 @@ local function address_of(request)
     parts[#parts + 1] = #parts < 4 and part or nil
   end
   return table.concat(parts, ":")
+end
+
+-- What is counted as one peer. A proxy on this machine adds the address of its peer as the last of
+-- a list; the peer may have written the others.
+local function address_of(request)
+  local is_proxy = request.ip == "unix" or request.ip == "127.0.0.1"
+  local list = is_proxy and request.headers["x-forwarded-for"]
+  return part_of(list and list:match("[^, ]+$") or request.ip)
 end
 
 -- Whether the peer may use the room: one that somebody reads, or has said something in, or one more

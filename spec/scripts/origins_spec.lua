@@ -128,6 +128,18 @@ describe("one address", function()
     end)
   ]]
 
+  it("is the last one that a proxy on this machine forwards", function()
+    local server = start { workers = 1, clock = true }
+    local function status_from(list, room)
+      return post(server, { ["X-Forwarded-For"] = list }, "/chat/" .. room).status
+    end
+    for n = 1, 100 do
+      assert.equal(201, status_from("192.0.2." .. n .. ", 198.51.100.1", "room-" .. n))
+    end
+    assert.equal(429, status_from("198.51.100.2, 198.51.100.1", "room-101"))
+    assert.equal(201, status_from("198.51.100.1, 198.51.100.2", "room-101"))
+  end)
+
   it("opens a hundred rooms of the chat in an hour, and goes on in those", function()
     local server = start { workers = 1, clock = true, more = OTHER }
     for n = 1, 100 do
@@ -167,14 +179,14 @@ end)
 describe("a peer", function()
   it("is an IPv4 address, or the first half of an IPv6 address", function()
     local text = Process.read_file("scripts/chat.lua")
-    local address_of = load(text:match("local function (address_of.-\nend)\n")
-      :gsub("^address_of", "return function"))()
+    local part_of = load(text:match("local function (part_of.-\nend)\n")
+      :gsub("^part_of", "return function"))()
     for ip, expected in pairs {
       ["192.0.2.7"] = "192.0.2.7", ["::ffff:192.0.2.7"] = "::ffff:192.0.2.7", unix = "unix",
       ["2001:db8:1:2:3:4:5:6"] = "2001:db8:1:2", ["2001:db8:1:2::9"] = "2001:db8:1:2",
       ["2001:db8::1:2:3:9"] = "2001:db8", ["fe80::1"] = "fe80", ["::1"] = "",
     } do
-      assert.equal(expected, address_of { ip = ip }, ip)
+      assert.equal(expected, part_of(ip), ip)
     end
   end)
 end)
