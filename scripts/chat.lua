@@ -72,8 +72,8 @@ local function with_own_origin(request, response, next)
   return next()
 end
 
--- What one peer has to itself: an IPv4 address, or the half of an IPv6 address that a provider gives
--- to one customer.
+-- What one peer has to itself: an IPv4 address, or the half of an IPv6 address that a provider
+-- gives to one customer.
 local function part_of(ip)
   if not ip:find(":") or ip:find(".", 1, true) then
     return ip
