@@ -88,15 +88,26 @@ server:get("/events", function(_, response)
   response.sse:subscribe(room, { since = -2 })
 end)
 local held = {}
-server:get("/hold", function(_, response)
-  local function hold(size, count)
-    for _ = 1, count do held[#held + 1] = ("x"):rep(size) end
-  end
+local function hold(size, count)
+  for _ = 1, count do held[#held + 1] = ("x"):rep(size) end
+end
+local function hold_all()
   for size = 24, 12, -1 do
     pcall(hold, 2 ^ size, 100)
   end
+end
+server:get("/hold", function(_, response)
+  hold_all()
   response:send("held")
 end)
+server:get("/replace", function(_, response)
+  response:header("X-Large", ("x"):rep(30000)):header("X-Small", "1")
+  hold_all()
+  response:header("X-Small", "2")
+  held = { "replaced" }
+  response:send("x") -- for which there may be no memory yet
+end)
+server:get("/held", function(_, response) response:send(held[1]) end)
 server:get("/stream", function(_, response) response.sse:send("x") end)
 server:get("/", function(_, response) response:send("x") end)
 ]], {
@@ -167,6 +178,18 @@ server:get("/", function(_, response) response:send("x") end)
         stream:close()
       end
     end
+  end)
+
+  it("a header is replaced without memory", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    local server = start()
+    local client = server:connect()
+    client:send("GET /replace HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    client:receive_all()
+    client:close()
+    assert.equal("replaced", server:request({ target = "/held" }).body)
   end)
 
   it("so does one that wants many small things", function()

@@ -56,23 +56,26 @@ bool fields_find(const struct fields *fields, struct bytes name, struct bytes *v
     return false;
 }
 
+/// Those that stay slide down where they are, so that a field can be replaced also when there is no
+/// memory.
 void fields_remove(struct fields *fields, struct bytes name)
 {
-    struct bytes unused;
-    if (!fields_find(fields, name, &unused)) {
+    if (buf_is_empty(&fields->_packed)) {
         return;
     }
-    struct fields others;
-    fields_init(&others);
     struct bytes rest = fields_packed(fields);
     struct field field;
+    char *at = buf_start(&fields->_packed);
+    size_t size = 0;
     while (fields_next(&rest, &field)) {
+        size_t field_size = FIELD_OVERHEAD + field.name.len + field.value.len;
         if (!bytes_equal_nocase(field.name, name)) {
-            CHECK(fields_add(&others, field.name,
-                             field.value)); // all fields together had room before
+            memmove(at + size, field.name.at - FIELD_OVERHEAD, field_size);
+            size += field_size;
         }
     }
-    fields_move(fields, &others);
+    buf_clear(&fields->_packed);
+    buf_commit(&fields->_packed, size);
 }
 
 void fields_copy(struct fields *to, const struct fields *from, size_t size)
