@@ -3,7 +3,7 @@
 // What debug builds assert of the hub and of a generation is asserted: each misuse aborts, in a
 // child process of its own.
 #ifndef NDEBUG
-#include "engine.h"
+#include "rig.h"
 #include "unit.h"
 
 #include "hub/channel.h"
@@ -35,53 +35,53 @@ static void run_elsewhere(void *(*fn)(void *arg), void *arg)
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-static void use_replica_elsewhere(struct engine *engine, struct replica *replica)
+static void use_replica_elsewhere(struct rig *rig, struct replica *replica)
 {
-    (void)engine;
+    (void)rig;
     run_elsewhere(hold, replica);
 }
 
-static void use_generation_elsewhere(struct engine *engine, struct replica *replica)
+static void use_generation_elsewhere(struct rig *rig, struct replica *replica)
 {
     (void)replica;
-    run_elsewhere(load_beside, engine->workers[0].generations.current);
+    run_elsewhere(load_beside, rig->engine.workers[0].generations.current);
 }
 
-static void close_without_lock(struct engine *engine, struct replica *replica)
+static void close_without_lock(struct rig *rig, struct replica *replica)
 {
-    (void)engine;
+    (void)rig;
     channel_close(replica->channel);
 }
 
-static void break_channel(struct engine *engine, struct replica *replica)
+static void break_channel(struct rig *rig, struct replica *replica)
 {
     replica->channel->base_bytes++;
-    hub_lock(&engine->hub);
+    hub_lock(&rig->engine.hub);
     channel_check(replica->channel);
 }
 
-static void break_journal(struct engine *engine, struct replica *replica)
+static void break_journal(struct rig *rig, struct replica *replica)
 {
-    (void)engine;
+    (void)rig;
     replica->journal.next++; // a frame for which there is no ring
     journal_check(&replica->journal);
 }
 
 /// Whether `misuse` ends the process. Without one the process ends by itself.
-static bool aborts(void (*misuse)(struct engine *engine, struct replica *replica))
+static bool aborts(void (*misuse)(struct rig *rig, struct replica *replica))
 {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
-        static struct engine engine;
-        engine_init(&engine, "kept = require 'lunesse'.channel 'room'", 1, 1);
-        engine_open_worker(&engine, 0);
-        CHECK(unlink(engine.script_path) == 0);
-        struct replica *replica = local_hub_find(&engine.workers[0].local_hub, BYTES("room"));
+        static struct rig rig;
+        rig_init(&rig, "kept = require 'lunesse'.channel 'room'", 1, 1);
+        rig_open_worker(&rig, 0);
+        CHECK(unlink(rig.script_path) == 0);
+        struct replica *replica = local_hub_find(&rig.engine.workers[0].local_hub, BYTES("room"));
         signal(SIGABRT, SIG_DFL);
         int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC); // the message is expected
         if (quiet >= 0 && dup2(quiet, STDERR_FILENO) >= 0 && misuse != NULL) {
-            misuse(&engine, replica);
+            misuse(&rig, replica);
         }
         _exit(0);
     }

@@ -6,8 +6,8 @@
 // books: each reader gets every event of its channel once and in order, whenever it comes back; no
 // event is shown before it is written; a publisher is told after that; and events that wait are
 // answered or dropped when their channel or the whole engine ends.
-#include "engine.h"
 #include "keeper.h"
+#include "rig.h"
 #include "unit.h"
 
 #include "base/counters.h"
@@ -70,7 +70,7 @@ struct site {
 };
 
 struct proof {
-    struct engine engine;
+    struct rig rig;
     struct keeper keeper;
     struct site sites[SITES];
     uint64_t serial;                // of the next event
@@ -110,15 +110,16 @@ static void run_on_all(struct proof *proof, void (*task)(struct site *site))
 static void *run_site(void *arg)
 {
     struct site *site = arg;
-    engine_open_worker(&site->proof->engine, site->index);
+    rig_open_worker(&site->proof->rig, site->index);
     sem_post(&site->done);
     worker_run(site->worker);
     mailbox_close(&site->worker->mailbox);
     publications_abandon(&site->publications);
-    engine_close_worker(&site->proof->engine, site->index);
+    rig_close_worker(&site->proof->rig, site->index);
     for (size_t i = 0; i < READERS; i++) {
         caller_deinit(&site->readers[i].caller);
     }
+    worker_tidy_thread();
     return NULL;
 }
 
@@ -249,13 +250,13 @@ static void publish(struct site *site)
 
 static void set_up(struct proof *proof)
 {
-    engine_init(&proof->engine, script, 1, SITES);
-    keeper_init(&proof->keeper, &proof->engine.hub);
+    rig_init(&proof->rig, script, 1, SITES);
+    keeper_init(&proof->keeper, &proof->rig.engine.hub);
     for (size_t i = 0; i < SITES; i++) {
         struct site *site = &proof->sites[i];
         site->proof = proof;
         site->index = i;
-        site->worker = &proof->engine.workers[i];
+        site->worker = &proof->rig.engine.workers[i];
         site->order.run = on_order;
         list_init(&site->publications);
         CHECK(sem_init(&site->done, 0, 0) == 0);
@@ -281,7 +282,7 @@ static void tear_down(struct proof *proof)
         sem_destroy(&proof->sites[i].done);
     }
     keeper_deinit(&proof->keeper);
-    engine_deinit(&proof->engine);
+    rig_deinit(&proof->rig);
     counters_free();
 }
 
@@ -378,27 +379,27 @@ TEST(what_waits_for_a_store_is_not_shown_and_goes_with_its_channel)
 /// Nobody follows the channel, so no worker would look at its age if none were told of the event.
 TEST(an_event_that_no_worker_has_published_goes_when_it_is_too_old)
 {
-    static struct engine engine;
+    static struct rig rig;
     worker_set woken = 0;
-    engine_init(&engine, "kept = require 'lunesse'.channel('one', { ttl = 1 })", 1, 1);
-    engine_open_worker(&engine, 0);
-    struct local_hub *local = &engine.workers[0].local_hub;
+    rig_init(&rig, "kept = require 'lunesse'.channel('one', { ttl = 1 })", 1, 1);
+    rig_open_worker(&rig, 0);
+    struct local_hub *local = &rig.engine.workers[0].local_hub;
     struct channel *channel = local_hub_find(local, bytes_from_string(names[0]))->channel;
-    engine_turn(&engine, 0);
+    rig_turn(&rig, 0);
     struct channel_author author = {
         .offered = UINT64_MAX, .now_ms = loop_now_ms(local->loop), .bytes_max = UINT64_MAX};
-    hub_lock(&engine.hub);
+    hub_lock(&rig.engine.hub);
     EXPECT_INT(channel_append(channel, BYTES("data: x\n\n"), &author, &woken), 0);
-    hub_unlock(&engine.hub);
+    hub_unlock(&rig.engine.hub);
     EXPECT_INT(woken, 1);
-    hub_wake(&engine.hub, woken);
-    engine_turn(&engine, 0);
+    hub_wake(&rig.engine.hub, woken);
+    rig_turn(&rig, 0);
     EXPECT(!journal_is_empty(&channel->journal));
     loop_advance(local->loop, 3000);
-    engine_turn(&engine, 0);
+    rig_turn(&rig, 0);
     EXPECT(journal_is_empty(&channel->journal));
-    engine_close_worker(&engine, 0);
-    engine_deinit(&engine);
+    rig_close_worker(&rig, 0);
+    rig_deinit(&rig);
     counters_free();
 }
 

@@ -7,7 +7,7 @@
 // metrics and limits have, the pause between two warnings of a limit, the random numbers of waits
 // (`jitter_between`), the test clock (`net/clock.h`; all loops go by it), and the table in which
 // counters are found by a worker's number. Two engines therefore number their workers differently.
-#include "engine.h"
+#include "rig.h"
 #include "unit.h"
 
 #include "base/counters.h"
@@ -36,20 +36,20 @@ static const char script[] =
     "  response.sse:subscribe(room, { since = 'earliest' })\n"
     "end)\n";
 
-static void ask(struct engine *engine, struct caller *caller, const char *path, const char *word)
+static void ask(struct rig *rig, struct caller *caller, const char *path, const char *word)
 {
     char target[PATH_BYTES];
     snprintf(target, sizeof(target), path, word);
-    caller_ask(caller, &engine->workers[0], target, "");
-    engine_turn(engine, 0);
+    caller_ask(caller, &rig->engine.workers[0], target, "");
+    rig_turn(rig, 0);
 }
 
-static void hang_up(struct engine *engine, struct caller *callers, size_t count)
+static void hang_up(struct rig *rig, struct caller *callers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         caller_leave(&callers[i]);
     }
-    engine_turn(engine, 0);
+    rig_turn(rig, 0);
     for (size_t i = 0; i < count; i++) {
         caller_deinit(&callers[i]);
     }
@@ -71,39 +71,39 @@ static bool is_only_of(const struct caller *callers, const char *word, const cha
 
 TEST(two_engines_on_one_thread_share_nothing)
 {
-    static struct engine engines[2];
+    static struct rig rigs[2];
     static struct caller callers[2][CALLERS];
     static const char *const words[] = {"ann", "ben"};
     for (unsigned i = 0; i < 2; i++) {
-        engine_init(&engines[i], script, i + 1, 1);
-        engine_open_worker(&engines[i], 0);
+        rig_init(&rigs[i], script, i + 1, 1);
+        rig_open_worker(&rigs[i], 0);
     }
     static const char *const paths[] = {"/set/%s", "/events", "/publish/%s", "/get"};
     for (size_t step = 0; step < 4; step++) {
         for (size_t i = 0; i < 2; i++) { // in turn, so that each could meet what the other did
-            ask(&engines[i], &callers[i][step], paths[step], words[i]);
+            ask(&rigs[i], &callers[i][step], paths[step], words[i]);
         }
     }
     EXPECT(is_only_of(callers[0], "ann", "ben"));
     EXPECT(is_only_of(callers[1], "ben", "ann"));
-    EXPECT_INT(engines[0].hub.channel_count, 1);
-    EXPECT_INT(engines[1].hub.channel_count, 1);
-    EXPECT_INT(engines[0].conn_total, 4);
-    hang_up(&engines[0], callers[0], 4);
-    engine_close_worker(&engines[0], 0);
-    engine_deinit(&engines[0]);
-    ask(&engines[1], &callers[1][4], "/publish/%s", "bea"); // the other one goes on
+    EXPECT_INT(rigs[0].engine.hub.channel_count, 1);
+    EXPECT_INT(rigs[1].engine.hub.channel_count, 1);
+    EXPECT_INT(rigs[0].engine.conn_total, 4);
+    hang_up(&rigs[0], callers[0], 4);
+    rig_close_worker(&rigs[0], 0);
+    rig_deinit(&rigs[0]);
+    ask(&rigs[1], &callers[1][4], "/publish/%s", "bea"); // the other one goes on
     EXPECT(caller_has(&callers[1][1], "data: bea\n"));
-    EXPECT_INT(engines[1].conn_total, 5);
-    hang_up(&engines[1], callers[1], 5);
-    engine_close_worker(&engines[1], 0);
-    engine_deinit(&engines[1]);
+    EXPECT_INT(rigs[1].engine.conn_total, 5);
+    hang_up(&rigs[1], callers[1], 5);
+    rig_close_worker(&rigs[1], 0);
+    rig_deinit(&rigs[1]);
     counters_free();
 }
 
 /// What one engine does on a thread of its own.
 struct run {
-    struct engine engine;
+    struct rig rig;
     struct caller callers[CALLERS];
     pthread_barrier_t *both; // wait for each other, so that both are open at once
     const char *word;
@@ -116,23 +116,24 @@ struct run {
 static void *run_alone(void *arg)
 {
     struct run *run = arg;
-    struct engine *engine = &run->engine;
-    engine_open_worker(engine, 0);
+    struct rig *rig = &run->rig;
+    rig_open_worker(rig, 0);
     pthread_barrier_wait(run->both);
-    ask(engine, &run->callers[0], "/set/%s", run->word);
-    ask(engine, &run->callers[1], "/events", "");
-    ask(engine, &run->callers[2], "/publish/%s", run->word);
-    ask(engine, &run->callers[3], "/get", "");
+    ask(rig, &run->callers[0], "/set/%s", run->word);
+    ask(rig, &run->callers[1], "/events", "");
+    ask(rig, &run->callers[2], "/publish/%s", run->word);
+    ask(rig, &run->callers[3], "/get", "");
     run->is_good = is_only_of(run->callers, run->word, run->other);
     for (unsigned i = 0; i < run->number; i++) {
-        ask(engine, &run->callers[4], "/publish/%s", "more");
-        hang_up(engine, &run->callers[4], 1);
+        ask(rig, &run->callers[4], "/publish/%s", "more");
+        hang_up(rig, &run->callers[4], 1);
     }
     run->published = counters_of(run->number)->values[COUNT_PUBLISHED];
-    hang_up(engine, run->callers, 4);
+    hang_up(rig, run->callers, 4);
     pthread_barrier_wait(run->both);
-    engine_close_worker(engine, 0);
-    engine_deinit(engine);
+    rig_close_worker(rig, 0);
+    rig_deinit(rig);
+    worker_tidy_thread();
     return NULL;
 }
 
@@ -145,7 +146,7 @@ TEST(two_engines_on_two_threads_share_nothing)
     CHECK(pthread_barrier_init(&both, NULL, 2) == 0);
     for (size_t i = 0; i < 2; i++) {
         runs[i].both = &both;
-        engine_init(&runs[i].engine, script, runs[i].number, 1);
+        rig_init(&runs[i].rig, script, runs[i].number, 1);
     }
     for (size_t i = 0; i < 2; i++) {
         CHECK(pthread_create(&threads[i], NULL, run_alone, &runs[i]) == 0);

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/config.h"
-#include "server/notify.h"
 #include "server/report.h"
 #include "server/scripts.h"
 
@@ -92,7 +91,9 @@ static void begin(struct loop_job *job)
     if (reload->is_watching) {
         watch_renew(&reload->watch);
     }
-    notify_reloading();
+    if (reload->on_state != NULL) {
+        reload->on_state(reload->owner, false);
+    }
     tell(reload, STEP_BUILD, 1);
 }
 
@@ -169,7 +170,9 @@ static void finish(struct reload *reload)
         LOG(LOG_ERROR, "not reloaded: the scripts that ran go on",
             log_lines("why", bytes_from_string(reload->why)));
     }
-    notify_reloaded();
+    if (reload->on_state != NULL) {
+        reload->on_state(reload->owner, true);
+    }
     mem_free(reload->why);
     reload->why = NULL;
     reload->state = RELOAD_IDLE;

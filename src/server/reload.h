@@ -3,7 +3,7 @@
 // A reload loads the scripts anew, in all workers or in none. Each worker builds a new generation
 // beside the one that runs. The first worker builds before the others, so that a mistake in a
 // script shows once. When all workers have built theirs, all swap; if one could not, all discard,
-// and the code that ran goes on. Owned by the server; used on the first worker's thread.
+// and the code that ran goes on. Owned by the engine; used on the first worker's thread.
 //
 //     IDLE --start--> BUILDING (the first) --> BUILDING (the others) --> SWAPPING --> IDLE
 //                         \------- failed ---------\-----------------> DISCARDING -----^
@@ -19,7 +19,7 @@
 enum reload_state { RELOAD_IDLE, RELOAD_BUILDING, RELOAD_SWAPPING, RELOAD_DISCARDING };
 
 struct reload {
-    struct worker *workers; // the server's
+    struct worker *workers; // the engine's
     size_t worker_count;
     enum reload_state state;
     size_t asked_count;  // workers that got the order of this step
@@ -31,7 +31,9 @@ struct reload {
     struct watch watch;
     struct timer modules; // to look which modules are required
     uint64_t began_ns;
-    char *why; // what is wrong with the scripts; NULL for nothing
+    char *why;                                   // what is wrong with the scripts; NULL for nothing
+    void (*on_state)(void *owner, bool is_over); // it has begun, or is over; NULL: nobody is told
+    void *owner;
 };
 
 /// A reload that is not under way. The workers must outlive it.

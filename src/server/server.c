@@ -6,9 +6,8 @@
 //
 // Sockets are bound before there are threads, so a port that is taken ends the program before
 // anything else has begun. The first worker loads before the others, because a mistake in a script
-// shows there, once. After that the server only hears: each worker posts `loaded`, `begun` and
-// `finished`, and the server goes on when all of them have. Signals arrive the same way, as
-// callbacks of the first worker's loop.
+// shows there, once. After that the engine leads the workers through their states (engine.h).
+// Signals arrive as callbacks of the first worker's loop.
 #include "server/server.h"
 
 #include "base/counters.h"
@@ -18,7 +17,6 @@
 #include "base/mem.h"
 #include "base/output.h"
 #include "http/access.h"
-#include "hub/hub.h"
 #include "net/loop.h"
 #include "net/offload.h"
 #include "net/signals.h"
@@ -26,14 +24,12 @@
 #include "server/admin.h"
 #include "server/config.h"
 #include "server/descriptors.h"
+#include "server/engine.h"
 #include "server/inherited.h"
 #include "server/metrics.h"
 #include "server/notify.h"
-#include "server/reload.h"
 #include "server/report.h"
 #include "server/terminal.h"
-#include "server/worker.h"
-#include "shared/shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,53 +42,37 @@ enum {
 
 struct server {
     const struct config *config;
+    struct engine engine;
     int inherited_count;  // sockets that a service manager has passed
-    uint64_t descriptors; // that the program may have
-    struct hub hub;
-    struct shared *shared;
-    atomic_size_t conn_total;
-    struct worker *workers;
-    size_t worker_count;
     size_t thread_count;  // that were started
     pthread_mutex_t gate; // is held while threads are started; they begin after
     bool has_all_threads;
     bool has_terminal; // with which it ends
-    bool is_serving;   // all workers are
-    bool wants_reload; // was asked for before
-    bool is_stopping;
-    int exit_code;
     struct signals signals;
-    struct reload reload;
     struct admin admin;
 };
 
 static int check_inherited(int count, const struct config *config);
-static int init(struct server *server);
-static void init_worker(struct server *server, size_t index);
+static int init(struct server *server, size_t worker_count, uint64_t descriptors);
 static int load_and_serve(struct server *server);
 static bool is_over_already(const struct server *server);
 static int bind_and_run(struct server *server);
+static void share_lone_sockets(struct server *server);
+static void on_accept(void *user, int fd, const struct socket_address *peer);
 static int start_threads(struct server *server);
 static bool may_begin(struct server *server);
 static void *run_thread(void *arg);
-static void on_loaded(struct mailbox_message *message);
-static bool have_all(const struct server *server, enum worker_stage stage);
-static void begin(struct server *server);
-static void share_lone_sockets(struct server *server);
-static void on_accept(void *user, int fd, const struct socket_address *peer);
-static void on_begun(struct mailbox_message *message);
-static void serve(struct server *server);
-static void on_signal(void *user, int number);
+static void on_serving(void *owner);
 static void open_admin(struct server *server);
-static void want_reload(struct server *server);
 static void tell_ready(const struct server *server);
+static void on_reload(void *owner, bool is_over);
+static void on_signal(void *user, int number);
 static bool has_lost_terminal(const struct server *server);
 static void drain(struct server *server);
-static void abort_run(struct server *server);
-static void on_finished(struct mailbox_message *message);
-static void on_wants_reload(struct mailbox_message *message);
-static void on_moved_clock(struct mailbox_message *message);
+static bool close_worker(struct worker *worker);
 static bool end(struct server *server);
+
+static const struct engine_events events = {.on_serving = on_serving, .on_reload = on_reload};
 
 int server_run(const struct config *config)
 {
@@ -113,11 +93,9 @@ int server_run(const struct config *config)
     *server = (struct server){
         .config = config,
         .inherited_count = inherited_count,
-        .descriptors = descriptors,
-        .worker_count = worker_count,
         .has_terminal = terminal_is_ours(),
     };
-    result = init(server) == 0 ? load_and_serve(server) : 1;
+    result = init(server, worker_count, descriptors) == 0 ? load_and_serve(server) : 1;
     return end(server) ? result : 1;
 }
 
@@ -136,49 +114,28 @@ static int check_inherited(int count, const struct config *config)
 }
 
 /// Returns 0, or a negative errno when it has printed why there is no first worker.
-static int init(struct server *server)
+static int init(struct server *server, size_t worker_count, uint64_t descriptors)
 {
     mem_keep_reserve();
     metrics_set_names();
     access_show_query(server->config->logs_query);
-    server->workers = mem_zero(server->worker_count * sizeof(struct worker));
     CHECK(pthread_mutex_init(&server->gate, NULL) == 0);
-    hub_init(&server->hub);
-    server->shared = shared_new();
-    for (size_t i = 0; i < server->worker_count; i++) {
-        init_worker(server, i);
-    }
-    reload_init(&server->reload, server->workers, server->worker_count);
-    return worker_init(&server->workers[0]);
-}
-
-static void init_worker(struct server *server, size_t index)
-{
-    struct worker *worker = &server->workers[index];
-    worker->status.server = server;
-    worker->number = (unsigned)index + 1;
-    worker->options = (struct worker_options){
-        .config = server->config,
-        .hub = &server->hub,
-        .shared = server->shared,
-        .conn_total = &server->conn_total,
-        .worker_count = server->worker_count,
-        .inherited_count = server->inherited_count,
-        .descriptors = server->descriptors,
-        .home = &server->workers[0].mailbox,
-    };
-    worker->news.loaded.run = on_loaded;
-    worker->news.begun.run = on_begun;
-    worker->news.finished.run = on_finished;
-    worker->news.wants_reload.run = on_wants_reload;
-    worker->news.moved_clock.run = on_moved_clock;
+    engine_init(&server->engine, &(struct engine_options){
+                                     .config = server->config,
+                                     .worker_count = worker_count,
+                                     .inherited_count = server->inherited_count,
+                                     .descriptors = descriptors,
+                                     .events = &events,
+                                     .owner = server,
+                                 });
+    return worker_init(&server->engine.workers[0]);
 }
 
 /// Returns the exit code. A signal that comes while the scripts load is noted, and acted on when
 /// they are loaded.
 static int load_and_serve(struct server *server)
 {
-    struct worker *first = &server->workers[0];
+    struct worker *first = &server->engine.workers[0];
     if (server->config->is_check) {
         output_wait_for_reader();
     } else {
@@ -195,7 +152,7 @@ static int load_and_serve(struct server *server)
     }
     int failure = signals_open(&server->signals, &first->loop, on_signal, server);
     if (failure != 0) {
-        report_worker_failure(1, server->worker_count, failure);
+        report_worker_failure(1, server->engine.worker_count, failure);
         return 1;
     }
     int result = is_over_already(server) ? 0 : bind_and_run(server);
@@ -219,11 +176,15 @@ static bool is_over_already(const struct server *server)
 /// Returns the exit code.
 static int bind_and_run(struct server *server)
 {
-    struct worker *first = &server->workers[0];
-    server->wants_reload = signals_have_noted(SIGHUP);
-    if (addresses_bind(server->workers, server->worker_count, server->inherited_count) != 0) {
+    struct worker *first = &server->engine.workers[0];
+    if (signals_have_noted(SIGHUP)) {
+        engine_reload(&server->engine);
+    }
+    if (addresses_bind(server->engine.workers, server->engine.worker_count,
+                       server->inherited_count) != 0) {
         return 1;
     }
+    share_lone_sockets(server);
     if (server->config->admin != NULL && admin_bind(&server->admin, server->config->admin) != 0) {
         return 1;
     }
@@ -233,104 +194,17 @@ static int bind_and_run(struct server *server)
     if (start_threads(server) != 0) {
         return 1;
     }
-    on_loaded(&first->news.loaded);
+    (void)mailbox_post(&first->mailbox, &first->news.loaded); // it is open
     worker_run(first);
-    return server->exit_code;
-}
-
-/// Returns 0, or 1 when it has printed why there cannot be so many threads. No thread begins before
-/// all are started: a worker that begins takes memory, and memory may be what the next thread
-/// lacks.
-static int start_threads(struct server *server)
-{
-    int failure = 0;
-    pthread_mutex_lock(&server->gate);
-    for (size_t i = 1; i < server->worker_count && failure == 0; i++) {
-        struct worker *worker = &server->workers[i];
-        failure = pthread_create(&worker->status.thread, NULL, run_thread, worker);
-        server->thread_count += failure == 0;
-    }
-    server->has_all_threads = failure == 0;
-    pthread_mutex_unlock(&server->gate);
-    if (failure == 0) {
-        return 0;
-    }
-    report_worker_failure((unsigned)server->thread_count + 2, server->worker_count, -failure);
-    for (size_t i = server->thread_count + 1; i < server->worker_count; i++) {
-        worker_close_sockets(&server->workers[i]);
-    }
-    return 1;
-}
-
-/// Returns the worker when a handle of it was left open, otherwise NULL.
-static void *run_thread(void *arg)
-{
-    struct worker *worker = arg;
-    if (!may_begin(worker->status.server)) {
-        worker_close_sockets(worker);
-        return NULL;
-    }
-    int failure = worker_init(worker);
-    if (failure == 0) {
-        failure = worker_load(worker);
-    }
-    (void)mailbox_post(worker->options.home, &worker->news.loaded); // closed: all is ending
-    if (failure == 0) {
-        worker_run(worker);
-    }
-    return worker_close(worker) ? NULL : worker;
-}
-
-/// Waits until all threads are started, or one could not be. False for the latter.
-static bool may_begin(struct server *server)
-{
-    pthread_mutex_lock(&server->gate);
-    bool has_all_threads = server->has_all_threads;
-    pthread_mutex_unlock(&server->gate);
-    return has_all_threads;
-}
-
-/// A worker that could not load has ended its thread already; the others are told to end.
-static void on_loaded(struct mailbox_message *message)
-{
-    struct worker *worker = CONTAINER_OF(message, struct worker, news.loaded);
-    struct server *server = worker->status.server;
-    worker->status.stage = WORKER_LOADED;
-    server->exit_code = worker->status.has_failed ? 1 : server->exit_code;
-    if (!have_all(server, WORKER_LOADED)) {
-        return;
-    }
-    if (server->exit_code != 0 || server->is_stopping) {
-        abort_run(server);
-    } else {
-        begin(server);
-    }
-}
-
-/// Whether all workers have come to `stage`.
-static bool have_all(const struct server *server, enum worker_stage stage)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < server->worker_count; i++) {
-        count += server->workers[i].status.stage >= stage;
-    }
-    return count == server->worker_count;
-}
-
-static void begin(struct server *server)
-{
-    share_lone_sockets(server);
-    for (size_t i = 0; i < server->worker_count; i++) {
-        worker_post(&server->workers[i], &server->workers[i].orders.begin);
-    }
+    return server->engine.has_failed ? 1 : 0;
 }
 
 /// There is only one of a Unix socket, and of a socket that was passed. The first worker accepts
 /// their connections for all workers.
 static void share_lone_sockets(struct server *server)
 {
-    struct worker *first = &server->workers[0];
-    for (size_t i = 0; i < first->listening.count && server->worker_count > 1; i++) {
+    struct worker *first = &server->engine.workers[0];
+    for (size_t i = 0; i < first->listening.count && server->engine.worker_count > 1; i++) {
         bool is_unix = first->listening.sockets[i].address.storage.ss_family == AF_UNIX;
         if (is_unix || server->inherited_count > 0) {
             first->listening.acceptors[i].on_accept = on_accept;
@@ -344,11 +218,11 @@ static void share_lone_sockets(struct server *server)
 static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
     struct server *server = user;
-    struct worker *idlest = &server->workers[0];
+    struct worker *idlest = &server->engine.workers[0];
     size_t conns_max = idlest->service.conns_max;
     size_t total = 0;
-    for (size_t i = 0; i < server->worker_count; i++) {
-        struct worker *worker = &server->workers[i];
+    for (size_t i = 0; i < server->engine.worker_count; i++) {
+        struct worker *worker = &server->engine.workers[i];
         total += worker_conn_count(worker);
         idlest = worker_conn_count(worker) < worker_conn_count(idlest) ? worker : idlest;
     }
@@ -362,34 +236,69 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     }
 }
 
-static void on_begun(struct mailbox_message *message)
+/// Returns 0, or 1 when it has printed why there cannot be so many threads. No thread begins before
+/// all are started: a worker that begins takes memory, and memory may be what the next thread
+/// lacks.
+static int start_threads(struct server *server)
 {
-    struct worker *worker = CONTAINER_OF(message, struct worker, news.begun);
-    struct server *server = worker->status.server;
-    worker->status.stage = WORKER_SERVING;
-    if (worker->status.has_failed) {
-        server->exit_code = 1;
-        abort_run(server);
+    int failure = 0;
+    pthread_mutex_lock(&server->gate);
+    for (size_t i = 1; i < server->engine.worker_count && failure == 0; i++) {
+        struct worker *worker = &server->engine.workers[i];
+        failure = pthread_create(&worker->status.thread, NULL, run_thread, worker);
+        server->thread_count += failure == 0;
     }
-    if (have_all(server, WORKER_SERVING) && !server->is_stopping) {
-        serve(server);
+    server->has_all_threads = failure == 0;
+    pthread_mutex_unlock(&server->gate);
+    if (failure == 0) {
+        return 0;
     }
+    report_worker_failure((unsigned)server->thread_count + 2, server->engine.worker_count,
+                          -failure);
+    for (size_t i = server->thread_count + 1; i < server->engine.worker_count; i++) {
+        worker_close_sockets(&server->engine.workers[i]);
+    }
+    return 1;
+}
+
+/// Returns the worker when a handle of it was left open, otherwise NULL.
+static void *run_thread(void *arg)
+{
+    struct worker *worker = arg;
+    if (!may_begin(CONTAINER_OF(worker->status.engine, struct server, engine))) {
+        worker_close_sockets(worker);
+        return NULL;
+    }
+    int failure = worker_init(worker);
+    if (failure == 0) {
+        failure = worker_load(worker);
+    }
+    (void)mailbox_post(worker->options.home, &worker->news.loaded); // closed: all is ending
+    if (failure == 0) {
+        worker_run(worker);
+    }
+    return close_worker(worker) ? NULL : worker;
+}
+
+/// Waits until all threads are started, or one could not be. False for the latter.
+static bool may_begin(struct server *server)
+{
+    pthread_mutex_lock(&server->gate);
+    bool has_all_threads = server->has_all_threads;
+    pthread_mutex_unlock(&server->gate);
+    return has_all_threads;
 }
 
 /// All workers accept connections from now on.
-static void serve(struct server *server)
+static void on_serving(void *owner)
 {
-    const struct worker *first = &server->workers[0];
+    struct server *server = owner;
+    const struct worker *first = &server->engine.workers[0];
     const struct generation *generation = first->generations.current;
-    server->is_serving = true;
     if (server->config->is_watching) {
-        reload_watch(&server->reload);
+        reload_watch(&server->engine.reload);
     }
-    report_missing_routes(generation, server->config->script);
-    report_hidden_routes(generation, "--ready-path", server->config->ready_path);
-    if (server->config->admin == NULL) {
-        report_hidden_routes(generation, "--metrics", server->config->metrics_path);
-    } else {
+    if (server->config->admin != NULL) {
         open_admin(server);
     }
     log_flush(); // what the scripts logged while they loaded comes before the addresses
@@ -397,15 +306,12 @@ static void serve(struct server *server)
         report_listening(generation, &first->listening.sockets[i]);
     }
     tell_ready(server);
-    if (server->wants_reload) {
-        reload_start(&server->reload);
-    }
 }
 
 /// The first worker serves the operator's address.
 static void open_admin(struct server *server)
 {
-    struct worker *first = &server->workers[0];
+    struct worker *first = &server->engine.workers[0];
     const char *path = server->config->metrics_path;
     char base[160];
     int failure = worker_open_admin(first, &server->admin);
@@ -418,47 +324,47 @@ static void open_admin(struct server *server)
     printf("metrics on %s%s\n", base, path == NULL ? "/metrics" : path);
 }
 
-/// A worker that does not serve yet could not take part in a reload. A reload that is asked for
-/// before all workers serve begins when they do.
-static void want_reload(struct server *server)
-{
-    if (server->is_serving) {
-        reload_start(&server->reload);
-    } else {
-        server->wants_reload = true;
-    }
-}
-
 static void tell_ready(const struct server *server)
 {
     char url[160];
     char status[200];
-    socket_address_url(&server->workers[0].listening.sockets[0].address, url, sizeof(url));
+    socket_address_url(&server->engine.workers[0].listening.sockets[0].address, url, sizeof(url));
     snprintf(status, sizeof(status), "serving on %s", url);
     notify_ready(status);
+}
+
+static void on_reload(void *owner, bool is_over)
+{
+    (void)owner;
+    if (is_over) {
+        notify_reloaded();
+    } else {
+        notify_reloading();
+    }
 }
 
 static void on_signal(void *user, int number)
 {
     struct server *server = user;
+    struct engine *engine = &server->engine;
     if (number == SIGUSR1) {
-        report_counts(server->worker_count);
+        report_counts(engine->worker_count);
     }
     if (number == SIGUSR1 || number == SIGUSR2) {
         return; // the default action of SIGUSR2, which says nothing, would end the program
     }
-    bool is_lost = number == SIGHUP && !server->is_stopping && has_lost_terminal(server);
+    bool is_lost = number == SIGHUP && !engine->is_stopping && has_lost_terminal(server);
     if (number == SIGHUP && !is_lost) {
-        want_reload(server);
-    } else if (server->is_stopping) {
+        engine_reload(engine);
+    } else if (engine->is_stopping) {
         LOG(LOG_WARN, "stopping at once", log_int("signal", number));
         signals_end_soon();
-        abort_run(server);
+        engine_abort(engine);
     } else {
         LOG(LOG_INFO, "stopping", log_int("signal", number),
-            log_int("connections", (int64_t)server->conn_total));
-        if (server->is_serving && server->conn_total > 0) {
-            report_waiting(server->conn_total, server->workers[0].limits, number);
+            log_int("connections", (int64_t)engine->conn_total));
+        if (engine->is_serving && engine->conn_total > 0) {
+            report_waiting(engine->conn_total, engine->workers[0].limits, number);
         }
         drain(server);
     }
@@ -473,81 +379,41 @@ static bool has_lost_terminal(const struct server *server)
 
 static void drain(struct server *server)
 {
-    const struct limits *limits = server->workers[0].limits;
+    const struct limits *limits = server->engine.workers[0].limits;
     char status[80];
-    snprintf(status, sizeof(status), "stopping; %zu connections", (size_t)server->conn_total);
+    snprintf(status, sizeof(status), "stopping; %zu connections",
+             (size_t)server->engine.conn_total);
     notify_stopping(status, limits->drain.delay_ms + limits->drain.timeout_ms + PATIENCE_MS);
-    if (!server->is_serving) {
-        abort_run(server);
-        return;
-    }
-    server->is_stopping = true;
-    reload_stop(&server->reload);
-    for (size_t i = 0; i < server->worker_count; i++) {
-        worker_post(&server->workers[i], &server->workers[i].orders.drain_all);
-    }
+    engine_drain(&server->engine);
 }
 
-/// A worker that is still loading cannot be told; `on_loaded` does that when all have loaded.
-static void abort_run(struct server *server)
+/// Closes the only worker of a thread that ends.
+static bool close_worker(struct worker *worker)
 {
-    bool has_loaded = have_all(server, WORKER_LOADED);
-    server->is_stopping = true;
-    reload_stop(&server->reload);
-    for (size_t i = 0; has_loaded && i < server->worker_count; i++) {
-        struct worker *worker = &server->workers[i];
-        worker_post(worker, &worker->orders.abort);
-    }
-}
-
-static void on_finished(struct mailbox_message *message)
-{
-    struct worker *worker = CONTAINER_OF(message, struct worker, news.finished);
-    worker->status.stage = WORKER_FINISHED;
-    if (have_all(worker->status.server, WORKER_FINISHED)) {
-        abort_run(worker->status.server);
-    }
-}
-
-static void on_wants_reload(struct mailbox_message *message)
-{
-    want_reload(CONTAINER_OF(message, struct worker, news.wants_reload)->status.server);
-}
-
-static void on_moved_clock(struct mailbox_message *message)
-{
-    struct server *server = CONTAINER_OF(message, struct worker, news.moved_clock)->status.server;
-    for (size_t i = 0; server->is_serving && i < server->worker_count; i++) {
-        struct worker *worker = &server->workers[i];
-        worker_post(worker, &worker->orders.look);
-    }
+    bool is_closed = worker_close(worker);
+    worker_tidy_thread();
+    return is_closed;
 }
 
 /// Waits for all threads, and frees what they share. False when a worker has left a handle open:
 /// nothing is freed then, because the handle still points to it.
 static bool end(struct server *server)
 {
-    reload_stop(&server->reload);
+    reload_stop(&server->engine.reload);
     size_t unclosed_count = 0;
     for (size_t i = 1; i <= server->thread_count; i++) {
         void *unclosed = NULL;
-        CHECK(pthread_join(server->workers[i].status.thread, &unclosed) == 0);
+        CHECK(pthread_join(server->engine.workers[i].status.thread, &unclosed) == 0);
         unclosed_count += unclosed != NULL;
     }
     admin_close(&server->admin);
-    if (!worker_close(&server->workers[0]) || unclosed_count > 0) {
+    if (!close_worker(&server->engine.workers[0]) || unclosed_count > 0) {
         return false;
     }
     admin_deinit(&server->admin);
-    reload_deinit(&server->reload);
-    for (size_t i = 0; i <= server->thread_count; i++) {
-        worker_deinit(&server->workers[i]);
-    }
-    pthread_mutex_destroy(&server->gate);
-    hub_deinit(&server->hub);
+    engine_deinit(&server->engine);
     counters_free();
-    shared_free(server->shared);
-    mem_free(server->workers);
+    pthread_mutex_destroy(&server->gate);
     mem_free(server);
     return true;
 }

@@ -5,7 +5,7 @@
 // - Connections. The kernel gives a new one to an acceptor, which makes a transport of it for the
 //   service; from there `http` reads requests, and `dispatch` finds who answers them. A connection
 //   of a socket that all workers share arrives as a message instead (`worker_hand_over`).
-// - Messages. The server's orders move the worker from one state to the next, and the steps of a
+// - Messages. The engine's orders move the worker from one state to the next, and the steps of a
 //   reload change its generation of scripts. The worker's news go home to the first worker's
 //   mailbox. A worker takes one message at a time, between two turns' worth of events, so nothing
 //   of Lua runs meanwhile.
@@ -470,10 +470,14 @@ bool worker_close(struct worker *worker)
         limits_release(worker->limits);
         loop_deinit(&worker->loop);
     }
+    return open_count == 0;
+}
+
+void worker_tidy_thread(void)
+{
     output_finish();
     log_finish();
     slab_tidy();
-    return open_count == 0;
 }
 
 void worker_close_sockets(struct worker *worker)

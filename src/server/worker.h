@@ -2,10 +2,10 @@
 //
 // A worker: a thread with a loop, a Lua state and connections of its own. Workers share the hub,
 // the shared stores and the count of connections, and nothing else. Whatever one thread has to say
-// to another goes through a mailbox. The first worker runs on the main thread, and its mailbox is
-// also where messages to the server arrive. A worker is owned by the server, whose memory it is
-// part of. From `worker_init` to `worker_close` everything in it is used on its own thread only,
-// except for the messages, `status` and `expected`.
+// to another goes through a mailbox. The first worker's mailbox is also where messages to the
+// engine arrive; in the server it runs on the main thread. A worker is owned by its engine, whose
+// memory it is part of. From `worker_init` to `worker_close` everything in it is used on its own
+// thread only, except for the messages, `status` and `expected`.
 //
 // The states of a worker, on its own thread:
 //
@@ -32,8 +32,8 @@
 
 struct admin;
 struct config;
+struct engine;
 struct reload;
-struct server;
 
 /// What all workers are given.
 struct worker_options {
@@ -44,7 +44,7 @@ struct worker_options {
     size_t worker_count;
     int inherited_count;  // sockets that a service manager has passed
     uint64_t descriptors; // that the program may have
-    struct mailbox *home; // where messages to the server go
+    struct mailbox *home; // where messages to the engine go
 };
 
 /// A step of a reload; see reload.h.
@@ -63,19 +63,19 @@ struct worker_reload {
     struct change change; // STEP_SWAP
 };
 
-/// How far a worker has come, as far as the server has heard.
+/// How far a worker has come, as far as the engine has heard.
 enum worker_stage { WORKER_LOADING, WORKER_LOADED, WORKER_SERVING, WORKER_FINISHED };
 
-/// What the server keeps for each worker. Only `has_failed` is set by the worker, before it posts
+/// What the engine keeps for each worker. Only `has_failed` is set by the worker, before it posts
 /// `loaded` or `begun`.
 struct worker_status {
-    struct server *server;
+    struct engine *engine;
     enum worker_stage stage;
     bool has_failed; // to start, to load or to accept
     pthread_t thread;
 };
 
-/// Messages of the server to the worker; see `worker_post`.
+/// Messages of the engine to the worker; see `worker_post`.
 struct worker_orders {
     struct mailbox_message begin;     // accept connections
     struct mailbox_message drain_all; // end in order
@@ -83,7 +83,7 @@ struct worker_orders {
     struct mailbox_message look;      // wake up: the clock was moved
 };
 
-/// Messages of the worker to the server, which sets what they run.
+/// Messages of the worker to the engine, which sets what they run.
 struct worker_news {
     struct mailbox_message loaded;   // the scripts are loaded, or could not be: `has_failed`
     struct mailbox_message begun;    // the worker accepts connections, or cannot: `has_failed`
@@ -158,6 +158,10 @@ size_t worker_conn_count(const struct worker *worker);
 /// a bug and is named; memory of the worker is then still in use. Does nothing to a worker that is
 /// not open. *Calls Lua.*
 bool worker_close(struct worker *worker);
+
+/// Frees what the calling thread has for output, the log and memory. When no worker is on it any
+/// more.
+void worker_tidy_thread(void);
 
 /// Closes the sockets of a worker that does not begin.
 void worker_close_sockets(struct worker *worker);
