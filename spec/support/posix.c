@@ -283,7 +283,11 @@ static _Noreturn void become(const struct command *command)
 {
     static const int FLAGS[] = {O_RDONLY, O_WRONLY | O_CREAT | O_APPEND,
                                 O_WRONLY | O_CREAT | O_APPEND};
+    static const int SIGNALS[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (size_t i = 0; i < sizeof(SIGNALS) / sizeof(SIGNALS[0]); i++) {
+        signal(SIGNALS[i], SIG_DFL); // ignored ones would be so for the program too, as under nohup
+    }
     for (int i = 0; i < 3; i++) {
         int file = open(command->paths[i], FLAGS[i], 0600);
         if (file < 0 || dup2(file, i) < 0) {
