@@ -70,11 +70,11 @@ void ledger_end_turn(struct life *life, const struct ledger_view *view, bool had
            held, journal->bounds.bytes);
     EXPECT(journal->next - journal->first <= journal->bounds.count, "%s holds too many events",
            life->name);
-    if (!journal_is_empty(journal) && journal->bounds.age_ms != UINT64_MAX) {
-        uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
+    if (!journal_is_empty(journal) && journal->bounds.ttl_ms != UINT64_MAX) {
+        uint64_t step_ms = journal->bounds.ttl_ms / AGE_STEPS;
         step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
         uint64_t late_ms = life->records[life->first - 1].late_ms;
-        EXPECT(late_ms + journal->bounds.age_ms + step_ms >= view->late_ms,
+        EXPECT(late_ms + journal->bounds.ttl_ms + step_ms >= view->late_ms,
                "%s holds what is too old", life->name);
     }
 }
@@ -125,8 +125,8 @@ static void check_reason(const struct life *life, uint64_t sequence, const struc
 {
     const struct journal_bounds *bounds = &life->channel->journal.bounds;
     uint64_t bytes = ledger_bytes_after(life, sequence - 1);
-    bool is_aged = bounds->age_ms != UINT64_MAX &&
-                   life->records[sequence - 1].made_ms + bounds->age_ms <= view->now_ms;
+    bool is_aged = bounds->ttl_ms != UINT64_MAX &&
+                   life->records[sequence - 1].made_ms + bounds->ttl_ms <= view->now_ms;
     bool is_over = life->count - sequence + 1 > bounds->count || bytes > bounds->bytes;
     EXPECT(is_aged || is_over || view->is_tight, "%s let go of %" PRIu64 " without a reason",
            life->name, sequence);

@@ -172,7 +172,7 @@ static struct journal_bounds choose_bounds(void)
     struct journal_bounds bounds;
     bounds.count = counts[chance_below(7)];
     bounds.bytes = sizes[chance_below(6)];
-    bounds.age_ms = ages[chance_below(6)];
+    bounds.ttl_ms = ages[chance_below(6)];
     return bounds;
 }
 
@@ -239,7 +239,7 @@ static void set_bounds(struct worker *worker, struct opened opened)
     life->has_job[worker->index] = true;
     life->bytes_max = bounds.bytes;
     place_say("worker %d bounds %s: %" PRIu64 ", %" PRIu64 " bytes, %" PRIu64 " ms", worker->index,
-              life->name, bounds.count, bounds.bytes, bounds.age_ms);
+              life->name, bounds.count, bounds.bytes, bounds.ttl_ms);
 }
 
 static void set_lag(struct opened opened, bool is_skip)

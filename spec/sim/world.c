@@ -120,10 +120,10 @@ bool world_is_stale(const struct worker *worker, const struct life *life)
 {
     struct ledger_view view;
     take_view(worker->world, life, &view);
-    uint64_t age_ms = life->channel->journal.bounds.age_ms;
+    uint64_t ttl_ms = life->channel->journal.bounds.ttl_ms;
     bool is_changed = life->overrun > worker->offered;
-    return view.is_settled && !is_changed && life->first <= life->count && age_ms != UINT64_MAX &&
-           life->records[life->first - 1].made_ms + age_ms <= worker_now_ms(worker);
+    return view.is_settled && !is_changed && life->first <= life->count && ttl_ms != UINT64_MAX &&
+           life->records[life->first - 1].made_ms + ttl_ms <= worker_now_ms(worker);
 }
 
 void world_end_books(struct worker *worker)
@@ -261,7 +261,7 @@ static void check_need(struct world *world, struct life *life)
         return;
     }
     const struct journal_bounds *bounds = &life->channel->journal.bounds;
-    bool is_needed = world->worker_count > 1 && (bounds->count > 0 || bounds->age_ms != UINT64_MAX);
+    bool is_needed = world->worker_count > 1 && (bounds->count > 0 || bounds->ttl_ms != UINT64_MAX);
     for (size_t i = 0; i < world->worker_count; i++) {
         is_needed = is_needed || life->held[i] != NULL;
     }

@@ -16,9 +16,9 @@ struct bench {
     uint64_t now_ms;
 };
 
-static void open_with(struct bench *bench, uint64_t count, uint64_t bytes, uint64_t age_ms)
+static void open_with(struct bench *bench, uint64_t count, uint64_t bytes, uint64_t ttl_ms)
 {
-    struct journal_bounds bounds = {count, bytes, age_ms};
+    struct journal_bounds bounds = {count, bytes, ttl_ms};
     *bench = (struct bench){.now_ms = 1000};
     journal_init(&bench->journal, &bounds);
     buf_init(&bench->scratch, UINT32_MAX / 2);
@@ -234,7 +234,7 @@ TEST(a_journal_is_bounded_by_age)
     bench.now_ms = 1110;
     trim(&bench);
     EXPECT_INT(bench.journal.first, 8);
-    bench.journal.bounds.age_ms = UINT64_MAX;
+    bench.journal.bounds.ttl_ms = UINT64_MAX;
     bench.now_ms = UINT64_MAX - 1;
     trim(&bench);
     EXPECT_INT(bench.journal.first, 8);
@@ -252,7 +252,7 @@ TEST(what_is_protected_stays_over_the_bounds_until_it_is_not)
     EXPECT_INT(bench.journal.first, 5);
     journal_trim(&bench.journal, bench.now_ms, 1);
     EXPECT_INT(bench.journal.first, 5);
-    bench.journal.bounds.age_ms = UINT64_MAX;
+    bench.journal.bounds.ttl_ms = UINT64_MAX;
     journal_trim(&bench.journal, bench.now_ms, 19);
     EXPECT_INT(bench.journal.first, 18);
     expect_pieces_to_be_frames(&bench.journal);

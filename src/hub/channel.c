@@ -17,7 +17,7 @@
 static const struct journal_bounds default_bounds = {
     .count = 1000,
     .bytes = (uint64_t)1024 * 1024,
-    .age_ms = (uint64_t)300 * 1000,
+    .ttl_ms = (uint64_t)300 * 1000,
 };
 
 static int make_room(struct channel *channel, uint64_t bytes, const struct channel_author *author);

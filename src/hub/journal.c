@@ -164,10 +164,10 @@ void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from)
 
 uint64_t journal_expiry_ms(const struct journal *journal)
 {
-    if (journal_is_empty(journal) || journal->bounds.age_ms == UINT64_MAX) {
+    if (journal_is_empty(journal) || journal->bounds.ttl_ms == UINT64_MAX) {
         return UINT64_MAX;
     }
-    return slot_of(journal, journal->first)->made_ms + journal->bounds.age_ms;
+    return slot_of(journal, journal->first)->made_ms + journal->bounds.ttl_ms;
 }
 
 const struct frame *journal_frame(const struct journal *journal, uint64_t sequence)

@@ -20,10 +20,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// A channel's options `history`, `bytes` and `ttl`: how many frames are kept, how many bytes of
+/// them, and for how long.
 struct journal_bounds {
     uint64_t count;
-    uint64_t bytes;  // of frames
-    uint64_t age_ms; // UINT64_MAX for ever
+    uint64_t bytes;
+    uint64_t ttl_ms; // UINT64_MAX for ever
 };
 
 struct journal {

@@ -493,7 +493,7 @@ static void arm_age(struct replica *replica, const struct journal *journal)
         return;
     }
     uint64_t now_ms = loop_now_ms(replica->local->loop);
-    uint64_t step_ms = journal->bounds.age_ms / AGE_STEPS;
+    uint64_t step_ms = journal->bounds.ttl_ms / AGE_STEPS;
     step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
     bool is_late = expiry_ms + step_ms <= now_ms;
     timer_arm_at(&replica->age, (is_late ? now_ms + 1 : expiry_ms) + step_ms);

@@ -252,9 +252,9 @@ static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
     }
     int type = opt_field(L, 2, "ttl");
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
-        bounds->age_ms = UINT64_MAX;
+        bounds->ttl_ms = UINT64_MAX;
     } else if (type != LUA_TNIL) {
-        bounds->age_ms = check_duration_option_ms(L, 2, "ttl");
+        bounds->ttl_ms = check_duration_option_ms(L, 2, "ttl");
     }
     check_lag(L);
     check_group(L);
