@@ -17,10 +17,24 @@
 ---The group that a new channel is made in (`lunesse.channel_group`), for names that peers choose.
 ---A channel that is there stays in its own, or in none.
 ---@field group? string
----Name of the event that says that a reader's id could not be resumed. Default "reset".
+---The event that says that a reader's id could not be resumed. Default: the name "reset", and a
+---`lunesse.ChannelNotice` as data.
+---@field reset? lunesse.ChannelNoticeTexts
+---The event that says what a slow reader missed. Default: the name "lagged", and the same data.
+---@field lagged? lunesse.ChannelNoticeTexts
+---Short for `reset = { event = ... }`.
 ---@field reset_event? string
----Name of the event that says what a slow reader missed. Default "lagged".
+---Short for `lagged = { event = ... }`.
 ---@field lagged_event? string
+
+---The texts of an event that the engine makes, at most 4096 bytes.
+---@class (exact) lunesse.ChannelNoticeTexts
+---Its name, without line break and NUL. Without one the event has no name, so that a browser calls
+---it "message".
+---@field event? string
+---Its data: a string, number or boolean as it is, a table as JSON. Default: what happened, as a
+---`lunesse.ChannelNotice`.
+---@field data? any
 
 ---What `lunesse.channel_group` takes. What a call does not name stays as it is.
 ---@class (exact) lunesse.ChannelGroupOptions
@@ -52,6 +66,7 @@
 ---@class lunesse.Channel
 ---@field name string          as it was given to `lunesse.channel`
 ---@field subscribers integer  streams that follow it now
+---@field finished boolean     nothing more can be published: it was finished, or closed
 local Channel = {}
 
 ---Publishes one event: `publish(data)`, `publish(event, data)`, or one object that `lunesse.event`
@@ -71,7 +86,7 @@ local Channel = {}
 ---@param data any               a string, number or boolean as it is, a table as JSON
 ---@return string? id            the id that it got
 ---@return string? err
----@return "ECLOSED" | "EMSGSIZE" | "ENOMEM" | nil code
+---@return "ECLOSED" | "EFINISHED" | "EMSGSIZE" | "ENOMEM" | nil code
 ---@overload fun(self: lunesse.Channel, event: lunesse.Event): string?, string?, string?
 ---@overload fun(self: lunesse.Channel, data: any): string?, string?, string?
 function Channel:publish(event, data) end
@@ -85,7 +100,22 @@ function Channel:publish(event, data) end
 ---@return string id
 function Channel:cursor() end
 
----Ends the channel. Streams get what was published before, and those that follow no other channel
----end. Its name is free at once: `lunesse.channel` makes another. May be called again.
+---Says that the channel is complete: nothing more is published. Readers, those that come later
+---too, get all that is kept; then a stream that follows no other channel ends as complete. The
+---channel keeps its name, its history and its end for its `ttl`. After that it closes by itself,
+---and the name can begin anew, with other ids. May be called again.
+---
+---```lua
+---room:publish("word", "moon")
+---room:finish()
+---```
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | nil code
+function Channel:finish() end
+
+---Ends the channel at once. Streams get what was published before, and those that follow no other
+---channel end. Its name is free: `lunesse.channel` makes another, and nobody who comes later finds
+---the history. May be called again.
 ---@return true ok
 function Channel:close() end

@@ -216,7 +216,7 @@ uint64_t clients_offered(const struct world *world, const struct life *life)
     return least;
 }
 
-void clients_see_close(const struct worker *worker, const struct life *life)
+void clients_see_end_of(const struct worker *worker, const struct life *life)
 {
     struct world *world = worker->world;
     for (size_t i = 0; i < world->client_count; i++) {

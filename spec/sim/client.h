@@ -124,15 +124,15 @@ bool clients_read(const struct world *world, const struct life *life);
 /// The newest event of `life` for which all its subscribers were woken.
 uint64_t clients_offered(const struct world *world, const struct life *life);
 
-/// The worker has seen that `life` was closed: no event follows those that it has.
-void clients_see_close(const struct worker *worker, const struct life *life);
+/// The worker has seen that `life` was finished or closed: no event follows those that it has.
+void clients_see_end_of(const struct worker *worker, const struct life *life);
 
 /// Notes for every client that its stream is about to be ended completely.
 void clients_see_end(struct world *world);
 
 void clients_take_all(struct world *world);
 
-/// Notes whether the stream ends by itself, because its last channels have closed.
+/// Notes whether the stream ends by itself, because its last channels have ended.
 void client_look_for_end(struct client *client);
 
 /// The subscription of `life`, or NULL.

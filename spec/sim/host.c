@@ -19,6 +19,7 @@ enum { PLACE_BYTES = 64, GREET_BYTES = 32 };
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
 static struct client *client_of(struct world *world, const struct exchange *exchange);
+static size_t count_live(const struct client *client, size_t *leaving);
 static void subscribe_some(struct client *client);
 static struct stream_start choose_start(const struct client *client, const char *since,
                                         char *greet);
@@ -54,12 +55,8 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     struct life *life = opened.life;
     char greet[GREET_BYTES] = "";
     struct stream_start start = choose_start(client, since, greet);
-    size_t live = 0;
-    size_t leaving = 0; // the stream leaves a closed channel when it has read it to the end
-    for (size_t i = 0; i < client->sub_count; i++) {
-        live += client->subs[i].is_gone ? 0 : 1;
-        leaving += !client->subs[i].is_gone && client->subs[i].life->is_over ? 1 : 0;
-    }
+    size_t leaving = 0; // the stream leaves a channel that has ended when it has read all of it
+    size_t live = count_live(client, &leaving);
     const struct sub *old = client_sub(client, life);
     if (client->sub_count == SUBS_MAX || (old != NULL && old->is_gone)) {
         return; // a channel is subscribed to once in a stream, so that an event names its
@@ -103,6 +100,8 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     sub->is_unplaced = is_newest && client->sent_id[0] == '\0';
     if (life->is_over) {
         ledger_end(life);
+    }
+    if (life->is_over || life->finished != 0) {
         sub->end = life->count;
     }
     client->is_ending = false; // unless this one has closed as well
@@ -240,6 +239,19 @@ static struct client *client_of(struct world *world, const struct exchange *exch
     EXPECT(target.len == 2 && index < world->client_count, "target %.*s", (int)target.len,
            target.at);
     return &world->clients[index];
+}
+
+/// How many channels the stream follows, and how many of those have ended.
+static size_t count_live(const struct client *client, size_t *leaving)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < client->sub_count; i++) {
+        const struct life *life = client->subs[i].life;
+        bool has_ended = life->is_over || life->finished != 0;
+        live += client->subs[i].is_gone ? 0 : 1;
+        *leaving += !client->subs[i].is_gone && has_ended ? 1 : 0;
+    }
+    return live;
 }
 
 /// The client comes back to the same channels, most of the time.

@@ -34,10 +34,12 @@ struct life {
     const char *name;
     const char *reset_name;
     const char *lagged_name;
-    bool may_skip;   // by its lag policy. Both are true after a change of the policy,
-    bool may_resume; // because notices decided before it may come later
-    bool is_over;    // closed, or gone: nothing is published any more
-    uint64_t closed; // stamp of the closing; 0 before
+    bool may_skip;        // by its lag policy. Both are true after a change of the policy,
+    bool may_resume;      // because notices decided before it may come later
+    bool is_over;         // closed, or gone: nothing is published any more
+    uint64_t closed;      // stamp of the closing; 0 before
+    uint64_t finished;    // stamp of the finishing; 0 before
+    uint64_t finished_ms; // on the clock of the worker that finished it
     struct replica *held[WORKERS_MAX]; // by a script of that worker; NULL when by none
     struct channel *channel;           // NULL when it may be gone
     struct record *records;            // number `sequence` is at `sequence - 1`
@@ -45,6 +47,7 @@ struct life {
     uint64_t capacity;
     uint64_t first;               // the oldest in the journal; `count` + 1 when none or unknown
     uint64_t bytes_max;           // that the journal keeps
+    uint64_t ttl_ms;              // and for how long at least
     uint64_t overrun;             // stamp of what last made frames go before they were offered
     bool has_job[WORKERS_MAX];    // at the end of this turn the worker sees to the bounds
     uint64_t joined[WORKERS_MAX]; // the worker's turn when a reader last came

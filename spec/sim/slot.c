@@ -29,6 +29,7 @@ static struct replica *make_replica(struct worker *worker, struct bytes name)
 }
 
 static struct replica *make_replica(struct worker *worker, struct bytes name);
+static void name_notice(struct replica *replica, enum channel_event which, const char *name);
 static void hold(struct worker *worker, struct life *life, struct replica *replica);
 static void set_bounds(struct worker *worker, struct opened opened);
 static void set_lag(struct opened opened, bool is_skip);
@@ -80,6 +81,8 @@ void slot_publish(struct worker *worker, struct slot *slot)
     int failure = replica_publish(opened.replica, &event, &id);
     if (opened.life->is_over) {
         EXPECT(failure == -ECANCELED, "publishing in a channel that was closed: %d", failure);
+    } else if (opened.life->finished != 0) {
+        EXPECT(failure == -ESHUTDOWN, "publishing in a channel that was finished: %d", failure);
     } else if (failure == -ENOBUFS) {
         struct life *life = opened.life;
         EXPECT(world->hub.bytes + 8 * event.data.len + 200 > world->limits.channel.total_bytes,
@@ -98,6 +101,32 @@ void slot_publish(struct worker *worker, struct slot *slot)
                life->count + 1);
         note_published(worker, opened, type, plain);
     }
+}
+
+/// Finishing a channel a second time does nothing.
+void slot_finish(struct worker *worker, struct slot *slot)
+{
+    struct opened opened = slot_open(worker, slot);
+    struct life *life = opened.life;
+    if (life->is_over) {
+        EXPECT(replica_finish(opened.replica) == -ECANCELED, "a closed channel is finished");
+        worker_note_look(worker);
+        return;
+    }
+    place_say("worker %d finishes %s", worker->index, life->name);
+    EXPECT(replica_finish(opened.replica) == 0, "%s is not finished", life->name);
+    if (life->finished == 0) {
+        life->finished = ++worker->world->stamp;
+        life->finished_ms = worker_now_ms(worker);
+    }
+    struct sse_event event = {.has_data = true};
+    struct event_id id;
+    EXPECT(replica_publish(opened.replica, &event, &id) == -ESHUTDOWN,
+           "a finished channel takes events");
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        life->has_job[i] = true; // whether the worker has a replica or not
+    }
+    worker_note_look(worker);
 }
 
 void slot_close(struct worker *worker, struct slot *slot)
@@ -199,8 +228,8 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
     life->reset_name = chance_one_in(3) ? "back" : "reset";
     life->lagged_name = chance_one_in(3) ? "behind" : "lagged";
     replica->channel->journal.epoch = life->epoch;
-    replica_name_event(replica, CHANNEL_RESET, bytes_from_string(life->reset_name));
-    replica_name_event(replica, CHANNEL_LAGGED, bytes_from_string(life->lagged_name));
+    name_notice(replica, CHANNEL_RESET, life->reset_name);
+    name_notice(replica, CHANNEL_LAGGED, life->lagged_name);
     struct opened opened = {life, replica};
     place_say("worker %d begins %s as %" PRIx64, worker->index, life->name, life->epoch);
     set_bounds(worker, opened);
@@ -209,6 +238,12 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
         hold(worker, life, replica);
     }
     return opened;
+}
+
+static void name_notice(struct replica *replica, enum channel_event which, const char *name)
+{
+    struct sse_event texts = {.has_event = true, .event = bytes_from_string(name)};
+    channel_set_notice(replica->channel, which, &texts);
 }
 
 /// Sometimes makes the channel without looking for it, as a worker does that looked just before
@@ -238,6 +273,7 @@ static void set_bounds(struct worker *worker, struct opened opened)
     worker_note_look(worker);
     life->has_job[worker->index] = true;
     life->bytes_max = bounds.bytes;
+    life->ttl_ms = bounds.ttl_ms;
     place_say("worker %d bounds %s: %" PRIu64 ", %" PRIu64 " bytes, %" PRIu64 " ms", worker->index,
               life->name, bounds.count, bounds.bytes, bounds.ttl_ms);
 }

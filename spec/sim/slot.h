@@ -29,6 +29,9 @@ struct opened slot_open(struct worker *worker, struct slot *slot);
 /// The worker publishes something.
 void slot_publish(struct worker *worker, struct slot *slot);
 
+/// The worker finishes the channel: it takes no events any more, and readers still come.
+void slot_finish(struct worker *worker, struct slot *slot);
+
 void slot_close(struct worker *worker, struct slot *slot);
 
 /// The worker lets go of a channel without closing it: it goes by itself once it is empty and no

@@ -67,8 +67,8 @@ void worker_note_look(struct worker *worker)
     worker->seen = worker->world->stamp;
     for (size_t i = 0; before < worker->seen && i < worker->world->life_count; i++) {
         const struct life *life = worker->world->lives[i];
-        if (life->closed > before) {
-            clients_see_close(worker, life);
+        if (life->closed > before || life->finished > before) {
+            clients_see_end_of(worker, life);
         }
     }
 }

@@ -28,6 +28,7 @@ static void choose_limits(struct limits *limits);
 static void check_hub(struct world *world);
 static void check_need(struct world *world, struct life *life);
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
+static void expire(struct world *world, struct life *life);
 static bool is_busy(const struct world *world);
 static void end_all_streams(struct worker *worker);
 static bool end_stream(void *user, struct exchange *exchange);
@@ -98,12 +99,35 @@ void world_look_for(struct world *world, struct life *life)
     hub_lock(&world->hub);
     const struct channel *found = channel_find(&world->hub, bytes_from_string(life->name));
     hub_unlock(&world->hub);
-    if (found == NULL || found->journal.epoch != life->epoch) {
+    bool is_gone = found == NULL || found->journal.epoch != life->epoch;
+    if (is_gone && life->finished != 0) {
+        expire(world, life);
+    } else if (is_gone) {
         EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);
         for (int i = 0; i < WORKERS_MAX; i++) {
             EXPECT(life->held[i] == NULL, "%s is gone though worker %d holds it", life->name, i);
         }
         ledger_end(life);
+    }
+}
+
+/// A finished channel has closed by itself, which it must not do before its end is too old. Other
+/// workers may have it still, until they see that.
+static void expire(struct world *world, struct life *life)
+{
+    bool is_forever = life->ttl_ms == UINT64_MAX;
+    EXPECT(!is_forever && life->finished_ms + life->ttl_ms <= world->now_ms,
+           "%s is finished and has gone %" PRIu64 " ms later", life->name,
+           world->now_ms - life->finished_ms);
+    place_say("%s has expired", life->name);
+    life->closed = ++world->stamp;
+    ledger_end(life);
+    for (int i = 0; i < WORKERS_MAX; i++) { // scripts of a worker that has seen it let go
+        struct replica *held = life->held[i];
+        if (held != NULL && held->state == CHANNEL_CLOSED) {
+            life->held[i] = NULL;
+            replica_release(held);
+        }
     }
 }
 
@@ -257,7 +281,7 @@ static void choose_limits(struct limits *limits)
 static void check_need(struct world *world, struct life *life)
 {
     world_look_for(world, life);
-    if (life->is_over || life->first <= life->count) {
+    if (life->is_over || life->first <= life->count || life->finished != 0) {
         return;
     }
     const struct journal_bounds *bounds = &life->channel->journal.bounds;

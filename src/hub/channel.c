@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "hub/group.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -59,10 +60,10 @@ void channel_free(struct channel *channel)
 {
     CHECK(list_is_empty(&channel->replicas));
     CHECK(channel->subscriber_count == 0);
-    CHECK(channel->is_closed && channel->counted_bytes == 0);
+    CHECK(channel->state == CHANNEL_CLOSED && channel->counted_bytes == 0);
     journal_deinit(&channel->journal);
     for (int event = 0; event < CHANNEL_EVENT_COUNT; event++) {
-        mem_free(channel->event_names[event]);
+        mem_free(channel->notices[event]);
     }
     mem_free(channel);
 }
@@ -70,7 +71,7 @@ void channel_free(struct channel *channel)
 void channel_join(struct channel *channel, struct replica_link *link, size_t bytes)
 {
     HUB_LOCKED(channel->hub);
-    DCHECK(!channel->is_closed && link->local != NULL);
+    DCHECK(channel->state != CHANNEL_CLOSED && link->local != NULL);
     channel->base_bytes += bytes;
     channel_account(channel);
     list_init(&link->due_node);
@@ -116,8 +117,8 @@ int channel_append(struct channel *channel, struct bytes fields,
     struct journal_moment moment = {.stamp = hub->stamp + 1, .now_ms = author->now_ms};
     int failure = 0;
     HUB_LOCKED(hub);
-    if (channel->is_closed) {
-        return -ECANCELED;
+    if (channel->state != CHANNEL_OPEN) {
+        return channel->state == CHANNEL_FINISHED ? -ESHUTDOWN : -ECANCELED;
     }
     if (fields.len <= channel->journal.bounds.bytes) {
         failure = make_room(channel, fields.len, author);
@@ -132,6 +133,50 @@ int channel_append(struct channel *channel, struct bytes fields,
     return failure;
 }
 
+void channel_set_notice(struct channel *channel, enum channel_event which,
+                        const struct sse_event *texts)
+{
+    struct buf text;
+    DCHECK(which < CHANNEL_EVENT_COUNT);
+    buf_init(&text, SIZE_MAX);
+    CHECK(buf_append(&text, texts->event) && buf_append(&text, texts->data));
+    size_t len = buf_len(&text);
+    struct channel_notice *fresh = mem_alloc(sizeof(struct channel_notice) + len + 1);
+    *fresh = (struct channel_notice){
+        .has_event = texts->has_event,
+        .has_data = texts->has_data,
+        .event_len = texts->event.len,
+        .data_len = texts->data.len,
+    };
+    memcpy(fresh->text, buf_start(&text), len);
+    buf_reset(&text);
+    hub_lock(channel->hub);
+    struct channel_notice *old = channel->notices[which];
+    channel->notices[which] = fresh;
+    hub_unlock(channel->hub);
+    mem_free(old);
+}
+
+struct sse_event channel_notice(struct channel *channel, enum channel_event which, struct buf *out)
+{
+    static const char *const usual[] = {"reset", "lagged"};
+    static_assert(sizeof(usual) == CHANNEL_EVENT_COUNT * sizeof(usual[0]), "each has a name");
+    struct sse_event event = {.has_event = true, .event = bytes_from_string(usual[which])};
+    DCHECK(which < CHANNEL_EVENT_COUNT);
+    hub_lock(channel->hub);
+    const struct channel_notice *notice = channel->notices[which];
+    if (notice != NULL) {
+        buf_clear(out);
+        CHECK(buf_append(out, bytes_of(notice->text, notice->event_len + notice->data_len)));
+        event.has_event = notice->has_event;
+        event.has_data = notice->has_data;
+        event.event = bytes_of(buf_start(out), notice->event_len);
+        event.data = bytes_of(buf_start(out) + notice->event_len, notice->data_len);
+    }
+    hub_unlock(channel->hub);
+    return event;
+}
+
 /// A replica may still have frames that have left the journal. It never has one that the journal
 /// does not have yet.
 void channel_check(const struct channel *channel)
@@ -139,7 +184,7 @@ void channel_check(const struct channel *channel)
     const struct hub *hub = channel->hub;
     const struct map_entry *entry = map_find(&hub->channels, channel->entry.key);
     HUB_LOCKED(hub);
-    CHECK((entry == &channel->entry) == !channel->is_closed);
+    CHECK((entry == &channel->entry) == (channel->state != CHANNEL_CLOSED));
     CHECK(channel->counted_bytes == channel->base_bytes + channel->journal.memory);
     CHECK(channel->counted_bytes <= hub->bytes);
     CHECK(channel->group == NULL || channel->counted_bytes <= channel->group->bytes);
@@ -151,11 +196,36 @@ void channel_check(const struct channel *channel)
     journal_check(&channel->journal);
 }
 
+int channel_finish(struct channel *channel, uint64_t now_ms)
+{
+    HUB_LOCKED(channel->hub);
+    if (channel->state == CHANNEL_CLOSED) {
+        return -ECANCELED;
+    }
+    if (channel->state == CHANNEL_OPEN) {
+        channel->state = CHANNEL_FINISHED;
+        channel->finished_ms = now_ms;
+    }
+    DEBUG_CALL(channel_check(channel));
+    return 0;
+}
+
+/// The end of a finished channel counts as one more event, the newest, so it is kept as long as
+/// one.
+uint64_t channel_expiry_ms(const struct channel *channel)
+{
+    const struct journal *journal = &channel->journal;
+    HUB_LOCKED(channel->hub);
+    bool has_end = channel->state == CHANNEL_FINISHED && journal->bounds.ttl_ms != UINT64_MAX;
+    return has_end && journal_is_empty(journal) ? channel->finished_ms + journal->bounds.ttl_ms
+                                                : journal_expiry_ms(journal);
+}
+
 void channel_close(struct channel *channel)
 {
     HUB_LOCKED(channel->hub);
-    if (!channel->is_closed) {
-        channel->is_closed = true;
+    if (channel->state != CHANNEL_CLOSED) {
+        channel->state = CHANNEL_CLOSED;
         map_remove(&channel->hub->channels, &channel->entry);
     }
 }

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "hub/hub.h"
 #include "hub/journal.h"
+#include "wire/sse.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,20 +23,35 @@ enum channel_lag {
     CHANNEL_SKIP,   // it is told how many events it missed, and goes on at the newest
 };
 
+/// How far a channel has come. It only ever goes forward.
+enum channel_state {
+    CHANNEL_OPEN,
+    CHANNEL_FINISHED, // takes no events; readers still come, and get what is kept and then the end
+    CHANNEL_CLOSED,   // its name is free; readers that it has get the rest and then the end
+};
+
 /// The events with which subscribers are told that they were put to another place, or that they
 /// missed some.
 enum channel_event { CHANNEL_RESET, CHANNEL_LAGGED, CHANNEL_EVENT_COUNT };
+
+/// The texts that a script gave to one of them. It owns nothing but its own memory.
+struct channel_notice {
+    bool has_event, has_data; // a notice without data of its own has the usual ones
+    size_t event_len, data_len;
+    char text[]; // the event's name, then the data
+};
 
 struct channel {
     struct hub *hub;
     struct map_entry entry; // in the hub; the key is the name
     struct journal journal;
-    struct list replicas;                   // struct replica_link
-    char *event_names[CHANNEL_EVENT_COUNT]; // NULL for the usual one
-    atomic_size_t subscriber_count;         // of all workers; read without the lock
-    _Atomic uint8_t lag;                    // enum channel_lag; read without the lock
-    bool is_closed;
-    struct group *group;    // NULL for none; never changes
+    struct list replicas;                                // struct replica_link
+    struct channel_notice *notices[CHANNEL_EVENT_COUNT]; // NULL for the usual one
+    atomic_size_t subscriber_count;                      // of all workers; read without the lock
+    _Atomic uint8_t lag;                                 // enum channel_lag; read without the lock
+    uint8_t state;                                       // enum channel_state
+    struct group *group;                                 // NULL for none; never changes
+    uint64_t finished_ms;   // when it was finished, on the clock of the loops
     uint64_t base_bytes;    // of the channel and its replicas, without the journal
     uint64_t counted_bytes; // that the hub and the group know of
     char name[];            // never changes, so the lock is not needed
@@ -82,15 +98,35 @@ void channel_account(struct channel *channel);
 /// Appends an event, encoded as for `journal_append`: it gets the channel's next number and the
 /// hub's next stamp, and the replicas that follow the channel have something to take over. Under
 /// the lock, from any thread; `woken` gets the workers to be woken after it. Returns 0; -ECANCELED
-/// when the channel is closed; -EMSGSIZE when the event is larger than the channel's bytes; -ENOMEM
-/// when there is no memory for it; -ENOBUFS when all channels hold `bytes_max`, -ENOSPC when those
-/// of the group hold as much as they may. Before one of the last two, the oldest frames of this
-/// channel go, as far as every worker has offered them to its subscribers.
+/// when the channel is closed; -ESHUTDOWN when it is finished; -EMSGSIZE when the event is larger
+/// than the channel's bytes; -ENOMEM when there is no memory for it; -ENOBUFS when all channels
+/// hold `bytes_max`, -ENOSPC when those of the group hold as much as they may. Before one of the
+/// last two, the oldest frames of this channel go, as far as every worker has offered them to its
+/// subscribers.
 MUST_USE int channel_append(struct channel *channel, struct bytes fields,
                             const struct channel_author *author, worker_set *woken);
 
+/// Gives an in-band event texts of its own: a name without CR, LF or NUL, or none; and data, or
+/// none for the usual ones. Copies them. Takes the lock.
+void channel_set_notice(struct channel *channel, enum channel_event which,
+                        const struct sse_event *texts);
+
+/// Returns the texts of an in-band event, in memory of `out`: its name, "reset" or "lagged" if it
+/// was given no texts, and its data if it has data of its own. Takes the lock.
+struct sse_event channel_notice(struct channel *channel, enum channel_event which, struct buf *out);
+
 /// CHECKs what holds between any two calls. Under the lock.
 void channel_check(const struct channel *channel);
+
+/// Finishes the channel: nothing is appended to it any more. It stays under its name until its
+/// history has run out, and at least for as long as it keeps an event; see `channel_expiry_ms`. The
+/// caller then tells all replicas. Idempotent. Returns 0; -ECANCELED when the channel is closed.
+/// Under the lock, from any thread.
+MUST_USE int channel_finish(struct channel *channel, uint64_t now_ms);
+
+/// Returns when the channel has something to let go of because of its age: its oldest frame, or,
+/// when it is finished and has no frame, itself. UINT64_MAX for never.
+uint64_t channel_expiry_ms(const struct channel *channel);
 
 /// Marks the channel as closed and frees its name. Idempotent.
 void channel_close(struct channel *channel);

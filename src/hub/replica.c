@@ -39,11 +39,12 @@ static uint64_t offered(const struct replica *replica);
 static void note_idle(struct replica *replica);
 static void note_offered(struct replica *replica, uint64_t keep_from);
 static void on_age(struct timer *timer);
+static worker_set close_expired(struct replica *replica);
 static uint64_t trim(struct replica *replica, uint64_t keep_from);
-static void arm_age(struct replica *replica, const struct journal *journal);
+static void arm_age(struct replica *replica);
 static void settle(struct replica *replica);
-static bool has_frames(struct replica *replica);
-static void note_closed(struct replica *replica);
+static bool has_history(struct replica *replica);
+static void note_state(struct replica *replica);
 
 struct replica *replica_new(struct local_hub *local, struct channel *channel)
 {
@@ -51,6 +52,7 @@ struct replica *replica_new(struct local_hub *local, struct channel *channel)
     struct replica *replica = mem_new(struct replica);
     replica->local = local;
     replica->channel = channel;
+    replica->state = channel->state;
     replica->link.local = local;
     channel_join(channel, &replica->link, sizeof(struct replica));
     journal_init_copy(&replica->journal, &channel->journal);
@@ -76,7 +78,7 @@ void replica_free(struct replica *replica)
     worker_set woken = replica->link.follows ? hub_tell_room(local->hub) : 0;
     hub_unlock(local->hub);
     hub_wake(local->hub, woken);
-    if (!replica->is_closed) {
+    if (replica->state != CHANNEL_CLOSED) {
         map_remove(&local->replicas, &replica->entry);
     }
     loop_job_cancel(&replica->job);
@@ -224,30 +226,6 @@ void replica_set_lag(struct replica *replica, enum channel_lag lag)
     replica->channel->lag = (uint8_t)lag;
 }
 
-void replica_name_event(struct replica *replica, enum channel_event event, struct bytes name)
-{
-    DEBUG_CALL(replica_check(replica));
-    DCHECK(event < CHANNEL_EVENT_COUNT && name.len > 0);
-    char *copy = mem_string(name);
-    hub_lock(replica->local->hub);
-    char *old = replica->channel->event_names[event];
-    replica->channel->event_names[event] = copy;
-    hub_unlock(replica->local->hub);
-    mem_free(old);
-}
-
-void replica_put_event_name(const struct replica *replica, enum channel_event event,
-                            struct buf *out)
-{
-    static const char *const usual[] = {"reset", "lagged"};
-    static_assert(sizeof(usual) == CHANNEL_EVENT_COUNT * sizeof(usual[0]), "each has a name");
-    DCHECK(event < CHANNEL_EVENT_COUNT);
-    hub_lock(replica->local->hub);
-    const char *name = replica->channel->event_names[event];
-    CHECK(buf_append(out, bytes_from_string(name == NULL ? usual[event] : name)));
-    hub_unlock(replica->local->hub);
-}
-
 struct event_id replica_cursor(const struct replica *replica)
 {
     DEBUG_CALL(replica_check(replica));
@@ -261,7 +239,7 @@ struct event_id replica_cursor(const struct replica *replica)
 void replica_join(struct replica *replica, struct subscriber *subscriber)
 {
     DEBUG_CALL(replica_check(replica));
-    DCHECK(!replica->is_closed);
+    DCHECK(replica->state != CHANNEL_CLOSED);
     DCHECK(subscriber->ops != NULL && subscriber->replica == NULL);
     if (!replica->link.follows) {
         follow(replica);
@@ -338,6 +316,28 @@ void replica_close(struct replica *replica)
     hub_wake(local->hub, woken);
 }
 
+int replica_finish(struct replica *replica)
+{
+    struct local_hub *local = replica->local;
+    DEBUG_CALL(replica_check(replica));
+    hub_lock(local->hub);
+    int failure = channel_finish(replica->channel, loop_now_ms(local->loop));
+    worker_set woken = failure == 0 ? channel_tell(replica->channel, local, true) : 0;
+    replica_pull_due(local);
+    hub_unlock(local->hub);
+    hub_wake(local->hub, woken);
+    return failure;
+}
+
+bool replica_is_finished(const struct replica *replica)
+{
+    DEBUG_CALL(replica_check(replica));
+    hub_lock(replica->local->hub);
+    bool is_so = replica->channel->state != CHANNEL_OPEN;
+    hub_unlock(replica->local->hub);
+    return is_so;
+}
+
 void replica_pull_due(struct local_hub *local)
 {
     OWNED(&local->loop->owner);
@@ -352,16 +352,14 @@ void replica_pull_due(struct local_hub *local)
     local->stamp = local->hub->stamp;
 }
 
-/// Takes over new frames, bounds and the closing of the channel from other workers. Under the lock.
+/// Takes over new frames, bounds and the end of the channel from other workers. Under the lock.
 static void pull(struct replica *replica)
 {
     if (replica->link.follows) {
         (void)journal_follow(&replica->journal, &replica->channel->journal,
                              UINT64_MAX); // it takes over all frames
     }
-    if (replica->channel->is_closed) {
-        note_closed(replica);
-    }
+    note_state(replica);
     loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);
 }
 
@@ -467,9 +465,26 @@ static void on_age(struct timer *timer)
     hub_lock(replica->local->hub);
     note_idle(replica);
     uint64_t first = trim(replica, replica->link.offered);
+    worker_set woken = close_expired(replica);
     hub_unlock(replica->local->hub);
+    hub_wake(replica->local->hub, woken);
     journal_drop(&replica->journal, first);
     settle(replica);
+}
+
+/// Closes a finished channel whose end is too old, under the lock. Returns the workers to be woken.
+static worker_set close_expired(struct replica *replica)
+{
+    struct channel *channel = replica->channel;
+    bool is_empty = journal_is_empty(&channel->journal);
+    uint64_t now_ms = loop_now_ms(replica->local->loop);
+    if (channel->state != CHANNEL_FINISHED || !is_empty || channel_expiry_ms(channel) > now_ms) {
+        return 0;
+    }
+    channel_close(channel);
+    worker_set woken = channel_tell(channel, replica->local, true);
+    replica_pull_due(replica->local);
+    return woken;
 }
 
 /// Lets go of frames in the journal, under the lock. Returns the first frame that the copy here has
@@ -478,22 +493,22 @@ static uint64_t trim(struct replica *replica, uint64_t keep_from)
 {
     const struct journal *journal = &replica->channel->journal;
     channel_trim(replica->channel, loop_now_ms(replica->local->loop), keep_from);
-    arm_age(replica, journal);
+    arm_age(replica);
     return journal->first < keep_from ? journal->first : keep_from;
 }
 
 /// Arms the timer for the oldest frame, a step later than its age: all frames that get too old
 /// within the step leave together, and the timer does not run for each. A frame that is too old and
 /// has to stay, because some worker has yet to offer it, is looked at again after a step.
-static void arm_age(struct replica *replica, const struct journal *journal)
+static void arm_age(struct replica *replica)
 {
-    uint64_t expiry_ms = journal_expiry_ms(journal);
+    uint64_t expiry_ms = channel_expiry_ms(replica->channel);
     if (expiry_ms == UINT64_MAX) {
         timer_disarm(&replica->age);
         return;
     }
     uint64_t now_ms = loop_now_ms(replica->local->loop);
-    uint64_t step_ms = journal->bounds.ttl_ms / AGE_STEPS;
+    uint64_t step_ms = replica->channel->journal.bounds.ttl_ms / AGE_STEPS;
     step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
     bool is_late = expiry_ms + step_ms <= now_ms;
     timer_arm_at(&replica->age, (is_late ? now_ms + 1 : expiry_ms) + step_ms);
@@ -506,33 +521,36 @@ static void settle(struct replica *replica)
     if (replica->holds > 0 || replica->subscriber_count > 0) {
         return;
     }
-    if (replica->is_closed || !has_frames(replica)) {
+    if (replica->state == CHANNEL_CLOSED || !has_history(replica)) {
         replica_free(replica);
     }
 }
 
-/// Whether the journal has frames for which this replica has to stay. In a channel that keeps no
-/// history, the frames that are left at the end of a turn are there for other workers, and the last
-/// of those lets go of them.
-static bool has_frames(struct replica *replica)
+/// Whether the channel has frames, or an end, for which this replica has to stay. In a channel that
+/// keeps no history, the frames that are left at the end of a turn are there for other workers, and
+/// the last of those lets go of them.
+static bool has_history(struct replica *replica)
 {
-    const struct journal *journal = &replica->channel->journal;
+    const struct channel *channel = replica->channel;
     hub_lock(replica->local->hub);
-    bool has_history = journal->bounds.count > 0 || loop_job_is_queued(&replica->job);
-    bool has_some = !journal_is_empty(journal) && has_history;
+    bool keeps_frames = channel->journal.bounds.count > 0 || loop_job_is_queued(&replica->job);
+    bool has_some = (!journal_is_empty(&channel->journal) && keeps_frames) ||
+                    channel->state == CHANNEL_FINISHED;
     if (!timer_is_armed(&replica->age)) {
-        arm_age(replica, journal);
+        arm_age(replica);
     }
     hub_unlock(replica->local->hub);
     return has_some;
 }
 
-/// Takes the replica's name away here, once this worker has seen that the channel was closed.
-static void note_closed(struct replica *replica)
+/// Notes how far the channel has come. Takes the replica's name away here, once this worker has
+/// seen that the channel was closed. Under the lock.
+static void note_state(struct replica *replica)
 {
-    DCHECK(replica->channel->is_closed);
-    if (!replica->is_closed) {
-        replica->is_closed = true;
+    uint8_t state = replica->channel->state;
+    DCHECK(state >= replica->state);
+    if (state == CHANNEL_CLOSED && replica->state != CHANNEL_CLOSED) {
         map_remove(&replica->local->replicas, &replica->entry);
     }
+    replica->state = state;
 }

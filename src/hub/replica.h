@@ -13,13 +13,15 @@
 //        +---------+  <------  +-----------+            join             +-------------------+
 //          |     ^                                                          |
 //          |     +---------------------- the turn ends ---------------------+
-//          v  not held, and closed or without frames
+//          v  not held, and closed or without frames and an end
 //        freed
 //
 // The local hub owns the replica. It lives while a script holds it, somebody subscribes to it, or
-// the journal has frames; then it goes by itself. `replica_close` closes the channel for all
-// workers: its name is free at once, and its subscribers get what was published before and are told
-// to leave.
+// the journal has frames or the end of a finished channel; then it goes by itself. `replica_close`
+// closes the channel for all workers: its name is free at once, and its subscribers get what was
+// published before and are told to leave. `replica_finish` does the same to the subscribers, but
+// the name stays for as long as the history and the end are kept, so that later readers get both.
+// When they have become too old, the channel closes by itself.
 #pragma once
 
 #include "base/bytes.h"
@@ -55,12 +57,13 @@ struct replica {
     struct timer age;
     uint64_t first; // the channel's oldest frame when somebody last subscribed; the copy may have
                     // older ones
-    bool is_closed; // the channel is closed, and this worker has seen that
+    uint8_t state;  // enum channel_state, as far as this worker has seen
 };
 
 /// Publishes `event`, which has no id; the id that it gets comes through `id`. Returns 0; -EINVAL
 /// when CR, LF or NUL is in the event's name; -EMSGSIZE when the event is larger than the channel's
-/// bytes; -ECANCELED when the channel is closed; -ENOMEM when there is no memory for the event.
+/// bytes; -ECANCELED when the channel is closed, -ESHUTDOWN when it is finished; -ENOMEM when there
+/// is no memory for the event.
 /// When a ceiling is met, the oldest frames of this channel go first. If that is not enough,
 /// returns -ENOBUFS when all channels hold as much as `channel_total_bytes` allows, or -ENOSPC when
 /// those of its group hold as much as they may.
@@ -88,13 +91,6 @@ static inline enum channel_lag replica_lag(const struct replica *replica)
 
 void replica_set_lag(struct replica *replica, enum channel_lag lag);
 
-/// Names an in-band event, without CR, LF or NUL. Copies the name.
-void replica_name_event(struct replica *replica, enum channel_event event, struct bytes name);
-
-/// Appends the name of an in-band event: "reset" or "lagged" if it was not given another.
-void replica_put_event_name(const struct replica *replica, enum channel_event event,
-                            struct buf *out);
-
 /// The id of the newest event, or of the place before the first.
 struct event_id replica_cursor(const struct replica *replica);
 
@@ -119,6 +115,14 @@ void replica_leave(struct subscriber *subscriber);
 /// Closes the channel, for all workers: nobody publishes in it or subscribes to it any more, and
 /// `local_hub_make` makes another one of that name. Idempotent.
 void replica_close(struct replica *replica);
+
+/// Finishes the channel, for all workers: nobody publishes in it any more; readers, those that come
+/// later too, get what is kept and then the end. Idempotent. Returns 0; -ECANCELED when the channel
+/// is closed.
+MUST_USE int replica_finish(struct replica *replica);
+
+/// Whether nothing can be published in the channel any more, as all workers know it.
+bool replica_is_finished(const struct replica *replica);
 
 void replica_hold(struct replica *replica);
 

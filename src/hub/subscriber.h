@@ -20,7 +20,7 @@ enum subscriber_progress {
 };
 
 struct subscriber_ops {
-    /// Called when there may be frames from `next` on, or when the channel has closed. Takes what
+    /// Called when there may be frames from `next` on, or when the channel has ended. Takes what
     /// the subscriber can take. May make this subscriber leave. Must not touch other subscribers of
     /// the channel, since their list is being walked, and must not call Lua.
     enum subscriber_progress (*advance)(struct subscriber *subscriber);

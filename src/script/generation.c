@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "script/box.h"
 #include "script/call.h"
+#include "script/channel_options.h"
 #include "script/collector.h"
 #include "script/embedded.h"
 #include "script/guard.h"
@@ -157,7 +158,7 @@ void generation_take_over(struct generation *generation)
     DEBUG_CALL(generation_check(generation));
     application_set_stage(generation->parts.application, APPLICATION_IN_CHARGE);
     lib_timer_start_loaded(&generation->parts);
-    if (finish_call(generation, lib_channel_apply_postponed(&generation->parts), &why) != 0) {
+    if (finish_call(generation, apply_postponed_options(&generation->parts), &why) != 0) {
         LOG(LOG_ERROR, "options of channels are left as they were", log_string("why", why));
         mem_free(why);
     }

@@ -2,8 +2,8 @@
 //
 // What a call may change depends on when it comes. `lunesse.channel` checks all options first. It
 // then finds the channel, or makes it, and applies the options, unless the channel was there before
-// and the scripts are still loading: the options are then copied into a list, and
-// `lib_channel_apply_postponed` applies them once the load has succeeded.
+// and the scripts are still loading: the options then wait until the load has succeeded (see
+// channel_options.c).
 //
 // `publish` hands the event to the replica. A task that has published more than the readers were
 // offered parks among the publishers, and a job at the end of the turn wakes those whose channel
@@ -19,6 +19,7 @@
 #include "hub/replica.h"
 #include "net/loop.h"
 #include "script/application.h"
+#include "script/channel_options.h"
 #include "script/collector.h"
 #include "script/event.h"
 #include "script/event_field.h"
@@ -39,26 +40,16 @@ struct publishers {
     struct list tasks; // tasks that wait for room in their channels
     struct loop_job job;
     struct room_waiter waiter;
-    int options_ref; // list of postponed options; LUA_NOREF for none
 };
 
 static void wake_publishers(struct loop_job *job);
-static bool is_loading(lua_State *L);
 static struct local_hub *local_hub_of(lua_State *L);
 static struct bytes check_name(lua_State *L);
-static void check_channel_options(lua_State *L, struct journal_bounds *bounds);
-static struct group *check_group(lua_State *L);
+static bool is_loading(lua_State *L);
 static uint64_t group_bound(lua_State *L, const uint64_t *bound);
 static int push_full(lua_State *L);
 static int push_full_group(lua_State *L, const struct group *group);
-static uint64_t check_count(lua_State *L, const char *name);
-static void check_lag(lua_State *L);
-static void apply_options_or_raise(lua_State *L, struct replica *replica);
 static int l_channel_group(lua_State *L);
-static void check_group_options(lua_State *L, struct group *limits);
-static void apply_group_options_or_raise(lua_State *L, struct bytes name);
-static void postpone_options(lua_State *L, const char *const *names);
-static int l_apply_postponed(lua_State *L);
 static bool push_box(lua_State *L, const struct replica *replica);
 static int push_new_box(lua_State *L, struct bytes name, struct group *group,
                         struct replica **made);
@@ -69,21 +60,20 @@ static void stop_waiting(struct task *task, void *arg);
 static int l_channel(lua_State *L);
 static int l_publish(lua_State *L);
 static int l_cursor(lua_State *L);
+static int l_finish(lua_State *L);
 static int l_close(lua_State *L);
 static int l_collect(lua_State *L);
 static int p_name(lua_State *L);
 static int p_subscribers(lua_State *L);
-
-static const char *const option_names[] = {"history", "bytes",       "ttl",          "on_lag",
-                                           "group",   "reset_event", "lagged_event", NULL};
-
-static const char *const group_option_names[] = {"channels", "bytes", NULL};
+static int p_finished(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"publish", l_publish}, {"cursor", l_cursor}, {"close", l_close}, {NULL, NULL}};
+    {"publish", l_publish}, {"cursor", l_cursor}, {"finish", l_finish},
+    {"close", l_close},     {NULL, NULL},
+};
 
 static const struct box_property properties[] = {
-    {"name", p_name}, {"subscribers", p_subscribers}, {NULL, NULL}};
+    {"name", p_name}, {"subscribers", p_subscribers}, {"finished", p_finished}, {NULL, NULL}};
 
 const struct box_class lib_channel_class = {"Channel", methods, properties, l_collect};
 
@@ -105,7 +95,6 @@ void lib_channel_open(struct parts *parts)
     loop_job_init(&publishers->job, wake_publishers);
     list_init(&publishers->waiter.node);
     publishers->waiter.job = &publishers->job;
-    publishers->options_ref = LUA_NOREF;
     parts->publishers = publishers;
 }
 
@@ -147,20 +136,11 @@ static void wake_publishers(struct loop_job *job)
     }
 }
 
-enum call_outcome lib_channel_apply_postponed(struct parts *parts)
-{
-    if (parts->publishers->options_ref == LUA_NOREF) {
-        return CALL_DONE;
-    }
-    lua_pushcfunction(parts->L, l_apply_postponed);
-    return call_main(parts, 0, 0);
-}
-
 /// channel(name, [options]) -> Channel; nil, message, "E2BIG" or "ENOMEM"
 static int l_channel(lua_State *L)
 {
     struct bytes name = check_name(L);
-    check_options(L, 2, option_names);
+    check_options(L, 2, channel_option_names);
     check_not_ended(L);
     lua_settop(L, 2);
     struct journal_bounds bounds;
@@ -175,16 +155,11 @@ static int l_channel(lua_State *L)
         }
     }
     if (is_there && is_loading(L)) {
-        postpone_options(L, option_names);
+        postpone_options_or_raise(L, channel_option_names);
     } else {
-        apply_options_or_raise(L, replica);
+        apply_channel_options_or_raise(L, replica);
     }
     return 1;
-}
-
-static bool is_loading(lua_State *L)
-{
-    return application_stage(parts_of(L)->application) == APPLICATION_LOADING;
 }
 
 static int push_refusal(lua_State *L, const struct group *group, int failure)
@@ -240,48 +215,6 @@ static struct bytes check_name(lua_State *L)
     return name;
 }
 
-/// Checks all options. Those that are bounds go into `bounds`.
-static void check_channel_options(lua_State *L, struct journal_bounds *bounds)
-{
-    int top = lua_gettop(L);
-    if (opt_field(L, 2, "history") != LUA_TNIL) {
-        bounds->count = check_count(L, "history");
-    }
-    if (opt_field(L, 2, "bytes") != LUA_TNIL) {
-        bounds->bytes = check_count(L, "bytes");
-    }
-    int type = opt_field(L, 2, "ttl");
-    if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
-        bounds->ttl_ms = UINT64_MAX;
-    } else if (type != LUA_TNIL) {
-        bounds->ttl_ms = check_duration_option_ms(L, 2, "ttl");
-    }
-    check_lag(L);
-    check_group(L);
-    opt_field(L, 2, "reset_event");
-    check_event_name(L, 2, "reset_event");
-    opt_field(L, 2, "lagged_event");
-    check_event_name(L, 2, "lagged_event");
-    lua_settop(L, top);
-}
-
-/// Returns the group that the options of a channel name, or NULL.
-static struct group *check_group(lua_State *L)
-{
-    int type = opt_field(L, 2, "group");
-    struct group *group = NULL;
-    if (type == LUA_TSTRING) {
-        struct hub *hub = local_hub_of(L)->hub;
-        hub_lock(hub);
-        group = group_find(hub->groups, bytes_of(lua_tostring(L, -1), lua_rawlen(L, -1)));
-        hub_unlock(hub);
-    }
-    luaL_argcheck(L, type == LUA_TNIL || group != NULL, 2,
-                  "group: a name that was given to lunesse.channel_group expected");
-    lua_pop(L, 1);
-    return group;
-}
-
 /// A ceiling of a group, read under the lock, because another worker may change it.
 static uint64_t group_bound(lua_State *L, const uint64_t *bound)
 {
@@ -290,24 +223,6 @@ static uint64_t group_bound(lua_State *L, const uint64_t *bound)
     uint64_t value = *bound;
     hub_unlock(hub);
     return value;
-}
-
-static uint64_t check_count(lua_State *L, const char *name)
-{
-    int is_whole = 0;
-    lua_Integer count = lua_tointegerx(L, -1, &is_whole);
-    if (lua_type(L, -1) != LUA_TNUMBER || !is_whole || count < 0) {
-        luaL_argerror(L, 2, lua_pushfstring(L, "%s: a whole number, 0 or more, expected", name));
-    }
-    return (uint64_t)count;
-}
-
-static void check_lag(lua_State *L)
-{
-    int type = opt_field(L, 2, "on_lag");
-    const char *lag = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    bool is_known = strcmp(lag, "resume") == 0 || strcmp(lag, "skip") == 0;
-    luaL_argcheck(L, type == LUA_TNIL || is_known, 2, "on_lag: \"resume\" or \"skip\" expected");
 }
 
 /// channel_group(name, { channels =, bytes = }) -> true
@@ -331,7 +246,7 @@ static int l_channel_group(lua_State *L)
     }
     if (is_there && is_loading(L)) {
         lua_pushvalue(L, 1);
-        postpone_options(L, group_option_names);
+        postpone_options_or_raise(L, group_option_names);
     } else {
         apply_group_options_or_raise(L, name);
     }
@@ -339,107 +254,9 @@ static int l_channel_group(lua_State *L)
     return 1;
 }
 
-/// Checks the options. Those that are there go into `limits`.
-static void check_group_options(lua_State *L, struct group *limits)
+static bool is_loading(lua_State *L)
 {
-    uint64_t *const members[] = {&limits->channel_count_max, &limits->bytes_max};
-    int top = lua_gettop(L);
-    for (size_t i = 0; group_option_names[i] != NULL; i++) {
-        int type = opt_field(L, 2, group_option_names[i]);
-        if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
-            *members[i] = UINT64_MAX;
-        } else if (type != LUA_TNIL) {
-            *members[i] = check_count(L, group_option_names[i]);
-        }
-    }
-    lua_settop(L, top);
-}
-
-/// Applies the options to a group, which exists. An option that the call does not name stays as it
-/// was.
-static void apply_group_options_or_raise(lua_State *L, struct bytes name)
-{
-    struct hub *hub = local_hub_of(L)->hub;
-    hub_lock(hub);
-    struct group *group = group_find(hub->groups, name);
-    struct group limits = *group;
-    hub_unlock(hub);
-    check_group_options(L, &limits);
-    hub_lock(hub);
-    group->channel_count_max = limits.channel_count_max;
-    group->bytes_max = limits.bytes_max;
-    hub_unlock(hub);
-}
-
-/// Applies the options to a channel. An option that the call does not name stays as it was.
-static void apply_options_or_raise(lua_State *L, struct replica *replica)
-{
-    if (!lua_istable(L, 2)) {
-        return;
-    }
-    int top = lua_gettop(L);
-    struct journal_bounds bounds = replica_bounds(replica);
-    check_channel_options(L, &bounds);
-    replica_set_bounds(replica, &bounds);
-    if (lua_getfield(L, 2, "on_lag") == LUA_TSTRING) {
-        bool is_skip = strcmp(lua_tostring(L, -1), "skip") == 0;
-        replica_set_lag(replica, is_skip ? CHANNEL_SKIP : CHANNEL_RESUME);
-    }
-    if (lua_getfield(L, 2, "reset_event") == LUA_TSTRING) {
-        replica_name_event(replica, CHANNEL_RESET, check_bytes(L, -1));
-    }
-    if (lua_getfield(L, 2, "lagged_event") == LUA_TSTRING) {
-        replica_name_event(replica, CHANNEL_LAGGED, check_bytes(L, -1));
-    }
-    lua_settop(L, top);
-}
-
-/// Postpones the options until the load has succeeded. The stack is [name, options, box]; for a
-/// group its name stands in place of the box. The options are copied, because the script may change
-/// its table.
-static void postpone_options(lua_State *L, const char *const *names)
-{
-    struct publishers *publishers = parts_of(L)->publishers;
-    if (!lua_istable(L, 2)) {
-        return;
-    }
-    DCHECK(lua_gettop(L) == 3); // [name, options, box or name]
-    DCHECK(is_loading(L));
-    if (publishers->options_ref == LUA_NOREF) {
-        lua_newtable(L);
-        publishers->options_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-    lua_newtable(L);
-    for (size_t i = 0; names[i] != NULL; i++) {
-        lua_getfield(L, 2, names[i]);
-        lua_setfield(L, 4, names[i]);
-    }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, publishers->options_ref);
-    lua_Integer count = (lua_Integer)lua_rawlen(L, 5);
-    lua_pushvalue(L, 3);
-    lua_rawseti(L, 5, count + 1);
-    lua_pushvalue(L, 4);
-    lua_rawseti(L, 5, count + 2);
-    lua_settop(L, 3);
-}
-
-static int l_apply_postponed(lua_State *L)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, parts_of(L)->publishers->options_ref); // [list]
-    DCHECK(lua_gettop(L) == 1 && lua_istable(L, 1));
-    lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
-    for (lua_Integer i = 1; i < count; i += 2) {
-        lua_rawgeti(L, 1, i + 1);
-        lua_rawgeti(L, 1, i); // [list, options, box or name]
-        DCHECK(lua_istable(L, 2) && lua_gettop(L) == 3);
-        if (lua_type(L, 3) == LUA_TSTRING) {
-            apply_group_options_or_raise(L, check_bytes(L, 3));
-        } else {
-            apply_options_or_raise(L, check_channel(L, 3));
-        }
-        lua_settop(L, 1);
-    }
-    return 0;
+    return application_stage(parts_of(L)->application) == APPLICATION_LOADING;
 }
 
 /// Pushes the box of the channel if the weak table has one.
@@ -479,8 +296,8 @@ static int push_new_box(lua_State *L, struct bytes name, struct group *group, st
     return 0;
 }
 
-/// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil, message,
-/// "EMSGSIZE" or "ENOMEM"
+/// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil,
+/// "finished", "EFINISHED"; nil, message, "EMSGSIZE" or "ENOMEM"
 static int l_publish(lua_State *L)
 {
     struct replica *replica = check_channel(L, 1);
@@ -501,6 +318,8 @@ static int l_publish(lua_State *L)
         return push_full_group(L, replica->channel->group);
     case -ENOMEM:
         return box_push_failure(L, "there is no memory for the event", "ENOMEM");
+    case -ESHUTDOWN:
+        return box_push_failure(L, "finished", "EFINISHED");
     default:
         return box_push_closed(L);
     }
@@ -543,6 +362,16 @@ static int l_cursor(lua_State *L)
     return push_id(L, replica_cursor(check_channel(L, 1)));
 }
 
+/// channel:finish() -> true; nil, "closed", "ECLOSED". A second call does nothing.
+static int l_finish(lua_State *L)
+{
+    if (replica_finish(check_channel(L, 1)) != 0) {
+        return box_push_closed(L);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /// channel:close() -> true. Readers get what was published, and then the end. A second call does
 /// nothing.
 static int l_close(lua_State *L)
@@ -576,5 +405,11 @@ static int p_subscribers(lua_State *L)
 {
     const struct replica *replica = check_channel(L, 1);
     lua_pushinteger(L, (lua_Integer)replica_subscriber_count(replica));
+    return 1;
+}
+
+static int p_finished(lua_State *L)
+{
+    lua_pushboolean(L, replica_is_finished(check_channel(L, 1)));
     return 1;
 }

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "script/box.h"
-#include "script/call.h"
 
 struct parts;
 struct replica;
@@ -17,11 +16,6 @@ extern const luaL_Reg lib_channel_functions[];
 
 /// Returns the channel of the box at `index`; raises for anything else.
 struct replica *check_channel(lua_State *L, int index);
-
-/// Gives channels that were there before the scripts loaded the options that these asked for. They
-/// are not given while the scripts load, because other scripts use the channels and the load may
-/// yet fail.
-enum call_outcome lib_channel_apply_postponed(struct parts *parts);
 
 /// Make and free what publishing needs in a generation: before its first script, and after its
 /// last.

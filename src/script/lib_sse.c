@@ -260,7 +260,7 @@ static int l_subscribe(lua_State *L)
     check_options(L, 3, names);
     lua_settop(L, 3);
     struct stream_start place = check_place(L, scope);
-    if (replica->is_closed || !ensure_open_or_raise(L, scope)) {
+    if (replica->state == CHANNEL_CLOSED || !ensure_open_or_raise(L, scope)) {
         return box_push_closed(L);
     }
     switch (stream_subscribe(scope->stream, replica, &place)) {

@@ -18,6 +18,7 @@
 #include "base/slab.h"
 #include "hub/replica.h"
 
+static bool has_ended(const struct cursor *cursor);
 static void leave(struct cursor **link);
 static bool told_place(const struct cursor *cursor, uint64_t *sequence);
 static bool has_departed(const struct stream *stream, uint64_t epoch);
@@ -83,7 +84,7 @@ bool cursor_is_behind(const struct cursor *cursor)
 {
     const struct replica *replica = cursor->subscriber.replica;
     return cursor->subscriber.next < replica->journal.next || cursor->notice != NULL ||
-           replica->is_closed;
+           replica->state != CHANNEL_OPEN;
 }
 
 bool cursor_is_lagging(const struct cursor *cursor)
@@ -103,12 +104,20 @@ void cursors_leave(struct stream *stream)
     }
 }
 
-bool cursors_leave_closed(struct stream *stream)
+bool cursors_have_ended(const struct stream *stream)
+{
+    const struct cursor *cursor = stream->_cursors;
+    while (cursor != NULL && has_ended(cursor)) {
+        cursor = cursor->after;
+    }
+    return stream->_cursors != NULL && cursor == NULL;
+}
+
+bool cursors_leave_ended(struct stream *stream)
 {
     bool has_left = false;
     for (struct cursor **link = &stream->_cursors; *link != NULL;) {
-        const struct replica *replica = (*link)->subscriber.replica;
-        if (replica->is_closed && (*link)->subscriber.next >= replica->journal.next) {
+        if (has_ended(*link)) {
             leave(link);
             has_left = true;
         } else {
@@ -172,6 +181,13 @@ void cursor_check(const struct cursor *cursor)
         CHECK((notice->greet != NULL) == (notice->greet_len > 0));
         CHECK(notice->reason != NOTICE_NONE || notice->greet != NULL); // or nothing is to be said
     }
+}
+
+/// Whether the channel has ended and the reader has all of it.
+static bool has_ended(const struct cursor *cursor)
+{
+    const struct replica *replica = cursor->subscriber.replica;
+    return replica->state != CHANNEL_OPEN && cursor->subscriber.next >= replica->journal.next;
 }
 
 static void leave(struct cursor **link)

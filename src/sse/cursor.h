@@ -44,9 +44,12 @@ void cursor_drop_notice(struct cursor *cursor);
 /// Leaves all channels, and forgets those that were left before.
 void cursors_leave(struct stream *stream);
 
-/// Leaves the channels that have closed and are read to their end. Returns true if it left one and
-/// the stream now follows no channel, so that no frame can come any more.
-bool cursors_leave_closed(struct stream *stream);
+/// Whether the stream follows channels, and each of them has ended and is read to its end.
+bool cursors_have_ended(const struct stream *stream);
+
+/// Leaves the channels that have ended, finished or closed, and are read to their end. Returns true
+/// if it left one and the stream now follows no channel, so that no frame can come any more.
+bool cursors_leave_ended(struct stream *stream);
 
 /// Writes the id that names the stream's place in each of its channels, as far as the reader was
 /// told of it, to `at`, where there is room for `cursors_id_size`. Returns where it ends.

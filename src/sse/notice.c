@@ -140,25 +140,23 @@ static void forget_place(struct cursor *cursor)
 /// and what it writes counts for the limit of what may be pending.
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from)
 {
-    struct buf name;
+    struct buf texts;
     struct buf data;
     struct buf id;
-    buf_init(&name, INT32_MAX); // a script's text
+    buf_init(&texts, INT32_MAX); // a script's
     buf_init(&data, 2 * strlen(replica_name(cursor->subscriber.replica)) + NOTICE_BYTES_MAX);
     buf_init(&id, cursors_id_size(cursor->stream));
-    replica_put_event_name(cursor->subscriber.replica, which, &name);
-    put_data(cursor, reason, from, &data);
+    struct sse_event event = channel_notice(cursor->subscriber.replica->channel, which, &texts);
+    if (!event.has_data) {
+        put_data(cursor, reason, from, &data);
+        event.has_data = true;
+        event.data = buf_bytes(&data);
+    }
     cursors_put_id(cursor->stream, &id);
-    struct sse_event event = {
-        .has_id = true,
-        .has_event = true,
-        .has_data = true,
-        .id = buf_bytes(&id),
-        .event = buf_bytes(&name),
-        .data = buf_bytes(&data),
-    };
+    event.has_id = true;
+    event.id = buf_bytes(&id);
     put_event(cursor, event);
-    buf_reset(&name);
+    buf_reset(&texts);
     buf_reset(&data);
     buf_reset(&id);
 }

@@ -12,7 +12,7 @@
 // Frames need nothing of this file until the replica wakes a cursor (`on_advance`), or the exchange
 // says that the turn ends (`on_flush`). Both come to `flush`, which lets flush.c write, and then
 // does what follows when all is out: a stream that is ending ends, and one whose channels have all
-// closed does too.
+// ended does too.
 #include "sse/stream.h"
 
 #include "base/counters.h"
@@ -169,7 +169,7 @@ int stream_subscribe(struct stream *stream, struct replica *replica,
 {
     uint64_t count;
     DEBUG_CALL(stream_check(stream));
-    if (!is_working(stream) || replica->is_closed) {
+    if (!is_working(stream) || replica->state == CHANNEL_CLOSED) {
         return -ECANCELED;
     }
     if (cursor_find(stream, replica, &count) != NULL) {
@@ -356,16 +356,23 @@ static void settle(struct stream *stream)
         return;
     }
     backlog_free_empty(stream);
-    if (cursors_leave_closed(stream)) {
-        stream_end(stream, END_FINISHED, STREAM_NO_RETRY); // its last channel has closed
+    if (cursors_leave_ended(stream)) {
+        stream_end(stream, END_FINISHED, STREAM_NO_RETRY); // its last channel has ended
     }
 }
 
-/// Ends the response, complete or cut as `stream_end` was told. The backlog is out.
+/// Ends the response, complete or cut as `stream_end` was told. The backlog is out. A stream that
+/// the server ends is complete all the same if it has read all its channels to their ends: there is
+/// nothing to come back for.
 static void finish(struct stream *stream)
 {
     struct exchange *exchange = stream->exchange;
+    bool is_the_servers =
+        exchange->end_reason == END_SHUTDOWN || exchange->end_reason == END_RELOADED;
     DCHECK(!stream->is_open);
+    if (is_the_servers && cursors_have_ended(stream)) {
+        exchange->end_reason = END_FINISHED;
+    }
     heartbeat_stop(&stream->_heartbeat);
     end_probe(stream);
     cursors_leave(stream);

@@ -114,7 +114,8 @@ static inline bool stream_is_subscribed(const struct stream *stream)
 
 /// Ends the stream. What was sent and published before is delivered first. END_FINISHED is a
 /// complete end, with the last chunk; for every other reason the connection is then cut as by
-/// `exchange_cut`, so that the reader comes back. It is told to do so after `retry_ms`, unless that
+/// `exchange_cut`, so that the reader comes back, unless the server or a reload ends a stream whose
+/// channels have all ended. It is told to do so after `retry_ms`, unless that
 /// is STREAM_NO_RETRY. With END_SHUTDOWN the holder is told as well. Does nothing to a stream that
 /// is not open. *May call Lua* with END_SHUTDOWN.
 void stream_end(struct stream *stream, enum end_reason reason, uint64_t retry_ms);
