@@ -292,7 +292,9 @@ local online, logins = lunesse.shared("online"), lunesse.shared("logins")
 local messages, report, user, name, token, points = {}, {}, {}, "Ada", "t0ken", 7
 local page, key, readers, reader_count = "<p>", "k3y", {}, 1
 local function work() end
-local search, send_report, tick = work, work, work
+local search, send_report, tick, send_mail = work, work, work, work
+local find_user, list_orders, add_up, answer = work, work, work, work
+local orders, id, question, is_ready = {}, 1, "?", lunesse.signal()
 local function tokens()
   return string.gmatch("a b", "%a")
 end
@@ -340,7 +342,7 @@ describe("what is made from the source", function()
       end
     end
     Process.remove_folder(folder)
-    assert.equal(14, count)
+    assert.equal(16, count)
   end)
 
   it("has a row for every limit", function()

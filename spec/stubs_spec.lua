@@ -16,7 +16,7 @@ local function add(class, list)
   end
 end
 for _, class in ipairs { "Request", "Response", "Sse", "Timer", "Channel", "Shared", "Event",
-  "Metric" } do
+  "Metric", "Task", "Signal" } do
   add(class, core.methods(class))
   for _, name in ipairs(core.properties(class)) do
     names[#names + 1] = class .. "." .. name
@@ -43,7 +43,8 @@ server:get("/", function() end)
 
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
-  Event = true, Metric = true, Server = true, Group = true, lunesse = true, json = true,
+  Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
+  lunesse = true, json = true,
   log = true, metric = true,
 }
 

@@ -4,6 +4,7 @@ local core = require "lunesse.core"
 local log = require "lunesse.log"
 local metric = require "lunesse.metric"
 local server = require "lunesse.server"
+local tasks = require "lunesse.tasks"
 
 require "lunesse.request"
 require "lunesse.response"
@@ -22,6 +23,9 @@ return {
   after = core.after,
   every = core.every,
   sleep = core.sleep,
+  spawn = core.spawn,
+  all = tasks.all,
+  signal = core.signal,
   reload = core.reload,
   whole = core.whole,
   now = core.now,

@@ -43,6 +43,7 @@ local lunesse = {}
 ---@field shared_bytes? integer
 ---@field run_timeout? number
 ---@field lua_bytes? integer
+---@field tasks? integer
 ---@field drain_delay? number
 ---@field drain_timeout? number
 
@@ -204,6 +205,50 @@ function lunesse.every(seconds, fn, options) end
 ---```
 ---@param seconds number  0 or more
 function lunesse.sleep(seconds) end
+
+---Runs `fn(...)` beside everything else, in a coroutine of its own, from the end of this turn on.
+---The task is no part of the request that spawns it (see docs/tasks.md). An error that it raises
+---while nobody waits for it is logged, with where it was spawned.
+---
+---```lua
+---server:post("/orders", function(request, response)
+---  local order = request:json()
+---  lunesse.spawn(send_mail, order)
+---  response:status(202):json { accepted = true }
+---end)
+---```
+---@param fn function
+---@param ... any     its arguments, at most 250
+---@return lunesse.Task task
+---@return string? err
+---@return "E2BIG" | nil code  there are as many tasks as the limit `tasks` allows
+function lunesse.spawn(fn, ...) end
+
+---Runs functions at once, and returns the first result of each when all have returned. The first
+---error cancels the others and is raised here, as it would be by a direct call. When the caller
+---ends while it waits, because its reader has left or it is cancelled, they are cancelled too.
+---
+---```lua
+---local user, orders = lunesse.all {
+---  function() return find_user(id) end,
+---  function() return list_orders(id) end,
+---}
+---```
+---@param functions (fun(): any)[]
+---@return any ...
+function lunesse.all(functions) end
+
+---A signal that is not set.
+---
+---```lua
+---local is_stopped = lunesse.signal()
+---server:post("/stop", function(request, response)
+---  is_stopped:set()
+---  response:send("stopped\n")
+---end)
+---```
+---@return lunesse.Signal
+function lunesse.signal() end
 
 ---Loads the scripts anew when this turn ends, as SIGHUP does: the new code takes the place of this
 ---one if all of it loads, and otherwise the log says why not.

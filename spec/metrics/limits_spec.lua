@@ -77,6 +77,13 @@ end)
 server:get("/firehose", function(_, response)
   while true do response.sse:send(("x"):rep(8000)) end
 end)
+server:get("/tasks", function(_, response)
+  local tasks, code, _ = {}, nil, nil
+  for i = 1, 3 do tasks[i], _, code = lunesse.spawn(hold) end
+  for _, task in ipairs(tasks) do task:cancel() end
+  tasks[1]:wait()
+  response:send(code)
+end)
 server:get("/run", function() while true do end end)
 server:get("/memory", function() local t = {} while true do t[#t + 1] = ("x"):rep(#t) end end)
 ]]
@@ -220,6 +227,7 @@ local CASES = {
   channel_total_bytes = { 10000, "10000", answers("ENOMEM", "/total") },
   channel_name_bytes = { 20, "20", answers_with(500, { target = "/name" }) },
   shared_bytes = { 1000, "1000", answers("ENOMEM", "/shared") },
+  tasks = { 2, "2", answers("E2BIG", "/tasks") },
   run_timeout = { 0.1, "0.100", answers_with(500, { target = "/run" }) },
   lua_bytes = { 8 * MEBIBYTE, tostring(8 * MEBIBYTE), answers_with(500, { target = "/memory" }) },
   descriptors = { nil, "100", exhaust, { wrap = Server.under "ulimit -n 100" } },

@@ -53,6 +53,10 @@ server:get("/run", function(request, response)
   while os.clock() - start < tonumber(request.query.seconds) do end
   response:send("ran")
 end)
+server:get("/spawn", function(_, response)
+  local task, _, code = lunesse.spawn(function() end)
+  response:send(task and "spawned" or code)
+end)
 server:get("/memory", function(_, response)
   local text = ("x"):rep(20000000)
   response:send("had " .. #text)
@@ -206,6 +210,9 @@ local CASES = {
   run_timeout = { 0.05 * clock.slow, 100, see = function(server) -- the scripts load under it too
     return server:request({ target = "/run?seconds=" .. 0.2 * clock.slow }).status
   end, low = 500, high = 200 },
+  tasks = { 0, 100, see = function(server)
+    return body_of(server, "/spawn")
+  end, low = "E2BIG", high = "spawned" },
   lua_bytes = { 10000000, 100000000, see = function(server)
     return server:request({ target = "/memory" }).status
   end, low = 500, high = 200 },

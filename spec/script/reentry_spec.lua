@@ -16,7 +16,7 @@ local STEPS = 60
 local SCRIPT = [[
 math.randomseed(SEED)
 local any = math.random
-local timers, responses, streams, depth = {}, {}, {}, 0
+local timers, responses, streams, tasks, signals, depth = {}, {}, {}, {}, {}, 0
 local budget = 0 -- of things to do: without one, each finalizer would make the next
 local function one_of(list) return list[any(#list > 0 and #list or 1)] end
 local function keep(list, what) list[any(8)] = what return what end
@@ -77,6 +77,26 @@ local ops = {
     coroutine.resume(co)
     coroutine.close(co)
   end,
+  function()
+    keep(tasks, lunesse.spawn(function()
+      local _ <close> = hostile {}
+      chaos()
+      lunesse.sleep(any() / 100)
+      chaos()
+      return hostile {}
+    end))
+  end,
+  function() keep(tasks, lunesse.spawn(chaos, hostile {})) end,
+  function() local task = one_of(tasks) if task then task:cancel() end end,
+  function() for _, task in pairs(tasks) do task:cancel() end end,
+  function() local task = one_of(tasks) if task then task:wait(any() / 50) end end,
+  function() local task = one_of(tasks) if task then error(select(2, task:wait(0))) end end,
+  function() lunesse.all { chaos, function() lunesse.sleep(any() / 100) chaos() end } end,
+  function() keep(signals, lunesse.signal()) end,
+  function() local signal = one_of(signals) if signal then signal:set(hostile {}) end end,
+  function() local signal = one_of(signals) if signal then signal:clear() end end,
+  function() local signal = one_of(signals) if signal then signal:wait(any() / 50) end end,
+  function() tasks, signals = {}, {} end,
   function() timers, streams = {}, {} end,
   function() responses = {} end,
   function() collectgarbage() end,
@@ -149,7 +169,7 @@ local function run(seed)
   end
   local script = ("local SEED = %d\n"):format(seed) .. base.script(SCRIPT)
   local server = Server.start(script, {
-    args = { "--log-level", "error", "--limit", "run_timeout=10" },
+    args = { "--log-level", "error", "--limit", "run_timeout=10", "--limit", "tasks=20" },
   })
   local clients = {}
   for _ = 1, STEPS do

@@ -97,6 +97,9 @@ static const struct limit table[] = {
     // memory of the Lua state, without the bodies of requests that are being answered | the handler
     // fails with a memory error
     {"lua_bytes", offsetof(struct limits, script.lua_bytes), UNIT_BYTES, 1024 * 1024},
+    // tasks of a worker that were spawned and have not ended | `lunesse.spawn` fails with `E2BIG`,
+    // and `lunesse.all` raises
+    {"tasks", offsetof(struct limits, script.tasks), UNIT_COUNT, 0},
     // the time from the signal to the end of accepting | the server drains
     {"drain_delay", offsetof(struct limits, drain.delay_ms), UNIT_SECONDS, 0},
     // the time from there to the end: streams end within half of it, handlers finish | they are cut
@@ -146,6 +149,7 @@ struct limits limits_default(void)
         .script.shared_bytes = 64 * 1024 * 1024,
         .script.run_timeout_ms = 1000,
         .script.lua_bytes = 256 * 1024 * 1024,
+        .script.tasks = 10 * 1000,
         .drain.delay_ms = 0,
         .drain.timeout_ms = 10 * 1000,
         ._holds = 1,

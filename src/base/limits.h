@@ -61,6 +61,7 @@ struct script_limits {
     uint64_t shared_bytes;   // of all shared stores together
     uint64_t run_timeout_ms; // CPU time of one uninterrupted run of Lua
     uint64_t lua_bytes;      // memory of one worker's Lua state
+    uint64_t tasks;          // that scripts have spawned in one worker and that have not ended
 };
 
 /// The end of the server.

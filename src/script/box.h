@@ -25,6 +25,8 @@ enum box_type {
     BOX_SHARED,
     BOX_EVENT,
     BOX_METRIC,
+    BOX_TASK,
+    BOX_SIGNAL,
     BOX_TYPE_COUNT
 };
 

@@ -23,7 +23,6 @@
 static void report(const struct scope *scope, struct bytes message);
 static void answer(struct scope *scope, struct bytes message, lua_State *failed);
 static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed);
-static void push_error(lua_State *L, struct bytes message, lua_State *failed);
 static void send_plain(struct scope *scope, struct bytes message, const struct location *location);
 static void start_over(const struct scope *scope);
 static struct bytes without_traceback(struct bytes message);
@@ -69,6 +68,19 @@ void failure_replaced(struct scope *scope)
         exchange, BYTES("503: the scripts were replaced meanwhile\n"))); // or the peer has gone
 }
 
+void failure_push_error(lua_State *L, struct bytes message, lua_State *failed)
+{
+    struct bytes text = without_traceback(message);
+    if (lua_status(failed) > LUA_YIELD) {
+        call_push_error(parts_of(L), failed);
+        if (lua_type(L, -1) != LUA_TSTRING) {
+            return;
+        }
+        lua_pop(L, 1);
+    }
+    lua_pushlstring(L, text.at, text.len);
+}
+
 static void report(const struct scope *scope, struct bytes message)
 {
     char id[EXCHANGE_ID_LEN_MAX];
@@ -108,7 +120,7 @@ static void start_error_handler(struct scope *scope, struct bytes message, lua_S
     lua_State *L = scope->parts->L;
     STACK_BEGIN(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, application_on_error(scope->parts->application));
-    push_error(L, message, failed);
+    failure_push_error(L, message, failed);
     scope_push(L, scope);                    // [fn, error, response]
     lua_getiuservalue(L, -1, SCOPE_REQUEST); // [fn, error, response, request]
     lua_insert(L, -2);                       // [fn, error, request, response]
@@ -117,21 +129,6 @@ static void start_error_handler(struct scope *scope, struct bytes message, lua_S
     task->is_handler = true;
     task_start(task);
     DCHECK_STACK(L, 0);
-}
-
-/// Pushes what `on_error` gets. An error that is no string is passed on as it was raised. When the
-/// guard ended the run, there may be no error to pass on, so the message stands for it.
-static void push_error(lua_State *L, struct bytes message, lua_State *failed)
-{
-    struct bytes text = without_traceback(message);
-    if (lua_status(failed) > LUA_YIELD) {
-        call_push_error(parts_of(L), failed);
-        if (lua_type(L, -1) != LUA_TSTRING) {
-            return;
-        }
-        lua_pop(L, 1);
-    }
-    lua_pushlstring(L, text.at, text.len);
 }
 
 /// Sends the 500. In development mode it has the text of the log.

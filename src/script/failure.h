@@ -8,11 +8,17 @@
 
 #include "base/bytes.h"
 
+#include <lua.h>
+
 struct task;
 struct scope;
 
 /// The task failed with `message`, traceback included.
 void failure_handle(struct task *task, struct bytes message);
+
+/// Pushes what a script gets of the error of the coroutine `failed`, as it was raised. When the
+/// guard ended the run, there may be no error, so `message` stands for it, without its traceback.
+void failure_push_error(lua_State *L, struct bytes message, lua_State *failed);
 
 /// Sends a plain 500, because the handler has ended and nothing is left that could answer.
 void failure_unanswered(struct scope *scope);

@@ -63,6 +63,8 @@ static int p_active(lua_State *L);
 static const luaL_Reg methods[] = {{"stop", l_stop}, {NULL, NULL}};
 static const struct box_property properties[] = {{"active", p_active}, {NULL, NULL}};
 
+static const struct task_watcher watcher = {.on_ended = on_task_ended};
+
 const struct box_class lib_timer_class = {"Timer", methods, properties, NULL};
 
 const luaL_Reg lib_timer_functions[] = {
@@ -276,7 +278,7 @@ static void run_in_task(struct timer_box *box, struct scope *scope)
     task->is_of_load = box->is_of_load;
     if (box->anchor_ref != LUA_NOREF) {
         box->task = task;
-        task_tell_end(task, on_task_ended, box);
+        task_tell(task, &watcher, box);
     }
     task_start(task);
 }
@@ -299,7 +301,7 @@ static void stop(struct timer_box *box)
     list_remove(&box->scope_node);
     box->scope = NULL;
     if (box->task != NULL) {
-        task_tell_end(box->task, NULL, NULL);
+        task_tell(box->task, NULL, NULL);
         box->task = NULL;
     }
     luaL_unref(box->parts->L, LUA_REGISTRYINDEX, box->anchor_ref);
@@ -360,10 +362,7 @@ static int l_sleep(lua_State *L)
     if (!task_can_park(L)) {
         return raise_obstacle(L, "sleep can only wait inside a handler, timer or callback");
     }
-    struct task *task = task_current(L);
-    DCHECK(!timer_is_armed(&task->timer));
-    task->timer.fired = on_slept;
-    timer_arm_at(&task->timer, due_ms_after(delay_ms));
+    task_arm_timer(task_current(L), delay_ms, on_slept);
     return task_park(L, stop_sleeping, NULL);
 }
 

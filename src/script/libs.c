@@ -11,7 +11,9 @@
 #include "script/lib_response.h"
 #include "script/lib_server.h"
 #include "script/lib_shared.h"
+#include "script/lib_signal.h"
 #include "script/lib_sse.h"
+#include "script/lib_task.h"
 #include "script/lib_timer.h"
 #include "script/lib_util.h"
 #include "script/parts.h"
@@ -22,6 +24,7 @@ const struct box_class *const libs_classes[BOX_TYPE_COUNT] = {
     [BOX_SSE] = &lib_sse_class,         [BOX_TIMER] = &lib_timer_class,
     [BOX_CHANNEL] = &lib_channel_class, [BOX_SHARED] = &lib_shared_class,
     [BOX_EVENT] = &lib_event_class,     [BOX_METRIC] = &lib_metric_class,
+    [BOX_TASK] = &lib_task_class,       [BOX_SIGNAL] = &lib_signal_class,
 };
 
 static enum box_type check_type(lua_State *L);
@@ -34,6 +37,8 @@ int luaopen_lunesse_core(lua_State *L)
     lua_newtable(L);
     luaL_setfuncs(L, lib_server_functions, 0);
     luaL_setfuncs(L, lib_timer_functions, 0);
+    luaL_setfuncs(L, lib_task_functions, 0);
+    luaL_setfuncs(L, lib_signal_functions, 0);
     luaL_setfuncs(L, lib_channel_functions, 0);
     luaL_setfuncs(L, lib_event_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);

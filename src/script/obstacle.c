@@ -30,14 +30,21 @@ int raise_obstacle(lua_State *L, const char *what)
     return lua_error(L);
 }
 
-/// Pushes "file:line" of the innermost Lua function from `level` on; "" when there is none.
+bool obstacle_is_of_engine(const lua_Debug *record)
+{
+    static const char prefix[] = "=lunesse";
+    return strncmp(record->source, prefix, sizeof(prefix) - 1) == 0;
+}
+
+/// Pushes "file:line" of the innermost Lua function of a script from `level` on; "" when
+/// there is none.
 static void push_location(lua_State *L, int level)
 {
     lua_Debug record;
     DCHECK(level >= 1); // level 0 is the function of ours that cannot wait
     for (; lua_getstack(L, level, &record); level++) {
         lua_getinfo(L, "Sl", &record);
-        if (record.currentline > 0) {
+        if (record.currentline > 0 && !obstacle_is_of_engine(&record)) {
             lua_pushfstring(L, "%s:%d", record.short_src, record.currentline);
             return;
         }

@@ -28,6 +28,7 @@ struct scheduler {
     void (*run)(struct list *ready_node);
     struct task *running;
     struct list tasks; // all tasks that have not ended
+    struct spawned spawned;
     struct list ready; // tasks that run when this turn ends
     struct loop_job ready_job;
     struct kept_thread kept_threads[THREADS_KEPT_MAX];
@@ -55,6 +56,7 @@ void scheduler_free(struct scheduler *scheduler)
 {
     OWNED(&scheduler->parts->options->loop->owner);
     CHECK(list_is_empty(&scheduler->tasks));
+    DCHECK(scheduler->spawned.count == 0 && scheduler->spawned.awaited_count == 0);
     DCHECK(list_is_empty(&scheduler->ready) && scheduler->running == NULL);
     loop_job_cancel(&scheduler->ready_job);
     mem_free(scheduler);
@@ -69,6 +71,12 @@ struct list *scheduler_tasks(struct scheduler *scheduler)
 {
     OWNED(&scheduler->parts->options->loop->owner);
     return &scheduler->tasks;
+}
+
+struct spawned *scheduler_spawned(struct scheduler *scheduler)
+{
+    OWNED(&scheduler->parts->options->loop->owner);
+    return &scheduler->spawned;
 }
 
 void scheduler_add_ready(struct scheduler *scheduler, struct list *ready_node)

@@ -25,6 +25,12 @@ struct task_events {
     void (*on_ended)(struct scope *scope);
 };
 
+/// The tasks that scripts have spawned and that have not ended.
+struct spawned {
+    size_t count;
+    size_t awaited_count; // those that the end of the server waits for
+};
+
 /// Makes a scheduler, which calls `run` with the ready node of each task whose turn it is.
 struct scheduler *scheduler_new(struct parts *parts, void (*run)(struct list *ready_node),
                                 const struct task_events *events);
@@ -36,6 +42,8 @@ const struct task_events *scheduler_events(const struct scheduler *scheduler);
 
 /// All tasks that have not ended.
 struct list *scheduler_tasks(struct scheduler *scheduler);
+
+struct spawned *scheduler_spawned(struct scheduler *scheduler);
 
 /// Has the task run when this turn ends.
 void scheduler_add_ready(struct scheduler *scheduler, struct list *ready_node);

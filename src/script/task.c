@@ -23,6 +23,7 @@
 
 #include <lauxlib.h>
 
+static void make_room(struct task *task, int value_count);
 static void run(struct task *task);
 static void begin_wait(lua_State *L, task_undo_fn undo, void *arg);
 static void unpark(struct task *task);
@@ -46,6 +47,7 @@ struct task *task_new(lua_State *L, int argument_count)
     list_init(&task->wait_node);
     timer_init(&task->timer, &parts->options->loop->timers, NULL);
     task->L = scheduler_take_thread(parts->scheduler, &task->thread_ref);
+    make_room(task, argument_count + 1);
     lua_xmove(L, task->L, argument_count + 1);
     task->waiting = task->L;
     task->_value_count = argument_count;
@@ -67,11 +69,17 @@ void task_start_now(struct task *task)
     run(task);
 }
 
-void task_tell_end(struct task *task, task_ended_fn ended, void *arg)
+void task_tell(struct task *task, const struct task_watcher *watcher, void *arg)
 {
     OWNED(&task->parts->options->loop->owner);
-    task->_on_ended = ended;
-    task->_ended_arg = arg;
+    DCHECK(watcher == NULL || watcher->on_ended != NULL);
+    task->_watcher = watcher;
+    task->_watcher_arg = arg;
+}
+
+void *task_watcher_arg(const struct task *task, const struct task_watcher *watcher)
+{
+    return task->_watcher == watcher ? task->_watcher_arg : NULL;
 }
 
 bool task_is_parking(const struct task *task)
@@ -114,6 +122,14 @@ int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KCon
     return lua_yieldk(L, 0, context, then);
 }
 
+/// The loop's own time stands still while a script runs, so a wait is counted by the clock.
+void task_arm_timer(struct task *task, uint64_t delay_ms, timer_fn fired)
+{
+    DCHECK(!timer_is_armed(&task->timer));
+    task->timer.fired = fired;
+    timer_arm_at(&task->timer, clock_ns() / 1000000 + delay_ms);
+}
+
 void task_wake(struct task *task, int value_count)
 {
     OWNED(&task->parts->options->loop->owner);
@@ -130,11 +146,28 @@ void task_cancel(struct task *task)
     OWNED(&task->parts->options->loop->owner);
     DEBUG_CALL(task_check(task));
     if (task->state == TASK_RUNNING) {
-        task->is_cancelled = true;
+        task->_is_cancelled = true;
         return;
     }
     unpark(task);
     release(task, true);
+}
+
+void task_cancel_later(struct task *task)
+{
+    OWNED(&task->parts->options->loop->owner);
+    DEBUG_CALL(task_check(task));
+    task->_is_cancelled = true;
+    if (task->state == TASK_PARKED) {
+        unpark(task);
+        list_remove(&task->wait_node);
+        make_ready(task);
+    }
+}
+
+bool task_is_cancelled(const struct task *task)
+{
+    return task->_is_cancelled;
 }
 
 void task_cancel_all(struct parts *parts)
@@ -148,7 +181,12 @@ void task_cancel_all(struct parts *parts)
 
 void task_run(struct list *ready_node)
 {
-    run(LIST_ITEM(ready_node, struct task, ready_node));
+    struct task *task = LIST_ITEM(ready_node, struct task, ready_node);
+    if (task->_is_cancelled) {
+        task_cancel(task);
+    } else {
+        run(task);
+    }
 }
 
 void task_check(const struct task *task)
@@ -160,6 +198,19 @@ void task_check(const struct task *task)
     CHECK(task->state == TASK_READY || !list_is_linked(&task->ready_node));
     CHECK(task->_undo == NULL || task->state == TASK_PARKED);
     CHECK(!is_running || task->state != TASK_READY);
+}
+
+/// Makes room for the function and its arguments on the stack of the new task. Every stack has room
+/// for LUA_MINSTACK values. Lifts the memory limit, because the task is already in the list of
+/// tasks and an error would leave it there.
+static void make_room(struct task *task, int value_count)
+{
+    if (value_count > LUA_MINSTACK) {
+        bool was_capped = state_cap(task->parts->state, false);
+        int has_room = lua_checkstack(task->L, value_count);
+        CHECK(has_room);
+        state_cap(task->parts->state, was_capped);
+    }
 }
 
 static void run(struct task *task)
@@ -174,7 +225,7 @@ static void run(struct task *task)
     scheduler_set_running(task->parts->scheduler, task);
     enum call_outcome outcome = call_resume(task->L, argument_count, &result_count);
     scheduler_set_running(task->parts->scheduler, NULL);
-    if (outcome == CALL_PARKED && task->state == TASK_PARKED && !task->is_cancelled) {
+    if (outcome == CALL_PARKED && task->state == TASK_PARKED && !task->_is_cancelled) {
         DEBUG_CALL(task_check(task));
         return;
     }
@@ -192,7 +243,7 @@ static void end(struct task *task, enum call_outcome outcome)
         lua_settop(task->L, 0);
         break;
     case CALL_PARKED:
-        if (!task->is_cancelled) {
+        if (!task->_is_cancelled) {
             luaL_traceback(parts->L, task->L, "coroutine.yield outside a coroutine of the script",
                            0);
             report(task);
@@ -218,7 +269,12 @@ static void report(struct task *task)
     const char *text = lua_tolstring(task->parts->L, -1, &len);
     STACK_BEGIN(task->parts->L);
     DCHECK(text != NULL);
-    scheduler_events(task->parts->scheduler)->on_failed(task, bytes_of(text, len));
+    const struct task_watcher *watcher = task->_watcher;
+    if (watcher != NULL && watcher->on_failed != NULL) {
+        watcher->on_failed(task, bytes_of(text, len), task->_watcher_arg);
+    } else {
+        scheduler_events(task->parts->scheduler)->on_failed(task, bytes_of(text, len));
+    }
     DCHECK_STACK(task->parts->L, 0);
     lua_pop(task->parts->L, 1);
 }
@@ -262,8 +318,8 @@ static void release(struct task *task, bool is_sound)
     list_remove(&task->scope_node);
     list_remove(&task->wait_node);
     timer_deinit(&task->timer);
-    if (task->_on_ended != NULL) {
-        task->_on_ended(task, task->_ended_arg);
+    if (task->_watcher != NULL) {
+        task->_watcher->on_ended(task, task->_watcher_arg);
     }
     if (task->state != TASK_RUNNING) {
         close_inner(task);

@@ -7,13 +7,15 @@
 //       +--task_wake-- PARKED
 //
 // `task_cancel` ends a task in any state. A task that is RUNNING cannot be closed under its own
-// feet, so it is marked, and ends when it next waits.
+// feet, so it is marked, and ends when it next waits. Code of a script calls `task_cancel_later`
+// instead: closing a coroutine is a run of its own, and runs are not nested.
 //
 // A task is owned by its generation. It may belong to a scope, which then cancels it. A parked task
 // has one undo slot, which takes it out of whatever it waits for. Every way out of the wait (wake,
 // cancel, end of the state) clears the slot first, and the slot's function runs at most once.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/list.h"
 #include "net/loop.h"
 #include "net/timer.h"
@@ -31,9 +33,15 @@ enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED };
 /// Takes the task out of what it waits for. Must not call Lua.
 typedef void (*task_undo_fn)(struct task *task, void *arg);
 
-/// Tells whoever started the task that it has ended and is freed next. It may start other tasks,
-/// which run later.
-typedef void (*task_ended_fn)(struct task *task, void *arg);
+/// What whoever started a task is told of it. Neither function may call code of scripts; they may
+/// start and wake other tasks, which run later.
+struct task_watcher {
+    /// The task failed with `message`, traceback included. NULL: it fails as any task does.
+    void (*on_failed)(struct task *task, struct bytes message, void *arg);
+
+    /// The task has ended, one way or the other, and is freed next.
+    void (*on_ended)(struct task *task, void *arg);
+};
 
 struct task {
     struct list node;       // in `scheduler_tasks`
@@ -51,13 +59,13 @@ struct task {
     struct timer timer; // ends a sleep
     task_undo_fn _undo;
     void *_undo_arg;
-    task_ended_fn _on_ended;
-    void *_ended_arg;
-    uint8_t state;     // enum task_state
-    bool is_cancelled; // it ends when it next waits
-    bool _is_parking;  // a yield passes through coroutines of the script up to `L`
-    bool is_handler;   // it is the route's handler, or `on_error`, and owes an answer
-    bool is_of_load;   // it runs a timer that was made while the scripts loaded
+    const struct task_watcher *_watcher; // NULL for none
+    void *_watcher_arg;
+    uint8_t state;      // enum task_state
+    bool _is_cancelled; // it ends when it next waits
+    bool _is_parking;   // a yield passes through coroutines of the script up to `L`
+    bool is_handler;    // it is the route's handler, or `on_error`, and owes an answer
+    bool is_of_load;    // it runs a timer that was made while the scripts loaded
 };
 
 /// Makes a task of the function and its `argument_count` arguments on top of `L`'s stack, which are
@@ -70,8 +78,11 @@ void task_start(struct task *task);
 /// Starts a new task and runs it now. The task may be freed when this returns. *Calls Lua.*
 void task_start_now(struct task *task);
 
-/// Has `ended` called when the task has ended; NULL for nothing. `arg` must be valid until then.
-void task_tell_end(struct task *task, task_ended_fn ended, void *arg);
+/// Has `watcher` told of the task; NULL for nobody. `arg` must be valid until the task has ended.
+void task_tell(struct task *task, const struct task_watcher *watcher, void *arg);
+
+/// The `arg` that `watcher` is told of the task with; NULL when the task tells another.
+void *task_watcher_arg(const struct task *task, const struct task_watcher *watcher);
 
 /// Whether the task has asked to wait and its yield still passes through coroutines of the script.
 bool task_is_parking(const struct task *task);
@@ -98,6 +109,10 @@ int task_park(lua_State *L, task_undo_fn undo, void *arg);
 /// the values of `task_wake` on top.
 int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context);
 
+/// Has `fired` called in `delay_ms` with the task's timer, which bounds a wait of the running task.
+/// The undo function has to disarm it.
+void task_arm_timer(struct task *task, uint64_t delay_ms, timer_fn fired);
+
 /// Ends the wait of a parked task. The undo slot is cleared and does not run. The task resumes when
 /// the turn ends, with `value_count` values, which the caller must push to `task->waiting` before
 /// then.
@@ -106,6 +121,13 @@ void task_wake(struct task *task, int value_count);
 /// Ends the task: its undo function runs, its coroutine is closed (to-be-closed variables run), and
 /// it is freed. A task that is running ends when it next waits. *Calls Lua.*
 void task_cancel(struct task *task);
+
+/// Takes the task out of what it waits for, and cancels it when this turn ends. Does not call Lua,
+/// so scripts may ask for it while they run.
+void task_cancel_later(struct task *task);
+
+/// Whether the task was cancelled and has not ended yet.
+bool task_is_cancelled(const struct task *task);
 
 /// Cancels every task of the generation. *Calls Lua.*
 void task_cancel_all(struct parts *parts);

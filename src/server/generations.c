@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "script/generation_end.h"
+#include "script/lib_task.h"
 #include "server/config.h"
 #include "server/scripts.h"
 #include "sse/stream.h"
@@ -116,6 +117,15 @@ void generations_abort(struct generations *generations, const char *why)
     set_failure(generations, why);
 }
 
+size_t generations_task_count(const struct generations *generations)
+{
+    size_t count = lib_task_awaited_count(&generations->current->parts);
+    LIST_EACH (node, after, &generations->draining) {
+        count += lib_task_awaited_count(&LIST_ITEM(node, struct generation, node)->parts);
+    }
+    return count;
+}
+
 void generations_sweep(struct generations *generations)
 {
     LIST_EACH (node, after, &generations->draining) {
@@ -212,10 +222,11 @@ static void end_oldest(struct generations *generations)
         if (live_count-- <= GENERATIONS_MAX) {
             return;
         }
+        size_t task_count = lib_task_count(&oldest->parts);
         size_t stream_count = generation_end(oldest);
         LOG(LOG_WARN, "generation ended by force: too many reloads since",
             log_int("generation", (int64_t)oldest->options.number),
-            log_int("streams", (int64_t)stream_count));
+            log_int("streams", (int64_t)stream_count), log_int("tasks", (int64_t)task_count));
     }
 }
 

@@ -63,5 +63,8 @@ void generations_swap(struct generations *generations, struct change *change);
 /// Frees the candidate, if there is one. With --dev, pages in a browser say `why`. *Calls Lua.*
 void generations_abort(struct generations *generations, const char *why);
 
+/// How many tasks that scripts have spawned the end of the server waits for.
+size_t generations_task_count(const struct generations *generations);
+
 /// Frees what is idle. At the end of each turn; costs nothing while no generation drains.
 void generations_sweep(struct generations *generations);

@@ -325,7 +325,8 @@ static void on_deadline(struct timer *timer)
 {
     struct worker *worker = CONTAINER_OF(timer, struct worker, _deadline);
     LOG(LOG_WARN, "drain_timeout is over",
-        log_int("connections", (int64_t)worker->service.conn_count));
+        log_int("connections", (int64_t)worker->service.conn_count),
+        log_int("tasks", (int64_t)generations_task_count(&worker->generations)));
     service_close_all(&worker->service);
     on_empty(worker);
 }
@@ -339,11 +340,16 @@ static void on_abort(struct mailbox_message *message)
     loop_stop(&worker->loop);
 }
 
-/// No connection is left but those of health checks. Other workers may not have finished, so the
-/// loop runs on, and balancers are told that the server is stopping.
+/// No connection is left but those of health checks. Tasks that scripts have spawned may go on
+/// until the deadline; the end of each turn looks whether one is left. Other workers may not have
+/// finished, so the loop runs on, and balancers are told that the server is stopping.
 static void on_empty(void *owner)
 {
     struct worker *worker = owner;
+    worker->_has_no_conns = true;
+    if (timer_is_armed(&worker->_deadline) && generations_task_count(&worker->generations) > 0) {
+        return;
+    }
     timer_disarm(&worker->_deadline);
     enter(worker, STATE_FINISHED);
     (void)mailbox_post(worker->options.home, &worker->news.finished); // closed: the server knows
@@ -433,6 +439,9 @@ static void on_turn_end(void *arg)
 {
     struct worker *worker = arg;
     generations_sweep(&worker->generations);
+    if (worker->_has_no_conns && worker->_state == STATE_DRAINING) {
+        on_empty(worker);
+    }
     if (worker->generations.current != NULL) {
         count_set(COUNT_LUA_BYTES, state_bytes(worker->generations.current->parts.state));
     }

@@ -122,6 +122,7 @@ struct worker {
     uint64_t _conns_fitting; // connections that there are descriptors for
     atomic_size_t _expected; // connections that are handed over and have not arrived
     uint8_t _state;          // see the drawing
+    bool _has_no_conns;      // while it drains: only spawned tasks are waited for
     bool _is_open;           // from `worker_init` to `worker_deinit`
 };
 

@@ -1,0 +1,256 @@
+-- `lunesse.all` and signals.
+
+local support = require "spec.sse.support"
+local clock = require "spec.support.clock"
+local wire = require "spec.support.wire"
+
+local start, get, await_marks = support.start, support.get, support.await_marks
+
+local TOLD = [[
+local function told(...)
+  local list = table.pack(...)
+  for i = 1, list.n do list[i] = tostring(list[i]) end
+  return table.concat(list, " ")
+end
+]]
+
+---What the script's `body` returns as text, and the server.
+local function answer(body, options)
+  local server = start(TOLD:gsub("\n", " ") .. ([[
+server:get("/", function(_, response)
+  response:send((function() %s end)())
+end)
+]]):format(body), options)
+  return (get(server, "/"):gsub("/[^ ]*/script%.lua", "script.lua")), server
+end
+
+local function says(expected, body, options)
+  local text, server = answer(body, options)
+  assert.equal(expected, text)
+  return server
+end
+
+describe("lunesse.all", function()
+  it("returns the first result of each function, in their order", function()
+    says("b a nil 4", [[return told(lunesse.all {
+      function() lunesse.sleep(0.02) return "b", "more" end,
+      function() return "a" end,
+      function() end,
+      function() lunesse.sleep(0.01) return 4 end,
+    })]])
+    says("0", [[return told(select("#", lunesse.all {}))]])
+  end)
+
+  it("runs them at once", function()
+    local server = start(TOLD:gsub("\n", " ") .. [[
+server:get("/", function(_, response)
+  local function nap(seconds) return function() lunesse.sleep(seconds) return seconds end end
+  response:send(told(lunesse.all { nap(10), nap(10), nap(9) }))
+end)
+]], { clock = true })
+    local client = server:connect()
+    client:send(wire.request {})
+    client:flush()
+    server:advance(10)
+    assert.equal("10 10 9", client:response().body)
+    client:close()
+  end)
+
+  it("raises the first error as it was raised, and cancels the rest", function()
+    local server = says("false script.lua:2: no luck", [[
+      return told(pcall(lunesse.all, { function() lunesse.sleep(0.01) error("no luck") end,
+        function()
+          local _ <close> = setmetatable({}, { __close = function() mark("closed") end })
+          lunesse.sleep(1000) mark("no")
+        end }))]])
+    await_marks(server, { "closed" })
+    assert.equal(0, #server:log_lines("script error"))
+    says("true", [[local what = {}
+      local _, why = pcall(lunesse.all, { function() error(what) end }) return told(why == what)]])
+  end)
+
+  it("raises for one that ran too long, and does not wait for ever", function()
+    assert.matches("^false script.lua:%d+: ran for more than run_timeout", (answer(
+      [[return told(pcall(lunesse.all, { function() while true do end end }))]],
+      { args = { "--limit", "run_timeout=0.1" }, run_timeout = false })))
+  end)
+
+  it("cancels its functions when the reader of the caller leaves", function()
+    local server = start [[
+server:get("/", function(_, response)
+  local function hang()
+    local _ <close> = setmetatable({}, { __close = function() mark("closed") end })
+    hold()
+  end
+  response.sse:send("begun")
+  lunesse.all { hang, hang, hang }
+  mark("no")
+end)
+]]
+    local stream = server:stream("/")
+    stream:event()
+    stream:close()
+    await_marks(server, { "closed", "closed", "closed" })
+  end)
+
+  it("can be nested, and used in a spawned task", function()
+    says("true 1 2", [[return told(lunesse.spawn(function()
+      local one, two = lunesse.all {
+        function() return (lunesse.all { function() lunesse.sleep(0) return 1 end }) end,
+        function() return 2 end,
+      }
+      return told(one, two)
+    end):wait())]])
+  end)
+
+  it("runs a thousand functions, which end one by one", function()
+    says("1000 1000", [[local list = {}
+      for i = 1, 1000 do
+        list[i] = function() for _ = 1, i // 100 do lunesse.sleep(0) end return i end
+      end
+      local results = table.pack(lunesse.all(list))
+      return told(results.n, results[1000])]])
+  end)
+
+  it("raises where tasks are at their limit, and leaves none of its own", function()
+    says("false script.lua:3: there are as many tasks as the limit allows true", [[
+      local ok, why = pcall(function()
+lunesse.all { hold, hold, hold } end) lunesse.sleep(0)
+      return told(ok, why, lunesse.spawn(print) ~= nil)]], { args = { "--limit", "tasks=2" } })
+  end)
+
+  it("raises at the script's line for what it does not take", function()
+    for what, message in pairs {
+      ["nil"] = "all takes a list of functions, got nil",
+      ["{ print, 1 }"] = "all takes a list of functions, and nothing else in its table",
+      ["{ a = print }"] = "all takes a list of functions, and nothing else in its table",
+      ["{ [2] = print }"] = "all takes a list of functions without gaps",
+    } do
+      says("script.lua:3: " .. message, ([[return (select(2, pcall(function()
+lunesse.all(%s) end)))]]):format(what))
+    end
+  end)
+
+  it("says what stands in the way where nothing can wait", function()
+    local text = answer [[return (select(2, pcall(table.sort, { 1, 2 },
+      function() return lunesse.all { print } end)))]]
+    assert.matches("^script.lua:%d+: all can only wait inside a handler, timer, task or " ..
+      "callback; not inside the C function", text)
+  end)
+end)
+
+describe("a signal", function()
+  it("wakes all who wait, with its value, also when it is cleared in the same turn", function()
+    says("true 7|true 7|true 7", [[
+      local signal = lunesse.signal()
+      local tasks, texts = {}, {}
+      for i = 1, 3 do tasks[i] = lunesse.spawn(function() return signal:wait() end) end
+      lunesse.sleep(0.01)
+      signal:set(7)
+      signal:clear()
+      for i, task in ipairs(tasks) do texts[i] = told(task:wait()) end
+      return table.concat(texts, "|")]])
+  end)
+
+  it("stays set until it is cleared", function()
+    says("false true a a b|true false nil the signal was not set in time ETIMEDOUT", [[
+      local signal = lunesse.signal()
+      local was = signal.is_set
+      signal:set("a")
+      local text = told(was, signal.is_set, signal:wait(), (signal:wait()))
+      signal:set("b")
+      return text .. " " .. told(signal:wait()) .. "|" .. told(signal:clear(), signal:clear(),
+        signal:wait(0))]])
+  end)
+
+  it("has nil and false as values, and is true without one", function()
+    says("1 nil|1 false|1 true", [[
+      local signal, texts = lunesse.signal(), {}
+      local function add(...) texts[#texts + 1] = told(select("#", ...), ...) end
+      signal:set(nil) add(signal:wait(1))
+      signal:clear()
+      local task = lunesse.spawn(function() add(signal:wait()) end)
+      lunesse.sleep(0) signal:set(false) task:wait()
+      signal:set() add(signal:wait(0))
+      return table.concat(texts, "|")]])
+  end)
+
+  it("answers ETIMEDOUT when the time is up, and may be waited for again", function()
+    local server = start(TOLD:gsub("\n", " ") .. [[
+server:get("/", function(_, response)
+  local signal = lunesse.signal()
+  mark(told(signal:wait(5)))
+  lunesse.after(5, function() signal:set("now") end)
+  response:send(told(signal:wait(6)))
+end)
+]], { clock = true })
+    local client = server:connect()
+    client:send(wire.request {})
+    client:flush()
+    server:advance(5)
+    await_marks(server, { "nil the signal was not set in time ETIMEDOUT" })
+    server:advance(5)
+    assert.equal("now", client:response().body)
+    client:close()
+  end)
+
+  it("forgets a waiter that is cancelled or whose reader has left", function()
+    local server = start [[
+local signal = lunesse.signal()
+server:get("/", function(_, response)
+  response.sse:send("begun")
+  local _ <close> = setmetatable({}, { __close = function() mark("left") end })
+  signal:wait()
+  mark("no")
+end)
+server:get("/set", function(_, response)
+  local task = lunesse.spawn(function() signal:wait() mark("no") end)
+  lunesse.sleep(0.01)
+  task:cancel()
+  task:wait()
+  collectgarbage()
+  signal:set(1)
+  response:send("set")
+end)
+]]
+    local stream = server:stream("/")
+    stream:event()
+    stream:close()
+    await_marks(server, { "left" })
+    assert.equal("set", get(server, "/set"))
+    await_marks(server, { "left" })
+  end)
+
+  it("may be set by its own waiters, by finalizers and by closing variables", function()
+    says("true x", [[
+      local signal, other = lunesse.signal(), lunesse.signal()
+      local task = lunesse.spawn(function() return signal:wait() end)
+      local closer = lunesse.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() signal:set("x") end })
+        other:wait()
+      end)
+      lunesse.sleep(0) setmetatable({}, { __gc = function() other:set() end })
+      collectgarbage()
+      return told(task:wait())]])
+  end)
+
+  it("says what stands in the way where nothing can wait", function()
+    local text = answer [[local signal = lunesse.signal()
+      return (select(2, pcall(function()
+        return (string.gsub("a", "a", function() signal:wait() end))
+      end)))]]
+    assert.matches("signal:wait can only wait inside a handler, timer, task or callback; not " ..
+      "inside the C function 'gsub'", text)
+  end)
+
+  it("leaves its server in peace when it is never set", function()
+    local server = start([[
+local signal = lunesse.signal()
+server:get("/", function(_, response) response.sse:send("begun") signal:wait() end)
+]], { args = { "--limit", "drain_timeout=0.2" } })
+    local stream = server:stream("/")
+    stream:event()
+    server:stop { seconds = 20 * clock.slow }
+    stream:close()
+  end)
+end)
