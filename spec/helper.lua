@@ -4,6 +4,7 @@
 local build = os.getenv("LUNESSE_BUILD") or "build/debug"
 package.cpath = build .. "/?.so;" .. package.cpath
 
+require "spec.support.kit"
 local clock = require "spec.support.clock"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"

@@ -1,7 +1,7 @@
 -- The judges are judged: the parsers that decide over the program must accept what the standards
 -- allow, refuse what they forbid, and not care how the bytes were cut.
 
-local http = require "spec.support.http"
+local http = require "lunesse.test.http"
 local sse = require "spec.support.sse"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"

@@ -1,7 +1,7 @@
 -- Whatever arrives, and wherever it stops: the program lives, what it says is well formed, and what
 -- it owes is delivered. The mutations are the same in every run.
 
-local http = require "spec.support.http"
+local http = require "lunesse.test.http"
 local support = require "spec.http.support"
 local wire = require "spec.support.wire"
 

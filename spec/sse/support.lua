@@ -3,7 +3,7 @@
 
 local assert = require "luassert"
 local Server = require "spec.support.server"
-local http = require "spec.support.http"
+local http = require "lunesse.test.http"
 local clock = require "spec.support.clock"
 local wire = require "spec.support.wire"
 

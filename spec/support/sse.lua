@@ -1,185 +1,32 @@
--- A strict reader of event streams, written from the WHATWG standard (HTML, 9.2.5 and 9.2.6) and
--- not from our encoder. Bytes may come in any cut. It also looks at the chunks they came in,
--- because each event has to be one chunk of its own.
+-- Event streams over real sockets: each byte is read by the parsers of the test kit, which are
+-- written from the standards and not from our encoder. They also look at the chunks in which the
+-- bytes came, because each event has to be one chunk of its own.
 
+local http = require "lunesse.test.http"
+local parsers = require "lunesse.test.sse"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"
 
-local sse = {}
-
-local Parser = {}
-Parser.__index = Parser
-
----A parser at the start of a stream. `events` are those dispatched, each `{ type, data, id }` with
----the last event id of that moment; `comments` the texts behind the colon; `retry_ms` the last
----valid retry; `last_event_id`; `unknown` the names of fields that the standard does not know;
----`is_utf8` whether all lines were valid UTF-8.
-function sse.parser()
-  return setmetatable({
-    events = {}, comments = {}, unknown = {}, last_event_id = "", retry_ms = nil, is_utf8 = true,
-    _line = "", _is_start = true, _after_cr = false, _data = nil, _type = "", _id = "",
-  }, Parser)
-end
-
----A dispatch (empty line). Without a data field nothing reaches the page.
-function Parser:_dispatch()
-  self.last_event_id = self._id
-  local data = self._data
-  local type = self._type
-  self._data, self._type = nil, ""
-  if data == nil then
-    return
-  end
-  self.events[#self.events + 1] = {
-    type = type ~= "" and type or "message",
-    data = data:sub(1, -2),
-    id = self.last_event_id,
-  }
-end
-
-function Parser:_field(name, value)
-  if name == "event" then
-    self._type = value
-  elseif name == "data" then
-    self._data = (self._data or "") .. value .. "\n"
-  elseif name == "id" then
-    if not value:find("\0", 1, true) then
-      self._id = value
-    end
-  elseif name == "retry" then
-    if value:find("^%d+$") then
-      self.retry_ms = tonumber(value)
-    end
-  else
-    self.unknown[#self.unknown + 1] = name
-  end
-end
-
-function Parser:_take_line(line)
-  if not utf8.len(line) then
-    self.is_utf8 = false
-  end
-  local colon = line:find(":", 1, true)
-  if line == "" then
-    self:_dispatch()
-  elseif colon == 1 then
-    self.comments[#self.comments + 1] = line:sub(2)
-  elseif colon then
-    local value = line:sub(colon + 1)
-    self:_field(line:sub(1, colon - 1), value:sub(1, 1) == " " and value:sub(2) or value)
-  else
-    self:_field(line, "")
-  end
-end
-
----Drops one byte order mark from the very start; false while too little is there to know.
-function Parser:_skip_bom(bytes)
-  local BOM = "\xEF\xBB\xBF"
-  self._line = self._line .. bytes
-  if #self._line < #BOM and self._line == BOM:sub(1, #self._line) then
-    return nil
-  end
-  bytes, self._line = self._line, ""
-  self._is_start = false
-  return bytes:sub(1, 3) == BOM and bytes:sub(4) or bytes
-end
-
----Takes the next bytes in and returns the events that they completed.
----@param bytes string
----@return table[] events
-function Parser:feed(bytes)
-  local count = #self.events
-  if self._is_start and #bytes > 0 then
-    bytes = self:_skip_bom(bytes) or ""
-  end
-  local position = 1
-  while position <= #bytes do
-    if self._after_cr and bytes:sub(position, position) == "\n" then
-      position = position + 1
-    end
-    self._after_cr = false
-    local stop = bytes:find("[\r\n]", position)
-    self._line = self._line .. bytes:sub(position, (stop or #bytes + 1) - 1)
-    if not stop then
-      break
-    end
-    local line = self._line
-    self._line = ""
-    self:_take_line(line)
-    self._after_cr = bytes:sub(stop, stop) == "\r"
-    position = stop + 1
-  end
-  return table.move(self.events, count + 1, #self.events, 1, {})
-end
-
----Whether the parser stands between two events: nothing of an event or a line has been seen since.
-function Parser:is_between_events()
-  return self._line == "" and self._data == nil and self._type == "" and
-    self._id == self.last_event_id
-end
-
----All events of a complete stream of `bytes`.
-function sse.parse(bytes)
-  local parser = sse.parser()
-  parser:feed(bytes)
-  return parser.events, parser
-end
+local sse = { parser = parsers.parser, parse = parsers.parse }
 
 local Chunked = {}
 Chunked.__index = Chunked
 
----A strict decoder of the chunked coding: no extensions, no trailers, exact line ends. `chunks` are
----the complete ones so far, `is_done` whether the last one came.
+---A decoder of the chunked coding for streams, which have no trailers, and are the last that their
+---connection carries. `chunks` are the complete ones so far, `is_done` whether the last one came.
 function sse.chunked()
-  return setmetatable({ chunks = {}, is_done = false, _bytes = "" }, Chunked)
-end
-
-local function check(is_true, what, bytes)
-  if not is_true then
-    error(("malformed chunk: %s in %q"):format(what, bytes:sub(1, 80)), 0)
-  end
-end
-
----The chunk at `position` of the bytes held, and what follows it; nil while it is not complete.
-function Chunked:_next(position)
-  local bytes = self._bytes
-  local size = bytes:match("^(%x+)\r\n", position)
-  if not size then
-    local rest = bytes:sub(position, position + 20)
-    check(rest:find("^%x*\r?$") and #rest < 20, "size line", rest)
-    return nil
-  end
-  local len, start = tonumber(size, 16), position + #size + 2
-  local ending = bytes:sub(start + len, start + len + 1)
-  if #ending > 0 then
-    check(ending == ("\r\n"):sub(1, #ending), "ending", bytes:sub(start + len))
-  end
-  if #ending < 2 then
-    return nil
-  end
-  return bytes:sub(start, start + len - 1), start + len + 2
+  local decoder = http.chunked()
+  return setmetatable({ chunks = decoder.chunks, is_done = false, _decoder = decoder }, Chunked)
 end
 
 ---Takes the next bytes in and returns the payloads of the chunks that they completed.
 ---@return string[] chunks
 function Chunked:feed(bytes)
-  self._bytes = self._bytes .. bytes
-  local new, position = {}, 1
-  while not self.is_done do
-    local chunk, after = self:_next(position)
-    if not chunk then
-      break
-    end
-    position = after
-    if chunk == "" then
-      self.is_done = true
-    else
-      new[#new + 1] = chunk
-      self.chunks[#self.chunks + 1] = chunk
-    end
-  end
-  self._bytes = self._bytes:sub(position)
-  check(not self.is_done or self._bytes == "", "bytes behind the last chunk", self._bytes)
+  local decoder = self._decoder
+  local new = decoder:feed(bytes)
+  self.is_done = decoder.is_done
+  assert(not self.is_done or decoder.rest == "", "malformed: bytes behind the last chunk")
+  assert(#decoder.trailers == 0, "malformed: a stream has trailers")
   return new
 end
 

@@ -4,14 +4,16 @@
 local socket = require "socket"
 local unix = require "socket.unix"
 local posix = require "spec_posix"
+require "spec.support.kit"
 local clock = require "spec.support.clock"
-local http = require "spec.support.http"
+local http = require "lunesse.test.http"
+local requests = require "lunesse.test.request"
 
 local RECEIVE_SECONDS = 5
 local FLUSH_SECONDS = 0.25
 local READ_SIZE = 65536
 
-local wire = { responses = http.responses }
+local wire = { responses = http.responses, request = requests.bytes }
 
 local Client = {}
 Client.__index = Client
@@ -43,33 +45,6 @@ function wire.connect(where, options)
   return setmetatable({
     socket = peer, port = port, local_port = tonumber(local_port), buffer = "", ended = nil,
   }, Client)
-end
-
----The bytes of a request. Fields: `method` (GET), `target` (/), `version` (1.1), `headers` (a
----table, or a list of `{name, value}` to keep order and repeat), `body`. Host and Content-Length
----are added when absent; `host = false` leaves Host out.
-function wire.request(fields)
-  local lines, seen = {}, {}
-  local function add(name, value)
-    seen[name:lower()] = true
-    lines[#lines + 1] = name .. ": " .. value
-  end
-  for key, value in pairs(fields.headers or {}) do
-    if type(key) == "number" then
-      add(value[1], value[2])
-    else
-      add(key, value)
-    end
-  end
-  if fields.host ~= false and not seen["host"] then
-    table.insert(lines, 1, "Host: " .. (fields.host or "localhost"))
-  end
-  if fields.body and not seen["content-length"] and not seen["transfer-encoding"] then
-    add("Content-Length", tostring(#fields.body))
-  end
-  table.insert(lines, 1, ("%s %s HTTP/%s"):format(
-    fields.method or "GET", fields.target or "/", fields.version or "1.1"))
-  return table.concat(lines, "\r\n") .. "\r\n\r\n" .. (fields.body or "")
 end
 
 ---Sends all of `bytes`: true, or nil and why ("closed": the peer does not read any more).

@@ -1,11 +1,13 @@
 -- A strict HTTP/1.1 response parser, written from RFC 9110 and 9112, for judging what a server
 -- sends. It takes nothing that a server may not send and raises a message that starts with
--- "malformed".
+-- "malformed". Bytes may come in any cut: `http.reader` takes them as they come, `http.parse` reads
+-- from a text, `http.responses` a whole connection.
 
 local http = {}
 
 local TOKEN = "^[!#$%%&'*+%-.^_`|~%w]+$"
 local DATE = "^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$"
+local SIZE_LINE_MAX = 20
 
 -- Fields that are not lists: a second one makes a response ambiguous.
 local SINGLETONS = {
@@ -17,7 +19,6 @@ local SINGLETONS = {
 local function malformed(...)
   error("malformed response: " .. string.format(...), 0)
 end
-
 local function parse_status_line(line)
   local version, status, reason = line:match("^(HTTP/%d%.%d) (%d%d%d) (.*)$")
   if not version then
@@ -134,60 +135,75 @@ function http.parse_head(bytes, position)
   return response, stop + 1
 end
 
----One chunk at `position`: its data and what follows; nil while it is not complete. A server has no
+local Chunked = {}
+Chunked.__index = Chunked
+
+---A decoder of the chunked coding. `chunks` are the complete ones so far, `is_done` says whether
+---the last one came, `trailers` what fields followed it, and `rest` what bytes did. A server has no
 ---reason to send chunk extensions, so there are none.
-local function parse_chunk(bytes, position)
-  local _, stop, size = bytes:find("^(%x+)\r\n", position)
+function http.chunked()
+  return setmetatable({ chunks = {}, is_done = false, trailers = {}, rest = "" }, Chunked)
+end
+
+---The chunk at `position` of the bytes held, and what follows it; nil while it is not complete.
+function Chunked:_next(position)
+  local bytes = self.rest
+  local size = bytes:match("^(%x+)\r\n", position)
   if not size then
-    local rest = bytes:sub(position, position + 20)
-    if not rest:find("^%x*\r?$") then
-      malformed("chunk size line %q", rest)
+    local line = bytes:sub(position, position + SIZE_LINE_MAX)
+    if not line:find("^%x*\r?$") or #line >= SIZE_LINE_MAX then
+      malformed("chunk size line %q", line)
     end
     return nil
   end
-  local len = tonumber(size, 16)
-  local data = bytes:sub(stop + 1, stop + len)
+  local len, start = tonumber(size, 16), position + #size + 2
   if len == 0 then
-    return "", stop + 1
+    return "", start
   end
-  local ending = bytes:sub(stop + len + 1, stop + len + 2)
-  if #data == len and ending ~= ("\r\n"):sub(1, #ending) then
+  local ending = bytes:sub(start + len, start + len + 1)
+  if ending ~= ("\r\n"):sub(1, #ending) then
     malformed("chunk of %d bytes is followed by %q", len, ending)
   end
   if #ending < 2 then
     return nil
   end
-  return data, stop + len + 3
+  return bytes:sub(start, start + len - 1), start + len + 2
 end
 
----The trailer section at `position`; nil while it is not complete.
-local function parse_trailers(bytes, position)
-  if bytes:sub(position, position + 1) == "\r\n" then
-    return {}, position + 2
+---Reads the trailer section, which is all that is left before the end.
+function Chunked:_end()
+  local bytes = self.rest
+  local stop = bytes:sub(1, 2) == "\r\n" and 2 or select(2, bytes:find("\r\n\r\n", 1, true))
+  if stop then
+    self.trailers = parse_fields(lines_of(bytes:sub(1, stop - 2)), 1)
+    self.rest = bytes:sub(stop + 1)
+    self.is_done = true
   end
-  local _, stop = bytes:find("\r\n\r\n", position, true)
-  if not stop then
-    return nil
-  end
-  return parse_fields(lines_of(bytes:sub(position, stop - 2)), 1), stop + 1
 end
 
-local function parse_chunked(response, bytes, position)
-  response.chunks = {}
-  while true do
-    local data, after = parse_chunk(bytes, position)
-    if not data then
-      return nil
-    end
-    position = after
-    if data == "" then
+---Takes the next bytes in and returns the payloads of the chunks that they completed.
+---@return string[] chunks
+function Chunked:feed(bytes)
+  local new, position = {}, 1
+  self.rest = self.rest .. bytes
+  while not self._is_behind_last do
+    local chunk, after = self:_next(position)
+    if not chunk then
       break
     end
-    response.chunks[#response.chunks + 1] = data
+    position = after
+    if chunk == "" then
+      self._is_behind_last = true
+    else
+      new[#new + 1] = chunk
+      self.chunks[#self.chunks + 1] = chunk
+    end
   end
-  response.trailers, position = parse_trailers(bytes, position)
-  response.body = table.concat(response.chunks)
-  return position
+  self.rest = self.rest:sub(position)
+  if self._is_behind_last and not self.is_done then
+    self:_end()
+  end
+  return new
 end
 
 ---How the body of `response` to `method` is framed (RFC 9112, 6.3).
@@ -203,19 +219,77 @@ local function framing(response, method)
   return "close"
 end
 
-local function parse_body(response, bytes, position, is_end)
-  if response.framing == "none" then
-    response.body = ""
-    return position
-  elseif response.framing == "chunked" then
-    return parse_chunked(response, bytes, position)
-  elseif response.framing == "length" then
-    local len = tonumber(response.headers["content-length"])
-    response.body = bytes:sub(position, position + len - 1)
-    return #response.body == len and position + len or nil
+local Reader = {}
+Reader.__index = Reader
+
+---A reader of one final response to `method`, with the interim ones before it. `response` is there
+---as soon as its head is complete, with `framing` and `interim`; `is_done` says that the response
+---is complete, and `rest` holds the bytes that follow it.
+function http.reader(method)
+  return setmetatable({ method = method, is_done = false, rest = "", _interim = {} }, Reader)
+end
+
+---Reads heads from what is held until the final one is complete.
+function Reader:_head()
+  while not self.response do
+    local response, after = http.parse_head(self.rest, 1)
+    if not response then
+      return
+    end
+    self.rest = self.rest:sub(after)
+    if response.status >= 200 or response.status == 101 then
+      response.interim = self._interim
+      response.framing = framing(response, self.method)
+      self._chunked = response.framing == "chunked" and http.chunked() or nil
+      self._left = response.framing == "length" and
+        math.tointeger(tonumber(response.headers["content-length"])) or nil
+      self.response = response
+    else
+      self._interim[#self._interim + 1] = response
+    end
   end
-  response.body = bytes:sub(position)
-  return is_end and #bytes + 1 or nil
+end
+
+---The pieces of the body that are in what is held.
+function Reader:_body()
+  local bytes, pieces = self.rest, {}
+  if self._chunked then
+    pieces = self._chunked:feed(bytes)
+    self.is_done, self.rest = self._chunked.is_done, self._chunked.is_done and
+      self._chunked.rest or ""
+    self.response.chunks, self.response.trailers = self._chunked.chunks, self._chunked.trailers
+    return pieces
+  end
+  local framed = self.response.framing
+  local len = framed == "length" and self._left or framed == "none" and 0 or #bytes
+  pieces[1] = len > 0 and bytes ~= "" and bytes:sub(1, len) or nil
+  self.rest = bytes:sub(len + 1)
+  if framed ~= "close" then
+    self._left = (self._left or 0) - #(pieces[1] or "")
+    self.is_done = framed == "none" or self._left == 0
+  end
+  return pieces
+end
+
+---Takes the next bytes in and returns the pieces of the body that they completed: chunks, or what
+---came of a body without chunks.
+---@return string[] pieces
+function Reader:feed(bytes)
+  self.rest = self.rest .. bytes
+  if self.is_done then
+    return {}
+  end
+  self:_head()
+  return self.response and self:_body() or {}
+end
+
+---Says that the connection has ended, which is what ends a body without a length. Answers whether
+---the response is complete.
+function Reader:finish()
+  if self.response and self.response.framing == "close" then
+    self.is_done = true
+  end
+  return self.is_done
 end
 
 ---Parses the final response to `method` at `position`, with the interim ones before it in
@@ -226,21 +300,13 @@ end
 ---@param method string
 ---@param is_end boolean
 function http.parse(bytes, position, method, is_end)
-  local interim = {}
-  while true do
-    local response, after = http.parse_head(bytes, position)
-    if not response then
-      return nil
-    end
-    if response.status >= 200 or response.status == 101 then
-      response.interim = interim
-      response.framing = framing(response, method)
-      local stop = parse_body(response, bytes, after, is_end)
-      return stop and response or nil, stop
-    end
-    interim[#interim + 1] = response
-    position = after
+  local reader = http.reader(method)
+  local pieces = reader:feed(bytes:sub(position))
+  if not reader.is_done and not (is_end and reader:finish()) then
+    return nil
   end
+  reader.response.body = table.concat(pieces)
+  return reader.response, #bytes - #reader.rest + 1
 end
 
 ---Parses all of `bytes`, what a connection said until its end, as the answers to `methods`. Raises

@@ -1,0 +1,305 @@
+-- The program under test: its time, its turns, its log, and the connections of all its clients. It
+-- stands on `core`, which is the engine itself (or a real process behind sockets, in the project's
+-- own suite). Whatever a spec does with it ends in `turn`, which goes on until nothing is ready: so
+-- what can happen without time has happened when a call returns.
+
+local Client = require "lunesse.test.client"
+local Conn = require "lunesse.test.conn"
+local blame = require "lunesse.test.blame"
+local show = require "lunesse.test.show"
+
+local App = {}
+App.__index = App
+App.__name = "app"
+
+local ROUNDS_MAX = 100000
+local STANDING_MAX = 1000
+local WAIT_SECONDS = 60
+local DRAIN_SECONDS = 3600
+
+---An app over a loaded `core`.
+function App.new(core)
+  local self = setmetatable({
+    core = core, began = core:now(), _conns = {}, _records = {}, is_stopped = false,
+  }, App)
+  self._client = Client.new(self, { cookies = false })
+  return self
+end
+
+function App:_check_is_running()
+  if self.is_stopped then
+    blame.misuse("the app has been stopped")
+  end
+end
+
+for _, name in ipairs(Client.SHARED) do
+  App[name] = function(self, ...)
+    self:_check_is_running()
+    return self._client[name](self._client, ...)
+  end
+end
+
+---A client with headers, cookies and a connection of its own.
+function App:client(options)
+  self:_check_is_running()
+  return Client.new(self, options or {})
+end
+
+function App:_connect(options)
+  local conn, why = Conn.open(self, options)
+  if not conn then
+    blame.misuse("no connection: %s", tostring(why))
+  end
+  self._conns[#self._conns + 1] = conn
+  return conn
+end
+
+function App:_forget(conn)
+  for i, each in ipairs(self._conns) do
+    if each == conn then
+      return table.remove(self._conns, i)
+    end
+  end
+end
+
+-- Turns and time ----------------------------------------------------------------------------------
+
+---Lets each of the connections do `what` once, also when some of them go meanwhile.
+function App:_each_conn(what)
+  local conns, moved = table.move(self._conns, 1, #self._conns, 1, {}), false
+  for _, conn in ipairs(conns) do
+    moved = conn[what](conn) or moved
+  end
+  return moved
+end
+
+---Lets everything happen that can happen without time: answers are made, sent and received. Answers
+---whether anything did.
+function App:turn()
+  self:_check_is_running()
+  for round = 1, ROUNDS_MAX do
+    local moved = self:_each_conn("push")
+    moved = self.core:turn() or moved
+    moved = self:_each_conn("pull") or moved
+    if not moved then
+      return round > 1
+    end
+  end
+  blame.fail("the app does not come to rest: somebody sends without an end, and without waiting")
+end
+
+---Seconds until something is due, in the app or of a client that sends in time; nil when nothing
+---is.
+function App:_next()
+  local seconds = self.core:next()
+  local now = self.core:now()
+  for _, conn in ipairs(self._conns) do
+    local due = conn:due()
+    if due then
+      seconds = math.min(seconds or math.huge, math.max(0, due - now))
+    end
+  end
+  return seconds
+end
+
+---Moves to the next moment at which something is due, `left` seconds from now at most. Returns what
+---is left then; nil when it is nothing.
+function App:_step(left)
+  local seconds = self:_next()
+  local is_last = not seconds or seconds >= left
+  self._standing = seconds == 0 and (self._standing or 0) + 1 or 0
+  if self._standing > STANDING_MAX then
+    blame.fail("time stands still: something is due again and again without a pause")
+  end
+  self.core:advance(is_last and left or seconds)
+  self:turn()
+  if is_last then
+    return nil
+  end
+  return left - seconds
+end
+
+local function check_seconds(seconds, what)
+  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds or seconds == math.huge then
+    blame.misuse("%s: seconds expected, got %s", what, tostring(seconds))
+  end
+end
+
+---Moves time: timers fire, heartbeats are sent and what is too old goes, each at its moment.
+---@param seconds number
+function App:advance(seconds)
+  check_seconds(seconds, "app:advance")
+  self:turn()
+  local left = seconds
+  while left do
+    left = self:_step(left)
+  end
+  return self
+end
+
+---Moves time until `fn` answers something true, and returns that; nil when it does not within
+---`seconds`, or nothing is left to happen.
+function App:_advance_until(fn, seconds)
+  self:turn()
+  local left, result = seconds, fn()
+  while not result and left do
+    left = self:_step(left)
+    result = fn()
+  end
+  return result
+end
+
+---Moves time until `fn` answers something true, and returns that. Raises when it does not within
+---`seconds` (60).
+---@param fn fun(): any
+---@param seconds? number
+function App:run_until(fn, seconds)
+  seconds = seconds or WAIT_SECONDS
+  check_seconds(seconds, "app:run_until")
+  local result = self:_advance_until(fn, seconds)
+  if not result then
+    blame.fail(("it did not become true within %g s of the app's time\n%s"):format(seconds,
+      show.errors(self)))
+  end
+  return result
+end
+
+---Waits for an answer; `complain(why)` is the text when it does not end.
+function App:_wait(is_over, seconds, complain)
+  self:turn()
+  if is_over() then
+    return
+  end
+  seconds = seconds or WAIT_SECONDS
+  check_seconds(seconds, "seconds")
+  if not self:_advance_until(is_over, seconds) then
+    blame.fail(complain(("it is not over after %g s of the app's time"):format(seconds)))
+  end
+end
+
+---The Unix time of the app.
+function App:now()
+  return self.core:now()
+end
+
+-- The rest of it ----------------------------------------------------------------------------------
+
+local FILTER = { level = true, message = true, fields = true }
+
+local function is_wanted(record, filter)
+  if filter.level and record.level ~= filter.level then
+    return false
+  elseif filter.message and not record.message:find(filter.message, 1, true) and
+    not record.message:find(filter.message) then
+    return false
+  end
+  for name, value in pairs(filter.fields or {}) do
+    if tostring((record.fields or {})[name]) ~= tostring(value) then
+      return false
+    end
+  end
+  return true
+end
+
+---What the app has logged since it was loaded, or what of it `filter` wants: a text (or pattern) in
+---the message, or a table with `level`, `message`, `fields`. Each record has `time`, `level`,
+---`message` and `fields`.
+---@param filter? string | table
+function App:log(filter)
+  if not self.is_stopped then
+    local new = self.core:log()
+    table.move(new, 1, #new, #self._records + 1, self._records)
+  end
+  if type(filter) == "string" then
+    filter = { message = filter }
+  end
+  blame.check_options(filter or {}, FILTER, "app:log")
+  local found = {}
+  for _, record in ipairs(self._records) do
+    if is_wanted(record, filter or {}) then
+      found[#found + 1] = record
+    end
+  end
+  return found
+end
+
+---A channel as it is now: `first`, `last`, `readers`, `finished` and `events`, its history; nil
+---when there is none of that name.
+---@param name string
+function App:channel(name)
+  self:turn()
+  return self.core:channel(name)
+end
+
+---Loads the scripts again, or others, as SIGHUP does: true, or nil and why they cannot be loaded.
+---@param scripts? string | table<string, string>
+function App:reload(scripts)
+  self:turn()
+  local options
+  if type(scripts) == "string" then
+    options = { path = scripts }
+  elseif type(scripts) == "table" then
+    options = { files = scripts }
+  end
+  local ok, why = self.core:reload(options)
+  self:turn()
+  if not ok then
+    return nil, why
+  end
+  return true
+end
+
+---Sends the app a signal, such as "TERM".
+---@param name string
+function App:signal(name)
+  self:_check_is_running()
+  self.core:signal((name:upper():gsub("^SIG", "")))
+  self:turn()
+  return self
+end
+
+---Lets something fail from now on: "memory" is refused to scripts, the next run of a script is
+---struck by "run_timeout". `false` ends it.
+---@param what string
+---@param is_on? boolean
+function App:fail(what, is_on)
+  self:_check_is_running()
+  local ok, why = self.core:fail(what, is_on ~= false)
+  if ok == nil and why then
+    blame.misuse("app:fail: %s", why)
+  end
+  return self
+end
+
+---Gives the app time to drain, and answers what is open then.
+function App:_drain()
+  self.core:signal("TERM")
+  self:turn()
+  self:_advance_until(function()
+    return #self.core:left() == 0
+  end, DRAIN_SECONDS)
+  return self.core:left()
+end
+
+---Ends the app in order, as SIGTERM does: streams and requests are drained, in the app's time.
+---Raises when something was left behind. A second call does nothing.
+function App:stop()
+  if self.is_stopped then
+    return true
+  end
+  local ok, left = pcall(self._drain, self)
+  self:log()
+  self.is_stopped = true
+  local stopped, why = self.core:stop()
+  if not ok then
+    error(left, 0)
+  elseif #left > 0 then
+    blame.fail(("the app has left something behind:\n  %s\n%s"):format(
+      table.concat(left, "\n  "), show.errors(self)))
+  elseif not stopped and why then
+    blame.fail("the app did not stop: " .. why)
+  end
+  return true
+end
+
+return App
