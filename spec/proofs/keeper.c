@@ -2,6 +2,7 @@
 #include "keeper.h"
 
 #include "base/buf.h"
+#include "base/environment.h"
 #include "base/mem.h"
 #include "hub/channel.h"
 #include "hub/replica.h"
@@ -51,6 +52,7 @@ void keeper_init(struct keeper *keeper, struct hub *hub)
     CHECK(pthread_cond_init(&keeper->has_work, NULL) == 0);
     list_init(&keeper->tickets);
     list_init(&keeper->writes);
+    keeper->environment = environment_here;
     CHECK(pthread_create(&keeper->thread, NULL, run, keeper) == 0);
 }
 
@@ -119,6 +121,7 @@ void keeper_pause(struct keeper *keeper, bool is_paused)
 static void *run(void *arg)
 {
     struct keeper *keeper = arg;
+    environment_enter(keeper->environment);
     while (take_tickets(keeper)) {
         write_on(keeper);
         sched_yield();

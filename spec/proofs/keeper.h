@@ -46,6 +46,7 @@ struct kept_channel {
 struct keeper {
     struct hub *hub;
     pthread_t thread;
+    struct environment *environment; // of whoever made it
     pthread_mutex_t lock;
     pthread_cond_t has_work;
     struct list tickets; // submitted and not numbered; under the lock

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "rig.h"
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
@@ -12,10 +13,12 @@
 
 enum { DESCRIPTORS = 1000, TURNS = 4, REQUEST_BYTES = 512 };
 
-void rig_init(struct rig *rig, const char *script, unsigned first_number, size_t worker_count)
+void rig_init(struct rig *rig, const char *script, size_t worker_count)
 {
-    *rig = (struct rig){0};
-    log_configure(LOG_SILENT, LOG_TEXT);
+    *rig = (struct rig){.log.level = LOG_SILENT};
+    environment_init(&rig->environment, 0);
+    rig->environment.log = &rig->log;
+    environment_enter(&rig->environment);
     snprintf(rig->script_path, RIG_PATH_BYTES, "/tmp/lunesse-proof-XXXXXX.lua");
     int fd = mkstemps(rig->script_path, (int)sizeof(".lua") - 1);
     size_t len = strlen(script);
@@ -31,31 +34,45 @@ void rig_init(struct rig *rig, const char *script, unsigned first_number, size_t
                                   .worker_count = worker_count,
                                   .descriptors = DESCRIPTORS,
                               });
-    for (size_t i = 0; i < worker_count; i++) {
-        rig->engine.workers[i].number = first_number + (unsigned)i;
-    }
+}
+
+void rig_enter(struct rig *rig, size_t index)
+{
+    environment_enter(&rig->environment);
+    counters_turn_to((unsigned)index + 1);
+}
+
+void rig_advance(struct rig *rig, uint64_t ms)
+{
+    environment_enter(&rig->environment);
+    clock_advance(ms);
 }
 
 void rig_open_worker(struct rig *rig, size_t index)
 {
+    rig_enter(rig, index);
     CHECK(worker_init(&rig->engine.workers[index]) == 0);
     CHECK(worker_load(&rig->engine.workers[index]) == 0);
 }
 
 void rig_close_worker(struct rig *rig, size_t index)
 {
+    rig_enter(rig, index);
     CHECK(worker_close(&rig->engine.workers[index]));
 }
 
 void rig_deinit(struct rig *rig)
 {
+    environment_enter(&rig->environment);
     engine_deinit(&rig->engine);
+    environment_enter(&environment_of_process);
     CHECK(unlink(rig->script_path) == 0);
 }
 
 /// What a turn has queued for the next one, and what others have posted, is done in a few.
 void rig_turn(struct rig *rig, size_t index)
 {
+    rig_enter(rig, index);
     for (int i = 0; i < TURNS; i++) {
         loop_turn(&rig->engine.workers[index].loop);
     }

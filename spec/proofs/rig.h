@@ -5,6 +5,8 @@
 // proof may have several at once.
 #pragma once
 
+#include "base/environment.h"
+#include "base/log.h"
 #include "loopback.h"
 #include "server/config.h"
 #include "server/engine.h"
@@ -15,6 +17,8 @@
 enum { RIG_PATH_BYTES = 64 };
 
 struct rig {
+    struct environment environment; // the engine's own: clock, counters, log
+    struct log_sink log;
     struct config config;
     char script_path[RIG_PATH_BYTES];
     struct engine engine;
@@ -26,10 +30,15 @@ struct caller {
     struct loopback transport;
 };
 
-/// Makes an engine whose workers run the text `script`, with the numbers from `first_number` on:
-/// counters are kept by number for the whole process, so no two engines may share one. It sets the
-/// level of the log, which is the process's, so rigs are made before there are threads.
-void rig_init(struct rig *rig, const char *script, unsigned first_number, size_t worker_count);
+/// Makes an engine whose workers run the text `script`, in an environment of its own.
+void rig_init(struct rig *rig, const char *script, size_t worker_count);
+
+/// The calling thread is in the rig's environment from now on, and counts for the worker. Whoever
+/// drives a worker without the functions below calls this first.
+void rig_enter(struct rig *rig, size_t index);
+
+/// Moves the rig's clock, for all of its workers.
+void rig_advance(struct rig *rig, uint64_t ms);
 
 /// Makes the worker ready and loads its scripts. On the thread that will drive it.
 void rig_open_worker(struct rig *rig, size_t index);

@@ -74,7 +74,7 @@ static bool aborts(void (*misuse)(struct rig *rig, struct replica *replica))
     pid_t child = fork();
     if (child == 0) {
         static struct rig rig;
-        rig_init(&rig, "kept = require 'lunesse'.channel 'room'", 1, 1);
+        rig_init(&rig, "kept = require 'lunesse'.channel 'room'", 1);
         rig_open_worker(&rig, 0);
         CHECK(unlink(rig.script_path) == 0);
         struct replica *replica = local_hub_find(&rig.engine.workers[0].local_hub, BYTES("room"));

@@ -10,7 +10,6 @@
 #include "rig.h"
 #include "unit.h"
 
-#include "base/counters.h"
 #include "base/mem.h"
 #include "hub/channel.h"
 #include "hub/replica.h"
@@ -250,7 +249,7 @@ static void publish(struct site *site)
 
 static void set_up(struct proof *proof)
 {
-    rig_init(&proof->rig, script, 1, SITES);
+    rig_init(&proof->rig, script, SITES);
     keeper_init(&proof->keeper, &proof->rig.engine.hub);
     for (size_t i = 0; i < SITES; i++) {
         struct site *site = &proof->sites[i];
@@ -283,7 +282,6 @@ static void tear_down(struct proof *proof)
     }
     keeper_deinit(&proof->keeper);
     rig_deinit(&proof->rig);
-    counters_free();
 }
 
 /// Whether all readers have all events and all publishers their answers.
@@ -381,7 +379,7 @@ TEST(an_event_that_no_worker_has_published_goes_when_it_is_too_old)
 {
     static struct rig rig;
     worker_set woken = 0;
-    rig_init(&rig, "kept = require 'lunesse'.channel('one', { ttl = 1 })", 1, 1);
+    rig_init(&rig, "kept = require 'lunesse'.channel('one', { ttl = 1 })", 1);
     rig_open_worker(&rig, 0);
     struct local_hub *local = &rig.engine.workers[0].local_hub;
     struct channel *channel = local_hub_find(local, bytes_from_string(names[0]))->channel;
@@ -395,12 +393,11 @@ TEST(an_event_that_no_worker_has_published_goes_when_it_is_too_old)
     hub_wake(&rig.engine.hub, woken);
     rig_turn(&rig, 0);
     EXPECT(!journal_is_empty(&channel->journal));
-    loop_advance(local->loop, 3000);
+    rig_advance(&rig, 3000);
     rig_turn(&rig, 0);
     EXPECT(journal_is_empty(&channel->journal));
     rig_close_worker(&rig, 0);
     rig_deinit(&rig);
-    counters_free();
 }
 
 TEST(an_engine_ends_while_events_wait_for_the_store)

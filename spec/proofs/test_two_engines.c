@@ -3,10 +3,9 @@
 // Two engines in one process, without a socket. Each serves a request and an event stream; their
 // channels, stores, Lua states and ids have the same names and nothing in common.
 //
-// Per process, because a process has one of them, are: the log and standard output, the names that
-// metrics and limits have, the pause between two warnings of a limit, the random numbers of waits
-// (`jitter_between`), the test clock (`net/clock.h`; all loops go by it), and the table in which
-// counters are found by a worker's number. Two engines therefore number their workers differently.
+// Each has an environment of its own (base/environment.h), so their clocks, logs and counters
+// differ too. Per process, because a process has one of them, are: standard output, and the names
+// that metrics and limits have.
 #include "rig.h"
 #include "unit.h"
 
@@ -32,6 +31,9 @@ static const char script[] =
     "server:get('/publish/:text', function(request, response)\n"
     "  response:send(room:publish(request.params.text))\n"
     "end)\n"
+    "server:get('/time', function(_, response)\n"
+    "  response:send(('at %d, %g, %g'):format(os.time(), os.clock(), lunesse.now()))\n"
+    "end)\n"
     "server:get('/events', function(_, response)\n"
     "  response.sse:subscribe(room, { since = 'earliest' })\n"
     "end)\n";
@@ -40,12 +42,14 @@ static void ask(struct rig *rig, struct caller *caller, const char *path, const 
 {
     char target[PATH_BYTES];
     snprintf(target, sizeof(target), path, word);
+    rig_enter(rig, 0);
     caller_ask(caller, &rig->engine.workers[0], target, "");
     rig_turn(rig, 0);
 }
 
 static void hang_up(struct rig *rig, struct caller *callers, size_t count)
 {
+    rig_enter(rig, 0);
     for (size_t i = 0; i < count; i++) {
         caller_leave(&callers[i]);
     }
@@ -74,8 +78,8 @@ TEST(two_engines_on_one_thread_share_nothing)
     static struct rig rigs[2];
     static struct caller callers[2][CALLERS];
     static const char *const words[] = {"ann", "ben"};
-    for (unsigned i = 0; i < 2; i++) {
-        rig_init(&rigs[i], script, i + 1, 1);
+    for (size_t i = 0; i < 2; i++) {
+        rig_init(&rigs[i], script, 1);
         rig_open_worker(&rigs[i], 0);
     }
     static const char *const paths[] = {"/set/%s", "/events", "/publish/%s", "/get"};
@@ -98,7 +102,29 @@ TEST(two_engines_on_one_thread_share_nothing)
     hang_up(&rigs[1], callers[1], 5);
     rig_close_worker(&rigs[1], 0);
     rig_deinit(&rigs[1]);
-    counters_free();
+}
+
+TEST(two_engines_have_two_clocks)
+{
+    static struct rig rigs[2];
+    static struct caller callers[2];
+    for (size_t i = 0; i < 2; i++) {
+        rig_init(&rigs[i], script, 1);
+        rig_open_worker(&rigs[i], 0);
+    }
+    rig_advance(&rigs[1], 7500);
+    for (size_t i = 0; i < 2; i++) {
+        ask(&rigs[i], &callers[i], "/time", "");
+    }
+    EXPECT(caller_has(&callers[0], "at 0, 0, 0"));
+    EXPECT(caller_has(&callers[0], "Date: Thu, 01 Jan 1970 00:00:00 GMT"));
+    EXPECT(caller_has(&callers[1], "at 7, 7.5, 7.5"));
+    EXPECT(caller_has(&callers[1], "Date: Thu, 01 Jan 1970 00:00:07 GMT"));
+    for (size_t i = 0; i < 2; i++) {
+        hang_up(&rigs[i], &callers[i], 1);
+        rig_close_worker(&rigs[i], 0);
+        rig_deinit(&rigs[i]);
+    }
 }
 
 /// What one engine does on a thread of its own.
@@ -128,7 +154,7 @@ static void *run_alone(void *arg)
         ask(rig, &run->callers[4], "/publish/%s", "more");
         hang_up(rig, &run->callers[4], 1);
     }
-    run->published = counters_of(run->number)->values[COUNT_PUBLISHED];
+    run->published = counters_of(1)->values[COUNT_PUBLISHED];
     hang_up(rig, run->callers, 4);
     pthread_barrier_wait(run->both);
     rig_close_worker(rig, 0);
@@ -146,7 +172,7 @@ TEST(two_engines_on_two_threads_share_nothing)
     CHECK(pthread_barrier_init(&both, NULL, 2) == 0);
     for (size_t i = 0; i < 2; i++) {
         runs[i].both = &both;
-        rig_init(&runs[i].rig, script, runs[i].number, 1);
+        rig_init(&runs[i].rig, script, 1);
     }
     for (size_t i = 0; i < 2; i++) {
         CHECK(pthread_create(&threads[i], NULL, run_alone, &runs[i]) == 0);
@@ -159,5 +185,4 @@ TEST(two_engines_on_two_threads_share_nothing)
         EXPECT(runs[i].is_good);
         EXPECT_INT(runs[i].published, 1 + runs[i].number); // each counts for itself
     }
-    counters_free();
 }

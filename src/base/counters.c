@@ -17,8 +17,6 @@ static const uint64_t bounds_ns[DURATION_BOUND_COUNT] = {
 static struct counters nowhere;
 _Thread_local struct counters *counters_here = &nowhere;
 
-static struct counters *_Atomic blocks[COUNTERS_WORKERS_MAX];
-
 void counters_use(unsigned number)
 {
     CHECK(number >= 1 && number <= COUNTERS_WORKERS_MAX);
@@ -26,19 +24,26 @@ void counters_use(unsigned number)
     struct counters *counters = mem_aligned(CACHE_LINE, size);
     memset(counters, 0, sizeof(*counters));
     metrics_init(&counters->metrics);
-    CHECK(atomic_exchange(&blocks[number - 1], counters) == NULL);
+    CHECK(atomic_exchange(&environment_here->counters[number - 1], counters) == NULL);
     counters_here = counters;
 }
 
 const struct counters *counters_of(unsigned number)
 {
-    return number >= 1 && number <= COUNTERS_WORKERS_MAX ? blocks[number - 1] : NULL;
+    bool is_number = number >= 1 && number <= COUNTERS_WORKERS_MAX;
+    return is_number ? environment_here->counters[number - 1] : NULL;
+}
+
+void counters_turn_to(unsigned number)
+{
+    struct counters *counters = number == 0 ? NULL : environment_here->counters[number - 1];
+    counters_here = counters == NULL ? &nowhere : counters;
 }
 
 void counters_free(void)
 {
     for (size_t i = 0; i < COUNTERS_WORKERS_MAX; i++) {
-        struct counters *counters = atomic_exchange(&blocks[i], NULL);
+        struct counters *counters = atomic_exchange(&environment_here->counters[i], NULL);
         if (counters != NULL) {
             metrics_deinit(&counters->metrics);
             mem_free(counters);

@@ -4,10 +4,12 @@
 // and any thread reads. Counting is a plain addition. The atomics are relaxed: a reader sees each
 // number whole, but not all numbers of one moment. Each block has cache lines of its own, so
 // workers do not slow each other down. A thread that has no block (a unit test, a load generator)
-// counts into one that nobody reads. Blocks live until `counters_free`, so a worker that has ended
-// is still counted. Beside the numbers a block has the worker's metrics with labels (metric.h).
+// counts into one that nobody reads. Blocks belong to an environment (environment.h) and live until
+// `counters_free`, so a worker that has ended is still counted. Beside the numbers a block has the
+// worker's metrics with labels (metric.h).
 #pragma once
 
+#include "base/environment.h"
 #include "base/metric.h"
 
 #include <stdatomic.h>
@@ -15,10 +17,10 @@
 #include <stdint.h>
 
 enum {
-    COUNTERS_WORKERS_MAX = 64,
-    COUNTERS_REASONS_MAX = 16, // enum end_reason
-    COUNTERS_OUTCOMES_MAX = 8, // enum notice_reason
-    COUNTERS_LIMITS_MAX = 64,  // see `limit_met`
+    COUNTERS_WORKERS_MAX = ENVIRONMENT_WORKERS_MAX,
+    COUNTERS_REASONS_MAX = 16,                    // enum end_reason
+    COUNTERS_OUTCOMES_MAX = 8,                    // enum notice_reason
+    COUNTERS_LIMITS_MAX = ENVIRONMENT_LIMITS_MAX, // see `limit_met`
     DURATION_BOUND_COUNT = 12,
 };
 
@@ -61,10 +63,14 @@ extern _Thread_local struct counters *counters_here;
 /// Gives the calling thread a block of its own, that of worker `number`, from 1.
 void counters_use(unsigned number);
 
-/// The block of worker `number`, or NULL.
+/// The calling thread counts for worker `number` from now on, which has a block; 0: for nobody. For
+/// a thread that turns several workers.
+void counters_turn_to(unsigned number);
+
+/// The block of worker `number` of this environment, or NULL.
 const struct counters *counters_of(unsigned number);
 
-/// Frees all blocks. No thread that has one counts any more.
+/// Frees all blocks of this environment. No thread that has one counts any more.
 void counters_free(void);
 
 /// Adds `difference`, which may be negative as a two's complement.

@@ -2,6 +2,7 @@
 #include "base/jitter.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 
 #include <stdlib.h>
 
@@ -18,6 +19,12 @@ void jitter_seed(unsigned seed)
 uint64_t jitter_between(uint64_t min, uint64_t max)
 {
     DCHECK(min <= max && max - min < UINT64_C(1) << (2 * DRAW_BITS));
-    uint64_t high = (uint64_t)random() << DRAW_BITS;
-    return min + (high | (uint64_t)random()) % (max - min + 1);
+    uint64_t number;
+    if (environment_is_still(environment_here)) {
+        environment_fill(&number, sizeof(number));
+    } else {
+        number = (uint64_t)random() << DRAW_BITS;
+        number |= (uint64_t)random();
+    }
+    return min + number % (max - min + 1);
 }

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 
 #include "base/counters.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -240,12 +241,11 @@ const char *limit_met_name(size_t index)
 /// Whether it is time to log the limit again. Of several workers that ask at once, one gets true.
 static bool is_to_be_said(size_t index)
 {
-    static atomic_int_fast64_t next_s[COUNTERS_LIMITS_MAX];
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    int_fast64_t due_s = next_s[index];
+    struct timespec now = environment_time(CLOCK_MONOTONIC_COARSE);
+    atomic_int_fast64_t *next_s = &environment_here->limits_said_s[index];
+    int_fast64_t due_s = *next_s;
     return now.tv_sec >= due_s &&
-           atomic_compare_exchange_strong(&next_s[index], &due_s, now.tv_sec + WARNING_PAUSE_S);
+           atomic_compare_exchange_strong(next_s, &due_s, now.tv_sec + WARNING_PAUSE_S);
 }
 
 static const struct limit *find(const char *name)

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/decimal.h"
+#include "base/environment.h"
 #include "base/json_escape.h"
 #include "base/mem.h"
 #include "base/outlet.h"
@@ -33,11 +34,8 @@ enum {
     TEXT_BYTES_MAX = 16 * 1024,
 };
 
-static struct {
-    enum log_level level;
-    enum log_format format;
-    bool has_lines; // the lines of a `log_lines` stand on lines of their own
-} settings = {.level = LOG_INFO, .format = LOG_TEXT};
+/// Where the records of an environment without a sink of its own go.
+static struct log_sink standard_error = {.level = LOG_INFO, .format = LOG_TEXT};
 
 /// The records that a thread has gathered and not written.
 static _Thread_local struct log {
@@ -54,6 +52,7 @@ static atomic_bool has_rest; // can be read without the lock
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
+static inline struct log_sink *sink(void);
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count);
 static struct bytes clipped(struct bytes text);
 static void end_record(void);
@@ -76,13 +75,13 @@ static void report_lost(void);
 
 void log_configure(enum log_level level, enum log_format format)
 {
-    settings.level = level;
-    settings.format = format;
+    sink()->level = level;
+    sink()->format = format;
 }
 
 void log_show_lines(void)
 {
-    settings.has_lines = true;
+    sink()->has_lines = true;
 }
 
 bool log_level_parse(const char *text, enum log_level *level)
@@ -98,13 +97,18 @@ bool log_level_parse(const char *text, enum log_level *level)
 
 bool log_is_on(enum log_level level)
 {
-    return level >= settings.level;
+    return level >= sink()->level;
 }
 
 void log_record(enum log_level level, struct bytes text, const struct log_field *fields,
                 size_t count)
 {
-    if (!log_is_on(level)) {
+    struct log_sink *to = sink();
+    if (level < to->level) {
+        return;
+    }
+    if (to->take != NULL) {
+        to->take(to, level, text, fields, count);
         return;
     }
     if (buf_len(&the_log.gathered) > LOG_BYTES_MAX / 2) {
@@ -132,7 +136,9 @@ void log_complain(const char *format, ...)
     char *text = mem_format(format, values);
     va_end(values);
     struct bytes bytes = bytes_from_string(text);
-    if (settings.format != LOG_JSON) {
+    if (sink()->take != NULL) {
+        sink()->take(sink(), LOG_ERROR, bytes, NULL, 0);
+    } else if (sink()->format != LOG_JSON) {
         log_flush(); // what the scripts logged comes before it
         fprintf(stderr, "lunesse: %s\n", text);
     } else if (begin_record(bytes, NULL, 0)) {
@@ -170,6 +176,12 @@ void log_finish(void)
     buf_reset(&the_log.gathered);
 }
 
+static inline struct log_sink *sink(void)
+{
+    struct log_sink *of_environment = environment_here->log;
+    return of_environment == NULL ? &standard_error : of_environment;
+}
+
 /// Reserves the most that the record can take, so that `append` needs no check. False when there is
 /// no room.
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count)
@@ -191,7 +203,7 @@ static struct bytes clipped(struct bytes text)
 
 static void end_record(void)
 {
-    append(settings.format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
+    append(sink()->format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
     struct bytes before = buf_bytes(&the_log.gathered);
     buf_commit(&the_log.gathered, (size_t)(the_log.at - (before.at + before.len)));
 }
@@ -204,7 +216,7 @@ static inline void append(struct bytes bytes)
 
 static void append_start(enum log_level level, struct bytes text)
 {
-    if (settings.format == LOG_JSON) {
+    if (sink()->format == LOG_JSON) {
         append(BYTES("{\"time\":\""));
         append_time();
         append(BYTES("\",\"level\":\""));
@@ -227,8 +239,7 @@ static void append_start(enum log_level level, struct bytes text)
 /// The second is formatted once; only the milliseconds are new in each record.
 static void append_time(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    struct timespec now = environment_time(CLOCK_REALTIME);
     if (now.tv_sec != the_log.second || the_log.time_text[0] == '\0') {
         struct tm parts;
         gmtime_r(&now.tv_sec, &parts);
@@ -244,7 +255,7 @@ static void append_time(void)
 
 static void append_field(const struct log_field *field)
 {
-    bool is_json = settings.format == LOG_JSON;
+    bool is_json = sink()->format == LOG_JSON;
     append(is_json ? BYTES(",\"") : BYTES(" "));
     append(field->key);
     append(is_json ? BYTES("\":") : BYTES("="));
@@ -254,7 +265,7 @@ static void append_field(const struct log_field *field)
         append_plain(field->text);
     } else if (is_json) {
         append_quoted(clipped(field->text));
-    } else if (field->type == LOG_FIELD_LINES && settings.has_lines) {
+    } else if (field->type == LOG_FIELD_LINES && sink()->has_lines) {
         append_lines(clipped(field->text));
     } else {
         append_value(clipped(field->text));

@@ -26,6 +26,18 @@ enum log_type {
     LOG_FIELD_JSON
 };
 
+struct log_field;
+
+/// Where records go instead of standard error: an environment may have one (environment.h).
+struct log_sink {
+    enum log_level level;
+    enum log_format format;
+    bool has_lines; // the lines of a `log_lines` stand on lines of their own
+    /// Takes a record; its texts are valid until this returns. NULL: standard error.
+    void (*take)(struct log_sink *sink, enum log_level level, struct bytes text,
+                 const struct log_field *fields, size_t count);
+};
+
 /// One `key=value`. The key is a plain word. A duration in microseconds is shown in milliseconds
 /// with three decimals. A value that is JSON already is a part of the record in the JSON log, and
 /// the text that it is in the other, or where it is too long. The bytes of a value are read before
@@ -70,8 +82,8 @@ static inline struct log_field log_duration(const char *key, int64_t microsecond
         .key = bytes_from_string(key), .number = microseconds, .type = LOG_FIELD_MICROSECONDS};
 }
 
-/// Sets what is written and how, before there are threads. Before the first call: LOG_INFO,
-/// LOG_TEXT.
+/// Sets what is written and how, in the calling thread's environment, before there are threads.
+/// Before the first call: LOG_INFO, LOG_TEXT.
 void log_configure(enum log_level level, enum log_format format);
 
 /// In the text log, the lines of a `log_lines` behind its first one stand on lines of their own
@@ -88,11 +100,11 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
                 size_t count);
 
 /// Writes why the program cannot do what it was started for, at any level: as "lunesse: ..." on one
-/// line, or as a record where the log is JSON.
+/// line, or as a record where the log is JSON or goes to a sink.
 void log_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /// Writes `text` as it is, in its place between the records: what a script writes to standard
-/// error.
+/// error. It goes to standard error, whatever sink the records have.
 void log_raw(struct bytes text);
 
 /// Writes what was gathered. Never blocks for long: lines that standard error does not take in time

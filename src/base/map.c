@@ -2,10 +2,10 @@
 #include "base/map.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/mem.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { CHAINS_MIN = 16 };
 
@@ -19,7 +19,7 @@ static uint64_t rotated(uint64_t word, int by);
 void map_init(struct map *map)
 {
     *map = (struct map){0};
-    CHECK(getentropy(map->_seed, sizeof(map->_seed)) == 0);
+    environment_fill(map->_seed, sizeof(map->_seed));
 }
 
 void map_deinit(struct map *map)

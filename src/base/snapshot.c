@@ -8,6 +8,7 @@
 
 #include "base/counters.h"
 #include "base/decimal.h"
+#include "base/environment.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -365,6 +366,10 @@ static double started_seconds(void)
     char line[LINE_BYTES];
     struct timespec now;
     struct timespec up;
+    if (environment_is_still(environment_here)) { // the app's start, not the process's
+        now = environment_time(CLOCK_REALTIME);
+        return (double)now.tv_sec - (double)environment_passed_ms(environment_here) / 1000;
+    }
     read_line("/proc/self/stat", line);
     // Field 22. The second is a name in parentheses, in which there may be anything.
     const char *at = strrchr(line, ')');

@@ -8,12 +8,12 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "base/environment.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/transport.h"
 
 #include <time.h>
-#include <unistd.h>
 
 enum {
     OVER_LIMIT_MIN = 32, // connections over the limit that still get a 503, however low the limit
@@ -36,7 +36,8 @@ void service_init(struct service *service, struct loop *loop, const struct limit
     };
     list_init(&service->_connections);
     timer_init(&service->_tidy_timer, &loop->timers, on_tidy);
-    CHECK(getentropy(&service->seed, sizeof(service->seed)) == 0);
+    service->_date_second = -1; // no second was formatted
+    environment_fill(&service->seed, sizeof(service->seed));
 }
 
 void service_deinit(struct service *service)
@@ -170,8 +171,7 @@ bool service_has_room(const struct service *service, size_t size)
 
 struct bytes service_date(struct service *service)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    struct timespec now = environment_time(CLOCK_REALTIME_COARSE);
     if (now.tv_sec != service->_date_second) {
         service->_date_second = now.tv_sec;
         date_format(now.tv_sec, service->_date);

@@ -8,6 +8,7 @@
 // number of frames.
 #include "hub/journal.h"
 
+#include "base/environment.h"
 #include "base/mem.h"
 #include "wire/chunk.h"
 #include "wire/sse.h"
@@ -15,7 +16,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     RING_MIN = 8,
@@ -45,7 +45,7 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds)
 {
     *journal = (struct journal){.bounds = *bounds, .first = 1, .next = 1};
     while (journal->epoch == 0) {
-        CHECK(getentropy(&journal->epoch, sizeof(journal->epoch)) == 0);
+        environment_fill(&journal->epoch, sizeof(journal->epoch));
         journal->epoch >>= 16; // 48 bits keep ids short, and two equal epochs unlikely
     }
     DEBUG_CALL(journal_check(journal));

@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "net/clock.h"
 
-#include <stdatomic.h>
-
-/// What `clock_advance` added.
-static atomic_uint_fast64_t advanced_ms;
-
-/// The clock runs 2^slowness times slower than the machine's.
-static unsigned slowness;
+#include "base/environment.h"
 
 uint64_t clock_now_ms(const uv_loop_t *uv)
 {
-    return (uv_now(uv) >> slowness) + advanced_ms;
+    const struct environment *here = environment_here;
+    return (uv_now(uv) >> here->slowness) + here->advanced_ms;
 }
 
 uint64_t clock_ns(void)
 {
-    return (uv_hrtime() >> slowness) + advanced_ms * 1000000;
+    const struct environment *here = environment_here;
+    return (uv_hrtime() >> here->slowness) + here->advanced_ms * 1000000;
 }
 
 uint64_t clock_machine_ns(void)
@@ -26,19 +22,25 @@ uint64_t clock_machine_ns(void)
 
 uint64_t clock_machine_ms(uint64_t due_ms)
 {
-    if (due_ms >= UINT64_MAX >> slowness) {
-        return UINT64_MAX;
+    const struct environment *here = environment_here;
+    uint64_t advanced_ms = here->advanced_ms;
+    if (due_ms <= advanced_ms) {
+        return 1;
     }
-    return due_ms > advanced_ms ? (due_ms - advanced_ms) << slowness : 1;
+    uint64_t machine_ms = due_ms - advanced_ms;
+    return machine_ms >= UINT64_MAX >> here->slowness ? UINT64_MAX : machine_ms << here->slowness;
 }
 
 void clock_advance(uint64_t ms)
 {
-    advanced_ms += ms;
+    environment_here->advanced_ms += ms;
 }
 
 void clock_slow_down(unsigned times)
 {
-    for (slowness = 0; 1U << slowness < times; slowness++) {
+    unsigned slowness = 0;
+    while (1U << slowness < times) {
+        slowness++;
     }
+    environment_here->slowness = slowness;
 }

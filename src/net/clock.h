@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The clock that all loops of the program go by. It only goes forward. It is the machine's, but
-// specs can move it forward, and slow it down for a program that valgrind or a sanitizer slows
-// down. May be read on any thread.
+// The clock that all loops of an environment go by (base/environment.h). It only goes forward. That
+// of the process is the machine's, but specs can move it forward, and slow it down for a program
+// that valgrind or a sanitizer slows down. May be read on any thread.
 #pragma once
 
 #include <stdint.h>

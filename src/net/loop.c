@@ -25,7 +25,7 @@ enum {
     NS_PER_MS = 1000 * 1000,
 };
 
-static void turn(struct loop *loop, int timeout_ms);
+static bool turn(struct loop *loop, int timeout_ms);
 static int wait_ms(const struct loop *loop);
 static bool has_jobs(const struct loop *loop);
 static void count_lag(struct loop *loop);
@@ -88,9 +88,18 @@ void loop_stop(struct loop *loop)
     loop->_is_stopped = true;
 }
 
-void loop_turn(struct loop *loop)
+bool loop_turn(struct loop *loop)
 {
-    turn(loop, 0);
+    OWNED(&loop->owner);
+    bool is_busy = wait_ms(loop) == 0;
+    bool waits_for_work = !is_busy && loop->offload_count > 0;
+    return turn(loop, waits_for_work ? -1 : 0) || is_busy;
+}
+
+uint64_t loop_next_ms(struct loop *loop)
+{
+    OWNED(&loop->owner);
+    return timer_heap_due_ms(&loop->timers);
 }
 
 void loop_end_turn(struct loop *loop)
@@ -156,11 +165,12 @@ void loop_job_cancel(struct loop_job *job)
     list_remove(&job->_node);
 }
 
-/// libuv runs when its epoll set is ready or `uv_backend_timeout` is 0. The latter means that a
-/// timer is due, a handle is closing, or a handle was opened that is not yet in libuv's set.
-static void turn(struct loop *loop, int timeout_ms)
+/// Returns whether a socket was ready or libuv ran. libuv runs when its epoll set is ready or
+/// `uv_backend_timeout` is 0. The latter means that a timer is due, a handle is closing, or a
+/// handle was opened that is not yet in libuv's set.
+static bool turn(struct loop *loop, int timeout_ms)
 {
-    poller_wait(&loop->poller, timeout_ms);
+    bool has_ready = poller_wait(&loop->poller, timeout_ms);
     uv_update_time(&loop->uv);
     loop->_woken_ms = uv_now(&loop->uv);
     bool is_guest_ready = poller_tell(&loop->poller);
@@ -168,7 +178,9 @@ static void turn(struct loop *loop, int timeout_ms)
     if (is_guest_ready || uv_backend_timeout(&loop->uv) == 0) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
         loop_end_turn(loop);
+        return true;
     }
+    return has_ready;
 }
 
 static int wait_ms(const struct loop *loop)

@@ -46,7 +46,8 @@ struct loop {
     struct timer_heap timers;
     loop_turn_fn on_turn_end;
     void *on_turn_end_arg;
-    char *read_memory; // LOOP_READ_BYTES that every transport of this loop reads into
+    unsigned offload_count; // works that have not come back; see offload.h
+    char *read_memory;      // LOOP_READ_BYTES that every transport of this loop reads into
 };
 
 enum { LOOP_READ_BYTES = 64 * 1024 };
@@ -66,8 +67,12 @@ void loop_run(struct loop *loop);
 /// Makes `loop_run` return at the end of this turn.
 void loop_stop(struct loop *loop);
 
-/// Makes one turn that does not wait. For specs and fuzz targets.
-void loop_turn(struct loop *loop);
+/// Makes one turn that does not wait, but for work that other threads do for the loop (offload.h).
+/// Returns whether there was anything to do. For the test kit, specs and fuzz targets.
+bool loop_turn(struct loop *loop);
+
+/// When the next timer is due, by the loop's clock; UINT64_MAX without one.
+uint64_t loop_next_ms(struct loop *loop);
 
 /// Does what the end of a turn does. For the simulator, which has clocks and sockets of its own.
 void loop_end_turn(struct loop *loop);

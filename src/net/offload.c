@@ -2,6 +2,7 @@
 #include "net/offload.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "net/loop.h"
 
 #include <stdlib.h>
@@ -19,6 +20,8 @@ void offload_prepare(struct loop *loop)
 
 void offload_start(struct offload *offload, struct loop *loop)
 {
+    offload->_environment = environment_here;
+    loop->offload_count++;
     CHECK(uv_queue_work(&loop->uv, &offload->_work, on_run, on_done) ==
           0); // it fails only without `run`
 }
@@ -31,6 +34,7 @@ static void do_nothing(struct offload *offload)
 static void on_run(uv_work_t *work)
 {
     struct offload *offload = CONTAINER_OF(work, struct offload, _work);
+    environment_here = offload->_environment;
     offload->run(offload);
 }
 
@@ -38,5 +42,6 @@ static void on_done(uv_work_t *work, int status)
 {
     (void)status; // UV_ECANCELED is possible only after uv_cancel, which nobody calls
     struct offload *offload = CONTAINER_OF(work, struct offload, _work);
+    CONTAINER_OF(work->loop, struct loop, uv)->offload_count--;
     offload->done(offload);
 }

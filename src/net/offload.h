@@ -7,14 +7,16 @@
 
 #include <uv.h>
 
+struct environment;
 struct loop;
 struct offload;
 typedef void (*offload_fn)(struct offload *offload);
 
 struct offload {
     uv_work_t _work;
-    offload_fn run;  // called on a thread of the pool
-    offload_fn done; // called on the loop's thread, after `run`
+    struct environment *_environment; // of the thread that started the work, and of the work
+    offload_fn run;                   // called on a thread of the pool
+    offload_fn done;                  // called on the loop's thread, after `run`
 };
 
 /// Starts the thread of the pool. libuv ends the process when it cannot start one, so the server

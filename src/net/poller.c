@@ -46,7 +46,7 @@ void poller_deinit(struct poller *poller)
 }
 
 /// A wait that a signal interrupts counts as one that found no event.
-void poller_wait(struct poller *poller, int timeout_ms)
+bool poller_wait(struct poller *poller, int timeout_ms)
 {
     OWNED(&poller->_owner);
     DCHECK(poller->_found_count == 0); // the batch before was told
@@ -54,6 +54,7 @@ void poller_wait(struct poller *poller, int timeout_ms)
     int count = epoll_wait(poller->_set, poller->_found, POLLER_BATCH, timeout_ms);
     DCHECK(count >= 0 || errno == EINTR);
     poller->_found_count = count > 0 ? count : 0;
+    return count > 0;
 }
 
 bool poller_tell(struct poller *poller)

@@ -67,9 +67,9 @@ MUST_USE int poller_init(struct poller *poller, int guest);
 /// Gives the set up. What is left open in it is lost: `poller->count` tells.
 void poller_deinit(struct poller *poller);
 
-/// Waits until a socket or the guest is ready, at most `timeout_ms`, or without end for -1. Tells
-/// nobody yet, so that the caller can read the clock first.
-void poller_wait(struct poller *poller, int timeout_ms);
+/// Waits until a socket or the guest is ready, at most `timeout_ms`, or without end for -1. Returns
+/// whether one is. Tells nobody yet, so that the caller can read the clock first.
+bool poller_wait(struct poller *poller, int timeout_ms);
 
 /// Tells the owners of the sockets that the wait has found, at most POLLER_BATCH of them; others
 /// come up in the next wait. Returns whether the guest is ready.

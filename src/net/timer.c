@@ -88,6 +88,21 @@ void timer_heap_fire(struct timer_heap *timers)
     DEBUG_CALL(timer_heap_check(timers));
 }
 
+/// Moves timers that stand too early in the heap, until the first one is right.
+uint64_t timer_heap_due_ms(struct timer_heap *timers)
+{
+    struct due_heap *heap = &timers->_heap;
+    OWNED(&timers->_owner);
+    while (heap->count > 0) {
+        struct timer *first = CONTAINER_OF(due_heap_first(heap), struct timer, _entry);
+        if (first->_due_ms == due_heap_first_ms(heap)) {
+            return first->_due_ms;
+        }
+        settle(heap, first);
+    }
+    return never;
+}
+
 uint64_t timer_heap_next_ms(const struct timer_heap *timers)
 {
     return due_heap_first_ms(&timers->_heap);

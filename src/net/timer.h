@@ -76,7 +76,11 @@ void timer_heap_deinit(struct timer_heap *timers);
 /// Fires every timer that is due. May call anything.
 void timer_heap_fire(struct timer_heap *timers);
 
-/// When `timer_heap_fire` should be called next, by the loop's clock; UINT64_MAX for never.
+/// When the next timer is due, by the loop's clock; UINT64_MAX for never.
+uint64_t timer_heap_due_ms(struct timer_heap *timers);
+
+/// When `timer_heap_fire` should be called next: no later than that. By the loop's clock;
+/// UINT64_MAX for never.
 uint64_t timer_heap_next_ms(const struct timer_heap *timers);
 
 /// How many timers stand in the heap, disarmed ones included.

@@ -2,6 +2,7 @@
 #include "script/lib_standard.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/output.h"
 #include "script/box.h"
 #include "script/stack.h"
@@ -9,7 +10,7 @@
 #include <lualib.h>
 #include <stdio.h>
 
-enum { ORIGINAL_UPVALUE = 1, MODE_UPVALUE };      // upvalues of `l_load`
+enum { ORIGINAL_UPVALUE = 1, MODE_UPVALUE };      // upvalues of `l_load`; `l_time` has the first
 enum { SEARCHPATH_UPVALUE = 1, PACKAGE_UPVALUE }; // upvalues of `l_search`
 enum { SEARCHER_OF_LUA = 2 };                     // index in `package.searchers`
 enum { LOCALS_MAX = 1000 };                       // more than a function of Lua can have
@@ -26,6 +27,10 @@ static int l_getmetatable(lua_State *L);
 static int l_getlocal(lua_State *L);
 static int l_getupvalue(lua_State *L);
 static int l_setupvalue(lua_State *L);
+static void replace_times(lua_State *L);
+static int l_time(lua_State *L);
+static int l_date(lua_State *L);
+static int l_clock(lua_State *L);
 static void replace_streams(lua_State *L);
 static void replace_stream(lua_State *L, const char *name, FILE *stream);
 static int l_print(lua_State *L);
@@ -57,6 +62,9 @@ void lib_standard_register(lua_State *L)
     lua_pop(L, 2);
     replace_loaders(L);
     replace_streams(L);
+    if (environment_is_still(environment_here)) {
+        replace_times(L);
+    }
     DCHECK_STACK(L, 0);
 }
 
@@ -239,6 +247,61 @@ static int l_setupvalue(lua_State *L)
         return 0;
     }
     lua_pushstring(L, name);
+    return 1;
+}
+
+/// Has `os` go by a clock that stands still: by the environment's, as all else does.
+static void replace_times(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"time", l_time}, {"date", l_date}, {NULL, NULL}};
+    lua_getglobal(L, LUA_OSLIBNAME);
+    for (const luaL_Reg *function = functions; function->name != NULL; function++) {
+        lua_getfield(L, -1, function->name);
+        lua_pushcclosure(L, function->func, 1);
+        lua_setfield(L, -2, function->name);
+    }
+    lua_pushcfunction(L, l_clock);
+    lua_setfield(L, -2, "clock");
+    lua_pop(L, 1);
+}
+
+/// os.time([table]) -> seconds since 1970
+static int l_time(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1)) {
+        lua_pushinteger(L, environment_time(CLOCK_REALTIME).tv_sec);
+        return 1;
+    }
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(ORIGINAL_UPVALUE));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/// os.date([format [, seconds]]) -> string or table
+static int l_date(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_isnil(L, 1)) {
+        lua_pushliteral(L, "%c");
+        lua_replace(L, 1);
+    }
+    if (lua_isnil(L, 2)) {
+        lua_pushinteger(L, environment_time(CLOCK_REALTIME).tv_sec);
+        lua_replace(L, 2);
+    }
+    lua_pushvalue(L, lua_upvalueindex(ORIGINAL_UPVALUE));
+    lua_insert(L, 1);
+    lua_call(L, 2, 1);
+    return 1;
+}
+
+/// os.clock() -> seconds since the clock began: there is no CPU time that would be the same each
+/// time.
+static int l_clock(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)environment_passed_ms(environment_here) / 1000);
     return 1;
 }
 

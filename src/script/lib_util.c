@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_util.h"
 
+#include "base/environment.h"
 #include "base/utf8.h"
 #include "net/loop.h"
 #include "script/box.h"
@@ -27,8 +28,7 @@ const luaL_Reg lib_util_test_functions[] = {{"advance", l_advance}, {NULL, NULL}
 /// now() -> seconds since 1970 UTC, with a fraction.
 static int l_now(lua_State *L)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    struct timespec now = environment_time(CLOCK_REALTIME);
     lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
     return 1;
 }

@@ -5,6 +5,7 @@
 // tells all to end. Every function below runs on the first worker's thread, where the news arrive.
 #include "server/engine.h"
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/config.h"
@@ -45,6 +46,7 @@ void engine_deinit(struct engine *engine)
     DCHECK(engine->conn_total == 0);
     hub_deinit(&engine->hub);
     shared_free(engine->_shared);
+    counters_free();
     mem_free(engine->workers);
 }
 

@@ -61,7 +61,7 @@ struct engine {
 /// the news `loaded` are posted.
 void engine_init(struct engine *engine, const struct engine_options *options);
 
-/// Frees what the workers share. All workers are closed.
+/// Frees what the workers share, and the counters of this environment. All workers are closed.
 void engine_deinit(struct engine *engine);
 
 /// Loads the scripts anew, as soon as all workers serve. A worker that does not serve yet could not

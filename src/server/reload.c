@@ -85,7 +85,7 @@ static void begin(struct loop_job *job)
 {
     struct reload *reload = CONTAINER_OF(job, struct reload, job);
     reload->is_wanted_again = false;
-    reload->began_ns = clock_machine_ns();
+    reload->began_ns = clock_ns();
     reload->state = RELOAD_BUILDING;
     reload->asked_count = 0;
     if (reload->is_watching) {
@@ -198,7 +198,7 @@ static void report(const struct reload *reload)
         log_int("changed", (int64_t)first->change.changed),
         log_int("removed", (int64_t)first->change.removed), log_int("kept", (int64_t)kept),
         log_int("ended", (int64_t)ended),
-        log_duration("ms", (int64_t)((clock_machine_ns() - reload->began_ns) / 1000)));
+        log_duration("ms", (int64_t)((clock_ns() - reload->began_ns) / 1000)));
 }
 
 static void on_changed(void *user)

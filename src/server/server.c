@@ -10,7 +10,6 @@
 // Signals arrive as callbacks of the first worker's loop.
 #include "server/server.h"
 
-#include "base/counters.h"
 #include "base/jitter.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -412,7 +411,6 @@ static bool end(struct server *server)
     }
     admin_deinit(&server->admin);
     engine_deinit(&server->engine);
-    counters_free();
     pthread_mutex_destroy(&server->gate);
     mem_free(server);
     return true;

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//
+// What is otherwise the machine's or the process's: the clock, numbers by chance, where the log
+// goes, the counters. Every thread begins with the environment of the process, whose clock is the
+// machine's. An app of the test kit has an environment of its own, so that two apps in one process
+// do not see each other; whoever turns a worker of the app sets `environment_here` for that time.
+//
+// The clock of such an environment stands still: it moves when it is advanced and not otherwise.
+// Its numbers by chance are the same each time, so a test that fails fails again.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+struct counters;
+struct log_sink;
+
+enum {
+    ENVIRONMENT_WORKERS_MAX = 64,
+    ENVIRONMENT_LIMITS_MAX = 64, // see `limit_met`
+    ENVIRONMENT_SLOWNESS_MAX = 63,
+};
+
+struct environment {
+    /// What `clock_advance` added to the clock.
+    atomic_uint_fast64_t advanced_ms;
+    /// The clock runs 2^slowness times slower than the machine's. With the largest slowness it
+    /// stands still: the machine's clock, shifted by 63 bits, is 0.
+    unsigned slowness;
+    struct log_sink *log;                                       // NULL: standard error
+    struct counters *_Atomic counters[ENVIRONMENT_WORKERS_MAX]; // of each worker, or NULL
+    atomic_int_fast64_t limits_said_s[ENVIRONMENT_LIMITS_MAX];  // when a limit may be logged again
+    int64_t _start_ms; // of a clock that stands still: milliseconds since 1970 when it began
+    uint64_t _dice;    // where the numbers by chance are
+};
+
+/// The environment of the process.
+extern struct environment environment_of_process;
+
+extern _Thread_local struct environment *environment_here;
+
+/// Makes an environment whose clock stands still at `start_ms` since 1970.
+void environment_init(struct environment *environment, int64_t start_ms);
+
+/// Sets the environment of the calling thread. Returns the one that it had.
+struct environment *environment_enter(struct environment *environment);
+
+static inline bool environment_is_still(const struct environment *environment)
+{
+    return environment->slowness == ENVIRONMENT_SLOWNESS_MAX;
+}
+
+/// Milliseconds that a clock that stands still was advanced since it began.
+uint64_t environment_passed_ms(const struct environment *environment);
+
+/// As clock_gettime(2), by the clock of the calling thread's environment.
+struct timespec environment_time(clockid_t clock);
+
+/// Fills `size` bytes at `at` by chance: as getentropy(3), which nobody can foresee, or the same
+/// bytes each time where the clock stands still.
+void environment_fill(void *at, size_t size);
