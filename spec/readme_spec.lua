@@ -265,19 +265,45 @@ describe("a page that a browser gets, of", function()
 end)
 
 describe("docs/architecture.md", function()
-  it("names only files and functions that are there", function()
+  it("names only files, functions and words of the API that are there", function()
     local _, source = Process.run { "sh", "-c", "cat src/*/*.[ch]" }
+    local _, stubs = Process.run { "sh", "-c", "cat lua/types/*.lua" }
     local count = 0
-    for name in Process.read_file("docs/architecture.md"):gmatch("`([%l_/0-9]+%.?[ch]?)`") do
+    local page = Process.read_file("docs/architecture.md")
+      :gsub("\n## Where it is decided\n.-\n## ", "\n## ")
+    for name in page:gmatch("`([%l_/0-9]+%.?[ch]?)`") do
       if name:find("^%l+/%l[%l_0-9]+%.c$") then
         assert(lfs.attributes("src/" .. name), name)
         count = count + 1
       elseif name:find("^%l+_[%l_]+$") then
-        assert(source:find("%f[%w_]" .. name .. "%("), name)
+        local is_option = stubs:find("%f[%w_]" .. name .. "%f[^%w_]")
+        assert(is_option or source:find("%f[%w_]" .. name .. "%("), name)
         count = count + 1
       end
     end
     assert.is_true(count > 15, count)
+  end)
+
+  it("says for each behaviour a file that decides it, and a word that stands there", function()
+    local section = Process.read_file("docs/architecture.md")
+      :match("\n## Where it is decided\n(.-)\n## ")
+    local floors, row_count = {}, 0
+    for row in section:gmatch("\n| (%l[^\n]*) |%f[\n]") do
+      local pair_count = 0
+      for path, word in row:gmatch("`([%l_/0-9]+%.%l+)`: `([%w_]+)`") do
+        local text = Process.read_file(path:find("^lua/") and path or "src/" .. path)
+        assert(text:find("%f[%w_]" .. word .. "%f[^%w_]"), row .. ": no " .. word .. " there")
+        floors[path:match("^%l+")] = true
+        pair_count = pair_count + 1
+      end
+      assert(row:find("^what you want to change") or pair_count == 1 or pair_count == 2, row)
+      row_count = row_count + 1
+    end
+    assert.is_true(row_count >= 40, row_count)
+    for floor in lfs.dir("src") do
+      local is_reached = floors[floor] or floor == "client" or floor == "bench"
+      assert(is_reached or floor:find("%."), "no row leads to src/" .. floor)
+    end
   end)
 end)
 

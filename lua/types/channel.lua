@@ -12,7 +12,7 @@
 ---@field ttl? number | false
 ---What a reader meets that is so slow that it misses events. "resume" (default): its connection is
 ---reset; it comes back with its id and is told what it missed. "skip": it is told how many events
----it missed, in one event, and goes on with the newest.
+---it missed, in one event, and goes on with what is published next.
 ---@field on_lag? "resume" | "skip"
 ---The group that a new channel is made in (`lunesse.channel_group`), for names that peers choose.
 ---A channel that is there stays in its own, or in none.

@@ -2,9 +2,10 @@
 //
 // The hub is what all workers share: the channels by name, and one count of all events that were
 // published, which gives the events of different channels one order. One lock guards the hub and
-// every channel in it. The lock is held for a few instructions, never across a write to a socket, a
-// wake-up or a call into Lua. Each worker has a local hub (local_hub.h), and its scripts and
-// streams reach the hub through that. The server owns the hub, which lives longer than the workers.
+// every channel in it. An event is copied into its journal under the lock, which may allocate
+// memory; a write to a socket, a wake-up and a call into Lua never happen under it. Each worker has
+// a local hub (local_hub.h), and its scripts and streams reach the hub through that. The engine
+// owns the hub, which lives longer than the workers.
 #pragma once
 
 #include "base/buf.h"

@@ -5,8 +5,8 @@
 // reader brought; if that id leads nowhere, the place that the script names; and without one, the
 // newest event. Why an id led nowhere becomes the cursor's notice, which notice.c tells the reader
 // before any frame. Then flush.c moves the cursor over what the kernel has taken. And when the
-// journal has dropped the next frame (`cursor_is_lagging`), notice.c moves the cursor to the newest
-// and tells the reader what it missed.
+// journal has dropped the next frame (`cursor_is_lagging`), notice.c moves the cursor behind the
+// newest and tells the reader what it missed.
 //
 // The ids that the reader sees come from here too. An id names the place in every channel of the
 // stream, so that the reader may come back with one id and miss nothing of any channel. It names
