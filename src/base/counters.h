@@ -55,7 +55,8 @@ struct counters {
     struct metrics metrics;
 };
 
-/// The upper bounds in seconds; a duration that equals a bound counts below it.
+/// The upper bounds, in seconds, of the counts of `struct durations`. A duration that equals a
+/// bound is counted below it.
 extern const double duration_bounds[DURATION_BOUND_COUNT];
 
 extern _Thread_local struct counters *counters_here;
@@ -85,7 +86,7 @@ static inline void count_up(enum counter counter, uint64_t difference)
     counters_add(&counters_here->values[counter], difference);
 }
 
-/// Sets a number that is not added up but known as a whole.
+/// Sets a counter to `value`. It is for what is measured and not counted up, such as memory in use.
 static inline void count_set(enum counter counter, uint64_t value)
 {
     atomic_store_explicit(&counters_here->values[counter], value, memory_order_relaxed);

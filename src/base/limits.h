@@ -88,7 +88,7 @@ enum { LIMITS_HEAD_BYTES_MAX = 1000 * 1000 * 1000 };
 /// The defaults, held once, by the caller.
 struct limits limits_default(void);
 
-/// The same on the heap. The last `limits_release` frees it.
+/// The default limits on the heap, held once. The last `limits_release` frees it.
 struct limits *limits_new(void);
 
 /// Returns `limits` for the caller to keep. `limits_release` follows.

@@ -108,7 +108,7 @@ void mem_free(void *memory)
     free(memory);
 }
 
-/// With another allocator, that of libc was never made ready to be asked.
+/// A sanitizer has an allocator of its own, and libc's, which never ran, must not be asked then.
 void mem_tidy(void)
 {
 #ifndef IS_SANITIZED
@@ -119,7 +119,7 @@ void mem_tidy(void)
 #endif
 }
 
-/// False when it was spent before.
+/// Frees the reserve, so that its memory can be had. False when it was spent before.
 static bool spend_reserve(void)
 {
     void *memory = atomic_exchange(&reserve, NULL);
@@ -127,7 +127,7 @@ static bool spend_reserve(void)
     return memory != NULL;
 }
 
-/// Takes it again if it was spent.
+/// Whether there is a reserve. Makes a new one if the last was spent.
 static bool has_reserve(void)
 {
     if (atomic_load_explicit(&reserve, memory_order_relaxed) != NULL || !is_reserve_kept) {

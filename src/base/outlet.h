@@ -10,8 +10,8 @@
 #include "base/check.h"
 
 /// Opens /dev/null in the place of each standard stream that is closed. Otherwise the next socket
-/// or file that the program opens would take that place, and get what is written to the stream. The
-/// first call of each program.
+/// or file that the program opens would take that place, and get what is written to the stream.
+/// Must be the first call in a program.
 void outlet_ensure_standard(void);
 
 void outlet_lock(void);

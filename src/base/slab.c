@@ -58,7 +58,7 @@ void *slab_try_resize(void *memory, size_t old_size, size_t size)
     return resized == NULL ? NULL : move(memory, old_size, resized, size);
 }
 
-/// `memory` may be NULL.
+/// Copies `memory`, of `old_size` bytes, into `to`, of `size` bytes, and frees it. It may be NULL.
 static void *move(void *memory, size_t old_size, void *to, size_t size)
 {
     if (memory != NULL) {

@@ -19,7 +19,7 @@ enum { SLAB_BYTES_MAX = 1024 };
 
 void *slab_zero(size_t size);
 
-/// The same, not initialised.
+/// As `slab_zero`, but the memory is not initialised.
 void *slab_alloc(size_t size);
 
 /// Whether things of both sizes, at most SLAB_BYTES_MAX, come from the same pages: one may take
@@ -30,8 +30,8 @@ bool slab_is_same(size_t size, size_t other);
 char *slab_text(size_t size);
 void slab_free_text(char *text, size_t size);
 
-/// The same in another size, which is not 0: what fits is copied. `memory` may be NULL, with a size
-/// of 0.
+/// Grows or shrinks `memory`, which `slab_text` returned, to `size` bytes, which are not 0. What
+/// fits of its content is kept. `memory` may be NULL, with an `old_size` of 0.
 void *slab_resize(void *memory, size_t old_size, size_t size);
 
 /// As `slab_resize`, but NULL, and `memory` as it was, when there is none.

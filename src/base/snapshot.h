@@ -26,6 +26,6 @@ void snapshot_take(struct metrics *snapshot);
 /// no memory for it, `out` is empty.
 void snapshot_write(const struct metrics *snapshot, struct buf *out);
 
-/// The same of everything there is now. Empty, too, where memory is so short that to put it
-/// together could end the process.
+/// Takes a snapshot of everything there is now and appends it to `out` as text. `out` stays empty
+/// if memory is so short that this could end the process.
 void snapshot_render(struct buf *out);

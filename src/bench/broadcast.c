@@ -267,7 +267,8 @@ static bool is_due(const struct broadcast *broadcast)
     return rate == 0 || (double)broadcast->_paced_count < elapsed_ns * rate / 1e9;
 }
 
-/// Without a rate, a publisher that was answered may still have to wait for its event's arrival.
+/// Has the next free publisher post an event. Without a rate, a publisher has one event under way
+/// at a time. If its last one has yet to reach a reader, it does not post now and leaves the list.
 static void post(struct broadcast *broadcast)
 {
     struct list *node = broadcast->_free.next;

@@ -111,7 +111,7 @@ static struct bytes without_mark(struct event_reader *reader, struct bytes line)
     return bytes_starts_with(line, BYTES("\xEF\xBB\xBF")) ? bytes_skip(line, 3) : line;
 }
 
-/// The line of what was kept and `rest`.
+/// Returns the line that begins with what was kept and ends with `rest`.
 static struct bytes join(struct event_reader *reader, struct bytes rest)
 {
     keep_line(reader, rest);

@@ -163,7 +163,7 @@ static void on_gone(struct client *client)
 static void on_closed(struct client *client)
 {
     struct publisher *publisher = publisher_of(client);
-    if (publisher->_is_answered && !publisher->is_free) { // one that was idle is in the list
+    if (publisher->_is_answered && !publisher->is_free) { // `on_gone` took it out of the list
         become_free(publisher);
     }
 }

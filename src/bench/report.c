@@ -113,7 +113,7 @@ static void print_table(const struct report *report, const char *scenario, const
     }
 }
 
-/// As a JSON string. All texts here are ASCII, or what was typed on the command line.
+/// Prints `text` as a JSON string. All texts here are ASCII, or what was typed on the command line.
 static void print_text(const char *text)
 {
     struct bytes rest = bytes_from_string(text);

@@ -6,14 +6,14 @@
 
 struct run;
 
-/// Each event has to reach every reader, once and in order.
+/// Measures how long an event takes to all readers, each of which has to get it once and in order.
 void fanout_run(struct run *run);
 
-/// How many events a stream delivers that never pauses.
+/// Measures how many events a second one stream delivers whose handler never pauses.
 void firehose_run(struct run *run);
 
-/// How fast many streams open, and what they cost while nothing happens.
+/// Measures how fast many streams open, and what they cost while nothing happens.
 void idle_run(struct run *run);
 
-/// Streams that open, get their first event and close, again and again.
+/// Measures streams that open, get their first event and close, again and again.
 void churn_run(struct run *run);

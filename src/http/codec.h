@@ -96,7 +96,7 @@ struct carrier_ops {
     size_t (*peer_host)(const struct exchange *exchange, char *out);
 };
 
-/// Sees one exchange of a walk. Returns whether the walk goes on.
+/// Is called with one exchange after the other of a walk. Returns whether the walk goes on.
 typedef bool (*codec_visit_fn)(void *user, struct exchange *exchange);
 
 /// What a service asks of its codec and of the connections.

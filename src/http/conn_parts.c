@@ -53,7 +53,8 @@ void conn_set_reading(struct conn *conn, bool is_reading)
     }
 }
 
-/// A peer that has closed its sending side can still ask what is already here.
+/// Whether the connection ends after the present answer. A peer that has closed its sending side
+/// sends no more requests, but one that came before that may still wait in `kept`.
 bool conn_is_last(const struct conn *conn)
 {
     return conn->is_last || conn->is_over_limit || conn_service(conn)->is_draining ||

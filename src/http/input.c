@@ -312,8 +312,8 @@ static bool is_dripping(const struct conn *conn)
 }
 
 /// Waits for more of the body. A chunk that announces more than the route takes is refused before
-/// it is read. Where bytes come after the deadline and the timer has not fired yet, the
-/// server stood still and not the peer, so the time for `body_rate` begins anew.
+/// it is read. If the deadline is over and its timer has not fired, then the loop did not run for a
+/// while. The peer must not pay for that, so the time that `body_rate` looks at begins anew.
 static void await_body(struct conn *conn, bool has_moved)
 {
     struct conn_work *work = conn_work(conn);

@@ -47,7 +47,7 @@ struct service {
     size_t _body_bytes;         // of all bodies that are being read, or whose request is answered
     uint64_t _next_number;      // of exchanges
     size_t _health_check_count; // connections that only ask whether the server is ready
-    struct timer _tidy_timer;   // after connections have closed
+    struct timer _tidy_timer; // fires a while after connections have closed: their memory goes back
     int64_t _date_second;
     char _date[HTTP_DATE_LEN];
 };

@@ -103,7 +103,7 @@ void journal_init_copy(struct journal *copy, const struct journal *journal)
     };
 }
 
-/// The copy holds each block once, as the journal does.
+/// Each block is held once for the copy, however many of its frames the copy has.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max)
 {
     DCHECK(copy->epoch == journal->epoch);

@@ -114,8 +114,8 @@ int replica_publish(struct replica *replica, const struct sse_event *event, stru
     return failure;
 }
 
-/// The scratch memory has no room for the event. An event that is not larger than the channel's
-/// bytes could have been published if there were more memory.
+/// Returns why the scratch memory had no room for the event: it is larger than any event of the
+/// channel may be (-EMSGSIZE), or the system has no memory for it (-ENOMEM).
 static int explain_too_long(const struct replica *replica, const struct sse_event *event)
 {
     bool is_too_large = event->data.len > replica_bounds(replica).bytes;
@@ -182,8 +182,8 @@ static bool is_over(const struct replica *replica)
            (bytes_max < kept_bytes ? bytes_max : kept_bytes);
 }
 
-/// The copy keeps the frames that leave the journal, because a subscriber that has joined in this
-/// turn may have its place among them.
+/// Trims the channel's journal but not the ring of this replica. A subscriber that has joined in
+/// this turn may still have to be sent frames that are too old by now, and finds them in the ring.
 void replica_age(struct replica *replica)
 {
     DEBUG_CALL(replica_check(replica));
@@ -377,8 +377,8 @@ void replica_release(struct replica *replica)
     settle(replica);
 }
 
-/// A replica without subscribers follows the channel until its turn ends, so that a subscriber that
-/// leaves while another comes costs no second copy.
+/// Does not ask that a replica without subscribers has stopped following the channel. It does so
+/// only at the end of the turn, because a subscriber that comes before that then needs no new copy.
 void replica_check(const struct replica *replica)
 {
     const struct local_hub *local = replica->local;

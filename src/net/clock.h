@@ -26,7 +26,7 @@ uint64_t clock_machine_ms(uint64_t due_ms);
 /// Moves the clock forward. Loops must be woken to see the new time.
 void clock_advance(uint64_t ms);
 
-/// Lets the clock run `times` times slower than the machine's, or a little slower yet (the next
-/// power of two), so that as much happens in one of the program's seconds as without. Must come
-/// before the first loop runs.
+/// Lets the clock run `times` times slower than the machine's, rounded up to a power of two. A
+/// program that a sanitizer makes ten times slower then does as much in a second of this clock as
+/// it does in a second without the sanitizer. Must be called before the first loop runs.
 void clock_slow_down(unsigned times);

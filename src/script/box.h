@@ -83,7 +83,8 @@ struct bytes check_bytes(lua_State *L, int index);
 /// 1e9 seconds.
 uint64_t check_duration_ms(lua_State *L, int index);
 
-/// The same for the value on top of the stack, which is the option `name` of argument `index`.
+/// Does what `check_duration_ms` does, for the value on top of the stack, which is the option
+/// `name` of argument `index`.
 uint64_t check_duration_option_ms(lua_State *L, int index, const char *name);
 
 /// Raises unless every key of the option table at `index` is among `names`, which ends with NULL.

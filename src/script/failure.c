@@ -94,6 +94,7 @@ static void report(const struct scope *scope, struct bytes message)
         log_lines("error", message));
 }
 
+/// Gives the request an answer in the place of its handler, or cuts the answer that has begun.
 /// `failed` is the coroutine that failed; its stack is still there.
 static void answer(struct scope *scope, struct bytes message, lua_State *failed)
 {

@@ -54,7 +54,7 @@ void guard_push_overrun(lua_State *L);
 uint64_t guard_run_ns(const struct guard *guard);
 uint64_t guard_limit_ns(const struct guard *guard);
 
-/// See `guard_route_fn`.
+/// The pattern of the route that runs, as `guard_route_fn` tells it; NULL when none does.
 const char *guard_route(const struct guard *guard);
 
 /// Between the two calls nothing can wait, because a coroutine is being closed, or was resumed

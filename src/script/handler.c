@@ -116,7 +116,8 @@ static int push_handler(const struct parts *parts, struct route *route,
     return 2;
 }
 
-/// Makes the list of the route's functions behind those of the chain.
+/// Makes the list of all functions that answer a request of the route: the middlewares of the chain
+/// first, then the route's own functions.
 static void make_list(lua_State *L, struct route *route, const struct route_match *match)
 {
     struct handler_list *list = &route->list;

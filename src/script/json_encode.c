@@ -192,6 +192,7 @@ static void step_or_raise(lua_State *L, struct encoding *encoding, struct level 
     }
 }
 
+/// Counts a key of the table, and notes whether the table can still be an array.
 /// [.., table, key] -> the same
 static void count_key_or_raise(lua_State *L, struct encoding *encoding, struct level *level)
 {

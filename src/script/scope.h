@@ -96,7 +96,8 @@ void scope_settle(struct scope *scope);
 /// nothing while the scope is anchored.
 void scope_leave(struct scope *scope);
 
-/// Counts the request's body as memory of the scripts from now on, if they still have it.
+/// Ends the allowance for the request's body. While a request is answered, its body does not count
+/// against `lua_bytes`; from now on it does, if a script still has it.
 void scope_drop_body(struct scope *scope);
 
 /// Makes the task one of the scope's.
@@ -126,11 +127,11 @@ bool scope_is_anchored(const struct scope *scope);
 /// Whether the exchange still has its request.
 bool scope_has_request(const struct scope *scope);
 
-/// Middlewares run before the handler of the request.
+/// Notes that middlewares run before the handler; whether they do.
 void scope_note_middlewares(struct scope *scope);
 bool scope_has_middlewares(const struct scope *scope);
 
-/// Notes, and tells, that the peer has closed its sending side.
+/// Notes that the peer has closed its sending side; whether it has.
 void scope_note_peer_ended(struct scope *scope);
 bool scope_has_peer_ended(const struct scope *scope);
 

@@ -12,7 +12,7 @@
 #include "script/parts.h"
 #include "script/task.h"
 
-enum { SLICE_NS = 3 * 1000 * 1000 }; // too short for a reader to notice, long beside an empty turn
+enum { SLICE_NS = 3 * 1000 * 1000 }; // no reader notices it, and a turn costs little beside it
 
 struct slices {
     struct loop *loop;

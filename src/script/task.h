@@ -105,8 +105,8 @@ bool task_can_park(lua_State *L);
 /// never returns.
 int task_park(lua_State *L, task_undo_fn undo, void *arg);
 
-/// Parks the running task as well. When it resumes, `then` goes on, with the stack as it was and
-/// the values of `task_wake` on top.
+/// Parks the running task as `task_park` does. When the task resumes, `then` runs in the place of
+/// the binding's return, with the stack as it was and the values of `task_wake` on top.
 int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context);
 
 /// Has `fired` called in `delay_ms` with the task's timer, which bounds a wait of the running task.

@@ -70,7 +70,7 @@ void engine_drain(struct engine *engine)
     tell_all(engine, offsetof(struct worker, orders.drain_all));
 }
 
-/// `on_loaded` comes back to this when workers still load.
+/// A worker that still loads cannot be told. `on_loaded` calls this again when all have loaded.
 void engine_abort(struct engine *engine)
 {
     engine->is_stopping = true;

@@ -107,7 +107,7 @@ static void on_rendered(struct offload *offload)
     CHECK(response_set_field(&exchange->response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
     exchange->response.status = 200;
     if (exchange_begin(exchange) == 0) { // or it is aborted, and will end
-        exchange_await_room(exchange);   // the head first: what waits is bounded
+        exchange_await_room(exchange);   // `on_room` sends the text, a piece at a time
     }
 }
 

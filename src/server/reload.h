@@ -36,7 +36,7 @@ struct reload {
     void *owner;
 };
 
-/// A reload that is not under way. The workers must outlive it.
+/// Makes what reloads stand on; none is under way. The workers must outlive it.
 void reload_init(struct reload *reload, struct worker *workers, size_t worker_count);
 
 /// From now on a reload begins whenever a script, or a module that a script requires, changes.

@@ -20,7 +20,7 @@ struct requests {
     struct metric *_metric;
 };
 
-/// After `counters_use`.
+/// Must be called after `counters_use`, on the same thread.
 void requests_init(struct requests *requests);
 void requests_deinit(struct requests *requests);
 

@@ -148,7 +148,8 @@ MUST_USE int worker_open_admin(struct worker *worker, struct admin *admin);
 /// Serves `fd`, a socket that is connected to `peer`.
 void worker_accept(struct worker *worker, int fd, const struct socket_address *peer);
 
-/// The same, from any thread. It is for sockets of which there is only one for all workers.
+/// Has the worker serve `fd`, from any thread. It is for connections of sockets of which there is
+/// only one for all workers.
 void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer);
 
 /// How many connections the worker has, with those that are handed over to it. From any thread; the

@@ -73,7 +73,7 @@ MUST_USE bool shared_get(struct shared_store *store, struct bytes key, uint64_t 
 MUST_USE int shared_set(struct shared_store *store, const struct shared_write *write,
                         const struct shared_value *value);
 
-/// The same, but only if nothing is under the key. Returns also -EEXIST.
+/// As `shared_set`, but only if nothing is under the key. Returns also -EEXIST.
 MUST_USE int shared_add(struct shared_store *store, const struct shared_write *write,
                         const struct shared_value *value);
 

@@ -99,7 +99,7 @@ void backlog_drop(struct stream *stream)
     stream->_backlog = NULL;
 }
 
-/// The marks say of each byte of `own` where it comes, in the order of publishing.
+/// CHECKs above all that the marks cover every byte of `own`, and that their stamps never fall.
 void backlog_check(const struct backlog *backlog)
 {
     size_t marked = 0;

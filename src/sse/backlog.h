@@ -10,8 +10,8 @@
 /// The backlog of `stream`, made when there is none.
 struct backlog *backlog_of(struct stream *stream);
 
-/// The last `size` bytes of `own` come behind every frame up to `stamp`. False when there is no
-/// memory to note that.
+/// Notes that the last `size` bytes of `backlog->own`, the stream's own events, are to be sent
+/// behind every frame up to `stamp` and before those that follow. False when there is no memory.
 MUST_USE bool backlog_mark(struct backlog *backlog, uint64_t stamp, size_t size);
 
 /// The mark at `index`, or NULL behind the last. `backlog` may be NULL.

@@ -49,7 +49,7 @@ void head_guard_init(struct head_guard *guard);
 /// Whether anything but empty lines was seen: they may stand between messages and begin none.
 bool head_guard_has_begun(const struct head_guard *guard);
 
-/// The same for a trailer section: it starts behind the request line and changes no byte.
+/// Makes a guard for a trailer section, which has no request line. It changes no byte.
 void head_guard_init_trailers(struct head_guard *guard);
 
 /// Checks more of the head. `*taken` is set to how many bytes at `at` belong to the head: all of
