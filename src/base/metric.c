@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <string.h>
 
 /// The values of one series, written as the key of the map.
@@ -18,6 +19,7 @@ struct key {
 };
 
 static bool is_same(const struct metric *metric, const struct metric_spec *spec);
+static struct metric *add(struct metrics *metrics, const struct metric_spec *spec);
 static struct metric *make(const struct metric_spec *spec);
 static const char *put_text(char **at, const char *text);
 static bool put_values(struct key *key, const struct metric *metric, const struct bytes *values);
@@ -52,21 +54,17 @@ void metrics_deinit(struct metrics *metrics)
     map_deinit(&metrics->map);
 }
 
-struct metric *metrics_define(struct metrics *metrics, const struct metric_spec *spec)
+int metrics_define(struct metrics *metrics, const struct metric_spec *spec, struct metric **metric)
 {
-    struct metric *metric = metrics_find(metrics, spec->name);
-    if (metric != NULL) {
-        return is_same(metric, spec) ? metric : NULL;
+    struct metric *there = metrics_find(metrics, spec->name);
+    if (there != NULL && !is_same(there, spec)) {
+        return -EEXIST;
     }
-    if (metrics->map.count == METRICS_MAX) {
-        return NULL;
+    if (there == NULL && metrics->map.count == METRICS_MAX) {
+        return -E2BIG;
     }
-    metric = make(spec);
-    map_add(&metrics->map, &metric->entry);
-    struct metric *_Atomic *link = metrics->last == NULL ? &metrics->first : &metrics->last->next;
-    atomic_store_explicit(link, metric, memory_order_release);
-    metrics->last = metric;
-    return metric;
+    *metric = there != NULL ? there : add(metrics, spec);
+    return 0;
 }
 
 struct metric *metrics_find(const struct metrics *metrics, const char *name)
@@ -149,8 +147,8 @@ void metrics_merge(struct metrics *to, const struct metrics *from)
             .series_max = SIZE_MAX, // each set has kept to its bounds
         };
         memcpy(spec.labels, metric->labels, sizeof(spec.labels));
-        struct metric *merged = metrics_define(to, &spec);
-        if (merged != NULL) {
+        struct metric *merged;
+        if (metrics_define(to, &spec, &merged) == 0) {
             merge_metric(merged, metric);
         }
         metric = atomic_load_explicit(&metric->next, memory_order_acquire);
@@ -177,6 +175,16 @@ static bool is_same(const struct metric *metric, const struct metric_spec *spec)
         is_so = metric->bounds[i] == spec->bounds[i];
     }
     return is_so;
+}
+
+static struct metric *add(struct metrics *metrics, const struct metric_spec *spec)
+{
+    struct metric *metric = make(spec);
+    map_add(&metrics->map, &metric->entry);
+    struct metric *_Atomic *link = metrics->last == NULL ? &metrics->first : &metrics->last->next;
+    atomic_store_explicit(link, metric, memory_order_release);
+    metrics->last = metric;
+    return metric;
 }
 
 static struct metric *make(const struct metric_spec *spec)

@@ -75,9 +75,10 @@ struct metric_spec {
 void metrics_init(struct metrics *metrics);
 void metrics_deinit(struct metrics *metrics);
 
-/// The metric that `spec` describes, which may be there already. NULL when it is there as another
-/// one, or when there are METRICS_MAX.
-struct metric *metrics_define(struct metrics *metrics, const struct metric_spec *spec);
+/// Finds or makes the metric that `spec` describes. Returns 0; -EEXIST when another one has this
+/// name; or -E2BIG when there are METRICS_MAX. `metric` is then left as it is.
+MUST_USE int metrics_define(struct metrics *metrics, const struct metric_spec *spec,
+                            struct metric **metric);
 
 /// The metric of this name, or NULL.
 struct metric *metrics_find(const struct metrics *metrics, const char *name);

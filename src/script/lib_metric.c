@@ -10,6 +10,7 @@
 #include "script/stack.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -64,13 +65,13 @@ static int l_metric(lua_State *L)
     spec.bound_count = spec.type == METRIC_HISTOGRAM ? check_bounds(L, bounds) : 0;
     struct metric_box *box = lua_newuserdatauv(L, sizeof(struct metric_box), 0);
     box_set_type(L, BOX_METRIC);
-    box->metric = metrics_define(&counters_here->metrics, &spec);
-    if (box->metric == NULL) {
-        bool is_there = metrics_find(&counters_here->metrics, spec.name) != NULL;
+    int failure = metrics_define(&counters_here->metrics, &spec, &box->metric);
+    if (failure != 0) {
         return luaL_argerror(L, 2,
-                             is_there ? "there is another metric of this name: take a new one, or "
-                                        "restart the server"
-                                      : "there are as many metrics as there may be");
+                             failure == -EEXIST
+                                 ? "there is another metric of this name: take a new one, or "
+                                   "restart the server"
+                                 : "there are as many metrics as there may be");
     }
     return 1;
 }

@@ -49,7 +49,7 @@ void requests_init(struct requests *requests)
                                .bound_count = DURATION_BOUND_COUNT,
                                .series_max = SERIES_MAX};
     map_init(&requests->_patterns);
-    requests->_metric = metrics_define(&counters_here->metrics, &spec);
+    CHECK(metrics_define(&counters_here->metrics, &spec, &requests->_metric) == 0);
     requests->_none = make(requests, "_NONE");
 }
 
