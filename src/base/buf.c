@@ -22,6 +22,7 @@ void buf_init(struct buf *buf, size_t bytes_max)
 
 void buf_reset(struct buf *buf)
 {
+    check_shape(buf);
     slab_free_text(buf->_memory, buf->_capacity);
     buf_init(buf, buf->_max);
 }
@@ -41,6 +42,7 @@ void buf_trim(struct buf *buf, size_t capacity)
 
 char *buf_reserve_more(struct buf *buf, size_t size)
 {
+    check_shape(buf);
     if (size > buf->_max - buf_len(buf) || !make_room(buf, size)) {
         return NULL;
     }
@@ -58,8 +60,10 @@ void buf_consume(struct buf *buf, size_t size)
 
 void buf_move(struct buf *to, struct buf *from)
 {
+    DCHECK(to != from);
     DCHECK(to->_memory == NULL);
     *to = *from;
+    check_shape(from);
     buf_init(from, from->_max);
 }
 

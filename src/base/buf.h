@@ -57,12 +57,14 @@ static inline bool buf_is_empty(const struct buf *buf)
 /// Bytes that the ceiling has room for.
 static inline size_t buf_room(const struct buf *buf)
 {
+    DCHECK(buf_len(buf) <= buf->_max);
     return buf->_max - buf_len(buf);
 }
 
-/// The bytes held, to be changed in place; the buf must not be empty. Valid as `buf_bytes`.
+/// The bytes held, to be changed in place; the buf must have memory. Valid as `buf_bytes`.
 static inline char *buf_start(struct buf *buf)
 {
+    DCHECK(buf->_memory != NULL);
     return buf->_memory + buf->_start;
 }
 

@@ -4,6 +4,8 @@
 // returns them says how long they live. They are not terminated by NUL and may contain it.
 #pragma once
 
+#include "base/check.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -19,11 +21,13 @@ struct bytes {
 
 static inline struct bytes bytes_of(const char *at, size_t len)
 {
+    DCHECK(len == 0 || at != NULL);
     return (struct bytes){at, len};
 }
 
 static inline struct bytes bytes_from_string(const char *string)
 {
+    DCHECK(string != NULL);
     return (struct bytes){string, strlen(string)};
 }
 
@@ -46,6 +50,7 @@ static inline bool bytes_starts_with(struct bytes whole, struct bytes start)
 /// `whole` without its first `count` bytes; `count` must not exceed its length.
 static inline struct bytes bytes_skip(struct bytes whole, size_t count)
 {
+    DCHECK(count <= whole.len);
     return (struct bytes){whole.at + count, whole.len - count};
 }
 

@@ -17,6 +17,8 @@ static const uint64_t bounds_ns[DURATION_BOUND_COUNT] = {
 static struct counters nowhere;
 _Thread_local struct counters *counters_here = &nowhere;
 
+static void check_bound(size_t index);
+
 void counters_use(unsigned number)
 {
     CHECK(number >= 1 && number <= COUNTERS_WORKERS_MAX);
@@ -59,6 +61,16 @@ void durations_add(struct durations *durations, uint64_t ns)
     while (i < DURATION_BOUND_COUNT && ns > bounds_ns[i]) {
         i++;
     }
+    DEBUG_CALL(check_bound(i));
     counters_add(&durations->counts[i], 1);
     counters_add(&durations->sum_ns, ns);
+}
+
+/// Both tables have the same bounds, and the bounds rise.
+static void check_bound(size_t index)
+{
+    if (index < DURATION_BOUND_COUNT) {
+        CHECK((uint64_t)(duration_bounds[index] * 1e9 + 0.5) == bounds_ns[index]);
+        CHECK(index == 0 || bounds_ns[index - 1] < bounds_ns[index]);
+    }
 }

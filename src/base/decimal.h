@@ -4,6 +4,8 @@
 // with every response and every event.
 #pragma once
 
+#include "base/check.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -19,6 +21,7 @@ static inline size_t decimal_write(uint64_t number, char *out)
         text[--at] = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
+    DCHECK(at < sizeof(text));
     memcpy(out, text + at, sizeof(text) - at);
     return sizeof(text) - at;
 }
@@ -39,6 +42,7 @@ static inline size_t hex_len(uint64_t number)
 static inline size_t hex_write(uint64_t number, char *out)
 {
     size_t len = hex_len(number);
+    DCHECK(len <= HEX_LEN_MAX);
     for (size_t at = len; at > 0; number >>= 4) {
         out[--at] = "0123456789abcdef"[number & 15];
     }

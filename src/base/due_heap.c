@@ -44,6 +44,7 @@ int due_heap_reserve(struct due_heap *heap)
 
 void due_heap_put(struct due_heap *heap, struct due *due, uint64_t due_ms)
 {
+    DCHECK(due->_slot <= heap->count);
     struct due_slot slot = {due_ms, due};
     if (due->_slot == 0) {
         if (heap->count == heap->_capacity) {
@@ -64,6 +65,7 @@ void due_heap_remove(struct due_heap *heap, struct due *due)
         return;
     }
     size_t at = due->_slot - 1;
+    DCHECK(at < heap->count);
     DCHECK(heap->_slots[at].due == due);
     struct due_slot last = heap->_slots[--heap->count];
     due->_slot = 0;
@@ -96,6 +98,7 @@ static size_t grown(const struct due_heap *heap)
 
 static void resize(struct due_heap *heap, size_t capacity)
 {
+    DCHECK(capacity >= heap->count);
     heap->_slots = mem_resize(heap->_slots, capacity * sizeof(struct due_slot));
     heap->_capacity = capacity;
 }
@@ -139,6 +142,7 @@ static void sift_down(struct due_heap *heap, struct due_slot slot, size_t at)
 
 static void place(struct due_heap *heap, struct due_slot slot, size_t at)
 {
+    DCHECK(at < heap->_capacity);
     heap->_slots[at] = slot;
     slot.due->_slot = at + 1;
 }

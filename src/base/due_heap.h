@@ -63,5 +63,6 @@ static inline uint64_t due_heap_first_ms(const struct due_heap *heap)
 /// When `due` is due; UINT64_MAX when it is not in the heap.
 static inline uint64_t due_heap_ms(const struct due_heap *heap, const struct due *due)
 {
+    DCHECK(due->_slot <= heap->count);
     return due->_slot == 0 ? UINT64_MAX : heap->_slots[due->_slot - 1].due_ms;
 }

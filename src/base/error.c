@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@ static const char *const texts[] = {
     ERRORS(ERROR_TEXT)
 #undef ERROR_TEXT
 };
+
+static_assert(ERROR_OURS < -4096, "the last errno is 4095, and libuv adds one more");
 
 const char *error_text(int error)
 {

@@ -4,9 +4,13 @@
 #include "base/check.h"
 #include "base/environment.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { DRAW_BITS = 31 }; // of random(3)
+
+static_assert(2 * DRAW_BITS < 64, "two draws stand side by side in one number");
+static_assert(RAND_MAX == INT32_MAX, "the C library draws as many bits");
 
 void jitter_seed(unsigned seed)
 {

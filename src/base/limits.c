@@ -121,6 +121,11 @@ static const char *const others[] = {"descriptors", "channel_bytes", "group_chan
 enum { OTHER_COUNT = sizeof(others) / sizeof(others[0]), WARNING_PAUSE_S = 60 };
 
 static_assert(LIMIT_COUNT + OTHER_COUNT <= COUNTERS_LIMITS_MAX, "each limit has a counter");
+static_assert(offsetof(struct limits, _holds) == LIMIT_COUNT * sizeof(uint64_t),
+              "each limit has a row of the table");
+static_assert(LIMITS_HEAD_BYTES_MAX <= UINT32_MAX, "a place in a head has 32 bits");
+static_assert(sizeof(unit_names) / sizeof(unit_names[0]) == UNIT_SECONDS + 1,
+              "each unit has a name");
 
 static const struct limit *find(const char *name);
 static bool is_to_be_said(size_t index);
@@ -199,6 +204,7 @@ int limits_set(struct limits *limits, const char *name, double value)
         return -EINVAL;
     }
     uint64_t stored = (uint64_t)scaled;
+    DCHECK(limit->offset + sizeof(stored) <= offsetof(struct limits, _holds));
     memcpy((char *)limits + limit->offset, &stored, sizeof(stored));
     return 0;
 }
@@ -219,6 +225,7 @@ void limit_met(const char *name, uint64_t number)
     size_t index = 0;
     while (strcmp(limit_met_name(index), name) != 0) {
         index++;
+        CHECK(index < LIMIT_COUNT + OTHER_COUNT);
     }
     counters_add(&counters_here->limits[index], 1);
     if (is_to_be_said(index)) {
@@ -241,6 +248,7 @@ const char *limit_met_name(size_t index)
 /// Whether it is time to log the limit again. Of several workers that ask at once, one gets true.
 static bool is_to_be_said(size_t index)
 {
+    DCHECK(index < COUNTERS_LIMITS_MAX);
     struct timespec now = environment_time(CLOCK_MONOTONIC_COARSE);
     atomic_int_fast64_t *next_s = &environment_here->limits_said_s[index];
     int_fast64_t due_s = *next_s;

@@ -5,6 +5,8 @@
 // LIST_EACH allows removing the current node, but not the node behind it.
 #pragma once
 
+#include "base/check.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,6 +35,7 @@ static inline bool list_is_linked(const struct list *node)
 /// Puts `node`, which is in no list, at the end of `list`.
 static inline void list_append(struct list *list, struct list *node)
 {
+    DCHECK(node != list && list->previous->next == list);
     node->previous = list->previous;
     node->next = list;
     list->previous->next = node;
@@ -42,6 +45,7 @@ static inline void list_append(struct list *list, struct list *node)
 /// Takes `node` out of its list, if it is in one.
 static inline void list_remove(struct list *node)
 {
+    DCHECK(node->next->previous == node && node->previous->next == node);
     node->previous->next = node->next;
     node->next->previous = node->previous;
     list_init(node);

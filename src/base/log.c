@@ -19,6 +19,7 @@
 #include "base/outlet.h"
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -52,6 +53,9 @@ static atomic_bool has_rest; // can be read without the lock
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
 
+static_assert(sizeof(level_names) / sizeof(level_names[0]) == LOG_SILENT + 1,
+              "each level has a name");
+
 static inline struct log_sink *sink(void);
 static bool begin_record(struct bytes text, const struct log_field *fields, size_t count);
 static struct bytes clipped(struct bytes text);
@@ -75,6 +79,7 @@ static void report_lost(void);
 
 void log_configure(enum log_level level, enum log_format format)
 {
+    DCHECK(level <= LOG_SILENT && format <= LOG_JSON);
     sink()->level = level;
     sink()->format = format;
 }
@@ -104,6 +109,8 @@ void log_record(enum log_level level, struct bytes text, const struct log_field 
                 size_t count)
 {
     struct log_sink *to = sink();
+    DCHECK(level <= LOG_SILENT);
+    DCHECK(count == 0 || fields != NULL);
     if (level < to->level) {
         return;
     }
@@ -205,11 +212,13 @@ static void end_record(void)
 {
     append(sink()->format == LOG_JSON ? BYTES("}\n") : BYTES("\n"));
     struct bytes before = buf_bytes(&the_log.gathered);
+    DCHECK(the_log.at > before.at + before.len);
     buf_commit(&the_log.gathered, (size_t)(the_log.at - (before.at + before.len)));
 }
 
 static inline void append(struct bytes bytes)
 {
+    DCHECK(the_log.at != NULL);
     memcpy(the_log.at, bytes.at, bytes.len);
     the_log.at += bytes.len;
 }
@@ -243,7 +252,8 @@ static void append_time(void)
     if (now.tv_sec != the_log.second || the_log.time_text[0] == '\0') {
         struct tm parts;
         gmtime_r(&now.tv_sec, &parts);
-        strftime(the_log.time_text, sizeof(the_log.time_text), "%FT%T.000Z", &parts);
+        size_t len = strftime(the_log.time_text, sizeof(the_log.time_text), "%FT%T.000Z", &parts);
+        DCHECK(len == LOG_TIME_LEN);
         the_log.second = now.tv_sec;
     }
     int milliseconds = (int)(now.tv_nsec / 1000000);
@@ -453,6 +463,7 @@ static void write_some(struct buf *buf, bool *is_whole)
 /// other thread can write before that record is complete.
 static void keep_rest(void)
 {
+    DCHECK(buf_is_empty(&rest));
     struct bytes bytes = buf_bytes(&the_log.gathered);
     const char *end = bytes.len == 0 ? NULL : memchr(bytes.at, '\n', bytes.len);
     if (end != NULL) {

@@ -5,9 +5,12 @@
 #include "base/environment.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { CHAINS_MIN = 16 };
+
+static_assert((CHAINS_MIN & (CHAINS_MIN - 1)) == 0, "a chain is found by the low bits");
 
 static struct map_entry **chain_of(const struct map *map, uint64_t hash);
 static void resize(struct map *map, size_t chain_count);
@@ -58,6 +61,7 @@ struct map_entry *map_find(const struct map *map, struct bytes key)
 
 void map_remove(struct map *map, struct map_entry *entry)
 {
+    DCHECK(map->count > 0);
     struct map_entry **link = chain_of(map, entry->_hash);
     while (*link != entry) {
         CHECK(*link != NULL);
@@ -83,6 +87,7 @@ struct map_entry *map_any(const struct map *map)
 
 static struct map_entry **chain_of(const struct map *map, uint64_t hash)
 {
+    DCHECK(map->_chain_count > 0);
     return &map->_chains[hash & (map->_chain_count - 1)];
 }
 
@@ -90,6 +95,7 @@ static struct map_entry **chain_of(const struct map *map, uint64_t hash)
 /// are few, and are there or the process aborts.
 static void resize(struct map *map, size_t chain_count)
 {
+    DCHECK(chain_count >= CHAINS_MIN && (chain_count & (chain_count - 1)) == 0);
     struct map_entry **old = map->_chains;
     size_t old_count = map->_chain_count;
     size_t size = chain_count * sizeof(struct map_entry *);

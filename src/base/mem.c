@@ -92,7 +92,8 @@ char *mem_format(const char *format, va_list arguments)
     va_end(again);
     CHECK(len >= 0);
     char *string = mem_alloc((size_t)len + 1);
-    vsnprintf(string, (size_t)len + 1, format, arguments);
+    int written = vsnprintf(string, (size_t)len + 1, format, arguments);
+    CHECK(written == len);
     return string;
 }
 
@@ -143,6 +144,7 @@ static bool has_reserve(void)
 
 static void *aligned(size_t alignment, size_t size)
 {
+    DCHECK(alignment >= sizeof(void *) && (alignment & (alignment - 1)) == 0);
     void *memory = NULL;
     return posix_memalign(&memory, alignment, size) == 0 ? memory : NULL;
 }

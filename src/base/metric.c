@@ -18,6 +18,7 @@ struct key {
     size_t len;
 };
 
+static void check_spec(const struct metric_spec *spec);
 static bool is_same(const struct metric *metric, const struct metric_spec *spec);
 static struct metric *add(struct metrics *metrics, const struct metric_spec *spec);
 static struct metric *make(const struct metric_spec *spec);
@@ -56,6 +57,7 @@ void metrics_deinit(struct metrics *metrics)
 
 int metrics_define(struct metrics *metrics, const struct metric_spec *spec, struct metric **metric)
 {
+    DEBUG_CALL(check_spec(spec));
     struct metric *there = metrics_find(metrics, spec->name);
     if (there != NULL && !is_same(there, spec)) {
         return -EEXIST;
@@ -75,6 +77,7 @@ struct metric *metrics_find(const struct metrics *metrics, const char *name)
 
 struct series *metric_series(struct metric *metric, const struct bytes *values, bool *is_other)
 {
+    DCHECK(values != NULL || metric->label_count == 0);
     struct key key = {.len = 0};
     bool is_full = metric->series.count >= metric->series_max;
     bool is_bounded = put_values(&key, metric, values);
@@ -115,6 +118,7 @@ void series_add(struct series *series, double difference)
 
 void series_observe(const struct metric *metric, struct series *series, double value)
 {
+    DCHECK(metric->type == METRIC_HISTOGRAM);
     size_t i = 0;
     while (i < metric->bound_count && !(value <= metric->bounds[i])) {
         i++;
@@ -126,6 +130,7 @@ void series_observe(const struct metric *metric, struct series *series, double v
 
 uint64_t series_count(const struct metric *metric, const struct series *series)
 {
+    DCHECK(metric->type == METRIC_HISTOGRAM);
     uint64_t count = 0;
     for (size_t i = 0; i <= metric->bound_count; i++) {
         count += atomic_load_explicit(&series->counts[i], memory_order_relaxed);
@@ -162,6 +167,21 @@ struct bytes series_label(const struct series *series, size_t index)
         at += strlen(at) + 1;
     }
     return bytes_from_string(at);
+}
+
+/// What `metrics_define` asks of its caller.
+static void check_spec(const struct metric_spec *spec)
+{
+    CHECK(spec->name != NULL && spec->help != NULL);
+    CHECK(spec->label_count <= METRIC_LABELS_MAX);
+    CHECK(spec->bound_count <= METRIC_BOUNDS_MAX);
+    CHECK(spec->type == METRIC_HISTOGRAM || spec->bound_count == 0);
+    for (size_t i = 0; i < spec->label_count; i++) {
+        CHECK(spec->labels[i] != NULL);
+    }
+    for (size_t i = 1; i < spec->bound_count; i++) {
+        CHECK(spec->bounds[i - 1] < spec->bounds[i]);
+    }
 }
 
 static bool is_same(const struct metric *metric, const struct metric_spec *spec)
@@ -209,6 +229,7 @@ static struct metric *make(const struct metric_spec *spec)
     }
     metric->entry.key = bytes_from_string(metric->name);
     map_init(&metric->series);
+    DCHECK(at == metric->text + size);
     return metric;
 }
 
@@ -236,6 +257,7 @@ static bool put_values(struct key *key, const struct metric *metric, const struc
 /// Adds a value to the key. A NUL, and each byte that is not UTF-8, becomes a question mark.
 static void put_value(struct key *key, struct bytes value)
 {
+    DCHECK(key->len + value.len < sizeof(key->text));
     char *at = key->text + key->len;
     if (value.len > 0) {
         memcpy(at, value.at, value.len);
@@ -274,6 +296,7 @@ static struct series *find_or_add(struct metric *metric, const struct key *key)
 
 static void merge_metric(struct metric *to, const struct metric *from)
 {
+    DCHECK(to->type == from->type && to->bound_count == from->bound_count);
     const struct series *series = atomic_load_explicit(&from->first, memory_order_acquire);
     while (series != NULL) {
         struct bytes values[METRIC_LABELS_MAX] = {0};

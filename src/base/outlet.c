@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/outlet.h"
 
+#include "base/check.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,12 +26,12 @@ void outlet_ensure_standard(void)
 
 void outlet_lock(void)
 {
-    pthread_mutex_lock(&writing);
+    CHECK(pthread_mutex_lock(&writing) == 0);
 }
 
 void outlet_unlock(void)
 {
-    pthread_mutex_unlock(&writing);
+    CHECK(pthread_mutex_unlock(&writing) == 0);
 }
 
 int outlet_write(int fd, struct buf *buf, char *last)
@@ -48,6 +50,7 @@ int outlet_write(int fd, struct buf *buf, char *last)
         if (written > 0 && last != NULL) {
             *last = bytes.at[written - 1];
         }
+        DCHECK((size_t)written <= size);
         buf_consume(buf, (size_t)written);
     }
     return 0;

@@ -46,6 +46,8 @@ void *slab_resize(void *memory, size_t old_size, size_t size)
 
 void *slab_try_resize(void *memory, size_t old_size, size_t size)
 {
+    DCHECK(size > 0);
+    DCHECK(memory != NULL || old_size == 0);
     bool was_small = old_size <= SLAB_BYTES_MAX;
     bool is_small = size <= SLAB_BYTES_MAX;
     if (memory != NULL && !was_small && !is_small) {
@@ -119,6 +121,9 @@ struct page {
 };
 
 static_assert(sizeof(struct page) <= FRESH, "a page has grown");
+static_assert((PAGE_BYTES & (PAGE_BYTES - 1)) == 0, "a pointer tells its page by the high bits");
+static_assert(SLAB_BYTES_MAX % STEP == 0, "the largest thing has a size of its own");
+static_assert(sizeof(struct slot) <= STEP, "a thing that is free has room for the chain");
 
 static _Thread_local struct list pages[CLASS_COUNT]; // with room, by size
 
@@ -164,6 +169,8 @@ void slab_free(void *memory)
     }
     struct page *page = page_of(memory);
     struct slot *slot = memory;
+    DCHECK(page->used_count > 0);
+    DCHECK(page->size >= STEP && page->size <= SLAB_BYTES_MAX);
     if (!has_room(page)) {
         list_append(&pages[page->size / STEP], &page->node);
     }

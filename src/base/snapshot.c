@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -101,6 +102,7 @@ void snapshot_set_names(const struct snapshot_names *names)
 
 void snapshot_take(struct metrics *snapshot)
 {
+    DCHECK(texts.reason != NULL && texts.outcome != NULL);
     put_known(snapshot);
     put_streams(snapshot);
     put_resumed(snapshot);
@@ -124,6 +126,7 @@ void snapshot_write(const struct metrics *snapshot, struct buf *out)
     for (const struct metric *metric = snapshot->first; metric != NULL; metric = metric->next) {
         list[count++] = metric;
     }
+    DCHECK(count == snapshot->map.count);
     qsort(list, count, sizeof(*list), by_name);
     for (size_t i = 0; i < count; i++) {
         write_metric(list[i], out);
@@ -393,6 +396,7 @@ static int by_name(const void *a, const void *b)
 static void write_metric(const struct metric *metric, struct buf *out)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
+    static_assert(sizeof(types) / sizeof(types[0]) == METRIC_HISTOGRAM + 1, "each type has a name");
     write_text("# HELP ", out);
     write_text(metric->name, out);
     write_text(" ", out);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/utf8.h"
 
+#include "base/check.h"
+
 #include <stdint.h>
 
 static size_t skip_ascii(struct bytes text, size_t at);
@@ -17,13 +19,17 @@ size_t utf8_valid_prefix(struct bytes text)
         }
         at = skip_ascii(text, at + len);
     }
+    DCHECK(at == text.len);
     return at;
 }
 
 size_t utf8_invalid_len(struct bytes text)
 {
+    DCHECK(text.len > 0);
     bool is_whole;
-    return sequence_len((const unsigned char *)text.at, text.len, &is_whole);
+    size_t len = sequence_len((const unsigned char *)text.at, text.len, &is_whole);
+    DCHECK(!is_whole && len <= 3);
+    return len;
 }
 
 size_t utf8_partial_len(struct bytes text)
@@ -44,6 +50,7 @@ size_t utf8_partial_len(struct bytes text)
 /// The first place from `at` on that is not ASCII, or the length of `text`.
 static size_t skip_ascii(struct bytes text, size_t at)
 {
+    DCHECK(at <= text.len);
     uint64_t word = 0;
     while (text.len - at >= sizeof(word)) {
         memcpy(&word, text.at + at, sizeof(word));
@@ -64,6 +71,7 @@ static size_t skip_ascii(struct bytes text, size_t at)
 /// U+10FFFF.
 static size_t sequence_len(const unsigned char *at, size_t len, bool *is_whole)
 {
+    DCHECK(len > 0 && at[0] >= 0x80);
     unsigned char first = at[0];
     *is_whole = false;
     if (first < 0xc2 || first > 0xf4) {
@@ -80,5 +88,6 @@ static size_t sequence_len(const unsigned char *at, size_t len, bool *is_whole)
         seen++;
     }
     *is_whole = seen == wanted;
+    DCHECK(seen >= 2 && seen <= 4 && seen <= len);
     return seen;
 }
