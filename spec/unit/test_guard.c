@@ -244,7 +244,44 @@ TEST(a_long_target_is_told_before_it_is_complete_and_before_the_head_is_too_larg
     EXPECT_INT(verdict.result, GUARD_HEAD_TOO_LARGE);
     limits.target_bytes = 6;
     verdict = judge_every_cut(BYTES("GET /12345"), &limits);
-    EXPECT_INT(verdict.result, GUARD_TARGET_TOO_LONG);
+    EXPECT_INT(verdict.result, GUARD_TARGET_OVER_HEAD);
+}
+
+TEST(a_method_that_does_not_end_within_the_head_is_too_long)
+{
+    struct head_limits limits = {.bytes = 4, .fields = 2, .target_bytes = 5};
+    EXPECT_INT(judge_every_cut(BYTES("GETGETGET"), &limits).result, GUARD_METHOD_TOO_LONG);
+    EXPECT_INT(judge_every_cut(BYTES("\r\n\r\nGET"), &limits).result, GUARD_METHOD_TOO_LONG);
+    EXPECT_INT(judge_every_cut(BYTES("GET /"), &limits).result, GUARD_TARGET_OVER_HEAD);
+}
+
+TEST(each_refusal_has_a_status_a_reason_and_its_limit)
+{
+    struct head_limits limits = {.bytes = 11, .fields = 22, .target_bytes = 33};
+    static const struct {
+        enum guard_result result;
+        int status;
+        uint64_t bound;
+    } wanted[] = {
+        {GUARD_BAD, 400, 0},
+        {GUARD_BAD_VERSION, 505, 0},
+        {GUARD_METHOD_TOO_LONG, 501, 11},
+        {GUARD_TARGET_TOO_LONG, 414, 33},
+        {GUARD_TARGET_OVER_HEAD, 414, 11},
+        {GUARD_HEAD_TOO_LARGE, 431, 11},
+        {GUARD_TOO_MANY_FIELDS, 431, 22},
+        {GUARD_CHUNKS_TOO_LARGE, 400, 11},
+        {GUARD_TRAILERS_TOO_LARGE, 431, 11},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        const struct guard_refusal *refusal = guard_refusal_of(wanted[i].result);
+        EXPECT_INT(refusal->status, wanted[i].status);
+        EXPECT((refusal->why == NULL) == (wanted[i].result == GUARD_BAD));
+        EXPECT((refusal->limit != NULL) == (wanted[i].bound != 0));
+        if (refusal->limit != NULL) {
+            EXPECT_INT(guard_refusal_bound(refusal, &limits), wanted[i].bound);
+        }
+    }
 }
 
 /// What a chunk guard said to a body.

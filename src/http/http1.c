@@ -41,7 +41,6 @@ static enum http1_result refuse(struct http1 *parser, int status, const char *wh
 static enum http1_result refuse_guard(struct http1 *parser, enum guard_result result,
                                       const char *why);
 static enum http1_result parse(struct http1 *parser, struct bytes head, struct request *request);
-static enum http1_result refuse_target(struct http1 *parser);
 static enum http1_result refuse_parse(struct http1 *parser, llhttp_errno_t failure);
 static enum http1_result check_meaning(struct http1 *parser, struct request *request);
 static enum http1_result check_host(struct http1 *parser, const struct request *request);
@@ -184,46 +183,15 @@ static enum http1_result refuse(struct http1 *parser, int status, const char *wh
     return HTTP1_REFUSED;
 }
 
+/// `why` is what the guard says; the table of refusals has the rest.
 static enum http1_result refuse_guard(struct http1 *parser, enum guard_result result,
                                       const char *why)
 {
-    switch (result) {
-    case GUARD_BAD_VERSION:
-        return refuse(parser, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-    case GUARD_TARGET_TOO_LONG:
-        return refuse_target(parser);
-    case GUARD_TOO_MANY_FIELDS:
-        limit_met("head_fields", parser->limits->head.fields);
-        return refuse(parser, 431, "there are more header fields than head_fields");
-    case GUARD_HEAD_TOO_LARGE:
-        limit_met("head_bytes", parser->limits->head.bytes);
-        if (parser->guard.head.target_len == 0) {
-            return refuse(parser, 501, "the method is longer than any other (RFC 9112, 3)");
-        }
-        return refuse(parser, 431, "the head is larger than head_bytes");
-    case GUARD_TRAILERS_TOO_LARGE:
-        limit_met("head_bytes", parser->limits->head.bytes);
-        return refuse(parser, 431, "the trailers are larger than head_bytes");
-    case GUARD_CHUNKS_TOO_LARGE:
-        limit_met("head_bytes", parser->limits->head.bytes);
-        return refuse(parser, 400, "too much framing around the chunks (RFC 9112, 7.1.1)");
-    case GUARD_BAD:
-    case GUARD_MORE:
-    case GUARD_DONE:
-        break;
+    const struct guard_refusal *refusal = guard_refusal_of(result);
+    if (refusal->limit != NULL) {
+        limit_met(refusal->limit, guard_refusal_bound(refusal, &parser->limits->head));
     }
-    return refuse(parser, 400, why);
-}
-
-/// Refuses a target that is longer than `target_bytes`, or that leaves no room in `head_bytes`.
-static enum http1_result refuse_target(struct http1 *parser)
-{
-    if (parser->guard.head.target_len < parser->limits->head.target_bytes) {
-        limit_met("head_bytes", parser->limits->head.bytes);
-        return refuse(parser, 414, "the request target does not fit into head_bytes");
-    }
-    limit_met("target_bytes", parser->limits->head.target_bytes);
-    return refuse(parser, 414, "the request target is longer than target_bytes");
+    return refuse(parser, refusal->status, refusal->why == NULL ? why : refusal->why);
 }
 
 /// Gives the head to llhttp in one piece, so each name and value that it finds is a slice of the

@@ -5,8 +5,8 @@
 // message that passes it has exactly one reading. The guard never allocates, never looks at meaning
 // (which methods exist, which lengths are too large), and takes its input in any cut. It counts
 // against three of the limits that it is given: the bytes and fields of a head, which hold for
-// trailers too, and the bytes of a target; passing one is `GUARD_*_TOO_*`. One guard per message,
-// zero-initialised by its `init`; all calls for a message are given the same limits.
+// trailers too, and the bytes of a target. One guard per message, zero-initialised by its `init`;
+// all calls for a message are given the same limits.
 #pragma once
 
 #include "base/bytes.h"
@@ -19,14 +19,30 @@
 enum guard_result {
     GUARD_MORE,               // legal so far, give more
     GUARD_DONE,               // the head, or the chunked body, is complete
-    GUARD_BAD,                // malformed: 400; `guard->why` says what, with the section
-    GUARD_BAD_VERSION,        // well-formed, but not HTTP/1.0 or HTTP/1.1: 505
-    GUARD_TARGET_TOO_LONG,    // 414
-    GUARD_HEAD_TOO_LARGE,     // 431: head_bytes
-    GUARD_TOO_MANY_FIELDS,    // 431: head_fields; of a head, or of trailers
-    GUARD_CHUNKS_TOO_LARGE,   // 400: extensions, zeros and other framing beyond the bound
-    GUARD_TRAILERS_TOO_LARGE, // 431: head_bytes
+    GUARD_BAD,                // malformed; `guard->why` says what, with the section
+    GUARD_BAD_VERSION,        // well-formed, but not HTTP/1.0 or HTTP/1.1
+    GUARD_METHOD_TOO_LONG,    // it does not end within `head_bytes`
+    GUARD_TARGET_TOO_LONG,    // for `target_bytes`
+    GUARD_TARGET_OVER_HEAD,   // it does not end within `head_bytes`
+    GUARD_HEAD_TOO_LARGE,     // for `head_bytes`
+    GUARD_TOO_MANY_FIELDS,    // for `head_fields`; of a head, or of trailers
+    GUARD_CHUNKS_TOO_LARGE,   // extensions, zeros and other framing beyond the bound
+    GUARD_TRAILERS_TOO_LARGE, // for `head_bytes`
 };
+
+/// What a refusal of a guard means to the peer, and which limit was in the way.
+struct guard_refusal {
+    int status;          // of the answer
+    const char *why;     // a sentence, lower case; NULL for GUARD_BAD, of which the guard says it
+    const char *limit;   // its name; NULL when none was in the way
+    size_t limit_offset; // of its number in `struct head_limits`
+};
+
+/// The row of the table of refusals for `result`, which is one: neither GUARD_MORE nor GUARD_DONE.
+const struct guard_refusal *guard_refusal_of(enum guard_result result);
+
+/// The number of the limit that was in the way; `refusal->limit` is not NULL.
+uint64_t guard_refusal_bound(const struct guard_refusal *refusal, const struct head_limits *limits);
 
 /// Checks a message head (RFC 9112, sections 2 to 5): at most 8 empty lines (CRLF) before the
 /// request line (2.2); method token, one SP, target of visible bytes, one SP, `HTTP/` DIGIT `.`

@@ -348,10 +348,15 @@ static enum guard_result refuse(struct scan *scan, const char *why)
     return GUARD_BAD;
 }
 
-/// The verdict when the next byte, which is there, would pass `head_bytes`. A target that is not
-/// complete by then is itself too long (RFC 9112, section 3).
+/// The verdict when the next byte, which is there, would pass `head_bytes`. A method or a target
+/// that is not complete by then is itself too long (RFC 9112, section 3).
 static enum guard_result over_head_bytes(const struct scan *scan)
 {
-    bool is_target = scan->guard->_state == HEAD_TARGET && octet_is(*scan->at, OCTET_VCHAR);
-    return is_target ? GUARD_TARGET_TOO_LONG : GUARD_HEAD_TOO_LARGE;
+    const struct head_guard *guard = scan->guard;
+    if (guard->_state == HEAD_TARGET && octet_is(*scan->at, OCTET_VCHAR)) {
+        bool is_full = guard->target_len == scan->limits->target_bytes;
+        return is_full ? GUARD_TARGET_TOO_LONG : GUARD_TARGET_OVER_HEAD;
+    }
+    bool has_target = guard->_state > HEAD_TARGET || guard->target_len > 0;
+    return has_target ? GUARD_HEAD_TOO_LARGE : GUARD_METHOD_TOO_LONG;
 }
