@@ -4,6 +4,7 @@
 // range that matches the type decides. A member that is no media range is left out.
 #include "wire/accept.h"
 
+#include "base/check.h"
 #include "wire/headers.h"
 #include "wire/octet.h"
 
@@ -41,6 +42,7 @@ int accept_quality(struct bytes accept, struct bytes type)
             quality = range.quality;
         }
     }
+    DCHECK(quality >= 0 && quality <= 1000);
     return has_range ? quality : 1000;
 }
 
@@ -125,6 +127,7 @@ static bool is_parameter_value(struct bytes text)
 static int specificity(const struct range *range, struct bytes type, struct bytes subtype)
 {
     struct bytes any = BYTES("*");
+    DCHECK(range->type.len > 0 && range->subtype.len > 0);
     if (range->has_parameters) {
         return 0;
     }

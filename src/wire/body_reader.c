@@ -7,6 +7,7 @@
 
 #include "wire/octet.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 /// Where in the framing the next byte stands.
@@ -32,11 +33,14 @@ enum part {
 
 enum { SIZE_BITS_MAX = 60 };
 
+static_assert(SIZE_BITS_MAX + 4 == 64, "a size has 64 bits, and a digit adds four");
+
 static bool take_framing(struct body_reader *reader, struct bytes *input);
 static bool take_size(struct body_reader *reader, struct bytes *input);
 static bool take_byte(struct body_reader *reader, struct bytes *input, char byte, enum part next);
 static bool skip_past(struct body_reader *reader, struct bytes *input, char byte, enum part next);
 static void begin_data(struct body_reader *reader);
+static void check_part(const struct body_reader *reader);
 
 void body_reader_init(struct body_reader *reader, enum body_framing framing, uint64_t len)
 {
@@ -52,6 +56,7 @@ void body_reader_init(struct body_reader *reader, enum body_framing framing, uin
 enum body_news body_reader_next(struct body_reader *reader, struct bytes *input,
                                 struct bytes *piece)
 {
+    DEBUG_CALL(check_part(reader));
     while (input->len > 0 && reader->_part != PART_ENDED) {
         if (reader->_part != PART_DATA) {
             if (!take_framing(reader, input)) {
@@ -60,12 +65,14 @@ enum body_news body_reader_next(struct body_reader *reader, struct bytes *input,
             continue;
         }
         size_t len = reader->_left < input->len ? (size_t)reader->_left : input->len;
+        DCHECK(len > 0);
         *piece = bytes_of(input->at, len);
         *input = bytes_skip(*input, len);
         reader->_left -= len;
         if (reader->_left == 0) {
             reader->_part = reader->_is_chunked ? PART_DATA_CR : PART_ENDED;
         }
+        DEBUG_CALL(check_part(reader));
         return BODY_PIECE;
     }
     return reader->_part == PART_ENDED ? BODY_END : BODY_MORE;
@@ -74,6 +81,7 @@ enum body_news body_reader_next(struct body_reader *reader, struct bytes *input,
 /// False when the framing is broken.
 static bool take_framing(struct body_reader *reader, struct bytes *input)
 {
+    DCHECK(input->len > 0);
     switch ((enum part)reader->_part) {
     case PART_SIZE:
         return take_size(reader, input);
@@ -167,4 +175,33 @@ static void begin_data(struct body_reader *reader)
 {
     reader->_has_digit = false;
     reader->_part = reader->_left > 0 ? PART_DATA : PART_TRAILER;
+}
+
+/// What holds in each part of the drawing, between two calls.
+static void check_part(const struct body_reader *reader)
+{
+    switch ((enum part)reader->_part) {
+    case PART_SIZE:
+        CHECK(reader->_is_chunked);
+        CHECK(reader->_has_digit || reader->_left == 0);
+        break;
+    case PART_EXTENSION:
+    case PART_SIZE_LF:
+        CHECK(reader->_is_chunked && reader->_has_digit);
+        break;
+    case PART_DATA:
+        CHECK(reader->_left > 0 && !reader->_has_digit);
+        break;
+    case PART_DATA_CR:
+    case PART_DATA_LF:
+    case PART_TRAILER:
+    case PART_TRAILER_LINE:
+    case PART_LAST_LF:
+        CHECK(reader->_is_chunked && !reader->_has_digit);
+        CHECK(reader->_left == 0);
+        break;
+    case PART_ENDED:
+        CHECK(reader->_left == 0);
+        break;
+    }
 }

@@ -4,6 +4,7 @@
 // data and CHUNK_END; CHUNK_LAST ends the body. Pure.
 #pragma once
 
+#include "base/check.h"
 #include "base/decimal.h"
 
 #define CHUNK_END "\r\n"
@@ -25,7 +26,9 @@ static inline size_t chunk_size_len(size_t size)
 /// data would end the body.
 static inline char *chunk_put_size(char *at, size_t size)
 {
+    DCHECK(size > 0);
     char *end = at + hex_write(size, at);
+    DCHECK((size_t)(end - at) + 2 == chunk_size_len(size));
     end[0] = '\r';
     end[1] = '\n';
     return end + 2;

@@ -12,7 +12,11 @@
 #include "base/check.h"
 #include "wire/octet.h"
 
-enum { FRAMING_BYTES_PER_CHUNK = 16 };
+#include <assert.h>
+
+enum { FRAMING_BYTES_PER_CHUNK = 16, SIZE_BITS_MAX = 60 };
+
+static_assert(SIZE_BITS_MAX + 4 == 64, "a size has 64 bits, and a digit adds four");
 
 enum chunk_state {
     CHUNK_BAD, // a 0 in the table: no state follows
@@ -102,6 +106,7 @@ static enum guard_result take_wanted(struct chunk_guard *guard, char byte, char 
 static enum guard_result take_trailers(struct chunk_guard *guard, struct bytes bytes,
                                        const struct head_limits *limits, struct chunk_part *part);
 static enum guard_result refuse(struct chunk_guard *guard, const char *why);
+static void check_state(const struct chunk_guard *guard);
 
 void chunk_guard_init(struct chunk_guard *guard)
 {
@@ -113,6 +118,7 @@ enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes
                                    const struct head_limits *limits, struct chunk_part *part)
 {
     CHECK(guard->_state != CHUNK_CLOSED);
+    DEBUG_CALL(check_state(guard));
     *part = (struct chunk_part){.taken = 0};
     enum guard_result result;
     if (guard->_state == CHUNK_DATA) {
@@ -125,6 +131,9 @@ enum guard_result chunk_guard_take(struct chunk_guard *guard, struct bytes bytes
     if (result != GUARD_MORE) {
         guard->_state = CHUNK_CLOSED;
     }
+    DCHECK(part->taken <= bytes.len && part->data.len <= part->taken);
+    DCHECK((result == GUARD_BAD) == (guard->why != NULL));
+    DEBUG_CALL(check_state(guard));
     return result;
 }
 
@@ -154,6 +163,7 @@ static enum guard_result take_framing(struct chunk_guard *guard, struct bytes by
             break;
         }
         size_t granted = limits->bytes + guard->_chunk_count * FRAMING_BYTES_PER_CHUNK;
+        DCHECK(guard->_framing_bytes <= granted);
         if (guard->_framing_bytes == granted) {
             return GUARD_CHUNKS_TOO_LARGE;
         }
@@ -187,7 +197,7 @@ static enum guard_result take_byte(struct chunk_guard *guard, char byte)
 static enum guard_result take_size_byte(struct chunk_guard *guard, char byte)
 {
     if (octet_is(byte, OCTET_HEX)) {
-        if (guard->_data_left >> 60 != 0) {
+        if (guard->_data_left >> SIZE_BITS_MAX != 0) {
             return refuse(guard, "a chunk size beyond 64 bits (RFC 9112, section 7.1)");
         }
         guard->_data_left = guard->_data_left << 4 | octet_hex_value(byte);
@@ -202,6 +212,7 @@ static enum guard_result take_size_byte(struct chunk_guard *guard, char byte)
 
 static enum guard_result take_extension_byte(struct chunk_guard *guard, char byte)
 {
+    DCHECK(guard->_state < CHUNK_SIZE_LF);
     uint8_t next = extension_steps[guard->_state][sort_of(byte)];
     if (next == CHUNK_BAD) {
         return refuse(guard, "a malformed chunk size or extension (RFC 9112, section 7.1.1)");
@@ -257,6 +268,33 @@ static enum guard_result take_trailers(struct chunk_guard *guard, struct bytes b
 
 static enum guard_result refuse(struct chunk_guard *guard, const char *why)
 {
+    DCHECK(why != NULL);
     guard->why = why;
     return GUARD_BAD;
+}
+
+/// What holds in each state of the drawing, between two calls.
+static void check_state(const struct chunk_guard *guard)
+{
+    CHECK(guard->_chunk_count > 0);
+    switch ((enum chunk_state)guard->_state) {
+    case CHUNK_BAD:
+        UNREACHABLE();
+    case CHUNK_SIZE:
+        CHECK(guard->_has_digit || guard->_data_left == 0);
+        break;
+    case CHUNK_DATA:
+        CHECK(guard->_has_digit && guard->_data_left > 0);
+        break;
+    case CHUNK_DATA_CR:
+    case CHUNK_DATA_LF:
+    case CHUNK_TRAILERS:
+        CHECK(guard->_has_digit && guard->_data_left == 0);
+        break;
+    case CHUNK_CLOSED:
+        break;
+    default:
+        CHECK(guard->_has_digit); // behind the size
+        break;
+    }
 }

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { DAY_SECONDS = 86400 };
@@ -31,6 +32,8 @@ void date_format(int64_t seconds, char *out)
     int64_t month = (march_month + 2) % 12; // 0 is January
     int64_t year = era * 400 + era_year + (month < 2 ? 1 : 0);
 
+    static_assert(sizeof("Thu, 01 Jan 1970 00:00:00 GMT") - 1 == HTTP_DATE_LEN,
+                  "the model is whole");
     memcpy(out, "Thu, 01 Jan 1970 00:00:00 GMT", HTTP_DATE_LEN);
     put_name(out, "ThuFriSatSunMonTueWed", days % 7);
     put_digits(out + 5, day, 2);
@@ -44,13 +47,16 @@ void date_format(int64_t seconds, char *out)
 /// Writes the name of three letters at `index` in `names`.
 static void put_name(char *at, const char *names, int64_t index)
 {
+    DCHECK(index >= 0 && (size_t)index * 3 + 3 <= strlen(names));
     memcpy(at, names + index * 3, 3);
 }
 
 static void put_digits(char *at, int64_t number, int count)
 {
+    DCHECK(number >= 0);
     for (int i = count - 1; i >= 0; i--) {
         at[i] = (char)('0' + number % 10);
         number /= 10;
     }
+    DCHECK(number == 0);
 }

@@ -8,8 +8,13 @@
 #include "base/decimal.h"
 #include "wire/octet.h"
 
+#include <assert.h>
+
+static_assert(EVENT_ID_LEN_MAX == HEX_LEN_MAX + 1 + DECIMAL_LEN_MAX, "two numbers and a hyphen");
+
 static bool parse_number(struct bytes text, unsigned base, uint64_t *number);
 static bool is_digit(char octet, unsigned base);
+static void check_spelling(struct event_id id, struct bytes text);
 
 size_t event_id_format(struct event_id id, char *out)
 {
@@ -37,6 +42,7 @@ enum event_id_lookup event_id_find(struct bytes list, uint64_t epoch, struct eve
         }
         list = bytes_skip(list, is_last ? len : len + 1);
     }
+    DCHECK(lookup != EVENT_ID_FOUND || id->epoch == epoch);
     return lookup;
 }
 
@@ -55,6 +61,7 @@ bool event_id_parse(struct bytes text, struct event_id *id)
         !parse_number(bytes_skip(text, epoch_len + 1), 10, &parsed.sequence)) {
         return false;
     }
+    DEBUG_CALL(check_spelling(parsed, text));
     *id = parsed;
     return true;
 }
@@ -62,6 +69,7 @@ bool event_id_parse(struct bytes text, struct event_id *id)
 /// Parses exactly what `event_id_format` writes; false beyond 64 bits.
 static bool parse_number(struct bytes text, unsigned base, uint64_t *number)
 {
+    DCHECK(base == 10 || base == 16);
     if (text.len == 0 || (text.at[0] == '0' && text.len > 1)) {
         return false;
     }
@@ -83,4 +91,11 @@ static bool parse_number(struct bytes text, unsigned base, uint64_t *number)
 static bool is_digit(char octet, unsigned base)
 {
     return octet_is(octet, OCTET_DIGIT) || (base == 16 && octet >= 'a' && octet <= 'f');
+}
+
+/// An id has one spelling: the formatter writes what the parser has read.
+static void check_spelling(struct event_id id, struct bytes text)
+{
+    char again[EVENT_ID_LEN_MAX];
+    CHECK(bytes_equal(bytes_of(again, event_id_format(id, again)), text));
 }

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "wire/octet.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -63,6 +64,7 @@ static enum guard_result take_lf(struct scan *scan, enum head_state next);
 static enum guard_result step(struct scan *scan, enum head_state next);
 static enum guard_result refuse(struct scan *scan, const char *why);
 static enum guard_result over_head_bytes(const struct scan *scan);
+static void check_state(const struct head_guard *guard, const struct head_limits *limits);
 
 void head_guard_init(struct head_guard *guard)
 {
@@ -83,6 +85,7 @@ enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len
                                   const struct head_limits *limits, size_t *taken)
 {
     CHECK(guard->_state != HEAD_CLOSED);
+    DEBUG_CALL(check_state(guard, limits));
     size_t room = limits->bytes - guard->byte_count;
     bool is_over = len > room;
     struct scan scan = {guard, limits, at, at + (is_over ? room : len)};
@@ -98,11 +101,15 @@ enum guard_result head_guard_take(struct head_guard *guard, char *at, size_t len
     if (result != GUARD_MORE) {
         guard->_state = HEAD_CLOSED;
     }
+    DCHECK(*taken <= len);
+    DCHECK((result == GUARD_BAD) == (guard->why != NULL));
+    DEBUG_CALL(check_state(guard, limits));
     return result;
 }
 
 static enum guard_result take_run(struct scan *scan)
 {
+    DCHECK(scan->at < scan->end);
     switch ((enum head_state)scan->guard->_state) {
     case HEAD_START:
         return take_start(scan);
@@ -215,7 +222,9 @@ static enum guard_result take_version(struct scan *scan)
 static const char *version_error(struct head_guard *guard, char byte)
 {
     static const char wanted[] = "HTTP/1.1\r\n";
+    static_assert(sizeof(wanted) - 1 == VERSION_LEN, "a version of one digit, point, digit");
     size_t place = guard->_version_len;
+    DCHECK(place < VERSION_LEN);
     if (place == 5 || place == 7) {
         *(place == 5 ? &guard->_major : &guard->_minor) = byte;
         return octet_is(byte, OCTET_DIGIT) ? NULL : "malformed version (RFC 9112, section 2.3)";
@@ -337,6 +346,7 @@ static enum guard_result take_lf(struct scan *scan, enum head_state next)
 
 static enum guard_result step(struct scan *scan, enum head_state next)
 {
+    DCHECK(scan->at < scan->end);
     scan->at++;
     scan->guard->_state = (uint8_t)next;
     return GUARD_MORE;
@@ -344,6 +354,7 @@ static enum guard_result step(struct scan *scan, enum head_state next)
 
 static enum guard_result refuse(struct scan *scan, const char *why)
 {
+    DCHECK(why != NULL && scan->at < scan->end);
     scan->guard->why = why;
     return GUARD_BAD;
 }
@@ -359,4 +370,40 @@ static enum guard_result over_head_bytes(const struct scan *scan)
     }
     bool has_target = guard->_state > HEAD_TARGET || guard->target_len > 0;
     return has_target ? GUARD_HEAD_TOO_LARGE : GUARD_METHOD_TOO_LONG;
+}
+
+/// What holds in each state of the drawing, between two calls. A trailer section has no request
+/// line, so the limits of a head are all that it shares with one.
+static void check_state(const struct head_guard *guard, const struct head_limits *limits)
+{
+    bool is_trailers = guard->_keeps_tabs;
+    CHECK(guard->byte_count <= limits->bytes);
+    CHECK(guard->field_count <= limits->fields);
+    CHECK(guard->target_len <= limits->target_bytes);
+    switch ((enum head_state)guard->_state) {
+    case HEAD_START:
+    case HEAD_START_LF:
+    case HEAD_METHOD:
+        CHECK(!is_trailers && guard->target_len == 0);
+        CHECK(guard->_empty_lines <= EMPTY_LINES_MAX);
+        break;
+    case HEAD_TARGET:
+        CHECK(!is_trailers && guard->_version_len == 0);
+        break;
+    case HEAD_VERSION:
+        CHECK(!is_trailers && guard->target_len > 0);
+        break;
+    case HEAD_NAME:
+    case HEAD_LEADING:
+    case HEAD_VALUE:
+    case HEAD_VALUE_LF:
+        CHECK(guard->field_count > 0);
+        break;
+    case HEAD_FIELD:
+    case HEAD_END_LF:
+        CHECK(is_trailers || guard->_version_len == VERSION_LEN);
+        break;
+    case HEAD_CLOSED:
+        break;
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wire/headers.h"
 
+#include "base/check.h"
 #include "wire/octet.h"
 
 static bool are_all(struct bytes text, unsigned mask);
@@ -31,6 +32,7 @@ bool headers_next_member(struct bytes *rest, struct bytes *member)
     while (rest->len > 0) {
         size_t len = headers_index_unquoted(*rest, ',');
         *member = bytes_trim(bytes_of(rest->at, len));
+        DCHECK(member->len <= len);
         *rest = bytes_skip(*rest, len < rest->len ? len + 1 : len);
         if (member->len > 0) {
             return true;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "wire/json_keys.h"
 
+#include "base/check.h"
+
 #include <stdbool.h>
 
 static bool is_before(const struct json_key *a, const struct json_key *b);
@@ -17,14 +19,17 @@ struct json_key json_key_of(struct bytes text, int64_t tag)
 
 void json_keys_settle(struct json_key *keys, size_t count, size_t at)
 {
+    DCHECK(at >= 1 && at <= count / 2);
     sift_down(keys, count, at - 1);
 }
 
 struct json_key json_keys_take(struct json_key *keys, size_t count)
 {
+    DCHECK(count > 0);
     struct json_key first = keys[0];
     keys[0] = keys[count - 1];
     sift_down(keys, count - 1, 0);
+    DCHECK(count == 1 || !is_before(&keys[0], &first));
     return first;
 }
 
@@ -54,5 +59,6 @@ static void sift_down(struct json_key *keys, size_t count, size_t at)
         keys[at] = keys[child];
         at = child;
     }
+    DCHECK(at == 0 || at < count);
     keys[at] = key;
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "wire/octet.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,6 +32,10 @@ static const double powers[POWER_EXACT + 1] = {
     1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 };
+
+static_assert((int)JSON_NUMBER_LEN_MAX > (int)DECIMAL_LEN_MAX,
+              "a sign and the digits of an integer");
+static_assert(JSON_NUMBER_LEN_MAX >= 1 + 2 - PLAIN_MIN + DIGITS_ENOUGH, "-0.000000 and digits");
 
 static const double integer_bound = 9223372036854775808.0; // 2^63
 
@@ -70,9 +75,11 @@ static size_t lay_out_exponent(const struct decimal *decimal, char *out);
 
 int json_number_read(struct bytes text, size_t *at, struct json_number *number)
 {
+    DCHECK(*at < text.len && (text.at[*at] == '-' || octet_is(text.at[*at], OCTET_DIGIT)));
     struct parts parts;
     size_t end = *at;
     int failure = split(text, &end, &parts);
+    DCHECK(end >= *at && end <= text.len);
     if (failure != 0) {
         *at = end;
         return failure;
@@ -107,7 +114,9 @@ size_t json_double_write(double number, char *out)
     }
     struct decimal decimal;
     shorten(magnitude, &decimal);
-    return sign + lay_out(&decimal, out + sign);
+    size_t len = sign + lay_out(&decimal, out + sign);
+    DCHECK(len <= JSON_NUMBER_LEN_MAX);
+    return len;
 }
 
 /// Chooses the form of a number that is no plain 64-bit integer. -0 is a double, because no integer
@@ -229,6 +238,7 @@ static void gather(const struct parts *parts, struct decimal *decimal)
     add_digits(decimal, parts->whole);
     add_digits(decimal, parts->fraction);
     trim(decimal);
+    DCHECK(decimal->len == 0 || decimal->digits[0] != '0');
 }
 
 /// Adds digits. Beyond DIGITS_KEPT it only matters whether a digit is not 0: such a one is kept as
@@ -251,6 +261,7 @@ static void add_digits(struct decimal *decimal, struct bytes digits)
 /// multiplication are exact, so the result is rounded correctly; for others the C library does it.
 static double nearest(const struct decimal *decimal)
 {
+    DCHECK(decimal->len <= DIGITS_KEPT);
     if (decimal->len == 0) {
         return 0;
     }
@@ -269,6 +280,7 @@ static double nearest(const struct decimal *decimal)
 
 static uint64_t value_of(const struct decimal *decimal)
 {
+    DCHECK(decimal->len <= DIGITS_EXACT);
     uint64_t value = 0;
     for (size_t i = 0; i < decimal->len; i++) {
         value = value * 10 + (uint64_t)(decimal->digits[i] - '0');
@@ -281,6 +293,7 @@ static uint64_t value_of(const struct decimal *decimal)
 /// closer than those above, so the nearest 16 digits may miss where the next larger ones do not.
 static void shorten(double magnitude, struct decimal *decimal)
 {
+    DCHECK(magnitude > 0 && isfinite(magnitude));
     if (shorten_quickly(magnitude, decimal)) {
         return;
     }
@@ -327,6 +340,7 @@ static bool shorten_quickly(double magnitude, struct decimal *decimal)
 /// decides which decimal point stands between them.
 static void print(double magnitude, int digit_count, struct decimal *decimal)
 {
+    DCHECK(digit_count >= 1 && digit_count <= DIGITS_ENOUGH);
     char text[64];
     snprintf(text, sizeof(text), "%.*e", digit_count - 1, magnitude);
     const char *at = text;
@@ -336,12 +350,14 @@ static void print(double magnitude, int digit_count, struct decimal *decimal)
             decimal->digits[decimal->len++] = *at;
         }
     }
+    DCHECK(decimal->len == (size_t)digit_count);
     decimal->point = strtol(at + 1, NULL, 10) + 1;
 }
 
 /// The next larger number of as many digits.
 static void step_up(struct decimal *decimal)
 {
+    DCHECK(decimal->len > 0);
     size_t at = decimal->len;
     while (at > 0 && decimal->digits[at - 1] == '9') {
         decimal->digits[--at] = '0';
@@ -365,11 +381,13 @@ static void trim(struct decimal *decimal)
 static size_t lay_out(const struct decimal *decimal, char *out)
 {
     size_t len = decimal->len;
+    DCHECK(len > 0 && len <= DIGITS_ENOUGH);
     if (decimal->point > PLAIN_MAX || decimal->point < PLAIN_MIN + 1) {
         return lay_out_exponent(decimal, out);
     }
     if (decimal->point <= 0) {
         size_t zeros = (size_t)-decimal->point;
+        DCHECK(2 + zeros < sizeof("0.000000"));
         memcpy(out, "0.000000", 2 + zeros);
         memcpy(out + 2 + zeros, decimal->digits, len);
         return 2 + zeros + len;

@@ -10,6 +10,8 @@
 #include "wire/json_string.h"
 #include "wire/octet.h"
 
+#include <assert.h>
+
 /// Which token may come next.
 enum {
     VALUE,        // at the start, behind a comma of an array or a colon
@@ -19,6 +21,10 @@ enum {
     COMMA_OR_END, // behind a value
 };
 
+static_assert(JSON_DEPTH_MAX % 64 == 0, "each level has a bit");
+static_assert(JSON_DEPTH_MAX == 128, "the text of JSON_TOO_DEEP says so");
+
+static void check_reader(const struct json_reader *reader);
 static void skip_space(struct json_reader *reader);
 static int peek(const struct json_reader *reader);
 static int pass_separator(struct json_reader *reader, bool *is_end);
@@ -36,6 +42,7 @@ void json_reader_init(struct json_reader *reader, struct bytes text)
 
 int json_next(struct json_reader *reader, struct json_token *token)
 {
+    DEBUG_CALL(check_reader(reader));
     skip_space(reader);
     if (reader->expects == COMMA_OR_END) {
         bool is_end = false;
@@ -54,8 +61,21 @@ int json_next(struct json_reader *reader, struct json_token *token)
 
 bool json_reader_is_in_array(const struct json_reader *reader)
 {
+    DCHECK(reader->depth > 0 && reader->depth <= JSON_DEPTH_MAX);
     uint32_t level = reader->depth - 1;
     return (reader->arrays[level / 64] >> level % 64 & 1) != 0;
+}
+
+/// What must hold between two tokens: an array expects no key, and an object no end of an array.
+static void check_reader(const struct json_reader *reader)
+{
+    bool expects_key = reader->expects == KEY || reader->expects == KEY_OR_END;
+    bool has_level = reader->depth > 0;
+    CHECK(reader->at <= reader->text.len);
+    CHECK(reader->depth <= JSON_DEPTH_MAX);
+    CHECK(reader->expects <= COMMA_OR_END);
+    CHECK(!expects_key || (has_level && !json_reader_is_in_array(reader)));
+    CHECK(reader->expects != VALUE_OR_END || (has_level && json_reader_is_in_array(reader)));
 }
 
 static void skip_space(struct json_reader *reader)
@@ -189,6 +209,7 @@ static int open_level(struct json_reader *reader, struct json_token *token, bool
 
 static int read_string(struct json_reader *reader, struct json_token *token, enum json_kind kind)
 {
+    DCHECK(peek(reader) == '"');
     struct bytes rest = bytes_skip(reader->text, reader->at + 1);
     size_t len = 0;
     int failure = json_string_scan(rest, &len, &token->has_escapes);

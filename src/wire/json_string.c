@@ -45,6 +45,7 @@ int json_string_scan(struct bytes text, size_t *len, bool *has_escapes)
     }
     size_t valid_len = utf8_valid_prefix(bytes_of(text.at, *len));
     int failure = valid_len == *len ? 0 : JSON_NOT_UTF8;
+    DCHECK(valid_len <= *len);
     *len = valid_len;
     return failure;
 }
@@ -54,6 +55,7 @@ size_t json_unescape(struct bytes text, char *out)
     size_t len = 0;
     size_t at = 0;
     while (at < text.len) {
+        DCHECK(len <= at && (text.at[at] != '\\' || at + 1 < text.len));
         if (text.at[at] != '\\') {
             const char *escape = memchr(text.at + at, '\\', text.len - at);
             size_t plain = escape == NULL ? text.len - at : (size_t)(escape - text.at) - at;
@@ -67,11 +69,13 @@ size_t json_unescape(struct bytes text, char *out)
             at += 2;
         }
     }
+    DCHECK(at == text.len && len <= text.len);
     return len;
 }
 
 size_t json_escape(struct bytes *rest, char *out, size_t size)
 {
+    DCHECK(size >= JSON_ESCAPE_LEN_MAX);
     size_t len = 0;
     while (rest->len > 0 && size - len >= JSON_ESCAPE_LEN_MAX) {
         size_t room = size - len;
@@ -85,6 +89,7 @@ size_t json_escape(struct bytes *rest, char *out, size_t size)
             len += plain;
         }
         *rest = bytes_skip(*rest, plain);
+        DCHECK(len <= size);
     }
     return len;
 }
@@ -120,6 +125,7 @@ static size_t plain_len(struct bytes text, size_t at)
 /// Passes the escape at the backslash `*at`.
 static int scan_escape(struct bytes text, size_t *at)
 {
+    DCHECK(*at < text.len && text.at[*at] == '\\');
     char escape = text.len - *at >= 2 ? text.at[*at + 1] : '\0';
     if (escape == 'u') {
         return scan_unit(text, at);
@@ -197,6 +203,7 @@ static size_t unescape_unit(struct bytes text, size_t *at, char *out)
     if (point >= SURROGATE_HIGH && point < SURROGATE_LOW) {
         IGNORE(read_unit(text, *at, &low)); // likewise
         *at += UNIT_LEN;
+        DCHECK(low >= SURROGATE_LOW && low < SURROGATE_END);
         point = 0x10000 + ((point - SURROGATE_HIGH) << 10) + (low - SURROGATE_LOW);
     }
     return write_utf8(point, out);
@@ -204,6 +211,7 @@ static size_t unescape_unit(struct bytes text, size_t *at, char *out)
 
 static size_t write_utf8(uint32_t point, char *out)
 {
+    DCHECK(point < 0x110000 && (point < SURROGATE_HIGH || point >= SURROGATE_END));
     if (point < 0x80) {
         out[0] = (char)point;
         return 1;

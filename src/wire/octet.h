@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@ static inline bool octet_is(char octet, unsigned mask)
 /// The value of the hexadecimal digit `octet`, which must be one.
 static inline unsigned octet_hex_value(char octet)
 {
+    DCHECK(octet_is(octet, OCTET_HEX));
     unsigned value = (unsigned char)octet;
     return octet_is(octet, OCTET_DIGIT) ? value - '0' : (value | 0x20) - 'a' + 10;
 }
@@ -63,6 +65,7 @@ static inline bool octet_is_blank(char octet)
 /// Whether a percent sign with two hexadecimal digits stands at `at`.
 static inline bool octet_is_percent_sequence(struct bytes text, size_t at)
 {
+    DCHECK(at < text.len);
     return text.at[at] == '%' && text.len - at >= 3 && octet_is(text.at[at + 1], OCTET_HEX) &&
            octet_is(text.at[at + 2], OCTET_HEX);
 }
@@ -74,6 +77,7 @@ static inline char octet_decode(struct bytes text, size_t *at)
     if (octet_is_percent_sequence(text, *at)) {
         const char *digits = text.at + *at + 1;
         *at += 3;
+        DCHECK(*at <= text.len);
         return (char)(octet_hex_value(digits[0]) << 4 | octet_hex_value(digits[1]));
     }
     return text.at[(*at)++];

@@ -4,7 +4,11 @@
 #include "base/error.h"
 #include "wire/headers.h"
 
+#include <assert.h>
+
 enum { STATUS_LINE_MIN = 12, STATUS_SWITCHING = 101 };
+
+static_assert(STATUS_LINE_MIN == sizeof("HTTP/1.1 200") - 1, "a version, a space, three digits");
 
 static bool parse_status(struct bytes line, struct reply_head *head);
 static bool parse_field(struct bytes line, struct reply_head *head);
@@ -35,6 +39,7 @@ ssize_t reply_head_parse(struct bytes text, struct reply_head *head)
         head->framing = BODY_SIZED;
         head->length = 0;
     }
+    DCHECK(head->status >= 100 && head->status <= 999);
     head->is_last = head->is_last || head->framing == BODY_TO_END;
     return (ssize_t)(text.len - rest.len);
 }
@@ -89,6 +94,7 @@ static struct bytes media_type(struct bytes value)
 static struct bytes take_line(struct bytes *text)
 {
     const char *end = memmem(text->at, text->len, "\r\n", 2);
+    DCHECK(end != NULL);
     struct bytes line = bytes_of(text->at, (size_t)(end - text->at));
     *text = bytes_skip(*text, line.len + 2);
     return line;

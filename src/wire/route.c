@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "wire/octet.h"
 
+#include <assert.h>
 #include <errno.h>
 
 /// One registration of a route.
@@ -57,6 +58,8 @@ struct visit {
     struct bytes values[ROUTE_PARAMS_MAX];
 };
 
+static_assert(ROUTE_PARAMS_MAX == 16, "the message of name_error says so");
+
 static int refuse(struct route_problem *problem, const char *why);
 static const char *parse_names(struct bytes pattern, struct entry *entry);
 static const char *name_error(struct bytes segment, struct bytes rest, const struct entry *entry);
@@ -80,6 +83,7 @@ static bool offer_methods(struct visit *visit, const struct node *node);
 static void offer(struct visit *visit, struct bytes method);
 static struct entry *entry_for(const struct node *node, struct bytes method);
 static bool find_child(const struct node *node, struct bytes segment, size_t *index);
+static void check_order(const struct node *node);
 static int compare(struct bytes encoded, struct bytes literal);
 static int compare_plain(struct bytes a, struct bytes b);
 
@@ -152,7 +156,10 @@ void route_find(const struct route_table *table, struct bytes method, struct byt
         gather(table->chain, &match->chain_len, &table->prefixes, path);
         DCHECK(match->chain_len <= table->link_count);
     }
-    if (!visit_nodes(&visit, &table->root, path)) {
+    bool is_found = visit_nodes(&visit, &table->root, path);
+    DCHECK(is_found == (visit.found != NULL));
+    DCHECK(is_found || visit.value_count == 0);
+    if (!is_found) {
         match->outcome = visit.is_known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
         return;
     }
@@ -160,6 +167,7 @@ void route_find(const struct route_table *table, struct bytes method, struct byt
     match->target = visit.found->target;
     match->param_count = visit.value_count;
     match->has_rest = visit.has_rest;
+    DCHECK(!match->has_rest || match->param_count > 0);
     DCHECK(visit.value_count == visit.found->name_count);
     for (size_t i = 0; i < visit.value_count; i++) {
         match->params[i] = (struct route_param){visit.found->names[i], visit.values[i]};
@@ -177,6 +185,7 @@ size_t route_allow(const struct route_table *table, struct bytes path, char *out
         if (visit.next.len == 0 || visit.next.len + comma_len > size - len) {
             return len;
         }
+        DCHECK(compare_plain(last, visit.next) < 0);
         memcpy(out + len, ", ", comma_len);
         memcpy(out + len + comma_len, visit.next.at, visit.next.len);
         len += comma_len + visit.next.len;
@@ -217,6 +226,7 @@ static const char *parse_names(struct bytes pattern, struct entry *entry)
 
 static const char *name_error(struct bytes segment, struct bytes rest, const struct entry *entry)
 {
+    DCHECK(segment.at[0] == ':' || segment.at[0] == '*');
     struct bytes name = bytes_skip(segment, 1);
     if (name.len == 0) {
         return "a parameter has no name";
@@ -239,6 +249,7 @@ static const char *name_error(struct bytes segment, struct bytes rest, const str
 /// slash. `rest` is empty behind the last one.
 static struct bytes take_segment(struct bytes *rest)
 {
+    DCHECK(rest->len > 0 && rest->at[0] == '/');
     struct bytes tail = bytes_skip(*rest, 1);
     const char *slash = tail.len == 0 ? NULL : memchr(tail.at, '/', tail.len);
     size_t len = slash == NULL ? tail.len : (size_t)(slash - tail.at);
@@ -311,7 +322,9 @@ static struct node *place_literal(struct node *node, struct bytes segment)
     struct node **slot = node->children + index;
     memmove(slot + 1, slot, behind * sizeof(*slot));
     *slot = NULL;
+    DCHECK(len <= segment.len);
     node_new(slot)->literal = bytes_of(literal, len);
+    DEBUG_CALL(check_order(node));
     return *slot;
 }
 
@@ -504,6 +517,14 @@ static bool find_child(const struct node *node, struct bytes segment, size_t *in
     }
     *index = low;
     return false;
+}
+
+/// `find_child` halves the children, so they stand in order, and each stands there once.
+static void check_order(const struct node *node)
+{
+    for (size_t i = 1; i < node->child_count; i++) {
+        CHECK(compare_plain(node->children[i - 1]->literal, node->children[i]->literal) < 0);
+    }
 }
 
 /// The order of `encoded`, read percent-decoded, and `literal`.

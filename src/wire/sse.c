@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "wire/chunk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -68,12 +69,14 @@ int sse_encode_event(struct buf *out, const struct sse_event *event, bool chunke
     if (event->has_data) {
         fields[count++] = measure(BYTES("data: "), event->data);
     }
+    DCHECK(count <= sizeof(fields) / sizeof(fields[0]));
     return encode(out, fields, count, chunked);
 }
 
 /// The empty comment has its bytes ready: each stream begins with one, and each heartbeat is one.
 int sse_encode_comment(struct buf *out, struct bytes text, bool chunked)
 {
+    static_assert(sizeof(":\n\n") - 1 == 3, "the size of its chunk");
     if (text.len == 0) {
         return buf_append(out, chunked ? BYTES("3\r\n:\n\n" CHUNK_END) : BYTES(":\n\n"))
                    ? 0
@@ -105,7 +108,9 @@ static int encode(struct buf *out, const struct field *fields, size_t count, boo
     }
     char *at = chunked ? chunk_put_size(start, size) : start;
     for (size_t i = 0; i < count; i++) {
+        const char *end = at + fields[i].size;
         at = put_field(at, &fields[i]);
+        DCHECK(at == end);
     }
     *at++ = '\n';
     if (chunked) {
@@ -128,6 +133,7 @@ static struct field measure(struct bytes label, struct bytes text)
     while (next_line(&lines, &line)) {
         field.size += label.len + repaired_len(line) + 1;
     }
+    DCHECK(field.size > label.len);
     return field;
 }
 
@@ -173,6 +179,7 @@ static bool next_line(struct lines *lines, struct bytes *line)
     *line = bytes_of(rest.at, len);
     lines->is_over = len == rest.len;
     if (!lines->is_over) {
+        DCHECK(rest.at[len] == '\r' || rest.at[len] == '\n');
         bool is_crlf = rest.len - len >= 2 && rest.at[len] == '\r' && rest.at[len + 1] == '\n';
         lines->rest = bytes_skip(rest, len + (is_crlf ? 2 : 1));
     }

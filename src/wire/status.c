@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "wire/status.h"
 
+#include <assert.h>
+
 enum { STATUS_FIRST = 100 };
 
 // RFC 9110, section 15, and the registry of status codes beyond it. Indexed by code - STATUS_FIRST.
@@ -68,6 +70,8 @@ static const char *const reasons[] = {
     REASON(511, "Network Authentication Required"),
 #undef REASON
 };
+
+static_assert(STATUS_FIRST + sizeof(reasons) / sizeof(reasons[0]) == 512, "511 is the last one");
 
 struct bytes status_reason(int status)
 {

@@ -89,6 +89,7 @@ size_t url_decode(struct bytes text, bool plus_is_space, char *out)
     for (size_t at = 0; at < text.len; size++) {
         out[size] = decode(text, plus_is_space, &at);
     }
+    DCHECK(size <= text.len);
     return size;
 }
 
@@ -107,6 +108,7 @@ size_t url_canonical_path(struct bytes path, char *out)
             out[size++] = digits[(unsigned char)byte & 15];
         }
     }
+    DCHECK(size <= path.len);
     return size;
 }
 
@@ -181,6 +183,7 @@ static bool split_path(struct bytes text, struct target *target)
     if (target->path.len == 0) {
         target->path = BYTES("/");
     }
+    DCHECK(target->path.at[0] == '/');
     return check_path(target) && are_legal(text, OCTET_QUERY, true);
 }
 
@@ -312,6 +315,7 @@ static bool count_ipv6_groups(struct bytes text, bool may_end_in_ipv4, int *coun
         } else {
             return false;
         }
+        DCHECK(group.len > 0);
         if (*count > IPV6_GROUPS) {
             return false;
         }
