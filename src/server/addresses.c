@@ -32,7 +32,7 @@ static int bind_inherited(struct worker *first, int count)
         if (failure != 0) {
             first->listening.count--;
             report_inherited_failure(fd, failure);
-            return 1;
+            return failure;
         }
     }
     return 0;
@@ -49,12 +49,11 @@ static int bind_own(struct worker *workers, size_t worker_count)
         struct address address = address_of_config(config);
         return bind_address(workers, worker_count, &address);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (bind_address(workers, worker_count, &declared[i]) != 0) {
-            return 1;
-        }
+    int failure = 0;
+    for (size_t i = 0; i < count && failure == 0; i++) {
+        failure = bind_address(workers, worker_count, &declared[i]);
     }
-    return 0;
+    return failure;
 }
 
 static struct address address_of_config(const struct config *config)
@@ -77,9 +76,8 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
     if (failure != 0) {
         workers[0].listening.count--;
         report_listen_failure(address, failure);
-        return 1;
     }
-    return 0;
+    return failure;
 }
 
 /// Binds a socket of its own for each worker; the kernel spreads the connections over them.

@@ -11,5 +11,6 @@
 
 struct worker;
 
-/// Binds everything, or prints why not and returns 1. The first worker has loaded the scripts.
+/// Binds everything. Returns 0, or a negative errno when it has printed why not. The first worker
+/// has loaded the scripts.
 MUST_USE int addresses_bind(struct worker *workers, size_t worker_count, int inherited_count);

@@ -35,7 +35,7 @@ int admin_bind(struct admin *admin, const char *text)
     if (failure != 0) {
         report_listen_failure(&address, failure);
     }
-    return failure == 0 ? 0 : 1;
+    return failure;
 }
 
 int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch)

@@ -27,8 +27,8 @@ struct admin {
     bool is_open;
 };
 
-/// Binds `address`, "unix:PATH", "HOST:PORT" or "[HOST]:PORT". Returns 0, or 1 when it has printed
-/// why not.
+/// Binds `address`, "unix:PATH", "HOST:PORT" or "[HOST]:PORT". Returns 0, or a negative errno when
+/// it has printed why not.
 MUST_USE int admin_bind(struct admin *admin, const char *address);
 
 /// Begins to accept. It is bound. Returns 0 or a negative errno.

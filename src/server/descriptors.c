@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "http/service.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -42,7 +43,7 @@ int descriptors_check(uint64_t limit, size_t worker_count)
                  " are needed; raise ulimit -n, or LimitNOFILE= of the service%s",
                  limit, worker_count, worker_count == 1 ? "worker" : "workers", needed,
                  worker_count == 1 ? "" : ", or have fewer --workers");
-    return 1;
+    return -EMFILE;
 }
 
 /// Nine tenths of the descriptors that are left are for connections. A connection over the limit

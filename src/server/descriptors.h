@@ -14,7 +14,7 @@
 /// Raises the limit of descriptors as far as the system allows, and returns it.
 uint64_t descriptors_raise(void);
 
-/// Returns 0, or 1 when it has printed that `limit` is too low for so many workers.
+/// Returns 0, or -EMFILE when it has printed that `limit` is too low for so many workers.
 MUST_USE int descriptors_check(uint64_t limit, size_t worker_count);
 
 /// How many connections there are descriptors for, beside those over the limit and `worker_count`

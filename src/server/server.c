@@ -79,8 +79,8 @@ int server_run(const struct config *config)
     size_t worker_count = config->is_check ? 1 : config->worker_count;
     uint64_t descriptors = descriptors_raise();
     int result = check_inherited(inherited_count, config);
-    if (result == 0) {
-        result = descriptors_check(descriptors, worker_count);
+    if (result == 0 && descriptors_check(descriptors, worker_count) != 0) {
+        result = 1;
     }
     if (result != 0) {
         return result;
@@ -235,9 +235,9 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     }
 }
 
-/// Returns 0, or 1 when it has printed why there cannot be so many threads. No thread begins before
-/// all are started: a worker that begins takes memory, and memory may be what the next thread
-/// lacks.
+/// Returns 0, or a negative errno when it has printed why there cannot be so many threads. No
+/// thread begins before all are started: a worker that begins takes memory, and memory may be what
+/// the next thread lacks.
 static int start_threads(struct server *server)
 {
     int failure = 0;
@@ -257,7 +257,7 @@ static int start_threads(struct server *server)
     for (size_t i = server->thread_count + 1; i < server->engine.worker_count; i++) {
         worker_close_sockets(&server->engine.workers[i]);
     }
-    return 1;
+    return -failure;
 }
 
 /// Returns the worker when a handle of it was left open, otherwise NULL.
