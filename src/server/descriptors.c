@@ -48,11 +48,12 @@ int descriptors_check(uint64_t limit, size_t worker_count)
 
 /// Nine tenths of the descriptors that are left are for connections. A connection over the limit
 /// needs a descriptor too, while it is refused: a tenth is for those, or all but the fewest that
-/// `service` asks for, where that is more.
+/// `service` asks for, where that is more. Where sockets have taken all of them, one connection at
+/// a time is tried all the same.
 uint64_t descriptors_connections(uint64_t limit, size_t worker_count, size_t socket_count)
 {
     uint64_t needed = needed_by_program(worker_count, socket_count);
-    uint64_t left = limit > needed ? limit - needed : 0;
+    uint64_t left = limit > needed ? limit - needed : 1;
     uint64_t smallest = service_over_limit_max(1);
     uint64_t most = left - left / 10;
     uint64_t fitting = left > smallest ? left - smallest : 1;
