@@ -4,11 +4,6 @@ local source = require "spec.support.c_source"
 
 local assertions = { wanted = 20 }
 
--- Floors that have fewer yet. One that has them goes from here.
-assertions.excused = {
-  server = true,
-}
-
 -- Macros that assert, and calls of an invariant function, which does so for a whole object.
 local ASSERTS = { "[%u_]*CHECK[%u_]*", "DEBUG_CALL", "static_assert", "UNREACHABLE" }
 
@@ -40,25 +35,13 @@ end
 function assertions.rule(files)
   local complaints = {}
   for floor, rate in pairs(assertions.of_floors(files)) do
-    if rate < assertions.wanted and not assertions.excused[floor] then
+    if rate < assertions.wanted then
       complaints[#complaints + 1] =
         ("src/%s/:1: %.1f assertions in 1 000 lines"):format(floor, rate)
     end
   end
   table.sort(complaints)
   return complaints
-end
-
----The floors that are excused and have enough.
-function assertions.needlessly_excused(files)
-  local needless = {}
-  for floor, rate in pairs(assertions.of_floors(files)) do
-    if rate >= assertions.wanted and assertions.excused[floor] then
-      needless[#needless + 1] = floor
-    end
-  end
-  table.sort(needless)
-  return needless
 end
 
 return assertions

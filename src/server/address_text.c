@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/address_text.h"
 
+#include "base/check.h"
 #include "script/application.h"
 
 #include <stdlib.h>
@@ -31,5 +32,6 @@ bool address_text_parse(const char *text, struct address *address)
         return false;
     }
     memcpy(address->text, host, len);
+    DCHECK(strlen(address->text) == len);
     return true;
 }

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "server/addresses.h"
 
+#include "base/check.h"
 #include "server/config.h"
 #include "server/inherited.h"
 #include "server/report.h"
 #include "server/worker.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum { PORT_DEFAULT = 3000 };
+
+static_assert(PORT_DEFAULT == 3000, "lunesse --help says so");
 
 static int bind_inherited(struct worker *first, int count);
 static int bind_own(struct worker *workers, size_t worker_count);
@@ -16,10 +20,13 @@ static struct address address_of_config(const struct config *config);
 static int bind_address(struct worker *workers, size_t worker_count, const struct address *address);
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address);
 static struct listen_socket *next_socket(struct worker *worker);
+static void drop_socket(struct worker *worker);
 
 /// Sockets that a service manager has passed take the place of all addresses.
 int addresses_bind(struct worker *workers, size_t worker_count, int inherited_count)
 {
+    DCHECK(worker_count > 0 && workers[0].listening.count == 0);
+    DCHECK(inherited_count >= 0 && inherited_count <= ADDRESSES_MAX);
     return inherited_count > 0 ? bind_inherited(&workers[0], inherited_count)
                                : bind_own(workers, worker_count);
 }
@@ -30,7 +37,7 @@ static int bind_inherited(struct worker *first, int count)
         struct listen_socket *socket = next_socket(first);
         int failure = listen_socket_adopt(socket, fd, first->limits->conn.peer_timeout_ms);
         if (failure != 0) {
-            first->listening.count--;
+            drop_socket(first);
             report_inherited_failure(fd, failure);
             return failure;
         }
@@ -43,6 +50,7 @@ static int bind_own(struct worker *workers, size_t worker_count)
 {
     const struct config *config = workers[0].options.config;
     const struct generation *generation = workers[0].generations.current;
+    DCHECK(generation != NULL);
     size_t count;
     const struct address *declared = application_addresses(generation->parts.application, &count);
     if (config_has_address(config) || count == 0) {
@@ -74,7 +82,7 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
                       ? listen_socket_unix(next_socket(&workers[0]), address->text, address->mode)
                       : bind_tcp(workers, worker_count, address);
     if (failure != 0) {
-        workers[0].listening.count--;
+        drop_socket(&workers[0]);
         report_listen_failure(address, failure);
     }
     return failure;
@@ -90,7 +98,7 @@ static int bind_tcp(struct worker *workers, size_t worker_count, const struct ad
         struct worker *worker = &workers[i];
         failure = listen_socket_share(next_socket(worker), first, timeout_ms);
         if (failure != 0) {
-            worker->listening.count--;
+            drop_socket(worker);
             listen_socket_close(first);
         }
     }
@@ -99,5 +107,13 @@ static int bind_tcp(struct worker *workers, size_t worker_count, const struct ad
 
 static struct listen_socket *next_socket(struct worker *worker)
 {
+    CHECK(worker->listening.count < ADDRESSES_MAX);
     return &worker->listening.sockets[worker->listening.count++];
+}
+
+/// Takes back the last `next_socket`, of a socket that could not be bound.
+static void drop_socket(struct worker *worker)
+{
+    DCHECK(worker->listening.count > 0);
+    worker->listening.count--;
 }

@@ -18,6 +18,7 @@ enum { ADMIN_CONNECTIONS = 32 };
 static void on_accept(void *user, int fd, const struct socket_address *peer);
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
+static void check_admin(const struct admin *admin);
 
 static const struct service_events events = {.on_head = on_head, .on_request = on_request};
 
@@ -25,6 +26,7 @@ int admin_bind(struct admin *admin, const char *text)
 {
     struct address address;
     CHECK(address_text_parse(text, &address)); // the command line was checked
+    DCHECK(!admin->is_bound && !admin->is_open && admin->limits == NULL);
     struct limits *limits = limits_new();
     limits->conn.count = ADMIN_CONNECTIONS;
     admin->limits = limits;
@@ -35,11 +37,13 @@ int admin_bind(struct admin *admin, const char *text)
     if (failure != 0) {
         report_listen_failure(&address, failure);
     }
+    DEBUG_CALL(check_admin(admin));
     return failure;
 }
 
 int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch)
 {
+    DCHECK(admin->is_bound && !admin->is_open && dispatch != NULL);
     admin->dispatch = dispatch;
     service_init(&admin->service, loop, admin->limits, &admin->total);
     codecs_use_http1(&admin->service);
@@ -48,11 +52,13 @@ int admin_open(struct admin *admin, struct loop *loop, struct dispatch *dispatch
     admin->acceptor.user = admin;
     admin->acceptor.on_accept = on_accept;
     admin->is_open = true;
+    DEBUG_CALL(check_admin(admin));
     return acceptor_open(&admin->acceptor, loop, &admin->socket);
 }
 
 void admin_close(struct admin *admin)
 {
+    DEBUG_CALL(check_admin(admin));
     if (admin->acceptor.is_open) {
         acceptor_close(&admin->acceptor);
     } else if (admin->is_bound) {
@@ -66,6 +72,7 @@ void admin_close(struct admin *admin)
 
 void admin_deinit(struct admin *admin)
 {
+    DCHECK(!admin->is_bound && !admin->acceptor.is_open);
     if (admin->is_open) {
         service_deinit(&admin->service);
         admin->is_open = false;
@@ -79,6 +86,7 @@ void admin_deinit(struct admin *admin)
 static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
     struct admin *admin = user;
+    DCHECK(admin->is_open && fd >= 0);
     struct transport *transport = tcp_of_socket(admin->service.loop, fd);
     service_accept(&admin->service, transport, peer);
     tcp_read(transport); // the kernel waited until there was a request to read
@@ -94,4 +102,12 @@ static void on_request(void *user, struct exchange *exchange)
 {
     struct admin *admin = user;
     dispatch_answer_admin(admin->dispatch, exchange);
+}
+
+/// What is open has everything that it answers with, and nobody answers before it is bound.
+static void check_admin(const struct admin *admin)
+{
+    CHECK(!admin->is_bound || admin->limits != NULL);
+    CHECK(!admin->is_open || (admin->limits != NULL && admin->dispatch != NULL));
+    CHECK(!admin->acceptor.is_open || admin->is_open);
 }

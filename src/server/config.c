@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "server/config.h"
 
+#include "base/counters.h"
 #include "hub/hub.h"
 #include "script/generation.h"
 #include "server/address_text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
@@ -13,6 +15,11 @@
 #include <string.h>
 
 enum { WORKERS_MAX = HUB_WORKERS_MAX, TEST_CLOCK_MAX = 1024 };
+
+static_assert(WORKERS_MAX == 64, "the message of --workers says so");
+static_assert((int)WORKERS_MAX <= (int)COUNTERS_WORKERS_MAX, "each worker counts");
+static_assert(TEST_CLOCK_MAX == 1024, "the message of --test-clock says so");
+static_assert(ADDRESS_TEXT_MAX == 108, "the message of --unix says so");
 
 enum option_id {
     OPTION_HOST = 256,
@@ -57,6 +64,9 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static_assert(sizeof(options) / sizeof(options[0]) - 1 == OPTION_HELP - OPTION_HOST + 1,
+              "each option has a row");
+
 static const char help[] =
     "usage: lunesse [options] SCRIPT|FOLDER\n"
     "       lunesse bench SCENARIO URL [options]\n"
@@ -100,6 +110,7 @@ static int complain(const char *option, const char *value, const char *wanted);
 static bool is_prefix(const char *argument);
 static int complain_of_option(int option, char **arguments);
 static enum config_outcome check(struct config *config, int count, char **names);
+static void check_ready(const struct config *config);
 
 enum config_outcome config_parse(struct config *config, int argument_count, char **arguments)
 {
@@ -158,7 +169,20 @@ static enum config_outcome check(struct config *config, int count, char **names)
         return CONFIG_USAGE;
     }
     config->script = names[0];
+    DEBUG_CALL(check_ready(config));
     return CONFIG_RUN;
+}
+
+/// What the server takes for granted of a command line that is right.
+static void check_ready(const struct config *config)
+{
+    CHECK(config->script != NULL);
+    CHECK(config->worker_count >= 1 && config->worker_count <= WORKERS_MAX);
+    CHECK(config->test_clock <= TEST_CLOCK_MAX);
+    CHECK(config->limit_count <= CONFIG_LIMITS_MAX);
+    CHECK(config->ready_path == NULL || config->ready_path[0] == '/');
+    CHECK(config->metrics_path == NULL || config->metrics_path[0] == '/');
+    CHECK(config->address.unix_path == NULL || !config->address.has_port);
 }
 
 static int apply(struct config *config, int option, const char *value)
@@ -328,6 +352,7 @@ static int apply_limit(struct config *config, const char *value)
 
 static int bad_limit(const char *name, const char *value, int refusal)
 {
+    DCHECK(refusal == -EINVAL || refusal == -ENOENT);
     const char *unit = limits_unit(name);
     if (refusal == -EINVAL && unit != NULL) {
         log_complain("--limit %s=%s: %s expected", name, value, unit);

@@ -35,6 +35,7 @@ uint64_t descriptors_raise(void)
 
 int descriptors_check(uint64_t limit, size_t worker_count)
 {
+    DCHECK(worker_count > 0);
     uint64_t needed = needed_by_program(worker_count, worker_count) + 1 + service_over_limit_max(1);
     if (limit >= needed) {
         return 0;
@@ -57,7 +58,9 @@ uint64_t descriptors_connections(uint64_t limit, size_t worker_count, size_t soc
     uint64_t smallest = service_over_limit_max(1);
     uint64_t most = left - left / 10;
     uint64_t fitting = left > smallest ? left - smallest : 1;
-    return most < fitting ? most : fitting;
+    uint64_t count = most < fitting ? most : fitting;
+    DCHECK(count >= 1 && count <= left);
+    return count;
 }
 
 static uint64_t needed_by_program(size_t worker_count, size_t socket_count)

@@ -21,6 +21,7 @@
 #include "server/generations.h"
 #include "wire/url.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum {
@@ -28,6 +29,9 @@ enum {
     RETRY_SECONDS_MIN = 1, // what a client over the limit is told to wait, spread over the range
     RETRY_SECONDS_MAX = 10,
 };
+
+static_assert((int)RETRY_SECONDS_MIN < (int)RETRY_SECONDS_MAX,
+              "clients do not all come back at once");
 
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
@@ -51,6 +55,7 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
 static void answer_over_limit(struct exchange *exchange);
 static void send_text(struct exchange *exchange, int status, const char *text);
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value);
+static void check_verdict(const struct dispatch *dispatch, const struct exchange *exchange);
 
 const struct service_events dispatch_events = {
     .on_head = on_head, .on_request = on_request, .on_answered = on_answered};
@@ -78,6 +83,7 @@ static void on_head(void *user, struct exchange *exchange)
     struct dispatch *dispatch = user;
     struct request *request = exchange->request;
     judge(dispatch, exchange);
+    DEBUG_CALL(check_verdict(dispatch, exchange));
     const struct route *route = request->route;
     request->body.is_unwanted =
         dispatch->verdict != VERDICT_TAKEN || route == NULL || !route->options.takes_body;
@@ -92,6 +98,7 @@ static void on_request(void *user, struct exchange *exchange)
     if (dispatch->judged_number != exchange->request->number) {
         judge(dispatch, exchange); // another connection's head came between, or new scripts
     }
+    DEBUG_CALL(check_verdict(dispatch, exchange));
     enum dispatch_verdict verdict = dispatch->verdict;
     exchange_set_health_check(exchange, verdict == VERDICT_READY || verdict == VERDICT_METRICS);
     switch (verdict) {
@@ -188,6 +195,7 @@ static void on_answered(void *user, const struct exchange *exchange, uint64_t ns
 
 static struct application *application_of(const struct dispatch *dispatch)
 {
+    DCHECK(dispatch->generations->current != NULL);
     return dispatch->generations->current->parts.application;
 }
 
@@ -253,6 +261,7 @@ static bool has_bad_path(const struct dispatch *dispatch, const struct exchange 
     if (route != NULL && route->options.takes_raw_path) {
         return false;
     }
+    DCHECK(!match->has_rest || match->param_count > 0);
     return request->target.has_dot_segment ||
            (match->has_rest && url_has_encoded_slash(match->params[match->param_count - 1].value));
 }
@@ -270,6 +279,7 @@ static bool has_foreign_host(const struct dispatch *dispatch, const struct excha
     }
     while (hosts.len > 0) {
         const char *end = memchr(hosts.at, '\n', hosts.len);
+        DCHECK(end != NULL);
         struct bytes wanted = bytes_of(hosts.at, (size_t)(end - hosts.at));
         if (url_host_is(host, wanted)) {
             return false;
@@ -282,6 +292,7 @@ static bool has_foreign_host(const struct dispatch *dispatch, const struct excha
 /// Answers what no route takes. The status and Allow are set before the scripts' fallback runs.
 static void answer_unrouted(struct dispatch *dispatch, struct exchange *exchange)
 {
+    DCHECK(exchange->request->route == NULL);
     struct route *fallback = application_fallback(application_of(dispatch));
     int status = unrouted_status(dispatch, exchange);
     exchange->response.status = (uint16_t)status;
@@ -335,6 +346,7 @@ static void set_allow(const struct dispatch *dispatch, struct exchange *exchange
 /// not come back all together.
 static void answer_over_limit(struct exchange *exchange)
 {
+    DCHECK(exchange_is_over_limit(exchange));
     unsigned seconds = (unsigned)jitter_between(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX);
     // A client that accepts anything is a plain one; a reader of event streams names their type.
     bool is_stream = request_quality(exchange->request, BYTES("text/event-stream")) >
@@ -343,6 +355,7 @@ static void answer_over_limit(struct exchange *exchange)
     if (is_stream) {
         int len = snprintf(text, sizeof(text), "retry: %u\n\n",
                            seconds * 1000 + (unsigned)jitter_between(0, 999));
+        DCHECK(len > 0 && (size_t)len < sizeof(text));
         exchange->response.is_stream = true;
         if (exchange_begin(exchange) == 0) {
             IGNORE(exchange_write(exchange, bytes_of(text, (size_t)len))); // the output is empty
@@ -351,6 +364,7 @@ static void answer_over_limit(struct exchange *exchange)
         return;
     }
     int len = snprintf(text, sizeof(text), "%u", seconds);
+    DCHECK(len > 0 && (size_t)len < sizeof(text));
     exchange->end_reason = END_REFUSED;
     set_field(exchange, BYTES("Retry-After"), bytes_of(text, (size_t)len));
     send_text(exchange, 503, "503: too many connections; try again later\n");
@@ -358,6 +372,7 @@ static void answer_over_limit(struct exchange *exchange)
 
 static void send_text(struct exchange *exchange, int status, const char *text)
 {
+    DCHECK(status >= 200 && status <= 599 && exchange->response.state == RESPONSE_FRESH);
     exchange->response.status = (uint16_t)status;
     set_field(exchange, BYTES("Content-Type"), BYTES("text/plain; charset=utf-8"));
     IGNORE(exchange_send(exchange, bytes_from_string(text))); // it is fresh
@@ -366,4 +381,17 @@ static void send_text(struct exchange *exchange, int status, const char *text)
 static void set_field(struct exchange *exchange, struct bytes name, struct bytes value)
 {
     IGNORE(response_set_field(&exchange->response, name, value)); // no room: without it
+}
+
+/// The verdict belongs to this request, and the request has a route exactly when one was found.
+static void check_verdict(const struct dispatch *dispatch, const struct exchange *exchange)
+{
+    const struct request *request = exchange->request;
+    bool is_ours = dispatch->verdict == VERDICT_READY || dispatch->verdict == VERDICT_METRICS;
+    bool is_found = !is_ours && dispatch->match.outcome == ROUTE_FOUND;
+    CHECK(dispatch->judged_number == request->number);
+    CHECK(is_ours || (request->route != NULL) == is_found);
+    CHECK(!is_found || request->route == dispatch->match.target);
+    CHECK(is_ours || (request->counts == NULL) == (request->route == NULL));
+    CHECK(dispatch->verdict != VERDICT_METRICS || !dispatch->has_admin);
 }

@@ -21,6 +21,7 @@ static void on_finished(struct mailbox_message *message);
 static void on_wants_reload(struct mailbox_message *message);
 static void on_moved_clock(struct mailbox_message *message);
 static void on_reload(void *owner, bool is_over);
+static void check_state(const struct engine *engine);
 
 void engine_init(struct engine *engine, const struct engine_options *options)
 {
@@ -52,6 +53,7 @@ void engine_deinit(struct engine *engine)
 
 void engine_reload(struct engine *engine)
 {
+    DEBUG_CALL(check_state(engine));
     if (engine->is_serving) {
         reload_start(&engine->reload);
     } else {
@@ -61,6 +63,7 @@ void engine_reload(struct engine *engine)
 
 void engine_drain(struct engine *engine)
 {
+    DEBUG_CALL(check_state(engine));
     if (!engine->is_serving) {
         engine_abort(engine);
         return;
@@ -73,6 +76,7 @@ void engine_drain(struct engine *engine)
 /// A worker that still loads cannot be told. `on_loaded` calls this again when all have loaded.
 void engine_abort(struct engine *engine)
 {
+    DEBUG_CALL(check_state(engine));
     engine->is_stopping = true;
     reload_stop(&engine->reload);
     if (engine_has_come_to(engine, WORKER_LOADED)) {
@@ -92,6 +96,7 @@ bool engine_has_come_to(const struct engine *engine, enum worker_stage stage)
 static void init_worker(struct engine *engine, size_t index)
 {
     struct worker *worker = &engine->workers[index];
+    DCHECK(index < engine->worker_count && index < COUNTERS_WORKERS_MAX);
     worker->status.engine = engine;
     worker->number = (unsigned)index + 1;
     worker->options = (struct worker_options){
@@ -125,6 +130,7 @@ static void on_loaded(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, news.loaded);
     struct engine *engine = worker->status.engine;
+    DCHECK(worker->status.stage == WORKER_LOADING);
     worker->status.stage = WORKER_LOADED;
     engine->has_failed = engine->has_failed || worker->status.has_failed;
     if (!engine_has_come_to(engine, WORKER_LOADED)) {
@@ -133,6 +139,7 @@ static void on_loaded(struct mailbox_message *message)
     if (engine->has_failed || engine->is_stopping) {
         engine_abort(engine);
     } else {
+        DCHECK(!engine->is_serving);
         tell_all(engine, offsetof(struct worker, orders.begin));
     }
 }
@@ -141,6 +148,7 @@ static void on_begun(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, news.begun);
     struct engine *engine = worker->status.engine;
+    DCHECK(worker->status.stage == WORKER_LOADED);
     worker->status.stage = WORKER_SERVING;
     if (worker->status.has_failed) {
         engine->has_failed = true;
@@ -156,7 +164,9 @@ static void serve(struct engine *engine)
 {
     const struct generation *generation = engine->workers[0].generations.current;
     const struct config *config = engine->_options.config;
+    DCHECK(!engine->is_serving && !engine->is_stopping);
     engine->is_serving = true;
+    DEBUG_CALL(check_state(engine));
     report_missing_routes(generation, config->script);
     report_hidden_routes(generation, "--ready-path", config->ready_path);
     if (config->admin == NULL) {
@@ -199,4 +209,12 @@ static void on_reload(void *owner, bool is_over)
     if (engine->_options.events != NULL && engine->_options.events->on_reload != NULL) {
         engine->_options.events->on_reload(engine->_options.owner, is_over);
     }
+}
+
+/// What holds in each state of the drawing: an engine serves when every worker does, and never
+/// after one has failed.
+static void check_state(const struct engine *engine)
+{
+    CHECK(!engine->is_serving || engine_has_come_to(engine, WORKER_SERVING));
+    CHECK(!engine->is_serving || !engine->has_failed);
 }

@@ -33,6 +33,7 @@ static const struct route *find_route(const struct generation *generation,
                                       const struct route *wanted);
 static bool has_same_addresses(const struct generation *a, const struct generation *b);
 static void set_failure(struct generations *generations, const char *why);
+static void check_generations(const struct generations *generations);
 
 void generations_init(struct generations *generations, const struct config *config,
                       const struct generation_options *options)
@@ -68,11 +69,13 @@ int generations_load(struct generations *generations)
 {
     size_t script_count;
     struct limits *limits = generations->options.limits;
+    DCHECK(generations->current == NULL && limits != NULL);
     generations->options.limits = NULL;
     char *why;
     int failure = load(generations, &generations->current, limits, &script_count, &why);
     if (failure == 0) {
         generation_take_over(generations->current);
+        DEBUG_CALL(check_generations(generations));
         return 0;
     }
     log_complain("%s", why);
@@ -84,6 +87,7 @@ int generations_build(struct generations *generations, size_t *script_count, cha
 {
     DCHECK(generations->current != NULL);
     DCHECK(generations->candidate == NULL);
+    DEBUG_CALL(check_generations(generations));
     return load(generations, &generations->candidate, limits_new(), script_count, why);
 }
 
@@ -91,6 +95,8 @@ void generations_swap(struct generations *generations, struct change *change)
 {
     struct generation *old = generations->current;
     struct generation *fresh = generations->candidate;
+    DCHECK(old != NULL && fresh != NULL);
+    DEBUG_CALL(check_generations(generations));
     *change = (struct change){0};
     compare(old, fresh, change);
     generations->current = fresh;
@@ -104,11 +110,13 @@ void generations_swap(struct generations *generations, struct change *change)
     change->ended = open_count > change->kept ? open_count - change->kept : 0;
     end_oldest(generations);
     set_failure(generations, NULL);
+    DEBUG_CALL(check_generations(generations));
 }
 
 void generations_abort(struct generations *generations, const char *why)
 {
     struct generation *candidate = generations->candidate;
+    DEBUG_CALL(check_generations(generations));
     if (candidate != NULL) {
         generations->next_number = candidate->options.number;
         generations->candidate = NULL;
@@ -131,6 +139,7 @@ void generations_sweep(struct generations *generations)
     LIST_EACH (node, after, &generations->draining) {
         struct generation *generation = LIST_ITEM(node, struct generation, node);
         if (generation_is_idle(generation)) {
+            DCHECK(generations->draining_count > 0);
             list_remove(node);
             generations->draining_count--;
             LOG(LOG_DEBUG, "generation ended",
@@ -181,6 +190,7 @@ static int make(struct generations *generations, struct limits *limits, struct g
 {
     struct generation_options options = generations->options;
     options.limits = limits;
+    DCHECK(*slot == NULL);
     options.number = generations->next_number++;
     bool is_beside = generations->current != NULL;
     int failure = generation_new(&options, slot, why);
@@ -278,4 +288,26 @@ static void set_failure(struct generations *generations, const char *why)
 {
     mem_free(generations->failure);
     generations->failure = why == NULL ? NULL : text("%s", why);
+}
+
+/// What holds between any two calls: generations drain in the order of their numbers, the current
+/// one is later than they, and the candidate is the last of all.
+static void check_generations(const struct generations *generations)
+{
+    const struct generation *current = generations->current;
+    const struct generation *candidate = generations->candidate;
+    uint64_t number = 0;
+    size_t count = 0;
+    LIST_EACH (node, after, &generations->draining) {
+        const struct generation *generation = LIST_ITEM(node, struct generation, node);
+        CHECK(generation != current && generation != candidate);
+        CHECK(generation->options.number > number);
+        number = generation->options.number;
+        count++;
+    }
+    CHECK(count == generations->draining_count);
+    CHECK(current == NULL || current->options.number > number);
+    CHECK(current != NULL || (candidate == NULL && count == 0));
+    CHECK(candidate == NULL || candidate->options.number > current->options.number);
+    CHECK(candidate == NULL || candidate->options.number + 1 == generations->next_number);
 }

@@ -4,11 +4,14 @@
 #include "base/log.h"
 #include "script/generation.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+static_assert(INHERITED_FIRST == STDERR_FILENO + 1, "they follow the standard streams");
 
 static int announced_count(void);
 static long number_of(const char *text);
@@ -19,6 +22,7 @@ static int complain_of_closed(int count, int fd);
 int inherited_take(void)
 {
     int count = announced_count();
+    DCHECK(count <= ADDRESSES_MAX);
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDNAMES");
@@ -55,6 +59,7 @@ static long number_of(const char *text)
 /// False when there is no such descriptor.
 static bool keep_from_others(int fd)
 {
+    DCHECK(fd > STDERR_FILENO);
     int flags = fcntl(fd, F_GETFD);
     return flags >= 0 && fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == 0;
 }

@@ -53,6 +53,7 @@ void metrics_answer(struct metrics_scrapes *scrapes, struct exchange *exchange)
                BYTES("503: others are being told the metrics; try again later\n"));
         return;
     }
+    DCHECK(scrapes->loop != NULL);
     struct scrape *scrape = mem_new(struct scrape);
     scrape->scrapes = scrapes;
     scrape->exchange = exchange;
@@ -92,6 +93,7 @@ static void on_rendered(struct offload *offload)
 {
     struct scrape *scrape = CONTAINER_OF(offload, struct scrape, offload);
     struct exchange *exchange = scrape->exchange;
+    DCHECK(!scrape->is_rendered);
     scrape->is_rendered = true;
     if (exchange == NULL) {
         drop(scrape);
@@ -116,6 +118,7 @@ static void on_rendered(struct offload *offload)
 static void send_next(struct scrape *scrape)
 {
     struct exchange *exchange = scrape->exchange;
+    DCHECK(scrape->is_rendered && exchange != NULL);
     struct bytes piece = buf_bytes(&scrape->text);
     uint64_t bytes_max = exchange_limits(exchange)->stream.max_bytes;
     piece.len = piece.len < PIECE_BYTES ? piece.len : PIECE_BYTES;
@@ -143,6 +146,7 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
 {
     struct scrape *scrape = exchange->holder;
     (void)reason;
+    DCHECK(scrape->exchange == exchange);
     exchange->events = NULL;
     exchange->holder = NULL;
     scrape->exchange = NULL;
@@ -153,6 +157,8 @@ static void on_done(struct exchange *exchange, enum end_reason reason)
 
 static void drop(struct scrape *scrape)
 {
+    DCHECK(scrape->is_rendered && scrape->exchange == NULL);
+    DCHECK(scrape->scrapes->count > 0 && scrape->scrapes->count <= SCRAPES_MAX);
     scrape->scrapes->count--;
     buf_reset(&scrape->text);
     mem_free(scrape);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/notify.h"
 
+#include "base/check.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ static int send_to(const char *name, const char *state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(name);
+    DCHECK(len > 0);
     if ((*name != '/' && *name != '@') || len >= sizeof(address.sun_path)) {
         return -EAFNOSUPPORT;
     }
@@ -90,6 +92,7 @@ static int send_to(const char *name, const char *state)
 /// Sends the state. A manager that is busy is waited for, for at most PATIENCE_US.
 static int send_on(int fd, const struct sockaddr_un *address, socklen_t len, const char *state)
 {
+    DCHECK(fd >= 0 && len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(*address));
     struct timeval patience = {.tv_usec = PATIENCE_US};
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); // then it may wait
     ssize_t sent =

@@ -33,9 +33,11 @@ static void watch_candidate(struct reload *reload);
 static void on_modules(struct timer *timer);
 static void watch_sources(struct reload *reload, struct generation *generation);
 static void watch_file(void *user, const char *path);
+static void check_state(const struct reload *reload);
 
 void reload_init(struct reload *reload, struct worker *workers, size_t worker_count)
 {
+    DCHECK(worker_count > 0);
     *reload = (struct reload){.workers = workers, .worker_count = worker_count};
     loop_job_init(&reload->job, begin);
     for (size_t i = 0; i < worker_count; i++) {
@@ -46,6 +48,7 @@ void reload_init(struct reload *reload, struct worker *workers, size_t worker_co
 
 void reload_watch(struct reload *reload)
 {
+    DCHECK(!reload->is_watching && !reload->is_stopped);
     watch_open(&reload->watch, &reload->workers[0].loop, on_changed, reload);
     reload->is_watching = true;
     watch_sources(reload, reload->workers[0].generations.current);
@@ -84,6 +87,7 @@ void reload_deinit(struct reload *reload)
 static void begin(struct loop_job *job)
 {
     struct reload *reload = CONTAINER_OF(job, struct reload, job);
+    DCHECK(reload->state == RELOAD_IDLE && !reload->is_stopped);
     reload->is_wanted_again = false;
     reload->began_ns = clock_ns();
     reload->state = RELOAD_BUILDING;
@@ -100,6 +104,7 @@ static void begin(struct loop_job *job)
 /// Sends the order of `step` to the next `count` workers that were not asked yet.
 static void tell(struct reload *reload, enum worker_step step, size_t count)
 {
+    DCHECK(count > 0 && reload->asked_count + count <= reload->worker_count);
     reload->waited_count = count;
     for (size_t i = 0; i < count; i++) {
         struct worker *worker = &reload->workers[reload->asked_count++];
@@ -107,12 +112,15 @@ static void tell(struct reload *reload, enum worker_step step, size_t count)
         worker->reload.refusal = reload->why;
         worker_post(worker, &worker->reload.order);
     }
+    DEBUG_CALL(check_state(reload));
 }
 
 static void on_report(struct mailbox_message *message)
 {
     struct worker *worker = CONTAINER_OF(message, struct worker, reload.report);
     struct reload *reload = worker->reload.coordinator;
+    DCHECK(reload->waited_count > 0 && reload->state != RELOAD_IDLE);
+    DEBUG_CALL(check_state(reload));
     if (--reload->waited_count == 0) {
         go_on(reload);
     }
@@ -121,6 +129,7 @@ static void on_report(struct mailbox_message *message)
 /// All workers that were asked have reported.
 static void go_on(struct reload *reload)
 {
+    DCHECK(reload->waited_count == 0);
     bool has_built = reload->state == RELOAD_BUILDING;
     if (has_built) {
         take_why(reload);
@@ -161,6 +170,8 @@ static void take_why(struct reload *reload)
 static void finish(struct reload *reload)
 {
     bool is_done = reload->state == RELOAD_SWAPPING;
+    DCHECK(is_done || reload->state == RELOAD_DISCARDING);
+    DCHECK(reload->asked_count == reload->worker_count);
     count_up(is_done ? COUNT_RELOADED : COUNT_NOT_RELOADED, 1);
     if (is_done) {
         const struct worker *first = &reload->workers[0];
@@ -176,6 +187,7 @@ static void finish(struct reload *reload)
     mem_free(reload->why);
     reload->why = NULL;
     reload->state = RELOAD_IDLE;
+    DEBUG_CALL(check_state(reload));
     if (reload->is_wanted_again) {
         reload_start(reload);
     }
@@ -211,6 +223,7 @@ static void on_changed(void *user)
 static void watch_candidate(struct reload *reload)
 {
     bool has_loaded = reload->why == NULL;
+    DCHECK(reload->workers[0].generations.candidate != NULL);
     if (has_loaded) {
         watch_begin_list(&reload->watch);
     }
@@ -255,4 +268,28 @@ static void watch_file(void *user, const char *path)
         }
     }
     watch_add_file(&reload->watch, path);
+}
+
+/// What holds in each state of the drawing: the first worker builds alone, every other step is for
+/// all of them, and there is a reason exactly where the candidates are discarded.
+static void check_state(const struct reload *reload)
+{
+    bool is_for_all = reload->asked_count == reload->worker_count;
+    CHECK(reload->waited_count <= reload->asked_count);
+    CHECK(reload->asked_count <= reload->worker_count);
+    switch (reload->state) {
+    case RELOAD_IDLE:
+        CHECK(reload->waited_count == 0 && reload->why == NULL);
+        break;
+    case RELOAD_BUILDING:
+        CHECK(is_for_all || reload->asked_count == 1);
+        CHECK(reload->why == NULL);
+        break;
+    case RELOAD_SWAPPING:
+        CHECK(is_for_all && reload->why == NULL);
+        break;
+    case RELOAD_DISCARDING:
+        CHECK(is_for_all && reload->why != NULL);
+        break;
+    }
 }

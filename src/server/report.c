@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/report.h"
 
+#include "base/check.h"
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -47,6 +48,7 @@ void report_listening(const struct generation *generation,
 
 void report_counts(size_t worker_count)
 {
+    DCHECK(worker_count <= COUNTERS_WORKERS_MAX);
     for (unsigned number = 1; number <= worker_count; number++) {
         const struct counters *counters = counters_of(number);
         if (counters == NULL) {
@@ -99,6 +101,7 @@ void report_waiting(size_t conn_count, const struct limits *limits, int number)
 
 void report_worker_failure(unsigned number, size_t count, int failure)
 {
+    DCHECK(failure < 0 && number >= 1 && count >= 1);
     bool lacks_descriptors = failure == -EMFILE || failure == -ENFILE;
     log_complain("cannot start worker %u of %zu: %s; have fewer --workers, or raise %s", number,
                  count, strerror(-failure),
@@ -110,6 +113,7 @@ void report_worker_failure(unsigned number, size_t count, int failure)
 
 void report_inherited_failure(int fd, int failure)
 {
+    DCHECK(failure < 0 && fd >= 0);
     log_complain("cannot listen on descriptor %d of LISTEN_FDS: %s", fd,
                  failure == -EINVAL ? "it is not a stream socket that listens"
                                     : strerror(-failure));
@@ -117,6 +121,7 @@ void report_inherited_failure(int fd, int failure)
 
 void report_listen_failure(const struct address *address, int failure)
 {
+    DCHECK(failure < 0);
     if (address->is_unix) {
         log_complain("cannot listen on unix:%s: %s%s", address->text, strerror(-failure),
                      advice(address, failure));

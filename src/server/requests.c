@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "http/exchange.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,9 @@ static const struct bytes methods[] = {{"GET", 3},     {"POST", 4},    {"HEAD", 
                                        {"DELETE", 6},  {"OPTIONS", 7}, {"PATCH", 5}, {"TRACE", 5},
                                        {"CONNECT", 7}, {"_OTHER", 6}};
 enum { METHOD_OTHER = sizeof(methods) / sizeof(methods[0]) - 1 };
+
+static_assert(METHOD_OTHER <= UINT8_MAX, "a place in `methods` has eight bits");
+static_assert(sizeof("65535") <= CODE_BYTES, "the digits of any code");
 
 static struct request_counts *make(struct requests *requests, const char *pattern);
 static struct series *series_of(const struct requests *requests, struct request_counts *counts,
@@ -70,6 +74,7 @@ struct request_counts *requests_of(struct requests *requests, const char *patter
         return CONTAINER_OF(entry, struct request_counts, entry);
     }
     bool is_full = requests->_patterns.count >= PATTERNS_MAX;
+    DCHECK(requests->_none != NULL);
     return is_full ? requests_of(requests, "_NONE") : make(requests, pattern);
 }
 
@@ -104,6 +109,7 @@ static struct request_counts *make(struct requests *requests, const char *patter
 static struct series *series_of(const struct requests *requests, struct request_counts *counts,
                                 uint8_t method, uint16_t code)
 {
+    DCHECK(method <= METHOD_OTHER && counts->quick_count <= QUICK_MAX);
     char text[CODE_BYTES];
     snprintf(text, sizeof(text), "%u", code);
     struct bytes values[] = {methods[method], bytes_from_string(counts->pattern),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "server/scripts.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -18,6 +19,7 @@ static int find_in_folder(struct scripts *scripts, const char *folder);
 static char *folder_of(const char *path, bool is_folder);
 static int is_script(const struct dirent *entry);
 static int by_name(const void *a, const void *b);
+static void check_paths(const struct scripts *scripts);
 static char *join(const char *folder, const char *name);
 
 int scripts_find(struct scripts *scripts, const char *path)
@@ -31,6 +33,7 @@ int scripts_find(struct scripts *scripts, const char *path)
     int failure = is_folder ? find_in_folder(scripts, path) : find_file(scripts, path);
     if (failure == 0) {
         scripts->folder = folder_of(path, is_folder);
+        DEBUG_CALL(check_paths(scripts));
     }
     return failure;
 }
@@ -98,6 +101,16 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/// Scripts are loaded in the order of their names, and each of them once.
+static void check_paths(const struct scripts *scripts)
+{
+    CHECK(scripts->folder[0] != '\0');
+    for (size_t i = 0; i < scripts->count; i++) {
+        CHECK(scripts->paths[i][0] != '\0');
+        CHECK(i == 0 || strcmp(scripts->paths[i - 1], scripts->paths[i]) < 0);
+    }
+}
+
 /// `folder/name`; one slash between them, none for an empty folder.
 static char *join(const char *folder, const char *name)
 {
@@ -108,6 +121,8 @@ static char *join(const char *folder, const char *name)
     bool needs_slash = folder_len > 0 && folder[folder_len - 1] != '/';
     size_t size = folder_len + strlen(name) + 2;
     char *path = mem_alloc(size);
-    snprintf(path, size, "%.*s%s%s", (int)folder_len, folder, needs_slash ? "/" : "", name);
+    int len =
+        snprintf(path, size, "%.*s%s%s", (int)folder_len, folder, needs_slash ? "/" : "", name);
+    CHECK(len >= 0 && (size_t)len < size);
     return path;
 }

@@ -70,6 +70,7 @@ static bool has_lost_terminal(const struct server *server);
 static void drain(struct server *server);
 static bool close_worker(struct worker *worker);
 static bool end(struct server *server);
+static void check_threads(const struct server *server);
 
 static const struct engine_events events = {.on_serving = on_serving, .on_reload = on_reload};
 
@@ -219,6 +220,7 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     struct server *server = user;
     struct worker *idlest = &server->engine.workers[0];
     size_t conns_max = idlest->service.conns_max;
+    DCHECK(fd >= 0 && conns_max > 0);
     size_t total = 0;
     for (size_t i = 0; i < server->engine.worker_count; i++) {
         struct worker *worker = &server->engine.workers[i];
@@ -241,14 +243,15 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
 static int start_threads(struct server *server)
 {
     int failure = 0;
-    pthread_mutex_lock(&server->gate);
+    DCHECK(server->thread_count == 0);
+    CHECK(pthread_mutex_lock(&server->gate) == 0);
     for (size_t i = 1; i < server->engine.worker_count && failure == 0; i++) {
         struct worker *worker = &server->engine.workers[i];
         failure = pthread_create(&worker->status.thread, NULL, run_thread, worker);
         server->thread_count += failure == 0;
     }
     server->has_all_threads = failure == 0;
-    pthread_mutex_unlock(&server->gate);
+    CHECK(pthread_mutex_unlock(&server->gate) == 0);
     if (failure == 0) {
         return 0;
     }
@@ -282,9 +285,9 @@ static void *run_thread(void *arg)
 /// Waits until all threads are started, or one could not be. False for the latter.
 static bool may_begin(struct server *server)
 {
-    pthread_mutex_lock(&server->gate);
+    CHECK(pthread_mutex_lock(&server->gate) == 0);
     bool has_all_threads = server->has_all_threads;
-    pthread_mutex_unlock(&server->gate);
+    CHECK(pthread_mutex_unlock(&server->gate) == 0);
     return has_all_threads;
 }
 
@@ -294,6 +297,7 @@ static void on_serving(void *owner)
     struct server *server = owner;
     const struct worker *first = &server->engine.workers[0];
     const struct generation *generation = first->generations.current;
+    DEBUG_CALL(check_threads(server));
     if (server->config->is_watching) {
         reload_watch(&server->engine.reload);
     }
@@ -327,6 +331,7 @@ static void tell_ready(const struct server *server)
 {
     char url[160];
     char status[200];
+    DCHECK(server->engine.workers[0].listening.count > 0);
     socket_address_url(&server->engine.workers[0].listening.sockets[0].address, url, sizeof(url));
     snprintf(status, sizeof(status), "serving on %s", url);
     notify_ready(status);
@@ -383,6 +388,7 @@ static void drain(struct server *server)
     snprintf(status, sizeof(status), "stopping; %zu connections",
              (size_t)server->engine.conn_total);
     notify_stopping(status, limits->drain.delay_ms + limits->drain.timeout_ms + PATIENCE_MS);
+    DEBUG_CALL(check_threads(server));
     engine_drain(&server->engine);
 }
 
@@ -414,4 +420,12 @@ static bool end(struct server *server)
     pthread_mutex_destroy(&server->gate);
     mem_free(server);
     return true;
+}
+
+/// Each worker but the first has a thread of its own by the time that the engine serves.
+static void check_threads(const struct server *server)
+{
+    size_t worker_count = server->engine.worker_count;
+    CHECK(server->thread_count < worker_count);
+    CHECK(!server->engine.is_serving || server->thread_count + 1 == worker_count);
 }

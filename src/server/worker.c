@@ -87,6 +87,7 @@ static void check_state(const struct worker *worker);
 int worker_init(struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
+    DCHECK(options->worker_count > 0 && options->home != NULL);
     counters_use(worker->number);
     int failure = loop_init(&worker->loop);
     if (failure != 0) {
@@ -379,8 +380,10 @@ static void on_order(struct mailbox_message *message)
     struct worker_reload *reload = &worker->reload;
     switch (reload->step) {
     case STEP_BUILD:
+        DCHECK(reload->why == NULL);
         reload->failure =
             generations_build(&worker->generations, &reload->script_count, &reload->why);
+        DCHECK((reload->failure == 0) == (reload->why == NULL));
         break;
     case STEP_SWAP:
         dispatch_judge_anew(&worker->_dispatch); // also a request whose body still comes
@@ -389,6 +392,7 @@ static void on_order(struct mailbox_message *message)
         take_common_fields(worker);
         break;
     case STEP_DISCARD:
+        DCHECK(reload->refusal != NULL);
         generations_abort(&worker->generations, reload->refusal);
         break;
     }
