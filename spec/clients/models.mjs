@@ -95,7 +95,10 @@ let count = 0
 try {
   for await (const piece of clients[which](stop.signal)) {
     text += piece
-    count += piece === '' ? 0 : 1
+    if (piece !== '') {
+      count += 1
+      print({ kind: 'piece' })
+    }
     if (count === pieces) {
       stop.abort()
     }

@@ -67,12 +67,45 @@ describe("A streamed answer", function()
     end)
   end
 
-  it("is resumed by a page that is loaded anew, and by nobody when there is none", function()
+  it("is resumed by nobody when there is none", function()
     assert.equal(1, #ask("ai", "-", "--resume", "chat-2"):records("nothing"))
-    local first = Client.start("models", { server.url, "ai", "wait", "--abort-after", "1" })
-    first:await("failure")
-    local second = ask("ai", "-", "--resume", "chat-1")
-    assert.equal(ALL, second:records("end")[1].text)
-    assert.equal(1, #second:records("finish"))
+  end)
+
+  ---Opens the gate of the answer: before the first event (0) or before a piece.
+  local function open_gate(number)
+    assert.equal(200, server:request({ method = "POST", target = "/gate/" .. number }).status)
+  end
+
+  -- The page that asked is gone each time; another comes back for its chat.
+  for state, number in pairs { ["before its first event"] = -1, ["in its middle"] = 2 } do
+    it("is resumed as a whole " .. state, function()
+      open_gate(-1)
+      local before = #support.marks(server)
+      local first = Client.start("models", { server.url, "ai", "gate", "--abort-after", "2" })
+      eventually(function() return support.marks(server)[before + 1] == "asked gate" end, 10)
+      open_gate(number)
+      if number > 0 then
+        first:await("failure")
+      end
+      first:stop()
+      local second = Client.start("models", { server.url, "ai", "-", "--resume", "chat-1" })
+      if number > 0 then
+        second:await("piece")
+      end
+      open_gate(4)
+      second:finish(40)
+      assert.equal(ALL, second:records("end")[1].text)
+      assert.equal(1, #second:records("finish"))
+      assert.equal("ended gate", support.marks(server)[before + 2])
+    end)
+  end
+
+  it("is resumed as a whole after its end", function()
+    assert.equal(ALL, ask("ai", "moon"):records("end")[1].text)
+    for _ = 1, 2 do
+      local again = ask("ai", "-", "--resume", "chat-1")
+      assert.equal(ALL, again:records("end")[1].text)
+      assert.equal(1, #again:records("finish"))
+    end
   end)
 end)

@@ -1,14 +1,27 @@
 -- What the official clients of language models ask for, answered as their services answer it. The
 -- prompt says what happens: "fail" raises after two pieces, "refuse" is an error before the first,
--- "report" is an error told in the stream, "slow" takes its time, "wait" goes on when a page has
--- resumed it; all else is an answer of four pieces. Each handler leaves a line in the log when it
--- has ended.
+-- "report" is an error told in the stream, "slow" takes its time, "gate" waits before its first
+-- event and before each piece until /gate is told the piece's number; all else is an answer of four
+-- pieces. Each answer leaves a line in the log when it has ended.
 local lunesse = require "lunesse"
 local server = lunesse.server()
 
 local PIECES = { "The moon ", "borrows ", "its ", "light." }
-local answers = {} -- the channel of a chat's answer, while it is being made
-local is_resumed = false
+local answers = {} -- by chat: the channel of its answer
+local gate, opened = lunesse.signal(), -1
+
+server:post("/gate/:number", function(request, response)
+  opened = tonumber(request.params.number)
+  gate:set()
+  gate:clear()
+  response:send("open\n")
+end)
+
+local function wait_for_gate(prompt, number)
+  while prompt == "gate" and opened < number do
+    gate:wait()
+  end
+end
 
 -- The pieces, with what the prompt asks to go wrong.
 local function pieces(prompt)
@@ -20,9 +33,7 @@ local function pieces(prompt)
       if i == 3 and prompt == "fail" then
         error("the model failed on purpose")
       end
-      while i == 3 and prompt == "wait" and not is_resumed do
-        lunesse.sleep(0.01)
-      end
+      wait_for_gate(prompt, i)
       coroutine.yield(piece)
       lunesse.sleep(prompt == "slow" and 0.3 or 0.01)
     end
@@ -113,34 +124,43 @@ server:post("/v1/messages", { sse = "always" }, function(request, response)
   sse:close()
 end)
 
--- useChat's: the answer is a channel, so that a page that is loaded anew gets all of it.
-server:post("/api/chat", { sse = "always", on_leave = "detach" }, function(request, response)
+-- useChat's: a task computes the answer into a channel, so that a page that is loaded anew gets all
+-- of it, before its first event, in its middle and after its end.
+local function compute(answer, prompt)
+  local failure = "the task was ended"
+  local _ <close> = setmetatable({}, { __close = function()
+    answer:publish(failure and { type = "error", errorText = failure } or { type = "finish" })
+    answer:publish("[DONE]")
+    answer:finish()
+  end })
+  wait_for_gate(prompt, 0)
+  answer:publish { type = "start", messageId = "m2" }
+  answer:publish { type = "text-start", id = "t1" }
+  for piece in pieces(prompt) do
+    if prompt == "report" and piece == PIECES[3] then
+      failure = "overloaded"
+      return
+    end
+    answer:publish { type = "text-delta", id = "t1", delta = piece }
+  end
+  answer:publish { type = "text-end", id = "t1" }
+  failure = nil
+end
+
+server:post("/api/chat", { sse = "always" }, function(request, response)
   local question = request:json()
   local prompt = question.messages[#question.messages].parts[1].text
   if refused(response, prompt) then
     return
   end
-  local answer <const> = lunesse.channel("answer/" .. request.id)
+  local answer = lunesse.channel("answer/" .. request.id, { ttl = 600 })
   answers[question.id] = answer
+  lunesse.spawn(compute, answer, prompt)
+  if prompt == "gate" then
+    lunesse.log.info("mark", { what = "asked gate" })
+  end
   response:header("X-Vercel-AI-UI-Message-Stream", "v1")
-  response.sse:subscribe(answer)
-  local function send(fields)
-    answer:publish(fields)
-  end
-  send { type = "start", messageId = "m2" }
-  send { type = "text-start", id = "t1" }
-  for piece in pieces(prompt) do
-    if prompt == "report" and piece == PIECES[3] then
-      send { type = "error", errorText = "overloaded" }
-      break
-    end
-    send { type = "text-delta", id = "t1", delta = piece }
-  end
-  send { type = "text-end", id = "t1" }
-  send { type = "finish" }
-  answer:publish("[DONE]")
-  answers[question.id] = nil
-  answer:close()
+  response.sse:subscribe(answer, { since = "earliest" })
 end)
 
 server:get("/api/chat/:id/stream", { sse = "always" }, function(request, response)
@@ -150,5 +170,4 @@ server:get("/api/chat/:id/stream", { sse = "always" }, function(request, respons
   end
   response:header("X-Vercel-AI-UI-Message-Stream", "v1")
   response.sse:subscribe(answer, { since = "earliest" })
-  is_resumed = true
 end)
