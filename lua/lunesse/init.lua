@@ -13,6 +13,7 @@ coroutine.resume = core.resume
 coroutine.wrap = core.wrap
 coroutine.yield = core.yield
 coroutine.close = core.close
+rawset(_G, "require", require "lunesse.require")
 
 return {
   server = server.open,

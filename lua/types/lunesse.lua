@@ -193,9 +193,9 @@ function lunesse.after(seconds, fn, options) end
 ---@return lunesse.Timer
 function lunesse.every(seconds, fn, options) end
 
----Waits, while everything else goes on. Belongs into handlers, timers and callbacks; elsewhere it
----raises. In the handler of an event stream it does not return once the reader has left: the
----handler ends there, and its to-be-closed variables run.
+---Waits, while everything else goes on. Belongs into handlers, timers, tasks and callbacks;
+---elsewhere it raises. In the handler of an event stream it does not return once the reader has
+---left: the handler ends there, and its to-be-closed variables run.
 ---
 ---```lua
 ---for n = 10, 0, -1 do

@@ -240,7 +240,7 @@ end)
         return (string.gsub("a", "a", function() signal:wait() end))
       end)))]]
     assert.matches("signal:wait can only wait inside a handler, timer, task or callback; not " ..
-      "inside the C function 'gsub'", text)
+      "inside the C function 'string.gsub'", text)
   end)
 
   it("leaves its server in peace when it is never set", function()

@@ -455,13 +455,15 @@ end)
       assert.equal(500, server:request { target = path }.status)
     end
     local lines = server:log_lines("script error")
-    local sleep = "sleep can only wait inside a handler, timer or callback; " ..
+    local sleep = "sleep can only wait inside a handler, timer, task or callback; " ..
       "not inside the C function "
-    assert.matches("script.lua:3: " .. sleep .. "'sort', called at [^ ]+script.lua:2\\n", lines[1])
-    assert.matches("script.lua:7: " .. sleep .. "'gsub', called at [^ ]+script.lua:7\\n",
-      lines[2])
+    local advice = ": wait before it is called, or after it has returned\\n"
+    assert.matches("script.lua:3: " .. sleep .. "'table.sort', called at [^ ]+script.lua:2" ..
+      advice, lines[1])
+    assert.matches("script.lua:7: " .. sleep .. "'string.gsub', called at [^ ]+script.lua:7" ..
+      advice, lines[2])
     assert.matches("script.lua:12: yield can only wait inside a coroutine; " ..
-      "not inside the C function 'sort', called at [^ ]+script.lua:11\\n", lines[3])
+      "not inside the C function 'table.sort', called at [^ ]+script.lua:11" .. advice, lines[3])
   end)
 
   it("says so of a closing variable, of a load and of a finalizer", function()

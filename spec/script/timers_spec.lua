@@ -260,11 +260,12 @@ server:get("/", function(_, response)
 end)
 ]]
     get(server, "/")
-    local message = "sleep can only wait inside a handler, timer or callback"
+    local message = "sleep can only wait inside a handler, timer, task or callback"
     local place = server.folder .. "/script.lua:5: "
     await_marks(server, {
       server.folder .. "/script.lua:1: " .. message .. "; not while the scripts load",
-      place .. message .. "; not inside the C function '?', called at " .. place:sub(1, -3),
+      place .. message .. "; not inside the C function 'table.sort', called at " ..
+        place:sub(1, -3) .. ": wait before it is called, or after it has returned",
       "waited", "false",
     })
   end)

@@ -115,8 +115,14 @@ void generation_require_from(struct generation *generation, const char *folder)
     if (strpbrk(folder, LUA_PATH_SEP LUA_PATH_MARK) == NULL) {
         lua_getglobal(L, "package");
         lua_getfield(L, -1, "path");
-        lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", folder, folder, lua_tostring(L, -1));
+        lua_pushfstring(L,
+                        "%s/?.lua;%s/?/init.lua;%s/lua_modules/share/lua/5.4/?.lua;"
+                        "%s/lua_modules/share/lua/5.4/?/init.lua;%s",
+                        folder, folder, folder, folder, lua_tostring(L, -1));
         lua_setfield(L, -3, "path");
+        lua_getfield(L, -2, "cpath");
+        lua_pushfstring(L, "%s/lua_modules/lib/lua/5.4/?.so;%s", folder, lua_tostring(L, -1));
+        lua_setfield(L, -4, "cpath");
         lua_settop(L, 0);
     }
 }

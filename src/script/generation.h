@@ -30,8 +30,9 @@ MUST_USE int generation_new(const struct generation_options *options,
 /// (to-be-closed variables, finalizers).
 void generation_free(struct generation *generation);
 
-/// Has `require` look in `folder` before all other places. A folder whose name has a `;` or a `?`
-/// is left out, because these have a meaning in Lua's search path.
+/// Has `require` look in `folder`, and then in the tree `lua_modules` there, into which `luarocks
+/// --tree` installs, before all other places. A folder whose name has a `;` or a `?` is left out,
+/// because these have a meaning in Lua's search path.
 void generation_require_from(struct generation *generation, const char *folder);
 
 /// Runs one script file. Fails with -EINVAL when the script is wrong or raises, -ETIMEDOUT when it

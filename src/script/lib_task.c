@@ -65,6 +65,7 @@ static struct task_box *box_of(const struct task *task);
 static int push_outcome_or_raise(lua_State *L, const struct task_box *box);
 static int l_cancel(lua_State *L);
 static int l_tell_end(lua_State *L);
+static int l_task(lua_State *L);
 static int p_active(lua_State *L);
 
 static const struct task_watcher watcher = {.on_failed = on_failed, .on_ended = on_ended};
@@ -74,7 +75,8 @@ static const struct box_property properties[] = {{"active", p_active}, {NULL, NU
 
 const struct box_class lib_task_class = {"Task", methods, properties, NULL};
 
-const luaL_Reg lib_task_functions[] = {{"spawn", l_spawn}, {"tell_end", l_tell_end}, {NULL, NULL}};
+const luaL_Reg lib_task_functions[] = {
+    {"spawn", l_spawn}, {"tell_end", l_tell_end}, {"task", l_task}, {NULL, NULL}};
 
 size_t lib_task_count(const struct parts *parts)
 {
@@ -399,6 +401,18 @@ static int l_tell_end(lua_State *L)
     lua_setiuservalue(L, 1, SLOT_SIGNAL);
     box->is_watched = true;
     return 0;
+}
+
+/// task() -> what stands for the running task, as a key; nil when none runs
+static int l_task(lua_State *L)
+{
+    struct task *task = task_running(L);
+    if (task == NULL) {
+        lua_pushnil(L);
+    } else {
+        lua_pushlightuserdata(L, task);
+    }
+    return 1;
 }
 
 static int p_active(lua_State *L)

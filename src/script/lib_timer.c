@@ -360,7 +360,7 @@ static int l_sleep(lua_State *L)
 {
     uint64_t delay_ms = check_duration_ms(L, 1);
     if (!task_can_park(L)) {
-        return raise_obstacle(L, "sleep can only wait inside a handler, timer or callback");
+        return raise_obstacle(L, "sleep can only wait inside a handler, timer, task or callback");
     }
     task_arm_timer(task_current(L), delay_ms, on_slept);
     return task_park(L, stop_sleeping, NULL);

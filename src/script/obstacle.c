@@ -7,6 +7,7 @@
 #include "script/parts.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@ static void push_location(lua_State *L, int level);
 static void push_obstacle(lua_State *L);
 static bool is_in_finalizer(lua_State *L);
 static bool push_caller_in_c(lua_State *L);
+static void push_name(lua_State *L, lua_Debug *record);
+static bool push_library_name(lua_State *L, int function);
+static bool push_key(lua_State *L, int function);
 
 /// Looks for the place itself: `luaL_where` gives none when a C function has called the one that
 /// waits.
@@ -82,18 +86,68 @@ static bool is_in_finalizer(lua_State *L)
     return is_found;
 }
 
-/// Pushes the name of the C function that the code is inside of, and where that was called. `pcall`
-/// and `xpcall` are no obstacle, because a wait can pass through them.
+/// Pushes the name of the C function that the code is inside of, where that was called, and what to
+/// do. `pcall` and `xpcall` are no obstacle, because a wait can pass through them.
 static bool push_caller_in_c(lua_State *L)
 {
     lua_Debug record;
     for (int level = 1; lua_getstack(L, level, &record); level++) {
         lua_getinfo(L, "nS", &record);
-        const char *name = record.name == NULL ? "?" : record.name;
-        if (*record.what == 'C' && strcmp(name, "pcall") != 0 && strcmp(name, "xpcall") != 0) {
-            lua_pushfstring(L, "inside the C function '%s', called at ", name);
-            push_location(L, level + 1);
-            lua_concat(L, 2);
+        if (*record.what == 'C') {
+            push_name(L, &record);
+            const char *name = lua_tostring(L, -1);
+            if (strcmp(name, "pcall") != 0 && strcmp(name, "xpcall") != 0) {
+                lua_pushfstring(L, "inside the C function '%s', called at ", name);
+                push_location(L, level + 1);
+                lua_pushliteral(L, ": wait before it is called, or after it has returned");
+                lua_concat(L, 3);
+                lua_remove(L, -2);
+                return true;
+            }
+            lua_pop(L, 1);
+        }
+    }
+    return false;
+}
+
+/// Pushes the name of a C function: as the libraries call it, or as the caller does.
+static void push_name(lua_State *L, lua_Debug *record)
+{
+    lua_getinfo(L, "f", record);
+    if (!push_library_name(L, lua_gettop(L))) {
+        lua_pushstring(L, record->name == NULL ? "?" : record->name);
+    }
+    lua_remove(L, -2);
+}
+
+/// Pushes "table.sort" for the function at the index `function`, if it is one of Lua's own.
+static bool push_library_name(lua_State *L, int function)
+{
+    static const char *const libraries[] = {LUA_TABLIBNAME, LUA_STRLIBNAME, LUA_COLIBNAME,
+                                            LUA_IOLIBNAME,  LUA_OSLIBNAME,  LUA_UTF8LIBNAME};
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+        lua_getfield(L, function + 1, libraries[i]);
+        if (lua_istable(L, -1) && push_key(L, function)) {
+            lua_pushfstring(L, "%s.%s", libraries[i], lua_tostring(L, -1));
+            lua_replace(L, function + 1);
+            lua_settop(L, function + 1);
+            return true;
+        }
+        lua_settop(L, function + 1);
+    }
+    lua_settop(L, function);
+    return false;
+}
+
+/// [.., table] -> [.., table, key]. Pushes the text under which the table has the function.
+static bool push_key(lua_State *L, int function)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        bool is_it = lua_rawequal(L, -1, function) && lua_type(L, -2) == LUA_TSTRING;
+        lua_pop(L, 1);
+        if (is_it) {
             return true;
         }
     }
