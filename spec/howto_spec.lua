@@ -1,6 +1,7 @@
 -- docs/howto.md beyond its console blocks (spec/readme_spec.lua runs those): its scripts behind a
 -- proxy, below a service manager, with a reader that leaves.
 
+local cjson = require "cjson"
 local lfs = require "lfs"
 local posix = require "spec_posix"
 local Pages = require "spec.support.pages"
@@ -96,6 +97,150 @@ describe("docs/howto.md, lib/shell.lua,", function()
   end)
 end)
 
+describe("docs/howto.md, lib/shell.lua, with input for the command,", function()
+  it("gives the command every byte of it, and leaves no file behind", function()
+    local server = serve({ "lib/shell.lua" }, { workers = 1 }, { ["run.lua"] = [[
+      local lunesse = require "lunesse"
+      local shell = require "lib.shell"
+      lunesse.server():post("/run", function(request, response)
+        response:send((shell.run("cat", request:text())))
+      end)
+    ]] })
+    local bytes = {}
+    for byte = 0, 255 do
+      bytes[#bytes + 1] = string.char(byte):rep(300)
+    end
+    local text = table.concat(bytes)
+    local response = server:request { method = "POST", target = "/run", body = text }
+    assert.is_true(response.body == text)
+    for name in lfs.dir("/tmp") do
+      local file = name:find("^lua_") and io.open("/tmp/" .. name, "rb")
+      if file then
+        assert.is_false(file:read("a") == text)
+        file:close()
+      end
+    end
+  end)
+end)
+
+describe("docs/howto.md, notify.lua,", function()
+  local NAMES = { "lib/shell.lua", "notify.lua" }
+
+  local function start_other()
+    return Server.start [[
+      require "lunesse".server():post("/messages", function(request, response)
+        local headers = request.headers
+        if headers.authorization ~= "Bearer sesame" then
+          return response:status(401):send("")
+        end
+        response:json { received = request:json().text }
+      end)
+    ]]
+  end
+
+  it("posts whatever text it is given, and no file", function()
+    local other = start_other()
+    local server = serve(NAMES, {
+      env = { NOTIFY_URL = other.url .. "/messages", NOTIFY_TOKEN = "sesame" },
+    })
+    for _, text in ipairs {
+      'a "quoted" \\ word\\', "two\r\nlines\n", "@/etc/passwd", "\\n", "é", "",
+    } do
+      local response = server:request { method = "POST", target = "/notify", body = text }
+      assert.equal(200, response.status)
+      assert.equal(text, cjson.decode(response.body).received)
+    end
+  end)
+
+  it("says so when the other server refuses", function()
+    local server = serve(NAMES, {
+      env = { NOTIFY_URL = start_other().url .. "/messages", NOTIFY_TOKEN = "wrong" },
+    })
+    local response = server:request { method = "POST", target = "/notify", body = "a" }
+    assert.equal(502, response.status)
+    assert.matches("^curl: %(22%) .* 401", response.body)
+  end)
+end)
+
+-- Stands for psql and reads its input as its manual says: first `\set` with texts in quotes, in
+-- which `''` is a quote and a backslash escapes; then a query. Keeps what it got in files.
+local PSQL = [[
+#!/usr/bin/lua5.4
+local escapes = { n = "\n", r = "\r", ["\\"] = "\\" }
+local input = io.read("a")
+local at = 1
+while true do
+  local name, first = input:match("^\\set (%w+) '()", at)
+  if not name then
+    break
+  end
+  local text = {}
+  at = first
+  while true do
+    local byte, following = input:sub(at, at), input:sub(at + 1, at + 1)
+    assert(byte ~= "\n" and byte ~= "")
+    if byte == "\\" then
+      text[#text + 1] = assert(escapes[following])
+      at = at + 2
+    elseif byte == "'" and following == "'" then
+      text[#text + 1] = "'"
+      at = at + 2
+    elseif byte == "'" then
+      break
+    else
+      text[#text + 1] = byte
+      at = at + 1
+    end
+  end
+  assert(input:sub(at + 1, at + 1) == "\n")
+  at = at + 2
+  io.open(os.getenv("PSQL_SEEN") .. "." .. name, "wb"):write(table.concat(text)):close()
+end
+io.open(os.getenv("PSQL_SEEN"), "w"):write(table.concat(arg, " "), "\n", input:sub(at)):close()
+io.write(os.getenv("PSQL_SAYS"), "\n")
+os.exit(os.getenv("PSQL_SAYS") ~= "")
+]]
+
+describe("docs/howto.md, letters.lua,", function()
+  local NAMES = { "lib/shell.lua", "lib/postgres.lua", "letters.lua" }
+
+  local function start(says)
+    local folder = folder_of_spec()
+    Process.write_file(folder .. "/psql", PSQL)
+    assert(Process.run { "chmod", "+x", folder .. "/psql" } == 0)
+    return serve(NAMES, { env = {
+      PATH = folder .. ":" .. os.getenv("PATH"), PSQL_SEEN = folder .. "/seen", PSQL_SAYS = says,
+    } }), folder .. "/seen"
+  end
+
+  it("gives a text to psql as a variable, whatever stands in it, and says its number", function()
+    local server, seen = start("7")
+    local text = "it's \\'; DROP TABLE letters; --\r\n\\! touch x\n:'text' `id` \\"
+    local response = server:request { method = "POST", target = "/letters", body = text }
+    assert.equal(201, response.status)
+    assert.equal('{"id":7}', response.body)
+    assert.equal(text, Process.read_file(seen .. ".text"))
+    assert.equal("-XqAt -v ON_ERROR_STOP=1\n" ..
+      "INSERT INTO letters (text) VALUES (:'text') RETURNING id;\n", Process.read_file(seen))
+  end)
+
+  it("passes on the JSON that the database writes", function()
+    local server = start('[{"id":1}]')
+    assert.equal('[{"id":1}]\n', server:request { target = "/letters" }.body)
+  end)
+
+  it("answers 503 and publishes nothing when the database does not answer, or cannot", function()
+    local server = start("")
+    assert.equal(503, server:request { target = "/letters" }.status)
+    for _, text in ipairs { "a", "a\0b" } do
+      local response = server:request { method = "POST", target = "/letters", body = text }
+      assert.equal(503, response.status)
+    end
+    assert.equal(3, #server:log_lines("the database gave no answer"))
+    assert.matches("a text of Postgres has no NUL", server:log_lines("no NUL")[1])
+  end)
+end)
+
 describe("docs/howto.md, weather.lua,", function()
   it("asks the server that the environment names, and says why it could not", function()
     local other = Server.start [[
@@ -124,11 +269,12 @@ describe("docs/howto.md, notes.lua,", function()
 end)
 
 describe("docs/howto.md, files.lua,", function()
-  it("says that texts are UTF-8", function()
+  it("says that texts are UTF-8, and for how long a browser may keep them", function()
     local files = { ["public/a.css"] = "p {}", ["public/a.txt"] = "é" }
     local server = serve({ "files.lua" }, nil, files)
     for name, kind in pairs { ["a.css"] = "text/css", ["a.txt"] = "text/plain" } do
       local response = server:request { target = "/files/" .. name }
+      assert.equal("max-age=300", response.headers["cache-control"])
       assert.equal(kind .. "; charset=utf-8", response.headers["content-type"])
     end
   end)
@@ -213,7 +359,9 @@ describe("docs/howto.md, login.lua,", function()
     local form = server:request { target = "/login" }
     assert.equal("text/html; charset=utf-8", form.headers["content-type"])
     assert.matches('<form method="post" action="/login">', form.body)
-    local cookie = login(server, GOOD).headers["set-cookie"]:match("^[^;]+")
+    local cookie = login(server, GOOD).headers["set-cookie"]
+    assert.matches("; HttpOnly; SameSite=Lax$", cookie)
+    cookie = cookie:match("^[^;]+")
     local function name()
       return server:request { target = "/my/name", headers = { Cookie = cookie } }.body
     end

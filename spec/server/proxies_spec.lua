@@ -6,6 +6,7 @@ local wire = require "spec.support.wire"
 local Pages = require "spec.support.pages"
 local Proxy = require "spec.support.proxy"
 local Process = require "spec.support.process"
+local Server = require "spec.support.server"
 
 local ROUTES = [[
 local room = lunesse.channel("room")
@@ -138,32 +139,142 @@ describe("Behind nginx with its location for static files", function()
   end)
 end)
 
+describe("A server on a Unix socket", function()
+  for _, name in ipairs(Proxy.names) do
+    it("is reached by " .. name, function()
+      local folder = Server.write {}
+      local path = folder .. "/socket"
+      assert(Process.run { "chmod", "755", folder } == 0) -- Apache serves as another user
+      support.start(ROUTES, { args = { "--unix", path, "--unix-mode", "666" } })
+      local proxy = Proxy.start(name, { port = path })
+      local _, out = Process.run { "curl", "-s", "--max-time", "5", proxy.url .. "/address" }
+      assert.equal("127.0.0.1", out)
+      proxy:stop()
+    end)
+  end
+end)
+
+local CURL = { "curl", "-s", "--max-time", "5" }
+
+local function curl(...)
+  local words = { table.unpack(CURL) }
+  for _, word in ipairs { ... } do
+    words[#words + 1] = word
+  end
+  local _, out = Process.run(words)
+  return out
+end
+
+---Holds `proxy` to sending a stream by HTTPS and HTTP/2, event by event.
+local function expect_stream(proxy, server)
+  local url = proxy.url:gsub("^http:", "https:")
+  local reader = Process.start { "curl", "-skNi", "--http2", url .. "/room" }
+  for _, data in ipairs { "one", "two" } do
+    eventually(function()
+      return reader:stdout():find(":\n\n", 1, true)
+    end)
+    server:request { method = "POST", target = "/room", body = data }
+    eventually(function()
+      return reader:stdout():find("data: " .. data .. "\n\n", 1, true)
+    end)
+  end
+  assert.matches("^HTTP/2 200", reader:stdout())
+  reader:kill()
+end
+
 describe("Behind nginx with TLS", function()
-  it("plain HTTP is sent to HTTPS", function()
-    local proxy = Proxy.start("TLS", support.start(ROUTES))
-    local _, out = Process.run { "curl", "-sI", "--unix-socket", proxy.folder .. "/plain",
-      "http://example.com/room?a=b" }
+  it("plain HTTP is sent to HTTPS, and a stream comes by HTTP/2", function()
+    local server = support.start(ROUTES)
+    local proxy = Proxy.start("TLS", server)
+    local out = curl("-I", "--unix-socket", proxy.folder .. "/plain", "http://example.com/room?a=b")
     assert.matches("^HTTP/1.1 301 ", out)
     assert.matches("\nLocation: https://example.com/room%?a=b\r\n", out)
+    expect_stream(proxy, server)
+    proxy:stop()
+  end)
+end)
+
+describe("Behind HAProxy with TLS", function()
+  it("plain HTTP is sent to HTTPS, but for the authority, and a stream comes by HTTP/2", function()
+    local server = support.start(ROUTES)
+    local certbot = support.start [[
+      server:get("/.well-known/acme-challenge/*rest", function(request, response)
+        response:send("proof of " .. request.params.rest)
+      end)
+    ]]
+    local proxy = Proxy.start("HAProxy TLS", server, nil, certbot)
+    local plain = proxy.folder .. "/plain"
+    local out = curl("-I", "--unix-socket", plain, "http://example.com/room?a=b")
+    assert.matches("^HTTP/1.1 301 ", out)
+    assert.matches("\nlocation: https://example.com/room%?a=b\r\n", out)
+    assert.equal("proof of t0ken", curl("--unix-socket", plain,
+      "http://example.com/.well-known/acme-challenge/t0ken"))
+    expect_stream(proxy, server)
+    proxy:stop()
+  end)
+end)
+
+describe("Behind Apache with TLS", function()
+  it("plain HTTP is sent to HTTPS, and a stream comes by HTTP/2", function()
+    local server = support.start(ROUTES)
+    local proxy = Proxy.start("Apache TLS", server)
+    local plain = Process.read_file(proxy.folder .. "/plain")
+    local out = curl("-I", "http://127.0.0.1:" .. plain .. "/room?a=b")
+    assert.matches("^HTTP/1.1 301 ", out)
+    assert.matches("\nLocation: https://example.com/room%?a=b\r\n", out)
+    expect_stream(proxy, server)
+    proxy:stop()
+  end)
+end)
+
+describe("Several servers", function()
+  local PUBLISH = Process.read_file("scripts/publish.lua")
+
+  local function start()
+    return Server.start({ ["publish.lua"] = PUBLISH }, {
+      env = { LUNESSE_PUBLISH_TOKEN = "moonshine" },
+    })
+  end
+
+  local function publish(url)
+    return curl(url, "-H", "Authorization: Bearer moonshine", "-H", "Content-Type: text/plain",
+      "-d", "full moon")
+  end
+
+  ---How many events the channel of a server has.
+  local function count(server, channel)
+    local reader = server:connect()
+    reader:send(wire.request {
+      target = "/channels/" .. channel, headers = { Accept = "text/event-stream" },
+    })
+    assert(reader:receive_until("id: "))
+    local id = assert(reader:receive_until("\n"))
+    reader:close()
+    return tonumber(id:match("-(%d+)\n"))
+  end
+
+  it("behind nginx have each path for themselves, for readers and publishers alike", function()
+    local one, two = start(), start()
+    local proxy = Proxy.start("several", one, nil, two)
+    local counts = { [0] = 0, 0 }
+    for n = 1, 20 do
+      publish(proxy.url .. "/channels/room-" .. n)
+      publish(proxy.url .. "/channels/room-" .. n .. "?event=said")
+      local at_one, at_two = count(one, "room-" .. n), count(two, "room-" .. n)
+      assert.same({ 0, 2 }, { math.min(at_one, at_two), math.max(at_one, at_two) })
+      counts[at_one // 2] = counts[at_one // 2] + 1
+    end
+    assert.is_true(counts[0] > 0 and counts[1] > 0)
     proxy:stop()
   end)
 
-  it("a stream comes by HTTPS and HTTP/2, event by event", function()
-    local server = support.start(ROUTES)
-    local proxy = Proxy.start("TLS", server)
-    local url = proxy.url:gsub("^http:", "https:")
-    local reader = Process.start { "curl", "-skNi", "--http2", url .. "/room" }
-    for _, data in ipairs { "one", "two" } do
-      eventually(function()
-        return reader:stdout():find(":\n\n", 1, true)
-      end)
-      server:request { method = "POST", target = "/room", body = data }
-      eventually(function()
-        return reader:stdout():find("data: " .. data .. "\n\n", 1, true)
-      end)
-    end
-    assert.matches("^HTTP/2 200", reader:stdout())
-    reader:kill()
-    proxy:stop()
+  it("each get what one command publishes", function()
+    local one, two = start(), start()
+    local command = Pages.block("docs/operations.md", "sh", "{10.0.0.1").text
+      :gsub("{10.0.0.1,10.0.0.2}:3000", ("127.0.0.1:{%d,%d}"):format(one.port, two.port))
+    assert.equal(0, (Process.run({ "sh", "-c", command }, {
+      env = { LUNESSE_PUBLISH_TOKEN = "moonshine" },
+    })))
+    assert.same({ 1, 1 }, { count(one, "news"), count(two, "news") })
   end)
 end)

@@ -5,6 +5,7 @@ local posix = require "spec_posix"
 local socket = require "socket"
 local free_port = require "spec.support.free_port"
 local clock = require "spec.support.clock"
+local Pages = require "spec.support.pages"
 local Process = require "spec.support.process"
 
 local READY_SECONDS = 5
@@ -12,11 +13,33 @@ local READY_SECONDS = 5
 local Proxy = {}
 Proxy.__index = Proxy
 
----The block of docs/proxies.md that configures `name`, with the server's port in it.
+-- The language of the block that configures a proxy, and what stands in no other.
+local BLOCKS = {
+  nginx = { "nginx", "proxy_http_version" },
+  several = { "nginx", "upstream lunesse" },
+  TLS = { "nginx", "ssl_certificate" },
+  HAProxy = { "haproxy", "listen lunesse" },
+  ["HAProxy TLS"] = { "haproxy", "ssl crt" },
+  Apache = { "apache", "ProxyPreserveHost" },
+  ["Apache TLS"] = { "apache", "SSLEngine" },
+}
+
+-- How a proxy names a Unix socket, and what stands in its block where that goes.
+local UNIX = {
+  nginx = { "http://unix:/run/lunesse.sock", "http://127.0.0.1:3000" },
+  HAProxy = { "unix@/run/lunesse.sock", "127.0.0.1:3000" },
+  Apache = { "unix:/run/lunesse.sock|http://localhost/", "http://127.0.0.1:3000/" },
+}
+
+---The block of docs/proxies.md that configures `name`, with the server's port in it, or its path.
 local function documented(name, port)
-  local page = Process.read_file("docs/proxies.md")
-  local block = assert(page:match("\n## " .. name .. "\n.-\n```[%w]+\n(.-)\n```"), name)
-  return (block:gsub("127%.0%.0%.1:3000", "127.0.0.1:" .. port))
+  local text = Pages.block("docs/proxies.md", table.unpack(BLOCKS[name])).text
+  if type(port) == "string" then
+    local address, usual = table.unpack(UNIX[name])
+    assert(Process.read_file("docs/proxies.md"):find(address, 1, true), address)
+    return (text:gsub(usual:gsub("%p", "%%%0"), (address:gsub("/run/lunesse.sock", port))))
+  end
+  return (text:gsub("127%.0%.0%.1:3000", "127.0.0.1:" .. port))
 end
 
 local NGINX = [[
@@ -49,9 +72,14 @@ LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
 LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
 User nobody
 Group nogroup
-<VirtualHost *:*>
 %s
-</VirtualHost>
+]]
+
+local APACHE_TLS = [[
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so
+LoadModule alias_module /usr/lib/apache2/modules/mod_alias.so
+Listen 127.0.0.1:%d
 ]]
 
 local function nginx(folder, server)
@@ -71,10 +99,31 @@ local function certificate(folder)
   return chain, key
 end
 
----What writes the configuration into `folder` and returns the words that start the proxy.
+local function haproxy(folder, config)
+  local path = folder .. "/haproxy.cfg"
+  Process.write_file(path, config .. "\n")
+  return { "/usr/sbin/haproxy", "-db", "-f", path }
+end
+
+local function apache(folder, port, config)
+  local path = folder .. "/apache.conf"
+  Process.write_file(path, APACHE:format(folder, port, config))
+  return { "/usr/sbin/apache2", "-f", path, "-X" }
+end
+
+---What writes the configuration into `folder` and returns the words that start the proxy. `other`
+---is the port of a second server, if there is one.
 local kinds = {
   nginx = function(folder, port, config)
     return nginx(folder, ("server { listen 127.0.0.1:%d; %s }"):format(port, config))
+  end,
+  several = function(folder, port, config, server_port, other)
+    local location = documented("nginx", server_port)
+      :gsub("http://127.0.0.1:%d+", "http://lunesse")
+    local upstream = config:gsub("10%.0%.0%.1:3000", "127.0.0.1:" .. server_port)
+      :gsub("10%.0%.0%.2:3000", "127.0.0.1:" .. other)
+    return nginx(folder, ("%s server { listen 127.0.0.1:%d; %s }")
+      :format(upstream, port, location))
   end,
   TLS = function(folder, port, config, server_port)
     local chain, key = certificate(folder)
@@ -85,26 +134,41 @@ local kinds = {
     return nginx(folder, server)
   end,
   HAProxy = function(folder, port, config)
-    local path = folder .. "/haproxy.cfg"
-    Process.write_file(path, (config:gsub("bind :8080", "bind 127.0.0.1:" .. port)) .. "\n")
-    return { "/usr/sbin/haproxy", "-db", "-f", path }
+    return haproxy(folder, (config:gsub("bind :8080", "bind 127.0.0.1:" .. port)))
+  end,
+  ["HAProxy TLS"] = function(folder, port, config, server_port, other)
+    local chain, key = certificate(folder)
+    local both = Process.read_file(chain) .. Process.read_file(key)
+    Process.write_file(folder .. "/both.pem", both)
+    local lines = config:gsub("bind :443", "bind 127.0.0.1:" .. port)
+      :gsub("bind :80", ("bind unix@%s/plain"):format(folder))
+      :gsub("/etc/%S+%.pem", folder .. "/both.pem"):gsub("127.0.0.1:8888", "127.0.0.1:" .. other)
+    return haproxy(folder, (documented("HAProxy", server_port):gsub(" *bind :8080\n", lines)))
   end,
   Apache = function(folder, port, config)
-    local path = folder .. "/apache.conf"
-    Process.write_file(path, APACHE:format(folder, port, config))
-    return { "/usr/sbin/apache2", "-f", path, "-X" }
+    return apache(folder, port, ("<VirtualHost *:*>\n%s\n</VirtualHost>"):format(config))
+  end,
+  ["Apache TLS"] = function(folder, port, config, server_port)
+    local chain, key = certificate(folder)
+    local plain = free_port()
+    Process.write_file(folder .. "/plain", tostring(plain))
+    local hosts = config:gsub("%*:443", "*:" .. port):gsub("%*:80", "*:" .. plain)
+      :gsub("# the three lines of[^\n]*", documented("Apache", server_port))
+      :gsub("/etc/%S+/fullchain.pem", chain):gsub("/etc/%S+/privkey.pem", key)
+    return apache(folder, port, APACHE_TLS:format(plain) .. hosts)
   end,
 }
 
 Proxy.names = { "nginx", "HAProxy", "Apache" }
 
 ---Starts the proxy `name` in front of `server` and waits until it takes connections. `more` is
----appended to its configuration.
----@param name "nginx" | "HAProxy" | "Apache" | "TLS"  TLS: nginx with a certificate
-function Proxy.start(name, server, more)
+---appended to its configuration. `other` is a second server. The server's port may be the path of a
+---Unix socket.
+---@param name "nginx" | "HAProxy" | "Apache" | "several" | "TLS" | "HAProxy TLS" | "Apache TLS"
+function Proxy.start(name, server, more, other)
   local self = setmetatable({ port = free_port(), folder = assert(posix.make_folder()) }, Proxy)
-  local config = documented(name, server.port) .. "\n" .. (more or "")
-  local words = kinds[name](self.folder, self.port, config, server.port)
+  local config = documented(name, server.port) .. (more or "")
+  local words = kinds[name](self.folder, self.port, config, server.port, other and other.port)
   self.process = Process.start(words, { cwd = self.folder })
   self.process.is_shared = true
   self.url = "http://127.0.0.1:" .. self.port
