@@ -107,6 +107,22 @@ server:get("/replace", function(_, response)
   held = { "replaced" }
   response:send("x") -- for which there may be no memory yet
 end)
+server:use("/kept", function(_, response, next)
+  response:header("X-Large", ("x"):rep(30000)):header("X-Small", "1")
+  next()
+end)
+server:get("/kept/replace", function(_, response)
+  hold_all()
+  response:header("X-Small", "2")
+  held = { "replaced" }
+  response:send("x")
+end)
+server:get("/kept/fail", function()
+  hold_all()
+  local all = held
+  held = setmetatable({ "failed" }, { __gc = function() all = nil end })
+  error "fails"
+end)
 server:get("/held", function(_, response) response:send(held[1]) end)
 server:get("/stream", function(_, response) response.sse:send("x") end)
 server:get("/", function(_, response) response:send("x") end)
@@ -190,6 +206,21 @@ server:get("/", function(_, response) response:send("x") end)
     client:receive_all()
     client:close()
     assert.equal("replaced", server:request({ target = "/held" }).body)
+  end)
+
+  it("headers of a middleware are replaced, and restored for an error's answer", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    for _, what in ipairs { "replace", "fail" } do
+      local server = start()
+      local client = server:connect()
+      client:send("GET /kept/" .. what .. " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+      client:receive_all()
+      client:close()
+      assert.equal(what == "fail" and "failed" or "replaced",
+        server:request({ target = "/held" }).body)
+    end
   end)
 
   it("so does one that wants many small things", function()

@@ -21,6 +21,11 @@ enum { ERROR_OURS = -10000 }; // ours are below it
     X(TARGET_NAME,                                                                                 \
       "names are not looked up: give an address like 127.0.0.1 or [::1], or localhost")            \
     X(TARGET_NO_PORT, "port 0 is nowhere")                                                         \
+    X(FIELDS_TOO_LARGE, "the headers are larger than 64 KiB")                                      \
+    X(RESPONSE_BAD_NAME, "a header name is letters, digits and !#$%&'*+-.^_`|~")                   \
+    X(RESPONSE_BAD_VALUE, "a header value has no control characters and no space at its ends")     \
+    X(RESPONSE_RESERVED, "this header is set by the server itself")                                \
+    X(RESPONSE_HEAD_SENT, "the head is already sent")                                              \
     X(JSON_EXPECTED_VALUE, "expected a value")                                                     \
     X(JSON_EXPECTED_KEY, "expected a key in double quotes")                                        \
     X(JSON_EXPECTED_COLON, "expected ':'")                                                         \

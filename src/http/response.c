@@ -6,6 +6,7 @@
 #include "http/response.h"
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/mem.h"
 #include "http/fields.h"
 #include "wire/headers.h"
@@ -23,17 +24,6 @@ static const struct bytes stream_fields[] = {
 
 enum { STREAM_FIELD_COUNT = sizeof(stream_fields) / sizeof(stream_fields[0]) };
 
-/// The fields of the response. Fields that belong to any answer, which middlewares have set, stand
-/// at the front, `kept_size` bytes of them. Before one is removed, all of them are copied to
-/// `kept`: an answer that takes the place of this one begins with them (`response_start_over`).
-struct response_fields {
-    struct fields current;
-    size_t kept_size;   // packed bytes of those at the front, when nothing is set aside
-    struct fields kept; // what was set aside
-};
-
-static void set_kept_aside(struct response_fields *fields);
-static void cut_to_kept(struct response_fields *fields);
 static bool is_stream_type(struct bytes type);
 static bool is_named(struct bytes name, const struct bytes *names, size_t count);
 static int check_field(const struct response *response, struct bytes name, struct bytes value);
@@ -53,8 +43,7 @@ void response_init(struct response *response)
 void response_deinit(struct response *response)
 {
     if (response->_fields != NULL) {
-        fields_reset(&response->_fields->current);
-        fields_reset(&response->_fields->kept);
+        fields_deinit(response->_fields);
         mem_free(response->_fields);
         response->_fields = NULL;
     }
@@ -78,15 +67,13 @@ int response_add_field(struct response *response, struct bytes name, struct byte
 
 bool response_field(const struct response *response, struct bytes name, struct bytes *value)
 {
-    return response->_fields != NULL && fields_find(&response->_fields->current, name, value);
+    return response->_fields != NULL && fields_find(response->_fields, name, value);
 }
 
 void response_remove_field(struct response *response, struct bytes name)
 {
-    struct bytes unused;
-    if (response_field(response, name, &unused)) {
-        set_kept_aside(response->_fields);
-        fields_remove(&response->_fields->current, name);
+    if (response->_fields != NULL) {
+        fields_remove(response->_fields, name);
     }
 }
 
@@ -95,19 +82,18 @@ void response_keep_fields(struct response *response)
     DCHECK(response->state == RESPONSE_FRESH);
     response->is_marked = true;
     if (response->_fields != NULL) {
-        response->_fields->kept_size = response_fields(response).len;
-        fields_reset(&response->_fields->kept);
+        fields_keep(response->_fields);
     }
 }
 
 void response_start_over(struct response *response)
 {
     DCHECK(response->state == RESPONSE_FRESH);
-    struct response_fields *fields = response->_fields;
+    struct fields *fields = response->_fields;
     if (!response->is_marked) {
         response_keep_fields(response);
     } else if (fields != NULL) {
-        cut_to_kept(fields);
+        fields_restore(fields);
     }
     *response = (struct response){.status = 500, .is_marked = true, ._fields = fields};
 }
@@ -119,7 +105,7 @@ void response_forget_content(struct response *response)
         {"Content-Disposition", 19}, {"Cache-Control", 13},    {"ETag", 4},
         {"Last-Modified", 13},       {"Expires", 7},
     };
-    for (size_t i = 0; response->_fields != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         response_remove_field(response, names[i]);
     }
 }
@@ -146,13 +132,14 @@ bool response_may_be_common(struct bytes name)
 
 struct bytes response_fields(const struct response *response)
 {
-    return response->_fields == NULL ? BYTES("") : fields_packed(&response->_fields->current);
+    return response->_fields == NULL ? BYTES("") : fields_packed(response->_fields);
 }
 
 size_t response_fields_size(const struct response *response,
                             const struct response_surroundings *surroundings)
 {
-    return OWN_FIELDS_BYTES + response_fields(response).len + surroundings->common.len;
+    size_t size = response->_fields == NULL ? 0 : fields_size(response->_fields);
+    return OWN_FIELDS_BYTES + size + surroundings->common.len;
 }
 
 void response_put_fields(const struct response *response,
@@ -173,22 +160,6 @@ void response_put_fields(const struct response *response,
     }
     put_own(response, put, user);
     put_common(response, surroundings->common, put, user);
-}
-
-static void set_kept_aside(struct response_fields *fields)
-{
-    DCHECK(fields->kept_size <= fields_packed(&fields->current).len);
-    if (fields->kept_size > 0) {
-        fields_copy(&fields->kept, &fields->current, fields->kept_size);
-        fields->kept_size = 0;
-    }
-}
-
-static void cut_to_kept(struct response_fields *fields)
-{
-    set_kept_aside(fields);
-    fields_move(&fields->current, &fields->kept);
-    fields->kept_size = fields_packed(&fields->current).len;
 }
 
 /// Whether `type` is "text/event-stream", without a parameter or with the charset that every event
@@ -216,11 +187,10 @@ static bool is_named(struct bytes name, const struct bytes *names, size_t count)
 static int append_field(struct response *response, struct bytes name, struct bytes value)
 {
     if (response->_fields == NULL) {
-        response->_fields = mem_new(struct response_fields);
-        fields_init(&response->_fields->current);
-        fields_init(&response->_fields->kept);
+        response->_fields = mem_new(struct fields);
+        fields_init(response->_fields);
     }
-    return fields_add(&response->_fields->current, name, value) ? 0 : RESPONSE_TOO_LARGE;
+    return fields_add(response->_fields, name, value);
 }
 
 static int check_field(const struct response *response, struct bytes name, struct bytes value)

@@ -28,38 +28,33 @@ enum response_framing {
 };
 
 struct response {
-    uint16_t status;                 // 200 until said otherwise
-    uint8_t state;                   // enum response_state
-    uint8_t framing;                 // enum response_framing
-    bool is_stream;                  // an event stream
-    bool is_text;                    // plain text in UTF-8, where no field says another type
-    bool is_marked;                  // `response_keep_fields` was called
-    uint64_t content_bytes;          // sent so far, without framing
-    struct response_fields *_fields; // NULL while there are none
-};
-
-enum response_refusal {
-    RESPONSE_BAD_NAME = -1,  // not a token
-    RESPONSE_BAD_VALUE = -2, // CR, LF, NUL, other controls, white space at an end
-    RESPONSE_RESERVED =
-        -3, // Connection, Content-Length, Date, Keep-Alive, Trailer, Transfer-Encoding, Upgrade
-    RESPONSE_HEAD_SENT = -4, // too late
-    RESPONSE_TOO_LARGE = -5, // the fields together would pass 64 KiB
+    uint16_t status;        // 200 until said otherwise
+    uint8_t state;          // enum response_state
+    uint8_t framing;        // enum response_framing
+    bool is_stream;         // an event stream
+    bool is_text;           // plain text in UTF-8, where no field says another type
+    bool is_marked;         // `response_keep_fields` was called
+    uint64_t content_bytes; // sent so far, without framing
+    struct fields *_fields; // NULL while there are none
 };
 
 void response_init(struct response *response);
 void response_deinit(struct response *response);
 
-/// Sets the field `name`, in place of all of that name. Returns 0 or a refusal.
+/// Sets the field `name`, in place of all of that name. Returns 0; RESPONSE_HEAD_SENT when it is
+/// too late; RESPONSE_BAD_NAME when the name is no token; RESPONSE_BAD_VALUE for control
+/// characters, or white space at an end; RESPONSE_RESERVED for Connection, Content-Length, Date,
+/// Keep-Alive, Trailer, Transfer-Encoding and Upgrade; FIELDS_TOO_LARGE; or -ENOMEM.
 MUST_USE int response_set_field(struct response *response, struct bytes name, struct bytes value);
 
-/// Adds a field `name` beside those that are there (Set-Cookie). Returns 0 or a refusal.
+/// Adds a field `name` beside those that are there (Set-Cookie). Returns what
+/// `response_set_field` does.
 MUST_USE int response_add_field(struct response *response, struct bytes name, struct bytes value);
 
 /// The value of the first field `name`; false when there is none. Valid until a field changes.
 bool response_field(const struct response *response, struct bytes name, struct bytes *value);
 
-/// Removes the fields `name`, if there are any.
+/// Removes the fields `name`, if there are any. Takes no memory.
 void response_remove_field(struct response *response, struct bytes name);
 
 /// The fields that are set now belong to any answer that the request gets: middlewares have set

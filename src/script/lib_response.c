@@ -2,6 +2,7 @@
 #include "script/lib_response.h"
 
 #include "base/check.h"
+#include "base/error.h"
 #include "http/exchange.h"
 #include "script/json_encode.h"
 #include "script/lib_sse.h"
@@ -71,29 +72,14 @@ static int return_self(lua_State *L)
     return 1;
 }
 
-const char *lib_response_refusal(int refusal)
-{
-    switch ((enum response_refusal)refusal) {
-    case RESPONSE_BAD_NAME:
-        return "a header name is letters, digits and !#$%&'*+-.^_`|~";
-    case RESPONSE_BAD_VALUE:
-        return "a header value has no control characters and no space at its ends";
-    case RESPONSE_RESERVED:
-        return "this header is set by the server itself";
-    case RESPONSE_HEAD_SENT:
-        return "the head is already sent";
-    case RESPONSE_TOO_LARGE:
-        return "the headers are larger than 64 KiB";
-    }
-    return NULL; // 0: the field was taken
-}
-
 static void check_field(lua_State *L, int index, int refusal)
 {
     if (refusal == RESPONSE_HEAD_SENT) {
         luaL_error(L, "the head is already sent");
+    } else if (refusal == -ENOMEM) {
+        luaL_error(L, "there is no memory for the header");
     } else if (refusal != 0) {
-        luaL_argerror(L, index, lib_response_refusal(refusal));
+        luaL_argerror(L, index, error_text(refusal));
     }
 }
 

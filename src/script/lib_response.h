@@ -11,6 +11,3 @@ extern const struct box_class lib_response_class;
 
 /// The function `keep_headers`.
 extern const luaL_Reg lib_response_functions[];
-
-/// Returns what is wrong with a field, by what `response_set_field` returned; NULL for 0.
-const char *lib_response_refusal(int refusal);

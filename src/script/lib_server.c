@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "script/lib_server.h"
 
+#include "base/error.h"
 #include "base/mem.h"
 #include "http/response.h"
 #include "script/application.h"
 #include "script/box.h"
-#include "script/lib_response.h"
 #include "script/parts.h"
 #include "script/scheduler.h"
 #include "wire/route.h"
@@ -307,8 +307,8 @@ static int l_header(lua_State *L)
     struct bytes value = check_bytes(L, 2);
     const char *why = "this header belongs to the answer that it describes";
     if (response_may_be_common(name)) {
-        why =
-            lib_response_refusal(response_set_field(application_common(application), name, value));
+        int refusal = response_set_field(application_common(application), name, value);
+        why = refusal == 0 ? NULL : error_text(refusal);
     }
     if (why != NULL) {
         lua_pushnil(L);
