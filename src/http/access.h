@@ -28,7 +28,7 @@ struct access_record {
 /// Whether the query is shown. Set before there are threads; before the first call it is not.
 void access_show_query(bool is_shown);
 
-/// What is shown of a request's target.
+/// Returns what the log shows of a request's target: without its query, unless that is shown.
 struct bytes access_target(struct bytes target);
 
 /// Logs the record.

@@ -17,10 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/// What happens to a subscriber that is too slow for the journal's bounds.
+/// The option `on_lag`: what happens to a subscriber that is too slow for the journal's bounds.
 enum channel_lag {
-    CHANNEL_RESUME, // its connection is closed; it comes back with its id and gets what it missed
-    CHANNEL_SKIP,   // it is told how many events it missed, and goes on at the newest
+    CHANNEL_RESUME, // its connection is reset; it comes back, and `reset` says what it missed
+    CHANNEL_SKIP,   // `lagged` says what it missed; it goes on with what is published next
 };
 
 /// How far a channel has come. It only ever goes forward.

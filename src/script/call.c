@@ -215,7 +215,8 @@ static void make_text(struct parts *parts)
     DCHECK(lua_type(L, -1) == LUA_TSTRING);
 }
 
-/// [text] -> [text with the traceback of `coroutine`]
+/// Adds the traceback of `coroutine` to the text on the main stack.
+/// [text] -> [text with the traceback]
 static void add_traceback(struct parts *parts, lua_State *coroutine)
 {
     lua_State *L = parts->L;

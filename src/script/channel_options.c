@@ -210,6 +210,7 @@ static bool opt_notice(lua_State *L, enum channel_event which, struct sse_event 
     return type != LUA_TNIL || has_name;
 }
 
+/// Checks the name and the data that `option` gives to a notice, and fills in `texts`.
 /// [texts] -> [texts, event, data]
 static void check_notice_texts(lua_State *L, const char *option, struct sse_event *texts)
 {

@@ -39,6 +39,7 @@ int event_encode_or_raise(lua_State *L, lua_CFunction then)
     return json_encode_or_raise(L, lua_gettop(L) - 1, l_put_text);
 }
 
+/// Puts the text, which the table was encoded into, in the table's place, and goes on with `then`.
 /// [.., table, then, text] -> [.., text]
 static int l_put_text(lua_State *L)
 {

@@ -301,6 +301,7 @@ static void write_comma(lua_State *L, struct encoding *encoding, struct level *l
     level->is_first = false;
 }
 
+/// Writes the bracket that ends the innermost level, and goes back to the level around it.
 /// [.., table] -> [..]
 static void end_level(lua_State *L, struct encoding *encoding, struct bytes end)
 {
@@ -311,6 +312,7 @@ static void end_level(lua_State *L, struct encoding *encoding, struct bytes end)
     lua_pop(L, 1);
 }
 
+/// Writes the value on top. An array or an object begins a level, which later steps write.
 /// [.., value] -> [..], or a new level
 static void write_value_or_raise(lua_State *L, struct encoding *encoding)
 {
@@ -355,6 +357,7 @@ static void write_digits_or_raise(lua_State *L, struct encoding *encoding)
     write_bytes(L, encoding, digits);
 }
 
+/// Begins a level for the table on top: the walk over its keys starts at the nil.
 /// [.., table] -> [.., table, nil]
 static void open_level_or_raise(lua_State *L, struct encoding *encoding)
 {

@@ -82,7 +82,7 @@ void json_value_push_where(lua_State *L)
     lua_pushliteral(L, "");
 }
 
-/// [metatable] -> []
+/// Whether the metatable on top is the one that the registry has under `key`. [metatable] -> []
 static bool is_class(lua_State *L, const char *key)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, key);

@@ -298,6 +298,7 @@ static void make_cookies(lua_State *L, const struct request *request)
     }
 }
 
+/// Adds the cookies of `rest`, one value of a Cookie field, to the table on top.
 /// [cookies] -> [cookies]
 static void add_cookies(lua_State *L, struct bytes rest)
 {

@@ -268,7 +268,7 @@ static void on_fired(struct timer *timer)
     DCHECK_STACK(L, 0);
 }
 
-/// [fn] -> []
+/// Starts the timer's function as a task of `scope`, or of no request if that is NULL. [fn] -> []
 static void run_in_task(struct timer_box *box, struct scope *scope)
 {
     struct task *task = task_new(box->parts->L, 0);

@@ -262,6 +262,7 @@ static void end(struct task *task, enum call_outcome outcome)
     }
 }
 
+/// Tells the task's watcher, or else the scheduler's owner, that the task has failed.
 /// [message] -> [] on the main stack.
 static void report(struct task *task)
 {
