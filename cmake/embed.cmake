@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
 #
-# Writes OUTPUT, a C file that holds the Lua files FILES as the array `embedded_lua` of
-# src/script/embedded.h. The module name of lua/lunesse/server.lua is "lunesse.server", that of
-# lua/lunesse/init.lua is "lunesse". Run by the build, again whenever one of the files changes.
+# Writes OUTPUT, a C file that holds the Lua files FILES as the array NAME of HEADER, such as
+# `embedded_lua` of script/embedded.h. With the MODULE "lunesse", lua/lunesse/server.lua is called
+# "lunesse.server" and lua/lunesse/init.lua is called "lunesse". Run by the build, again whenever
+# one of the files changes.
 set(arrays "")
 set(entries "")
 set(count 0)
 foreach(file IN LISTS FILES)
   cmake_path(GET file STEM stem)
-  set(module "lunesse.${stem}")
+  set(module "${MODULE}.${stem}")
   if(stem STREQUAL "init")
-    set(module "lunesse")
+    set(module "${MODULE}")
   endif()
   file(READ ${file} hex HEX)
   file(SIZE ${file} len)
@@ -22,12 +23,12 @@ foreach(file IN LISTS FILES)
 endforeach()
 
 file(WRITE ${OUTPUT} "// Made by cmake/embed.cmake.
-#include \"script/embedded.h\"
+#include \"${HEADER}\"
 
 ${arrays}
-const struct embedded_lua embedded_lua[] = {
+const struct embedded_lua ${NAME}[] = {
 ${entries}    {NULL, NULL, 0},
 };
 
-const size_t embedded_lua_count = ${count};
+const size_t ${NAME}_count = ${count};
 ")

@@ -105,12 +105,14 @@ describe("the program", function()
 end)
 
 describe("the load generator", function()
-  ---The functions and variables that a program or a library has for others, as a set.
+  ---The functions and variables that a program has, or that a library has for others, as a set. A
+  ---program shows no names: they are hidden, and local once it is linked.
   local function names(file)
-    local code, out, err = Process.run { "nm", "--defined-only", "--extern-only", file }
+    local which = file:find("%.a$") and "--extern-only" or "--no-sort"
+    local code, out, err = Process.run { "nm", "--defined-only", which, file }
     assert.equal(0, code, err)
     local set, count = {}, 0
-    for name in out:gmatch("%x+ %u ([%w_]+)\n") do
+    for name in out:gmatch("%x+ %a ([%w_]+)\n") do
       set[name], count = true, count + 1
     end
     return set, count

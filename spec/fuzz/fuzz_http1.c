@@ -9,8 +9,8 @@
 // sends.
 #include "exchanges.h"
 #include "fuzz.h"
-#include "loopback.h"
 #include "messages.h"
+#include "net/loopback.h"
 #include "veil.h"
 
 #include "base/log.h"

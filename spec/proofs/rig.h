@@ -7,7 +7,7 @@
 
 #include "base/environment.h"
 #include "base/log.h"
-#include "loopback.h"
+#include "net/loopback.h"
 #include "server/config.h"
 #include "server/engine.h"
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "ledger.h"
-#include "loopback.h"
+#include "net/loopback.h"
 #include "wire.h"
 
 #include "sse/stream.h"

@@ -2,8 +2,15 @@
 -- engine, in the build under test.
 
 local SEARCHERS_FIRST = 1
+local CORE = "lunesse.test.core"
+
+local build = os.getenv("LUNESSE_BUILD") or "build/debug"
 
 local function find(name)
+  if name == CORE then
+    local module = build .. "/lunesse-lua/lunesse/test.so"
+    return assert(package.loadlib(module, "luaopen_lunesse_test_core")), module
+  end
   local part = name == "lunesse.test" and "init" or name:match("^lunesse%.test%.([%w_]+)$")
   local path = part and ("lua/test/%s.lua"):format(part)
   local file = path and io.open(path)

@@ -37,6 +37,11 @@ uint64_t environment_passed_ms(const struct environment *environment)
     return environment->advanced_ms - FIRST_MS;
 }
 
+int64_t environment_now_ms(const struct environment *environment)
+{
+    return environment->_start_ms + (int64_t)environment_passed_ms(environment);
+}
+
 struct timespec environment_time(clockid_t clock)
 {
     const struct environment *environment = environment_here;
@@ -46,8 +51,7 @@ struct timespec environment_time(clockid_t clock)
         return now;
     }
     bool is_wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
-    int64_t ms = is_wall ? environment->_start_ms + (int64_t)environment_passed_ms(environment)
-                         : (int64_t)environment->advanced_ms;
+    int64_t ms = is_wall ? environment_now_ms(environment) : (int64_t)environment->advanced_ms;
     int64_t second = ms / MS_PER_SECOND - (ms % MS_PER_SECOND < 0);
     return (struct timespec){.tv_sec = second,
                              .tv_nsec = (ms - second * MS_PER_SECOND) * NS_PER_MS};

@@ -56,6 +56,9 @@ static inline bool environment_is_still(const struct environment *environment)
 /// Milliseconds that a clock that stands still was advanced since it began.
 uint64_t environment_passed_ms(const struct environment *environment);
 
+/// Milliseconds since 1970 by a clock that stands still.
+int64_t environment_now_ms(const struct environment *environment);
+
 /// As clock_gettime(2), by the clock of the calling thread's environment.
 struct timespec environment_time(clockid_t clock);
 

@@ -93,6 +93,9 @@ void log_show_lines(void);
 /// Parses "debug", "info", "warn", "error" or "silent"; false for anything else.
 bool log_level_parse(const char *text, enum log_level *level);
 
+/// "debug", "info", "warn", "error".
+const char *log_level_name(enum log_level level);
+
 bool log_is_on(enum log_level level);
 
 /// Writes one record with `count` fields.

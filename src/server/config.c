@@ -116,13 +116,14 @@ enum config_outcome config_parse(struct config *config, int argument_count, char
 {
     *config = (struct config){.log_level = LOG_INFO, .log_format = LOG_TEXT, .worker_count = 1};
     int option;
+    optind = 0; // from the beginning, also when another command line was read before
     opterr = 0; // mistakes are printed below, in the format of the log, which may be named last
     while ((option = getopt_long(argument_count, arguments, "-", options, NULL)) != -1) {
         if (option == OPTION_LOG_FORMAT && strcmp(optarg, "json") == 0) {
             log_configure(LOG_INFO, LOG_JSON);
         }
     }
-    optind = 0; // from the beginning
+    optind = 0;
     while ((option = getopt_long(argument_count, arguments, ":", options, NULL)) != -1) {
         if (option == OPTION_HELP) {
             fputs(help, stdout);

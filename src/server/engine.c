@@ -61,6 +61,21 @@ void engine_reload(struct engine *engine)
     }
 }
 
+void engine_stop(struct engine *engine, int signal)
+{
+    if (engine->is_stopping) {
+        LOG(LOG_WARN, "stopping at once", log_int("signal", signal));
+        engine_abort(engine);
+        return;
+    }
+    LOG(LOG_INFO, "stopping", log_int("signal", signal),
+        log_int("connections", (int64_t)engine->conn_total));
+    if (engine->is_serving && engine->conn_total > 0) {
+        report_waiting(engine->conn_total, engine->workers[0].limits, signal);
+    }
+    engine_drain(engine);
+}
+
 void engine_drain(struct engine *engine)
 {
     DEBUG_CALL(check_state(engine));

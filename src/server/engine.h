@@ -68,6 +68,10 @@ void engine_deinit(struct engine *engine);
 /// take part.
 void engine_reload(struct engine *engine);
 
+/// What SIGTERM and SIGINT do: logs it, and tells all workers to end in order, or, the second time,
+/// at once. `signal` is the number for the log.
+void engine_stop(struct engine *engine, int signal);
+
 /// Tells all workers to end in order; before they serve, at once.
 void engine_drain(struct engine *engine);
 

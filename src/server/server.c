@@ -67,7 +67,7 @@ static void tell_ready(const struct server *server);
 static void on_reload(void *owner, bool is_over);
 static void on_signal(void *user, int number);
 static bool has_lost_terminal(const struct server *server);
-static void drain(struct server *server);
+static void tell_stopping(const struct server *server);
 static bool close_worker(struct worker *worker);
 static bool end(struct server *server);
 static void check_threads(const struct server *server);
@@ -360,18 +360,14 @@ static void on_signal(void *user, int number)
     bool is_lost = number == SIGHUP && !engine->is_stopping && has_lost_terminal(server);
     if (number == SIGHUP && !is_lost) {
         engine_reload(engine);
-    } else if (engine->is_stopping) {
-        LOG(LOG_WARN, "stopping at once", log_int("signal", number));
-        signals_end_soon();
-        engine_abort(engine);
-    } else {
-        LOG(LOG_INFO, "stopping", log_int("signal", number),
-            log_int("connections", (int64_t)engine->conn_total));
-        if (engine->is_serving && engine->conn_total > 0) {
-            report_waiting(engine->conn_total, engine->workers[0].limits, number);
-        }
-        drain(server);
+        return;
     }
+    if (engine->is_stopping) {
+        signals_end_soon();
+    } else {
+        tell_stopping(server);
+    }
+    engine_stop(engine, number);
 }
 
 /// A terminal that goes away sends SIGHUP; so does whoever wants a reload. Only in the first case
@@ -381,7 +377,7 @@ static bool has_lost_terminal(const struct server *server)
     return server->has_terminal && !terminal_is_there();
 }
 
-static void drain(struct server *server)
+static void tell_stopping(const struct server *server)
 {
     const struct limits *limits = server->engine.workers[0].limits;
     char status[80];
@@ -389,7 +385,6 @@ static void drain(struct server *server)
              (size_t)server->engine.conn_total);
     notify_stopping(status, limits->drain.delay_ms + limits->drain.timeout_ms + PATIENCE_MS);
     DEBUG_CALL(check_threads(server));
-    engine_drain(&server->engine);
 }
 
 /// Closes the only worker of a thread that ends.

@@ -126,6 +126,12 @@ struct worker {
     bool _is_open;           // from `worker_init` to `worker_deinit`
 };
 
+/// Whether the worker was made and is not freed.
+static inline bool worker_is_made(const struct worker *worker)
+{
+    return worker->_is_open;
+}
+
 /// Makes everything that needs no script. `options` and `number` are set. Returns 0, or a negative
 /// errno when it has printed why not; then the worker has only its sockets, if any.
 MUST_USE int worker_init(struct worker *worker);

@@ -11,7 +11,7 @@
 //     drain            the server stops taking requests
 //
 // Usage: toy script.lua
-#include "loopback.h"
+#include "net/loopback.h"
 #include "toy_codec.h"
 
 #include "base/counters.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A transport without a socket: whoever drives it says what the peer sends, and how much of what is
-// written the kernel takes. Owned by its driver, which must let the loop turn until `is_gone`
-// before it frees it. Everything that was taken is in `taken`.
+// A transport without a socket, for the test kit, the simulator and fuzz targets: whoever drives it
+// says what the peer sends, and how much of what is written the kernel takes. Owned by its driver,
+// which must let the loop turn until `is_gone` before it frees it. Everything that was taken is in
+// `taken`.
 #pragma once
 
 #include "base/buf.h"

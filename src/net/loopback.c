@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "loopback.h"
+#include "net/loopback.h"
 
 #include "base/mem.h"
 

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT
+//
+// An app in Lua is a userdata with a pointer to the app, or NULL once it was stopped. The collector
+// stops one that nobody has stopped.
+#include "kit/lib_app.h"
+
+#include "base/mem.h"
+#include "hub/channel.h"
+#include "hub/journal.h"
+#include "kit/app.h"
+#include "kit/lib_remote.h"
+#include "net/socket_address.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+enum { MS_PER_SECOND = 1000, WORKERS_MAX = 64 };
+
+static const char type_name[] = "lunesse.test.app";
+static const double seconds_max = 1e12;
+static const lua_Number default_time = 1893456000; // 2030-01-01T00:00:00Z
+
+static struct app **check_place(lua_State *L);
+static struct app *check_app(lua_State *L);
+static uint64_t check_ms(lua_State *L, int index);
+static void check_load(lua_State *L, int index, struct app_options *options);
+static void check_scripts(lua_State *L, int index, struct app_options *options);
+static void check_files(lua_State *L, struct app_options *options);
+static void check_arguments(lua_State *L, struct app_options *options);
+static int push_failure(lua_State *L, const char *why);
+static int l_load(lua_State *L);
+static int l_turn(lua_State *L);
+static int l_advance(lua_State *L);
+static int l_next(lua_State *L);
+static int l_now(lua_State *L);
+static int l_connect(lua_State *L);
+static int l_reload(lua_State *L);
+static int l_signal(lua_State *L);
+static int l_log(lua_State *L);
+static void push_record(lua_State *L, const struct record *record);
+static void push_lost(lua_State *L, const struct app *app);
+static int l_channel(lua_State *L);
+static void push_channel(lua_State *L, const struct channel *channel);
+static void push_frame(lua_State *L, const struct journal *journal, uint64_t number);
+static void push_lines(lua_State *L, struct bytes fields, const char *name);
+static int l_left(lua_State *L);
+static int l_stop(lua_State *L);
+static int l_gc(lua_State *L);
+
+static const luaL_Reg methods[] = {
+    {"turn", l_turn},     {"advance", l_advance}, {"next", l_next},
+    {"now", l_now},       {"connect", l_connect}, {"reload", l_reload},
+    {"signal", l_signal}, {"log", l_log},         {"channel", l_channel},
+    {"left", l_left},     {"stop", l_stop},       {"__gc", l_gc},
+    {NULL, NULL}};
+
+int l_open_test_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"load", l_load}, {NULL, NULL}};
+    if (luaL_newmetatable(L, type_name)) {
+        luaL_setfuncs(L, methods, 0);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -2, "__index");
+    }
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+static struct app **check_place(lua_State *L)
+{
+    return luaL_checkudata(L, 1, type_name);
+}
+
+static struct app *check_app(lua_State *L)
+{
+    struct app *app = *check_place(L);
+    luaL_argcheck(L, app != NULL, 1, "the app has been stopped");
+    return app;
+}
+
+/// Seconds, as milliseconds.
+static uint64_t check_ms(lua_State *L, int index)
+{
+    lua_Number seconds = luaL_checknumber(L, index);
+    luaL_argcheck(L, seconds >= 0 && seconds <= seconds_max, index, "seconds expected");
+    return (uint64_t)llround(seconds * MS_PER_SECOND);
+}
+
+/// core.load { path | files, workers, arguments, time } -> app | nil, message. What the options
+/// point to stays on the stack.
+static int l_load(lua_State *L)
+{
+    struct app_options options = {0};
+    char *why;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct app **place = lua_newuserdatauv(L, sizeof(struct app *), 0);
+    *place = NULL;
+    luaL_setmetatable(L, type_name);
+    check_load(L, 1, &options);
+    if (app_new(&options, place, &why) != 0) {
+        *place = NULL;
+        int count = push_failure(L, why);
+        mem_free(why);
+        return count;
+    }
+    lua_pushvalue(L, 2);
+    return 1;
+}
+
+static void check_load(lua_State *L, int index, struct app_options *options)
+{
+    check_scripts(L, index, options);
+    luaL_argcheck(L, options->path != NULL || options->file_count > 0, index,
+                  "path or files expected");
+    lua_getfield(L, index, "workers");
+    lua_Integer workers = luaL_optinteger(L, -1, 1);
+    luaL_argcheck(L, workers >= 1 && workers <= WORKERS_MAX, index, "1 to 64 workers expected");
+    options->worker_count = (unsigned)workers;
+    lua_getfield(L, index, "time");
+    lua_Number time = luaL_optnumber(L, -1, default_time);
+    luaL_argcheck(L, fabs(time) <= seconds_max, index, "time: Unix seconds expected");
+    options->start_ms = llround(time * MS_PER_SECOND);
+    lua_getfield(L, index, "arguments");
+    if (!lua_isnil(L, -1)) {
+        check_arguments(L, options);
+    }
+}
+
+/// `path` or `files`, if there is one of them.
+static void check_scripts(lua_State *L, int index, struct app_options *options)
+{
+    lua_getfield(L, index, "path");
+    options->path = luaL_optstring(L, -1, NULL);
+    if (lua_getfield(L, index, "files") != LUA_TNIL) {
+        luaL_argcheck(L, options->path == NULL, index, "either path or files expected");
+        luaL_argcheck(L, lua_istable(L, -1), index, "files: a table expected");
+        check_files(L, options);
+    }
+}
+
+/// The files of the table on the top, as an array in memory of Lua's on top of it.
+static void check_files(lua_State *L, struct app_options *options)
+{
+    int table = lua_gettop(L);
+    DCHECK(lua_istable(L, table));
+    size_t count = 0;
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        bool is_text = lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING;
+        luaL_argcheck(L, is_text, 1, "files: names and texts expected");
+        count++;
+    }
+    struct app_file *files = lua_newuserdatauv(L, (count + 1) * sizeof(struct app_file), 0);
+    count = 0;
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        size_t len;
+        const char *text = lua_tolstring(L, -1, &len);
+        files[count++] = (struct app_file){lua_tostring(L, -2), bytes_of(text, len)};
+    }
+    options->files = files;
+    options->file_count = count;
+}
+
+/// The texts of the list on the top, as an array in memory of Lua's on top of it.
+static void check_arguments(lua_State *L, struct app_options *options)
+{
+    int list = lua_gettop(L);
+    luaL_argcheck(L, lua_istable(L, list), 1, "arguments: a list of texts expected");
+    size_t count = (size_t)lua_rawlen(L, list);
+    const char **words = lua_newuserdatauv(L, (count + 1) * sizeof(char *), 0);
+    for (size_t i = 0; i < count; i++) {
+        int type = lua_rawgeti(L, list, (lua_Integer)i + 1);
+        luaL_argcheck(L, type == LUA_TSTRING, 1, "arguments: a list of texts expected");
+        words[i] = lua_tostring(L, -1); // the list holds it
+        lua_pop(L, 1);
+    }
+    options->arguments = words;
+    options->argument_count = count;
+}
+
+static int push_failure(lua_State *L, const char *why)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
+static int l_turn(lua_State *L)
+{
+    lua_pushboolean(L, app_turn(check_app(L)));
+    return 1;
+}
+
+static int l_advance(lua_State *L)
+{
+    struct app *app = check_app(L);
+    app_advance(app, check_ms(L, 2));
+    return 0;
+}
+
+/// app:next() -> seconds until the next timer is due | nil
+static int l_next(lua_State *L)
+{
+    uint64_t next_ms = app_next_ms(check_app(L));
+    if (next_ms == UINT64_MAX) {
+        return 0;
+    }
+    lua_pushnumber(L, (lua_Number)next_ms / MS_PER_SECOND);
+    return 1;
+}
+
+/// app:now() -> Unix seconds of the app
+static int l_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)environment_now_ms(&check_app(L)->environment) / MS_PER_SECOND);
+    return 1;
+}
+
+/// app:connect { worker, window, peer } -> conn | nil, message
+static int l_connect(lua_State *L)
+{
+    struct app *app = check_app(L);
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        lua_newtable(L);
+        lua_replace(L, 2);
+    }
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_getfield(L, 2, "worker");
+    lua_Integer worker = luaL_optinteger(L, -1, 0);
+    bool is_any = lua_isnil(L, -1);
+    luaL_argcheck(L, is_any || (worker >= 1 && (size_t)worker <= app->engine.worker_count), 2,
+                  "no such worker");
+    lua_getfield(L, 2, "window");
+    lua_Integer window = luaL_optinteger(L, -1, -1);
+    luaL_argcheck(L, lua_isnil(L, -1) || window >= 0, 2, "window: a number of bytes expected");
+    lua_getfield(L, 2, "peer");
+    struct socket_address from;
+    int failure = socket_address_parse(&from, luaL_optstring(L, -1, "127.0.0.1"), 50000);
+    luaL_argcheck(L, failure == 0, 2, "peer: an IP address expected");
+    struct remote **place = push_new_remote(L);
+    *place = app_connect(app, (unsigned)worker, &from, window < 0 ? SIZE_MAX : (size_t)window);
+    return *place != NULL ? 1 : push_failure(L, "connection refused: the app is stopping");
+}
+
+/// app:reload([{ path | files }]) -> true | nil, message
+static int l_reload(lua_State *L)
+{
+    struct app *app = check_app(L);
+    struct app_options options = {0};
+    const char *why;
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        check_scripts(L, 2, &options);
+    }
+    if (app_reload(app, &options, &why) != 0) {
+        return push_failure(L, why);
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int l_signal(lua_State *L)
+{
+    static const char *const names[] = {"TERM", "INT", "HUP", NULL};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct app *app = check_app(L);
+    app_signal(app, numbers[luaL_checkoption(L, 2, NULL, names)]);
+    return 0;
+}
+
+/// app:log() -> the records since the last call
+static int l_log(lua_State *L)
+{
+    struct app *app = check_app(L);
+    struct record *record;
+    lua_newtable(L);
+    for (lua_Integer i = 1; (record = records_take(&app->records)) != NULL; i++) {
+        push_record(L, record);
+        record_free(record);
+        lua_rawseti(L, -2, i);
+    }
+    if (app->records.lost_count > 0) {
+        push_lost(L, app);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        app->records.lost_count = 0;
+    }
+    return 1;
+}
+
+static void push_record(lua_State *L, const struct record *record)
+{
+    DCHECK(record->text.at != NULL);
+    lua_createtable(L, 0, 4);
+    lua_pushnumber(L, record->time);
+    lua_setfield(L, -2, "time");
+    lua_pushstring(L, log_level_name(record->level));
+    lua_setfield(L, -2, "level");
+    lua_pushlstring(L, record->text.at, record->text.len);
+    lua_setfield(L, -2, "message");
+    lua_createtable(L, 0, (int)record->field_count);
+    for (size_t i = 0; i < record->field_count; i++) {
+        const struct log_field *field = &record->fields[i];
+        lua_pushlstring(L, field->key.at, field->key.len);
+        if (field->type == LOG_FIELD_INT) {
+            lua_pushinteger(L, field->number);
+        } else if (field->type == LOG_FIELD_MICROSECONDS) {
+            lua_pushnumber(L, (lua_Number)field->number / 1000);
+        } else {
+            lua_pushlstring(L, field->text.at, field->text.len);
+        }
+        lua_rawset(L, -3);
+    }
+    lua_setfield(L, -2, "fields");
+}
+
+static void push_lost(lua_State *L, const struct app *app)
+{
+    struct bytes text = BYTES("records lost: the log was not taken");
+    struct record record = {.level = LOG_WARN, .text = text};
+    push_record(L, &record);
+    lua_getfield(L, -1, "fields");
+    lua_pushinteger(L, (lua_Integer)app->records.lost_count);
+    lua_setfield(L, -2, "records");
+    lua_pop(L, 1);
+}
+
+/// app:channel(name) -> { first, last, readers, finished, events } | nil
+static int l_channel(lua_State *L)
+{
+    struct app *app = check_app(L);
+    size_t len;
+    const char *name = luaL_checklstring(L, 2, &len);
+    hub_lock(&app->engine.hub);
+    const struct channel *channel = channel_find(&app->engine.hub, bytes_of(name, len));
+    hub_unlock(&app->engine.hub); // nobody else is there: one thread turns all workers
+    if (channel == NULL) {
+        return 0;
+    }
+    push_channel(L, channel);
+    return 1;
+}
+
+static void push_channel(lua_State *L, const struct channel *channel)
+{
+    const struct journal *journal = &channel->journal;
+    lua_createtable(L, 0, 5);
+    lua_pushinteger(L, (lua_Integer)journal->first);
+    lua_setfield(L, -2, "first");
+    lua_pushinteger(L, (lua_Integer)journal->next - 1);
+    lua_setfield(L, -2, "last");
+    lua_pushinteger(L, (lua_Integer)channel->subscriber_count);
+    lua_setfield(L, -2, "readers");
+    lua_pushboolean(L, channel->state == CHANNEL_FINISHED);
+    lua_setfield(L, -2, "finished");
+    lua_newtable(L);
+    for (uint64_t number = journal->first; number < journal->next; number++) {
+        push_frame(L, journal, number);
+        lua_rawseti(L, -2, (lua_Integer)(number - journal->first) + 1);
+    }
+    lua_setfield(L, -2, "events");
+}
+
+/// An event as a reader has it: { id, event, data }. An event without a name has none.
+static void push_frame(lua_State *L, const struct journal *journal, uint64_t number)
+{
+    DCHECK(number >= journal->first && number < journal->next);
+    char id[EVENT_ID_LEN_MAX];
+    struct bytes fields = frame_fields(journal_frame(journal, number), false);
+    lua_createtable(L, 0, 3);
+    lua_pushlstring(L, id, event_id_format(journal_id(journal, number), id));
+    lua_setfield(L, -2, "id");
+    push_lines(L, fields, "event: ");
+    lua_setfield(L, -2, "event");
+    push_lines(L, fields, "data: ");
+    lua_setfield(L, -2, "data");
+}
+
+/// Pushes the values of the lines that begin with `name`, joined by line ends; nil without one.
+static void push_lines(lua_State *L, struct bytes fields, const char *name)
+{
+    size_t name_len = strlen(name);
+    DCHECK(name[name_len - 1] == ' ' && name[name_len - 2] == ':');
+    bool has_any = false;
+    luaL_Buffer text;
+    luaL_buffinit(L, &text);
+    while (fields.len > 0) {
+        const char *end = memchr(fields.at, '\n', fields.len);
+        size_t len = end == NULL ? fields.len : (size_t)(end - fields.at);
+        if (len >= name_len - 1 && memcmp(fields.at, name, name_len - 1) == 0) {
+            size_t skipped = len >= name_len ? name_len : len;
+            if (has_any) {
+                luaL_addchar(&text, '\n');
+            }
+            luaL_addlstring(&text, fields.at + skipped, len - skipped);
+            has_any = true;
+        }
+        fields = bytes_skip(fields, end == NULL ? len : len + 1);
+    }
+    luaL_pushresult(&text);
+    if (!has_any) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+}
+
+/// app:left() -> texts that say what is still open
+static int l_left(lua_State *L)
+{
+    struct app *app = check_app(L);
+    lua_Integer count = 0;
+    lua_newtable(L);
+    for (size_t i = 0; i < app->engine.worker_count; i++) {
+        const struct worker *worker = &app->engine.workers[i];
+        if (worker->service.conn_count > 0) {
+            lua_pushfstring(L, "worker %d has %d open connections", (int)worker->number,
+                            (int)worker->service.conn_count);
+            lua_rawseti(L, -2, ++count);
+        }
+    }
+    return 1;
+}
+
+/// app:stop() -> true | nil, message
+static int l_stop(lua_State *L)
+{
+    struct app **place = check_place(L);
+    struct app *app = *place;
+    *place = NULL;
+    if (app != NULL) {
+        bool is_closed = app_close(app);
+        DCHECK(!app->is_open);
+        app_free(app);
+        if (!is_closed) {
+            return push_failure(L, "the engine has left a handle open: see standard error");
+        }
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int l_gc(lua_State *L)
+{
+    struct app **place = check_place(L);
+    if (*place != NULL) {
+        app_free(*place);
+        *place = NULL;
+    }
+    return 0;
+}
