@@ -87,6 +87,20 @@ end)
 server:get("/events", function(_, response)
   response.sse:subscribe(room, { since = -2 })
 end)
+local told = lunesse.channel("told", { reset = { data = ("x"):rep(4096) } })
+server:get("/told", function(_, response)
+  response.sse:subscribe(told)
+end)
+local rooms = {}
+for i = 1, 100 do
+  rooms[i] = lunesse.channel("room" .. i, { history = 1, ttl = false })
+  rooms[i]:publish("event")
+end
+server:get("/merged", function(_, response)
+  for _, each in ipairs(rooms) do
+    response.sse:subscribe(each, { since = -1 })
+  end
+end)
 local held = {}
 local function hold(size, count)
   for _ = 1, count do held[#held + 1] = ("x"):rep(size) end
@@ -225,6 +239,23 @@ server:get("/", function(_, response) response:send("x") end)
 
   it("so does one that wants many small things", function()
     survives "/small"
+  end)
+
+  it("a stream ends that cannot be told of its place, or be sent events of many channels", function()
+    if Server.is_sanitized() then
+      return pending("a sanitizer's own memory is beyond any ulimit")
+    end
+    local server = start()
+    assert.equal("held", server:request({ target = "/hold" }).body)
+    for _, target in ipairs { "/told", "/merged" } do
+      local client = server:connect()
+      client:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n" ..
+        "Last-Event-ID: bad\r\n\r\n")
+      assert.is_nil(client:receive_all():find("data:", 1, true))
+      client:close()
+      assert.equal("x", server:request({ target = "/" }).body)
+    end
+    assert.truthy(server:log():find("reason=failed", 1, true))
   end)
 
   it("the next readers are served, and a scrape of the metrics is refused", function()

@@ -243,7 +243,7 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
 static void name_notice(struct replica *replica, enum channel_event which, const char *name)
 {
     struct sse_event texts = {.has_event = true, .event = bytes_from_string(name)};
-    channel_set_notice(replica->channel, which, &texts);
+    CHECK(channel_set_notice(replica->channel, which, &texts) == 0);
 }
 
 /// Sometimes makes the channel without looking for it, as a worker does that looked just before

@@ -133,48 +133,59 @@ int channel_append(struct channel *channel, struct bytes fields,
     return failure;
 }
 
-void channel_set_notice(struct channel *channel, enum channel_event which,
-                        const struct sse_event *texts)
+int channel_set_notice(struct channel *channel, enum channel_event which,
+                       const struct sse_event *texts)
 {
-    struct buf text;
+    size_t size = sizeof(struct channel_notice) + texts->event.len + texts->data.len;
     DCHECK(which < CHANNEL_EVENT_COUNT);
-    buf_init(&text, SIZE_MAX);
-    CHECK(buf_append(&text, texts->event) && buf_append(&text, texts->data));
-    size_t len = buf_len(&text);
-    struct channel_notice *fresh = mem_alloc(sizeof(struct channel_notice) + len + 1);
+    struct channel_notice *fresh = mem_try_resize(NULL, size);
+    if (fresh == NULL) {
+        return -ENOMEM;
+    }
     *fresh = (struct channel_notice){
         .has_event = texts->has_event,
         .has_data = texts->has_data,
         .event_len = texts->event.len,
         .data_len = texts->data.len,
     };
-    memcpy(fresh->text, buf_start(&text), len);
-    buf_reset(&text);
+    if (texts->event.len > 0) {
+        memcpy(fresh->text, texts->event.at, texts->event.len);
+    }
+    if (texts->data.len > 0) {
+        memcpy(fresh->text + texts->event.len, texts->data.at, texts->data.len);
+    }
     hub_lock(channel->hub);
     struct channel_notice *old = channel->notices[which];
     channel->notices[which] = fresh;
     hub_unlock(channel->hub);
     mem_free(old);
+    return 0;
 }
 
-struct sse_event channel_notice(struct channel *channel, enum channel_event which, struct buf *out)
+int channel_notice(struct channel *channel, enum channel_event which, struct buf *out,
+                   struct sse_event *event)
 {
     static const char *const usual[] = {"reset", "lagged"};
     static_assert(sizeof(usual) == CHANNEL_EVENT_COUNT * sizeof(usual[0]), "each has a name");
-    struct sse_event event = {.has_event = true, .event = bytes_from_string(usual[which])};
     DCHECK(which < CHANNEL_EVENT_COUNT);
+    int failure = 0;
+    *event = (struct sse_event){.has_event = true, .event = bytes_from_string(usual[which])};
     hub_lock(channel->hub);
     const struct channel_notice *notice = channel->notices[which];
     if (notice != NULL) {
+        size_t len = notice->event_len + notice->data_len;
         buf_clear(out);
-        CHECK(buf_append(out, bytes_of(notice->text, notice->event_len + notice->data_len)));
-        event.has_event = notice->has_event;
-        event.has_data = notice->has_data;
-        event.event = bytes_of(buf_start(out), notice->event_len);
-        event.data = bytes_of(buf_start(out) + notice->event_len, notice->data_len);
+        failure = buf_append(out, bytes_of(notice->text, len)) ? 0 : -ENOMEM;
+    }
+    if (notice != NULL && failure == 0) {
+        const char *at = buf_bytes(out).at;
+        event->has_event = notice->has_event;
+        event->has_data = notice->has_data;
+        event->event = bytes_of(at, notice->event_len);
+        event->data = bytes_of(at + notice->event_len, notice->data_len);
     }
     hub_unlock(channel->hub);
-    return event;
+    return failure;
 }
 
 /// A replica may still have frames that have left the journal. It never has one that the journal

@@ -107,13 +107,14 @@ MUST_USE int channel_append(struct channel *channel, struct bytes fields,
                             const struct channel_author *author, worker_set *woken);
 
 /// Gives an in-band event texts of its own: a name without CR, LF or NUL, or none; and data, or
-/// none for the usual ones. Copies them. Takes the lock.
-void channel_set_notice(struct channel *channel, enum channel_event which,
-                        const struct sse_event *texts);
+/// none for the usual ones. Copies them. Returns 0 or -ENOMEM. Takes the lock.
+MUST_USE int channel_set_notice(struct channel *channel, enum channel_event which,
+                                const struct sse_event *texts);
 
-/// Returns the texts of an in-band event, in memory of `out`: its name, "reset" or "lagged" if it
-/// was given no texts, and its data if it has data of its own. Takes the lock.
-struct sse_event channel_notice(struct channel *channel, enum channel_event which, struct buf *out);
+/// Gives the texts of an in-band event, in memory of `out`: its name, "reset" or "lagged" if it was
+/// given no texts, and its data if it has data of its own. Returns 0 or -ENOMEM. Takes the lock.
+MUST_USE int channel_notice(struct channel *channel, enum channel_event which, struct buf *out,
+                            struct sse_event *event);
 
 /// CHECKs what holds between any two calls. Under the lock.
 void channel_check(const struct channel *channel);

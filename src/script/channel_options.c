@@ -123,8 +123,9 @@ void apply_channel_options_or_raise(lua_State *L, struct replica *replica)
     }
     for (int which = 0; which < CHANNEL_EVENT_COUNT; which++) {
         struct sse_event texts;
-        if (opt_notice(L, (enum channel_event)which, &texts)) {
-            channel_set_notice(replica->channel, (enum channel_event)which, &texts);
+        if (opt_notice(L, (enum channel_event)which, &texts) &&
+            channel_set_notice(replica->channel, (enum channel_event)which, &texts) != 0) {
+            luaL_error(L, "there is no memory for the texts of a notice");
         }
     }
     lua_settop(L, top);

@@ -28,6 +28,7 @@ struct scrape {
 
 static void refuse(struct exchange *exchange, uint16_t status, struct bytes field,
                    struct bytes value, struct bytes text);
+static void refuse_without_memory(struct exchange *exchange);
 static void render(struct offload *offload);
 static void on_rendered(struct offload *offload);
 static void send_next(struct scrape *scrape);
@@ -80,8 +81,14 @@ static void refuse(struct exchange *exchange, uint16_t status, struct bytes fiel
 {
     exchange->response.status = status;
     exchange->response.is_text = true;
-    CHECK(response_set_field(&exchange->response, field, value) == 0);
-    IGNORE(exchange_send(exchange, text)); // it is fresh
+    IGNORE(response_set_field(&exchange->response, field, value)); // no memory: without it
+    IGNORE(exchange_send(exchange, text));                         // it is fresh
+}
+
+static void refuse_without_memory(struct exchange *exchange)
+{
+    refuse(exchange, 503, BYTES("Retry-After"), BYTES("1"),
+           BYTES("503: there is no memory for the metrics; try again later\n"));
 }
 
 static void render(struct offload *offload)
@@ -100,14 +107,17 @@ static void on_rendered(struct offload *offload)
         return;
     }
     if (buf_is_empty(&scrape->text)) {
-        refuse(exchange, 503, BYTES("Retry-After"), BYTES("1"),
-               BYTES("503: there is no memory for the metrics; try again later\n"));
+        refuse_without_memory(exchange);
         return;
     }
-    CHECK(response_set_field(&exchange->response, BYTES("Content-Type"),
-                             BYTES("text/plain; version=0.0.4; charset=utf-8")) == 0);
-    CHECK(response_set_field(&exchange->response, BYTES("Cache-Control"), BYTES("no-store")) == 0);
-    exchange->response.status = 200;
+    struct response *response = &exchange->response;
+    if (response_set_field(response, BYTES("Content-Type"),
+                           BYTES("text/plain; version=0.0.4; charset=utf-8")) != 0 ||
+        response_set_field(response, BYTES("Cache-Control"), BYTES("no-store")) != 0) {
+        refuse_without_memory(exchange);
+        return;
+    }
+    response->status = 200;
     if (exchange_begin(exchange) == 0) { // or it is aborted, and will end
         exchange_await_room(exchange);   // `on_room` sends the text, a piece at a time
     }

@@ -162,11 +162,14 @@ char *cursors_write_id(const struct stream *stream, char *at)
     return at;
 }
 
-void cursors_put_id(const struct stream *stream, struct buf *out)
+bool cursors_put_id(const struct stream *stream, struct buf *out)
 {
     char *at = buf_reserve(out, cursors_id_size(stream));
-    CHECK(at != NULL);
+    if (at == NULL) {
+        return false;
+    }
     buf_commit(out, (size_t)(cursors_write_id(stream, at) - at));
+    return true;
 }
 
 void cursor_check(const struct cursor *cursor)

@@ -60,7 +60,7 @@ char *cursors_write_id(const struct stream *stream, char *at);
 size_t cursors_id_size(const struct stream *stream);
 
 /// Appends the same id to `out`.
-void cursors_put_id(const struct stream *stream, struct buf *out);
+MUST_USE bool cursors_put_id(const struct stream *stream, struct buf *out);
 
 /// CHECKs what must hold between any two calls.
 void cursor_check(const struct cursor *cursor);

@@ -30,6 +30,7 @@ static void say_place(struct cursor *cursor, struct bytes greet);
 static void forget_place(struct cursor *cursor);
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
+static void give_up(struct cursor *cursor);
 static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
                      struct buf *out);
 static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *out);
@@ -48,6 +49,7 @@ static const uint64_t unknown = UINT64_MAX;
 bool notices_say(struct stream *stream)
 {
     DCHECK(!backlog_has_rest(stream->_backlog));
+    bool was_aborted = stream->exchange->is_aborted;
     for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         bool is_due = cursor->notice != NULL || cursor_is_lagging(cursor);
         if (is_due && !settle(cursor)) {
@@ -55,7 +57,7 @@ bool notices_say(struct stream *stream)
             return false;
         }
     }
-    return true;
+    return was_aborted || !stream->exchange->is_aborted;
 }
 
 const char *notice_outcome_text(int index)
@@ -110,7 +112,10 @@ static void say_place(struct cursor *cursor, struct bytes greet)
     bool is_greeted = greet.len > 0;
     struct buf *id = &cursor->subscriber.replica->local->scratch;
     buf_clear(id);
-    cursors_put_id(cursor->stream, id);
+    if (!cursors_put_id(cursor->stream, id)) {
+        give_up(cursor);
+        return;
+    }
     struct sse_event event = {
         .has_id = true,
         .has_event = is_greeted,
@@ -144,18 +149,25 @@ static void say(struct cursor *cursor, enum channel_event which, const char *rea
     struct buf data;
     struct buf id;
     buf_init(&texts, INT32_MAX); // a script's
-    buf_init(&data, 2 * strlen(replica_name(cursor->subscriber.replica)) + NOTICE_BYTES_MAX);
+    struct sse_event event;
+    size_t data_max = 2 * strlen(replica_name(cursor->subscriber.replica)) + NOTICE_BYTES_MAX;
+    buf_init(&data, data_max);
     buf_init(&id, cursors_id_size(cursor->stream));
-    struct sse_event event = channel_notice(cursor->subscriber.replica->channel, which, &texts);
-    if (!event.has_data) {
-        put_data(cursor, reason, from, &data);
-        event.has_data = true;
-        event.data = buf_bytes(&data);
+    bool has_memory =
+        channel_notice(cursor->subscriber.replica->channel, which, &texts, &event) == 0 &&
+        buf_reserve(&data, data_max) != NULL && cursors_put_id(cursor->stream, &id);
+    if (has_memory) {
+        if (!event.has_data) {
+            put_data(cursor, reason, from, &data);
+            event.has_data = true;
+            event.data = buf_bytes(&data);
+        }
+        event.has_id = true;
+        event.id = buf_bytes(&id);
+        put_event(cursor, event);
+    } else {
+        give_up(cursor);
     }
-    cursors_put_id(cursor->stream, &id);
-    event.has_id = true;
-    event.id = buf_bytes(&id);
-    put_event(cursor, event);
     buf_reset(&texts);
     buf_reset(&data);
     buf_reset(&id);
@@ -167,11 +179,17 @@ static void put_event(struct cursor *cursor, struct sse_event event)
     struct buf *out = exchange_output(exchange);
     size_t len_before = buf_len(out);
     if (sse_encode_event(out, &event, exchange_is_chunked(exchange)) != 0) {
-        // There is no memory. A reader that was not told must not go on, so its exchange ends.
-        exchange_abort(exchange, END_FAILED);
+        give_up(cursor);
         return;
     }
     exchange_wrote(exchange, buf_len(out) - len_before);
+}
+
+/// There is no memory for a notice. A reader that was not told must not go on, so its exchange
+/// ends.
+static void give_up(struct cursor *cursor)
+{
+    exchange_abort(cursor->stream->exchange, END_FAILED);
 }
 
 static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
@@ -222,5 +240,5 @@ static void put_string(struct bytes text, struct buf *out)
 
 static void put(struct buf *out, struct bytes bytes)
 {
-    CHECK(buf_append(out, bytes));
+    CHECK(buf_append(out, bytes)); // `say` has reserved room for all of it
 }
