@@ -49,6 +49,14 @@ char *buf_reserve_more(struct buf *buf, size_t size)
     return buf->_memory + buf->_end;
 }
 
+/// Memory that is too large for the slab only ever grows.
+bool buf_append_shared(struct buf *buf, struct bytes bytes)
+{
+    bool is_ready = buf->_memory != NULL || buf_reserve(buf, SLAB_BYTES_MAX + 1) != NULL;
+    DCHECK(buf->_memory == NULL || buf->_capacity > SLAB_BYTES_MAX);
+    return is_ready && buf_append(buf, bytes);
+}
+
 void buf_consume(struct buf *buf, size_t size)
 {
     DCHECK(size <= buf_len(buf));

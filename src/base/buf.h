@@ -38,6 +38,10 @@ void buf_trim(struct buf *buf, size_t capacity);
 /// The slow half of `buf_reserve`, for when the memory at hand is too small.
 MUST_USE char *buf_reserve_more(struct buf *buf, size_t size);
 
+/// As `buf_append`, for a buf that several threads use under a lock: its memory never comes from
+/// the slab of one of them. Such a buf keeps its memory for good.
+MUST_USE bool buf_append_shared(struct buf *buf, struct bytes bytes);
+
 /// Drops `size` bytes from the front.
 void buf_consume(struct buf *buf, size_t size);
 

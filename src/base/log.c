@@ -82,6 +82,7 @@ void log_configure(enum log_level level, enum log_format format)
     DCHECK(level <= LOG_SILENT && format <= LOG_JSON);
     sink()->level = level;
     sink()->format = format;
+    IGNORE(buf_append_shared(&rest, BYTES(""))); // so that it has room for the end of a line
 }
 
 void log_show_lines(void)
@@ -473,7 +474,10 @@ static void keep_rest(void)
     const char *end = bytes.len == 0 ? NULL : memchr(bytes.at, '\n', bytes.len);
     if (end != NULL) {
         bytes.len = (size_t)(end + 1 - bytes.at);
-        CHECK(buf_append(&rest, bytes)); // a record, and `rest` is empty
+        if (!buf_append_shared(&rest, bytes)) {
+            IGNORE(buf_append_shared(&rest, BYTES("\n"))); // no memory: the record is cut
+            the_log.lost_count++;
+        }
         buf_consume(&the_log.gathered, bytes.len);
     }
 }

@@ -102,7 +102,7 @@ static ssize_t take(void *cookie, const char *at, size_t size)
     if (!buf_is_empty(&pending)) {
         write_pending();
     }
-    if (!buf_append(&pending, bytes_of(at, size))) {
+    if (!buf_append_shared(&pending, bytes_of(at, size))) {
         lost_bytes += size;
     }
     write_pending();

@@ -117,7 +117,8 @@ struct page {
     struct slot *free;
     uint32_t fresh; // where the part begins that was never used
     uint32_t used_count;
-    uint32_t size; // of a struct
+    uint32_t size;            // of a struct
+    const struct list *owner; // the lists of the thread that has made it
 };
 
 static_assert(sizeof(struct page) <= FRESH, "a page has grown");
@@ -169,6 +170,7 @@ void slab_free(void *memory)
     }
     struct page *page = page_of(memory);
     struct slot *slot = memory;
+    DCHECK(page->owner == pages);
     DCHECK(page->used_count > 0);
     DCHECK(page->size >= STEP && page->size <= SLAB_BYTES_MAX);
     if (!has_room(page)) {
@@ -237,6 +239,7 @@ static struct page *new_page(size_t class, void *memory)
     *page = (struct page){
         .fresh = FRESH,
         .size = (uint32_t)(class * STEP),
+        .owner = pages,
     };
     if (pages[class].next == NULL) {
         list_init(&pages[class]);
