@@ -110,10 +110,15 @@ function Stream:read_until(is_enough, seconds)
   return true
 end
 
+---Whether an event has been read that nobody has asked for.
+function Stream:has_more()
+  return #self.parser.events > self._taken
+end
+
 ---The next event; raises when none comes in time (default 2 s).
 function Stream:event(seconds)
   local ok, why = self:read_until(function()
-    return #self.parser.events > self._taken
+    return self:has_more()
   end, seconds)
   if not ok then
     error(("no event came (%s); the stream so far: %q"):format(why, self:bytes():sub(-500)), 2)
