@@ -1,9 +1,8 @@
 -- One spec, twice: in the test kit, and against a real process behind real sockets, by the same
-require("lunesse.test.asserts").register()
 -- clients and assertions. What passes in the kit passes on a socket, or one of the two is wrong.
 
 local real = require "spec.support.real"
-local _, test = pcall(require, "lunesse.test")
+local test = require "lunesse.test"
 
 local ROOM = [[
 local lunesse = require "lunesse"
@@ -41,7 +40,21 @@ server:get("/count", function(_, response)
 end)
 ]]
 
-local WAYS = { ["in the kit"] = type(test) == "table" and test.load or nil, ["on sockets"] = real.load }
+---Counts the calls of a method of the engine below `app`.
+local function count_calls(app, name)
+  local inner, count = app.core, 0
+  app.core = setmetatable({}, { __index = function(_, key)
+    return function(_, ...)
+      count = count + (key == name and 1 or 0)
+      return inner[key](inner, ...)
+    end
+  end })
+  return function()
+    return count
+  end
+end
+
+local WAYS = { ["in the kit"] = test.load, ["on sockets"] = real.load }
 
 for way, load in pairs(WAYS) do
   describe("a room, " .. way .. ",", function()
@@ -118,3 +131,71 @@ for way, load in pairs(WAYS) do
     end)
   end)
 end
+
+describe("a test in the kit", function()
+  it("takes few turns, and none of them waits", function()
+    local app = test.load { ["room.lua"] = ROOM }
+    local turns, steps = count_calls(app, "turn"), count_calls(app, "advance")
+    local stream = app:stream("/room/sea")
+    app:post("/room/sea", { json = { text = "hi" } })
+    assert.event(stream, "said", { text = "hi" })
+    app:advance(15)
+    assert.comment(stream)
+    app:stop()
+    assert.is_true(turns() <= 60, turns())
+    assert.is_true(steps() <= 20, steps())
+  end)
+
+  it("does not see another app, and a hundred leave memory where it was", function()
+    local function once()
+      local one, other = test.load { ["room.lua"] = ROOM }, test.load { ["room.lua"] = ROOM }
+      local stream = other:stream("/room/sea")
+      one:advance(100)
+      one:post("/room/sea", { json = { text = "hi" } }):expect(201)
+      assert.is_nil((other:channel("room/sea") or { events = {} }).events[1])
+      assert.quiet(stream)
+      assert.equal(100, one:now() - other:now())
+      one:get("/wrong")
+      assert.same({}, other:log { level = "error" })
+      one:stop()
+      other:stop()
+      collectgarbage()
+    end
+    local function resident()
+      for line in io.lines("/proc/self/status") do
+        local kilobytes = line:match("^VmRSS:%s*(%d+)")
+        if kilobytes then
+          return tonumber(kilobytes)
+        end
+      end
+    end
+    for _ = 1, 20 do
+      once()
+    end
+    local before = resident()
+    for _ = 1, 50 do
+      once()
+    end
+    assert.is_true(resident() - before < 1024, resident() - before)
+  end)
+end)
+
+describe("the variables of an app", function()
+  local SCRIPT = [[
+    local value = os.getenv("LUNESSE_KIT_SPEC")
+    require("lunesse").server():get("/", function(_, response) response:send(tostring(value)) end)
+  ]]
+
+  it("are there while its scripts load, also again, and for nobody else", function()
+    local app = test.load({ ["a.lua"] = SCRIPT }, { env = { LUNESSE_KIT_SPEC = 7 } })
+    app:get("/"):expect { text = "7" }
+    assert(app:reload())
+    app:get("/"):expect { text = "7" }
+    assert.is_nil(os.getenv("LUNESSE_KIT_SPEC"))
+    app:stop()
+    assert.has_error(function()
+      test.load({ ["a.lua"] = "(" }, { env = { LUNESSE_KIT_SPEC = 7 } })
+    end)
+    assert.is_nil(os.getenv("LUNESSE_KIT_SPEC"))
+  end)
+end)

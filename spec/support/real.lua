@@ -1,5 +1,5 @@
--- The engine of the test kit, played by a real process behind real sockets: `real.load` stands where
--- `test.load` does, so that one spec file judges both, and what passes in the kit passes on a
+-- The engine of the test kit, played by a real process behind real sockets: `real.load` stands
+-- where `test.load` does, so that one spec file judges both, and what passes in the kit passes on a
 -- socket. The process has a clock that the spec moves; nothing here waits for a fixed while.
 --
 -- "Nothing is ready" cannot be seen from outside. A turn is over when every worker has answered
@@ -14,7 +14,10 @@ local load_into = require "lunesse.test.load"
 local Process = require "spec.support.process"
 local Server = require "spec.support.server"
 
-local STEP_SECONDS = 0.25 -- how far time goes where it is not known when something is due
+-- How far time goes at once, as it is not known when something is due: further and further, while
+-- nothing comes.
+local STEP_SECONDS, STEP_SECONDS_MAX = 0.05, 0.8
+local DRAIN_STEPS = 3 -- after which the readers of a process that is to end leave
 local READ_SIZE = 65536
 local START = 1893456000
 
@@ -72,6 +75,7 @@ function Conn:take()
       break
     end
     parts[#parts + 1] = bytes
+    self.core.step = STEP_SECONDS
     self.room = self.room and self.room - #bytes
   end
   return table.concat(parts)
@@ -94,7 +98,9 @@ function Core:connect(options)
   assert(peer:connect("127.0.0.1", self.server.port))
   assert(peer:setoption("tcp-nodelay", true))
   self.is_busy = true
-  return setmetatable({ core = self, socket = peer, room = options.window }, Conn)
+  local conn = setmetatable({ core = self, socket = peer, room = options.window }, Conn)
+  self.conns[#self.conns + 1] = conn
+  return conn
 end
 
 ---Waits until every worker has done what it was told. True when something was told since.
@@ -112,6 +118,7 @@ end
 function Core:advance(seconds)
   if seconds > 0 and not self.is_ending then
     self.server:advance(seconds)
+    self.step = math.min(self.step * 2, STEP_SECONDS_MAX)
   elseif seconds > 0 then
     self:_await_end()
   end
@@ -119,13 +126,20 @@ function Core:advance(seconds)
   self.is_busy = true
 end
 
----Waits for the end of a process that has been told to end: the clock cannot be moved any more.
+---Waits for the end of a process that has been told to end. Its clock cannot be moved any more, and
+---it may wait for its readers for ten seconds: so they leave.
 function Core:_await_end()
+  self.drain_steps = self.drain_steps + 1
+  for _, conn in ipairs(self.drain_steps > DRAIN_STEPS and self.conns or {}) do
+    if not conn.ended then
+      conn:leave()
+    end
+  end
   self.server.process:wait(0.1)
 end
 
 function Core:next()
-  return not self.server.process:has_ended() and STEP_SECONDS or nil
+  return not self.server.process:has_ended() and self.step or nil
 end
 
 function Core:now()
@@ -206,21 +220,31 @@ function Core:stop()
   return true
 end
 
----The files of a folder, or one file, by their names in it.
-local function files_of(path)
-  if lfs.attributes(path, "mode") == "file" then
-    return { [path:match("[^/]*$")] = Process.read_file(path) }
-  end
+---The files of a folder, by their names in it.
+local function files_of_folder(path)
   local files = {}
   for name in lfs.dir(path) do
     local whole = path:gsub("/$", "") .. "/" .. name
     if name:find("^[^.]") and lfs.attributes(whole, "mode") == "directory" then
-      for inner, text in pairs(files_of(whole)) do
+      for inner, text in pairs(files_of_folder(whole)) do
         files[name .. "/" .. inner] = text
       end
     elseif name:find("^[^.]") then
       files[name] = Process.read_file(whole)
     end
+  end
+  return files
+end
+
+---The files of a folder; or one script, with what lies beside it that is no other script.
+local function files_of(path)
+  if lfs.attributes(path, "mode") ~= "file" then
+    return files_of_folder(path)
+  end
+  local folder, script = path:match("^(.-)([^/]*)$")
+  local files = files_of_folder(folder == "" and "." or folder)
+  for name in pairs(files) do
+    files[name] = (name == script or not name:find("^[^/]+%.lua$")) and files[name] or nil
   end
   return files
 end
@@ -234,15 +258,16 @@ function engine.load(options)
   end
   local args = { "--log-format", "json", table.unpack(options.arguments) }
   local ok, server = pcall(Server.start, files, {
-    clock = true, workers = options.workers, args = args, env = options.env,
+    clock = true, workers = options.workers, args = args, env = options.env, shared = true,
   })
   if not ok then
     return nil, server
   end
   return setmetatable({
-    server = server, time = options.time or START, log_at = 1, is_busy = true,
+    server = server, time = options.time or START, log_at = 1, is_busy = true, conns = {},
+    step = STEP_SECONDS, drain_steps = 0,
   }, Core)
 end
 
----`test.load`, into a real process.
-return { load = load_into(engine, asserts.on_load) }
+---`engine` is what the kit stands on, `load` is `test.load` into a real process.
+return { engine = engine, load = load_into(engine, asserts.on_load) }

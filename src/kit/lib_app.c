@@ -13,6 +13,7 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MS_PER_SECOND = 1000, WORKERS_MAX = 64 };
@@ -30,6 +31,7 @@ static void check_files(lua_State *L, struct app_options *options);
 static void check_arguments(lua_State *L, struct app_options *options);
 static int push_failure(lua_State *L, const char *why);
 static int l_load(lua_State *L);
+static int l_setenv(lua_State *L);
 static int l_turn(lua_State *L);
 static int l_advance(lua_State *L);
 static int l_next(lua_State *L);
@@ -57,7 +59,7 @@ static const luaL_Reg methods[] = {
 
 int l_open_test_core(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"load", l_load}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"load", l_load}, {"setenv", l_setenv}, {NULL, NULL}};
     if (luaL_newmetatable(L, type_name)) {
         luaL_setfuncs(L, methods, 0);
         lua_pushvalue(L, -1);
@@ -107,6 +109,17 @@ static int l_load(lua_State *L)
     }
     lua_pushvalue(L, 2);
     return 1;
+}
+
+/// core.setenv(name, text | nil) -> what the variable of the process was | nil
+static int l_setenv(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const char *text = luaL_optstring(L, 2, NULL);
+    luaL_argcheck(L, name[0] != '\0' && strchr(name, '=') == NULL, 1, "a variable's name expected");
+    lua_pushstring(L, getenv(name));
+    int failure = text != NULL ? setenv(name, text, true) : unsetenv(name);
+    return failure == 0 ? 1 : luaL_error(L, "not enough memory");
 }
 
 static void check_load(lua_State *L, int index, struct app_options *options)
