@@ -4,12 +4,15 @@
 
 local lfs = require "lfs"
 local posix = require "spec_posix"
+local kit = require "spec.support.kit"
 local Client = require "spec.support.client"
 local Pages = require "spec.support.pages"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 
 local MAKEFILE = Process.read_file("Makefile")
+
+local KIT_PATH = kit.path
 
 local LANGUAGES = { lua = true, console = true, sh = true, json = true, text = true }
 
@@ -68,12 +71,23 @@ local function is_used(blocks, block)
   return false
 end
 
+---Runs a spec of the page by plain busted, which finds the test kit in the build.
+local function run_spec(files, name)
+  local folder = Server.write(files)
+  local code, out = Process.run({ "lua5.4", "/usr/bin/busted", "--cpath=" .. KIT_PATH, name }, {
+    cwd = folder, seconds = 30,
+  })
+  assert(code == 0, out)
+end
+
 ---Runs a block in the way of its language.
 local function run_block(blocks, index, help)
   local block = blocks[index]
   local files = Pages.files(blocks, index)
   if block.file and (block.language == "sh" or block.file:find("^lib/")) then
     assert(is_used(blocks, block), "no script and no command of the page uses " .. block.file)
+  elseif block.file and block.file:find("_spec%.lua$") then
+    run_spec(files, block.file)
   elseif block.language == "lua" then
     load_script(block.file and Pages.files(blocks, #blocks) or files, block.file or "script.lua")
   elseif block.language == "json" then
@@ -339,9 +353,27 @@ local function script_of(example)
     "\nif not response.headers_sent then response:send('') end\nend)\n" .. ending
 end
 
+-- What specs can reach and scripts cannot.
+local KIT_PAGE = "docs/api/test.md"
+
 describe("the examples of the API in", function()
+  it(KIT_PAGE .. " run", function()
+    local block = Pages.block(KIT_PAGE, "lua", "test.load")
+    local folder = Server.write {
+      ["scripts/hello.lua"] = [[
+        require("lunesse").server():get("/", function(_, response) response:send("hello") end)
+      ]],
+      ["example.lua"] = block.text,
+    }
+    local code, _, complaint = Process.run({ "lua5.4", "example.lua" }, {
+      cwd = folder, env = { LUA_CPATH = KIT_PATH },
+    })
+    assert.equal(0, code, complaint)
+  end)
+
   for _, page in ipairs(Pages.of_users()) do
-    local blocks = page:find("^docs/api/%l") and Pages.blocks(page) or {}
+    local is_for_scripts = page:find("^docs/api/%l") and page ~= KIT_PAGE
+    local blocks = is_for_scripts and Pages.blocks(page) or {}
     for _, block in ipairs(blocks) do
       it(block.where .. " run", function()
         local server = Server.start({ ["example.lua"] = script_of(block.text) }, { clock = true })
@@ -368,7 +400,7 @@ describe("what is made from the source", function()
       end
     end
     Process.remove_folder(folder)
-    assert.equal(16, count)
+    assert.equal(17, count)
   end)
 
   it("has a row for every limit", function()
