@@ -1,9 +1,6 @@
--- scripts/by_hand.lua: a plain response, written chunk by chunk.
+-- scripts/by_hand.lua, a plain response that is written chunk by chunk, in the test kit.
 
-local Server = require "spec.support.server"
-local Process = require "spec.support.process"
-local sse = require "spec.support.sse"
-local wire = require "spec.support.wire"
+local test = require "lunesse.test"
 
 local LINES = {
   "          oooo::.\n",
@@ -21,55 +18,43 @@ local LINES = {
   "          oOOOOoo\n",
 }
 
-local function start()
-  local script = Process.read_file("scripts/by_hand.lua")
-  return Server.start({ ["by_hand.lua"] = script }, { clock = true })
-end
-
-local function open(server)
-  local client = server:connect()
-  client:send(wire.request { target = "/by_hand" })
-  return client, client:head()
-end
-
 describe("the response streamed by hand", function()
+  local app
+
+  before_each(function()
+    app = test.load("scripts/by_hand.lua")
+  end)
+
+  after_each(function()
+    app:stop()
+    assert.same({}, app:log { level = "error" })
+  end)
+
   it("has the head that the script wrote, and the engine's framing", function()
-    local client, head = open(start())
-    assert.equal(200, head.status)
-    assert.equal("text/plain; charset=utf-8", head.headers["content-type"])
-    assert.equal("nosniff", head.headers["x-content-type-options"])
-    assert.equal("no-cache, no-transform", head.headers["cache-control"])
-    assert.equal("no", head.headers["x-accel-buffering"])
-    assert.equal("chunked", head.headers["transfer-encoding"])
-    client:reset() -- the handler would sleep for as long as the clock stands still
+    app:send("GET", "/by_hand"):expect {
+      status = 200,
+      headers = {
+        ["Content-Type"] = "text/plain; charset=utf-8", ["X-Content-Type-Options"] = "nosniff",
+        ["Cache-Control"] = "no-cache, no-transform", ["X-Accel-Buffering"] = "no",
+        ["Transfer-Encoding"] = "chunked",
+      },
+    }
   end)
 
   it("sends each line as one chunk, two fifths of a second apart, and a last one", function()
-    local server = start()
-    local client = open(server)
-    local chunked = sse.chunked()
+    local answer = app:send("GET", "/by_hand")
     for i, line in ipairs(LINES) do
-      eventually(function()
-        chunked:feed(client:receive_some(0.5) or "")
-        return #chunked.chunks == i
-      end)
-      assert.equal(line, chunked.chunks[i])
-      server:advance(0.4)
+      assert.same({ i, line }, { #answer.chunks, answer.chunks[i] })
+      app:advance(0.4)
     end
-    chunked:feed(assert(client:receive_until("0\r\n\r\n")))
-    assert.equal("good night\n", chunked.chunks[#LINES + 1])
-    assert.is_true(chunked.is_done)
+    assert.equal("good night\n", answer.chunks[#LINES + 1])
+    assert.ended(answer, "complete")
   end)
 
   it("stops writing when the reader has left", function()
-    local server = start()
-    local client = open(server)
-    client:reset()
-    eventually(function()
-      return server:log_lines("target=/by_hand")[1]
-    end)
-    assert.matches("reason=left", server:log_lines("target=/by_hand")[1])
-    server:advance(1)
-    assert.same({}, server:log_lines("error"))
+    app:send("GET", "/by_hand"):leave()
+    assert.logged { fields = { target = "/by_hand", reason = "left" } }
+    app:advance(1)
+    assert.same({}, app:log { level = "error" })
   end)
 end)

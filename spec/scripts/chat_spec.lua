@@ -1,55 +1,58 @@
--- scripts/chat.lua and the page beside it: as bytes, and in two windows of a browser whose network
--- fails.
+-- scripts/chat.lua, in the test kit. Its page in a browser is in chat_windows_spec.lua.
 
-local cjson = require "cjson"
-local Server = require "spec.support.server"
-local Process = require "spec.support.process"
-local Client = require "spec.support.client"
-local clock = require "spec.support.clock"
+local test = require "lunesse.test"
 
-local SCRIPT = Process.read_file("scripts/chat.lua")
-local PAGE = Process.read_file("scripts/chat.html")
-local CUT_SECONDS = 10
+local app
 
 local function start(options)
-  return Server.start({ ["chat.lua"] = SCRIPT, ["chat.html"] = PAGE }, options)
+  app = test.load("scripts/chat.lua", options)
 end
 
-local function post(server, body, room)
-  return server:request {
-    method = "POST", target = "/chat/" .. (room or "sea"),
-    body = type(body) == "table" and cjson.encode(body) or body,
-  }
-end
+before_each(function()
+  start()
+end)
+
+after_each(function()
+  app:stop()
+  assert.same({}, app:log { level = "error" })
+end)
 
 ---Says something in the room and returns the id that it was given.
-local function say(server, text, name)
-  local response = post(server, { name = name or "Ada", text = text })
-  assert.equal(201, response.status, response.body)
-  return cjson.decode(response.body).id
+local function say(text, name, room)
+  local body = { name = name or "Ada", text = text }
+  return app:post("/chat/" .. (room or "sea"), { json = body }):expect(201):json().id
 end
 
-local function join(server, last_event_id)
-  return server:stream("/chat/sea/events", { last_event_id = last_event_id })
+local function join(last_event_id, room)
+  return app:stream(("/chat/%s/events"):format(room or "sea"), { last_event_id = last_event_id })
 end
 
----The next event of this type; others before it are passed over.
-local function next_of(stream, type)
-  local event
-  repeat
-    event = stream:event()
-  until event.type == type
-  return event
-end
-
----The texts of the next `count` messages, and the events.
-local function texts_of(stream, count)
-  local texts, events = {}, {}
-  for i = 1, count do
-    events[i] = next_of(stream, "said")
-    texts[i] = cjson.decode(events[i].data).text
+---The events of this name that have come.
+local function events_of(stream, name)
+  app:turn()
+  local list = {}
+  for _, event in ipairs(stream.events) do
+    list[#list + 1] = event.event == name and event or nil
   end
-  return texts, events
+  return list
+end
+
+---The texts of all messages that have come.
+local function texts_of(stream)
+  local texts = {}
+  for i, event in ipairs(events_of(stream, "said")) do
+    texts[i] = event:json().text
+  end
+  return texts
+end
+
+---What the stream was told of presence, as one text.
+local function presence_of(stream)
+  local counts = {}
+  for i, event in ipairs(events_of(stream, "presence")) do
+    counts[i] = event.data
+  end
+  return table.concat(counts, " ")
 end
 
 ---Where in the room an event was: a stream's ids have a part for each channel, the room's first.
@@ -57,268 +60,279 @@ local function place_of(id)
   return id:match("^[^,]*")
 end
 
----How many are there, as the next presence event has it.
-local function presence(stream)
-  return tonumber(next_of(stream, "presence").data)
-end
-
----Reads what is there and answers whether it had no event of this type.
-local function has_no_more(stream, type)
-  local first = #stream.parser.events
-  stream:read_until(function()
-    return false
-  end, 0.05 / clock.slow)
-  for i = first + 1, #stream.parser.events do
-    if stream.parser.events[i].type == type then
-      return false
-    end
-  end
-  return true
-end
-
----Leaves, and waits until the server knows it.
-local function leave(server, stream)
-  local count = #server:log_lines("reason=left")
-  stream:reset()
-  eventually(function()
-    return #server:log_lines("reason=left") > count
-  end)
-end
-
 describe("a room", function()
   it("gives a message to everybody in it, with its name and time and one id", function()
-    local server = start()
-    local ada, ben = join(server), join(server)
-    local id = say(server, "good evening", "Ada")
+    local ada, ben = join(), join()
+    local id = say("good evening", "Ada")
     for _, stream in ipairs { ada, ben } do
-      local event = next_of(stream, "said")
-      local message = cjson.decode(event.data)
+      local event = assert.event(stream, "said", { name = "Ada", text = "good evening" })
       assert.equal(id, place_of(event.id))
-      assert.equal("Ada", message.name)
-      assert.equal("good evening", message.text)
-      assert.is_true(math.abs(os.time() - message.at) < 60)
-      assert.is_true(event.is_chunk)
+      assert.is_true(math.abs(event:json().at - app:now()) <= 1)
     end
   end)
 
   it("gives two readers the same events, byte for byte", function()
-    local server = start()
-    local one, other = join(server), join(server)
+    local one, other = join(), join()
     for i = 1, 50 do
-      say(server, "message " .. i, i % 2 == 0 and "Ada" or "Ben")
+      say("message " .. i, i % 2 == 0 and "Ada" or "Ben")
     end
-    local _, events = texts_of(one, 50)
-    local _, same = texts_of(other, 50)
-    assert.same(events, same)
+    assert.equal(50, #events_of(one, "said"))
+    assert.same(events_of(one, "said"), events_of(other, "said"))
   end)
 
   it("gives its history to whoever comes, in order, and then what is new", function()
-    local server = start()
-    say(server, "one")
-    say(server, "two")
-    local stream = join(server)
-    say(server, "three")
-    assert.same({ "one", "two", "three" }, (texts_of(stream, 3)))
-    assert.is_true(has_no_more(stream, "said"))
+    say("one")
+    say("two")
+    local stream = join()
+    say("three")
+    assert.same({ "one", "two", "three" }, texts_of(stream))
   end)
 
-  it("keeps the last five hundred messages", function()
-    local server = start()
+  it("keeps the last five hundred messages, for a day", function()
     for i = 1, 503 do
-      say(server, "message " .. i)
+      say("message " .. i)
     end
-    local texts = texts_of(join(server), 500)
-    assert.equal("message 4", texts[1])
-    assert.equal("message 503", texts[500])
+    local texts = texts_of(join())
+    assert.same({ 500, "message 4", "message 503" }, { #texts, texts[1], texts[500] })
+    app:advance(24 * 3600 - 10)
+    assert.equal(500, #texts_of(join()))
+    app:advance(20)
+    assert.equal(0, #texts_of(join()))
   end)
 
   it("has nothing to do with the other rooms", function()
-    local server = start()
-    local stream = join(server)
-    post(server, { name = "Ada", text = "elsewhere" }, "shore")
-    say(server, "here")
-    assert.same({ "here" }, (texts_of(stream, 1)))
+    local stream = join()
+    say("elsewhere", "Ada", "shore")
+    say("here")
+    assert.same({ "here" }, texts_of(stream))
   end)
 
   it("keeps texts as they are written, without the space around them", function()
-    local server = start()
-    local stream = join(server)
+    local stream = join()
     for text, kept in pairs {
       ["  two\n\n  lines\t\n "] = "two\n\n  lines", ["<b>\"&'</b>"] = "<b>\"&'</b>",
       ["月が綺麗ですね 🌙"] = "月が綺麗ですね 🌙", ["data: x\n\nevent: y"] = "data: x\n\nevent: y",
     } do
-      say(server, text)
-      assert.same({ kept }, (texts_of(stream, 1)))
+      say(text)
+      assert.event(stream, "said", { text = kept })
     end
   end)
 
   it("gives a message the key that came with it", function()
-    local server = start()
-    local stream = join(server)
-    post(server, { name = "Ada", text = "mine", key = "a1-b2" })
-    assert.equal("a1-b2", cjson.decode(next_of(stream, "said").data).key)
+    local stream = join()
+    app:post("/chat/sea", { json = { name = "Ada", text = "mine", key = "a1-b2" } })
+    assert.event(stream, "said", { key = "a1-b2" })
   end)
 end)
 
 describe("a reader that lost its connection", function()
   it("is given exactly what it missed, and then what is new", function()
-    local server = start()
-    local stream = join(server)
-    say(server, "one")
-    say(server, "two")
-    local _, events = texts_of(stream, 2)
-    leave(server, stream)
-    say(server, "three")
-    say(server, "four")
-    stream = join(server, events[2].id)
-    say(server, "five")
-    assert.same({ "three", "four", "five" }, (texts_of(stream, 3)))
-    assert.is_true(has_no_more(stream, "said"))
-    for _, event in ipairs(stream.parser.events) do
-      assert.not_equal("reset", event.type)
-    end
+    local stream = join()
+    say("one")
+    say("two")
+    assert.same({ "one", "two" }, texts_of(stream))
+    stream:leave()
+    say("three")
+    say("four")
+    stream = stream:reconnect()
+    say("five")
+    assert.same({ "three", "four", "five" }, texts_of(stream))
+    assert.no.event(stream, "reset")
+  end)
+
+  it("is back after a second, as it was told", function()
+    assert.equal(1, join().retry)
   end)
 
   it("goes on where it was also when the last that it saw was a change of presence", function()
-    local server = start({ clock = true })
-    local stream = join(server)
-    say(server, "one")
-    texts_of(stream, 1)
-    local other = join(server)
-    server:advance(0.2)
-    repeat until presence(stream) == 2
-    leave(server, stream)
-    say(server, "two")
-    stream = join(server, stream.parser.last_event_id)
-    say(server, "three")
-    assert.same({ "two", "three" }, (texts_of(stream, 2)))
-    assert.is_true(has_no_more(stream, "reset"))
-    for _, event in ipairs(stream.parser.events) do
-      assert.not_equal("reset", event.type)
-    end
-    other:close()
+    local stream = join()
+    say("one")
+    join()
+    app:advance(0.2)
+    assert.equal("1 2", presence_of(stream))
+    stream:leave()
+    say("two")
+    stream = stream:reconnect()
+    say("three")
+    assert.same({ "two", "three" }, texts_of(stream))
+    assert.no.event(stream, "reset")
   end)
 
   it("is told to begin anew where that cannot be, and is given the whole history", function()
-    local server = start()
-    say(server, "one")
-    say(server, "two")
+    say("one")
+    say("two")
     for _, id in ipairs { "0-1", "nonsense", ("9"):rep(40) .. "-1" } do
-      local stream = join(server, id)
-      local event = next_of(stream, "reset")
-      assert.equal("chat/sea", cjson.decode(event.data).channel)
-      assert.same({ "one", "two" }, (texts_of(stream, 2)))
-      stream:close()
+      local stream = join(id)
+      assert.event(stream, "reset", { channel = "chat/sea" })
+      assert.same({ "one", "two" }, texts_of(stream))
     end
   end)
 
   it("is told to begin anew when more was said than a room keeps", function()
-    local server = start()
-    local id = say(server, "long ago")
+    local id = say("long ago")
     for i = 1, 502 do
-      say(server, "message " .. i)
+      say("message " .. i)
     end
-    local stream = join(server, id)
-    local what = cjson.decode(next_of(stream, "reset").data)
-    assert.equal("chat/sea", what.channel)
-    assert.equal("expired", what.reason)
-    assert.equal("message 3", texts_of(stream, 500)[1])
-    assert.is_true(has_no_more(stream, "said"))
+    local stream = join(id)
+    assert.event(stream, "reset", { channel = "chat/sea", reason = "expired" })
+    local texts = texts_of(stream)
+    assert.same({ 500, "message 3" }, { #texts, texts[1] })
   end)
 end)
 
 describe("presence", function()
   it("is the first that a reader is told, and counts it", function()
-    local server = start({ clock = true })
-    local stream = join(server)
-    assert.equal(1, presence(stream))
-    assert.equal(2, presence(join(server)))
+    assert.next_event(join(), "presence", "1")
+    assert.next_event(join(), "presence", "2")
   end)
 
-  it("goes up and down as readers come and leave", function()
-    local server = start({ clock = true })
-    local ada = join(server)
-    presence(ada)
-    local ben = join(server)
-    server:advance(0.2)
-    assert.equal(2, presence(ada))
-    leave(server, ben)
-    server:advance(3)
-    assert.equal(1, presence(ada))
+  it("goes up and down as readers come and leave, a little later", function()
+    local ada, ben = join(), join()
+    app:advance(0.1)
+    assert.equal("1", presence_of(ada))
+    app:advance(0.1)
+    assert.equal("1 2", presence_of(ada))
+    ben:leave()
+    app:advance(2.9)
+    assert.equal("1 2", presence_of(ada))
+    app:advance(0.1)
+    assert.equal("1 2 1", presence_of(ada))
   end)
 
   it("is told once when a crowd comes, to whichever workers", function()
-    local server = start({ workers = 3, clock = true })
-    local ada = join(server)
-    presence(ada)
+    app:stop()
+    start { workers = 3 }
     local crowd = {}
-    for i = 1, 20 do
-      crowd[i] = join(server)
-      presence(crowd[i])
+    for i = 1, 21 do
+      crowd[i] = join()
     end
-    server:advance(0.2)
-    assert.equal(21, presence(ada))
-    for i = 1, 20 do
-      assert.equal(21, presence(crowd[i]))
+    app:advance(10)
+    for i = 1, 21 do
+      assert.equal(i .. " 21", presence_of(crowd[i]))
     end
-    server:advance(10)
-    assert.is_true(has_no_more(ada, "presence"))
   end)
 
   it("does not fall for a reader that comes back at once", function()
-    local server = start({ clock = true })
-    local ada, ben = join(server), join(server)
-    server:advance(0.2)
-    presence(ada)
-    assert.equal(2, presence(ada))
-    leave(server, ben)
-    server:advance(1)
-    ben = join(server)
-    server:advance(0.2)
-    assert.equal(2, presence(ada))
-    server:advance(10)
-    assert.is_true(has_no_more(ada, "presence"))
-    ben:close()
+    local ada, ben = join(), join()
+    app:advance(0.2)
+    ben:leave()
+    app:advance(1)
+    join()
+    app:advance(10)
+    assert.not_matches("1 2 .*1", presence_of(ada))
   end)
 
   it("is counted for each room", function()
-    local server = start({ clock = true })
-    join(server)
-    assert.equal(1, presence(server:stream("/chat/shore/events")))
+    join()
+    assert.next_event(join(nil, "shore"), "presence", "1")
   end)
 
   it("takes no place in the history", function()
-    local server = start({ clock = true })
-    local witness = join(server)
-    say(server, "one")
+    local witness = join()
+    local first = say("one")
     for _ = 1, 5 do
-      leave(server, join(server))
-      server:advance(3)
+      join():leave()
+      app:advance(3)
     end
-    say(server, "two")
-    local _, events = texts_of(join(server), 2)
-    local first, second = place_of(events[1].id), place_of(events[2].id)
+    local second = say("two")
     assert.equal(first:match("%d+$") + 1, tonumber(second:match("%d+$")))
-    witness:close()
+    assert.equal(2, #events_of(witness, "said"))
+  end)
+
+  it("is told every fifteen seconds where nobody speaks, once for all workers", function()
+    app:stop()
+    start { workers = 3 }
+    local streams = {}
+    for i = 1, 6 do
+      streams[i] = join()
+    end
+    app:advance(1) -- all have come
+    for _, stream in ipairs(streams) do
+      assert.event(stream, "presence", "6")
+    end
+    for _ = 1, 2 do
+      local before = #streams[1].events
+      app:advance(15)
+      assert.equal(before + 1, #streams[1].events)
+      for _, stream in ipairs(streams) do
+        assert.event(stream, "presence", "6")
+      end
+    end
+  end)
+end)
+
+describe("a room that all have left", function()
+  it("is told nothing any more", function()
+    local ada, ben = join(), join()
+    app:advance(15)
+    ada:leave()
+    ben:leave()
+    app:advance(5)
+    local last = app:channel("chat/sea/presence").last
+    app:advance(60)
+    assert.equal(last, app:channel("chat/sea/presence").last)
+  end)
+end)
+
+describe("a page of another origin", function()
+  it("can neither speak nor read", function()
+    for site, is_own in pairs { ["cross-site"] = false, ["same-site"] = false,
+      ["same-origin"] = true, none = true } do
+      local headers = { ["Sec-Fetch-Site"] = site }
+      app:post("/chat/sea", { json = { name = "A", text = "x" }, headers = headers }):expect(
+        is_own and 201 or { status = 403, json = { error = "this is for pages of this server" } })
+      app:stream("/chat/sea/events", { headers = headers }):expect(is_own and 200 or 403)
+    end
+    for origin, status in pairs { ["http://localhost"] = 201, ["HTTPS://LOCALHOST"] = 201,
+      ["http://evil.example"] = 403, ["localhost"] = 403, null = 403 } do
+      app:post("/chat/sea", {
+        json = { name = "A", text = "x" }, headers = { Origin = origin },
+      }):expect(status)
+    end
+  end)
+end)
+
+describe("one address", function()
+  local function status_of(room, peer, forwarded)
+    return app:post("/chat/" .. room, {
+      json = { name = "A", text = "x" }, peer = peer, headers = { ["X-Forwarded-For"] = forwarded },
+    }).status
+  end
+
+  it("opens a hundred rooms in an hour, and goes on in those", function()
+    for n = 1, 100 do
+      assert.equal(201, status_of("room-" .. n, "192.0.2.1"))
+    end
+    assert.equal(429, status_of("room-101", "192.0.2.1"))
+    assert.equal(429, status_of("room-101", "192.0.2.1", "192.0.2.2"))
+    assert.equal(201, status_of("room-100", "192.0.2.1"))
+    assert.equal(201, status_of("room-101", "192.0.2.2"))
+    assert.equal(201, status_of("room-101", "192.0.2.1"))
+    app:stream("/chat/read/events", { peer = "192.0.2.2" })
+    assert.equal(201, status_of("read", "192.0.2.1")) -- since somebody reads it
+    assert.equal(201, status_of("room-102", "127.0.0.1", "192.0.2.1, 192.0.2.3"))
+    assert.equal(429, status_of("room-103", "127.0.0.1", "192.0.2.3, 192.0.2.1"))
+    app:advance(3601)
+    assert.equal(201, status_of("room-103", "192.0.2.1"))
+  end)
+
+  it("opens no room by looking at one that somebody reads", function()
+    join(nil, "read")
+    for _ = 1, 150 do
+      join(nil, "read"):leave()
+    end
+    assert.equal(201, status_of("another"))
   end)
 end)
 
 describe("what cannot be a message", function()
-  local server
-
-  setup(function()
-    server = start({ shared = true })
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
-
+  ---The reason with which a body (a table: as JSON) is refused.
   local function refusal(body, room)
-    local response = post(server, body, room)
-    assert.equal(400, response.status, tostring(body))
-    assert.equal("application/json", response.headers["content-type"])
-    return cjson.decode(response.body).error
+    local options = type(body) == "table" and { json = body } or { body = body }
+    local answer = app:post("/chat/" .. (room or "sea"), options):expect {
+      status = 400, headers = { ["Content-Type"] = "application/json" },
+    }
+    return answer:json().error
   end
 
   it("is refused when it is not JSON, or no object", function()
@@ -347,7 +361,7 @@ describe("what cannot be a message", function()
       refusal { name = "Ada", text = ("ü"):rep(2001) })
     assert.equal("key is longer than 64 characters",
       refusal { name = "Ada", text = "x", key = ("x"):rep(65) })
-    assert.equal(201, post(server, { name = ("ü"):rep(32), text = ("🌙"):rep(2000) }).status)
+    say(("🌙"):rep(2000), ("ü"):rep(32))
   end)
 
   it("is refused when it has control characters, or is not UTF-8", function()
@@ -363,166 +377,46 @@ describe("what cannot be a message", function()
     for _, room in ipairs { "Sea", "a.b", "a%2fb", "a%20b", "%c3%bc", "a_b", ("x"):rep(33) } do
       assert.equal("a room's name is 1 to 32 of a-z, 0-9 and -",
         refusal({ name = "Ada", text = "x" }, room))
-      local response = server:request {
-        target = "/chat/" .. room .. "/events", headers = { ["Accept"] = "text/event-stream" },
-      }
-      assert.equal(400, response.status)
+      join(nil, room):expect(400)
     end
   end)
 
   it("is refused with 413 when it is larger than any message", function()
-    assert.equal(413, post(server, ("x"):rep(32 * 1024 + 1)).status)
+    app:post("/chat/sea", { body = ("x"):rep(32 * 1024 + 1) }):expect(413)
+    app:post("/chat/sea", { body = ("x"):rep(32 * 1024) }):expect(400)
   end)
 
   it("is judged in a time that does not grow with the square of its length", function()
-    local begin = clock.now()
+    local begin = os.clock()
     assert.equal("text is empty", refusal { name = "Ada", text = (" "):rep(30000) })
     assert.equal("text is longer than 2000 characters",
       refusal { name = "Ada", text = "x" .. (" "):rep(30000) .. "x" })
-    assert.is_true(clock.now() - begin < 0.2 * clock.slow)
+    assert.is_true(os.clock() - begin < 0.2 * (tonumber(os.getenv("LUNESSE_SLOW")) or 1))
   end)
 
   it("is not seen by anybody", function()
     refusal({ name = "Ada", text = "" }, "quiet")
-    local stream = server:stream("/chat/quiet/events")
-    assert.equal("presence", stream:event().type)
-    assert.is_true(has_no_more(stream, "said"))
-    stream:close()
+    local stream = join(nil, "quiet")
+    assert.next_event(stream, "presence")
+    assert.no.event(stream, "said")
   end)
 
   it("is what a client says that does not read event streams", function()
-    local response = server:request {
-      target = "/chat/sea/events", headers = { ["Accept"] = "application/json" },
+    app:get("/chat/sea/events", { accept = "application/json" }):expect {
+      status = 400, json = { error = "this route speaks text/event-stream" },
     }
-    assert.equal(400, response.status)
-    assert.equal("this route speaks text/event-stream", cjson.decode(response.body).error)
   end)
 end)
 
-describe("two windows of a room", function()
-  local client
-
-  ---The next `count` messages of a stream, as the windows print them.
-  local function messages_of(stream, count)
-    local list = {}
-    local _, events = texts_of(stream, count)
-    for i, event in ipairs(events) do
-      local message = cjson.decode(event.data)
-      list[i] = { place_of(event.id), message.name, message.text }
-    end
-    return list
-  end
-
-  ---What a window showed, as `messages_of` has it.
-  local function shown(window)
-    for _, message in ipairs(window.messages) do
-      message[1] = place_of(message[1])
-    end
-    return window.messages
-  end
-
-  it("show the same after ten seconds without a network: nothing missing, nothing twice", function()
-    local seconds = 60 * clock.slow
-    local server = start()
-    local witness = join(server) -- whose network does not fail
-    client = Client.start("chat", { tostring(server.port), "sea", "--readers", "3",
-      "--cut-seconds", tostring(CUT_SECONDS), "--seconds", tostring(seconds) })
-    client:finish(70)
-    assert.same({}, client:records("failure"))
-    local ada, ben = table.unpack(client:records("after"))
-    local count = 6 + #client:records("published") + 2 -- before, during and after the cut
-    assert.is_true(count > 30)
-    local wanted = messages_of(witness, count)
-    assert.same(wanted, shown(ada))
-    assert.same(wanted, shown(ben))
-    assert.same({ "we are back", "said into the void" },
-      { wanted[count][3], wanted[count - 1][3] })
-    for _, window in ipairs { ada, ben } do
-      assert.same({ {}, "connected", "3 here", "" },
-        { window.notes, window.state, window.presence, window.draft })
-    end
-  end)
-
-  it("begin anew, and say so, when more was said than the room keeps", function()
-    local windows = client:records("flooded")
-    assert.equal(2, #windows)
-    for _, window in ipairs(windows) do
-      assert.equal(500, #window.messages)
-      for i, message in ipairs(window.messages) do
-        assert.equal("flood " .. i + 10, message[3])
-      end
-      assert.same({ "While you were away 10 messages went out of the history." }, window.notes)
-      assert.equal("connected", window.state)
-    end
-  end)
-
-  it("show what people write as text, and their own messages once", function()
-    local before = client:records("before")[1]
-    assert.equal("3 here", before.presence)
-    local texts = {}
-    for i, message in ipairs(before.messages) do
-      texts[i] = message[3]
-    end
-    assert.same({
-      "good evening, says Ada", "good evening, says Ben",
-      "<b>is this bold?</b>, says Ada", "<b>is this bold?</b>, says Ben",
-      "one\ntwo, says Ada", "one\ntwo, says Ben",
-    }, texts)
-  end)
-
-  it("keep a message that could not be sent, and say so", function()
-    local cut = client:records("cut")[1]
-    assert.equal("reconnecting", cut.state)
-    assert.equal("said into the void", cut.draft)
-    assert.matches("^Not sent: the server cannot be reached", cut.hint)
-    assert.equal(6, #cut.messages)
-  end)
-
-  it("say nothing on the console but what the browser says of the network", function()
-    assert.same({}, client:records("page-error"))
-    for _, record in ipairs(client:records("console")) do
-      assert.matches("net::ERR_", record.text)
-    end
-  end)
-end)
-
-describe("a room where nobody speaks", function()
-  it("tells its readers every fifteen seconds that it is there, once for all workers", function()
-    local server = start { clock = true, workers = 3 }
-    local streams = {}
-    for i = 1, 6 do
-      streams[i] = join(server)
-    end
-    server:advance(1) -- all have come
-    for _, stream in ipairs(streams) do
-      repeat until next_of(stream, "presence").data == "6"
-    end
-    for _ = 1, 2 do
-      server:advance(15)
-      for _, stream in ipairs(streams) do
-        assert.equal("6", next_of(stream, "presence").data)
-      end
-    end
-    assert.is_true(streams[1]:is_silent())
-    for _, stream in ipairs(streams) do
-      stream:close()
-    end
-  end)
-
-  it("is said by the page to be silent when nothing came for two of these, which connects anew",
-    function()
-    local server = start { clock = true } -- which stands still: nothing comes
-    local states = Client.browse(server.url .. "/chat", [[
-      const state = document.querySelector('#state')
-      const seen = []
-      await new Promise((done) => {
-        new MutationObserver(() => {
-          if (seen.at(-1) !== state.textContent) seen.push(state.textContent)
-          if (seen.includes('nothing heard, reconnecting') && seen.at(-1) === 'connected') done()
-        }).observe(state, { childList: true })
-      })
-      return seen.slice(-2)
-    ]], { args = { "--hurry", "20" } })
-    assert.same({ "nothing heard, reconnecting", "connected" }, states)
+describe("the page", function()
+  it("is served as it stands, and a room's address leads to it", function()
+    local file <close> = assert(io.open("scripts/chat.html"))
+    app:get("/chat"):expect {
+      status = 200, text = file:read("a"),
+      headers = { ["Content-Type"] = "text/html; charset=utf-8", ["Cache-Control"] = "no-cache",
+        ["X-Content-Type-Options"] = "nosniff" },
+    }
+    app:get("/chat/sea"):expect { headers = { Location = "/chat?room=sea" } }
+    app:get("/chat/a.b"):expect(400)
   end)
 end)

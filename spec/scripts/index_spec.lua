@@ -1,5 +1,6 @@
 -- scripts/index.lua and the page beside it, as bytes and in a browser.
 
+local test = require "lunesse.test"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 local Client = require "spec.support.client"
@@ -80,13 +81,15 @@ end
 
 describe("the page", function()
   it("is the file beside the script, as it stands", function()
-    local response = start_page():request { target = "/" }
-    assert.equal(200, response.status)
-    assert.equal("text/html; charset=utf-8", response.headers["content-type"])
-    assert.equal("no-cache", response.headers["cache-control"])
+    local app = test.load("scripts/index.lua")
+    local answer = app:get("/"):expect {
+      status = 200, text = PAGE, headers = {
+        ["Content-Type"] = "text/html; charset=utf-8", ["Cache-Control"] = "no-cache",
+      },
+    }
     assert.matches("default%-src 'none'; connect%-src 'self'",
-      response.headers["content-security-policy"])
-    assert.equal(PAGE, response.body)
+      answer.headers["Content-Security-Policy"])
+    app:stop()
   end)
 
   it("asks nothing of any other server", function()
@@ -177,14 +180,16 @@ end)
 
 describe("/source", function()
   it("has the scripts that are shown, as they stand, and no other file", function()
-    local server = Server.start(nil, { path = "scripts" })
+    local app = test.load("scripts/")
     for name in PAGE:gmatch('href="/source/([^"]+)"') do
-      local response = server:request { target = "/source/" .. name }
-      assert.same({ 200, "text/plain; charset=utf-8", Process.read_file("scripts/" .. name) },
-        { response.status, response.headers["content-type"], response.body })
+      app:get("/source/" .. name):expect {
+        status = 200, text = Process.read_file("scripts/" .. name),
+        headers = { ["Content-Type"] = "text/plain; charset=utf-8" },
+      }
     end
     for _, name in ipairs { "other.lua", "index.html", "..%2fREADME.md", "%2e%2e", "clock", "" } do
-      assert.not_equal(200, server:request({ target = "/source/" .. name }).status)
+      assert.not_equal(200, app:get("/source/" .. name).status)
     end
+    app:stop()
   end)
 end)

@@ -1,42 +1,47 @@
 -- Who may use the chat and the channels of other programs: pages of the same origin, and whatever
--- is no page; and how much of them one peer can use up.
+-- is no page; and how much of them one peer can use up. In the test kit, but for the browser.
 
 local cjson = require "cjson"
+local test = require "lunesse.test"
 local Client = require "spec.support.client"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
-local wire = require "spec.support.wire"
 
 local TOKEN = "correct-horse-battery-staple"
+local ENV = { LUNESSE_PUBLISH_TOKEN = TOKEN }
 local MESSAGE = cjson.encode { name = "Ada", text = "good evening" }
+local HOST = "chat.example:3000"
 
-local function start(options)
-  options = options or {}
-  options.env = { LUNESSE_PUBLISH_TOKEN = TOKEN }
-  local files = { ["more.lua"] = options.more }
+local app
+
+---Loads the chat, the channels, and what else `files` has; `change` is made to each text.
+local function start(files, change)
+  files = files or {}
   for _, name in ipairs { "chat.lua", "chat.html", "publish.lua" } do
-    files[name] = Process.read_file("scripts/" .. name)
+    local text = Process.read_file("scripts/" .. name)
+    files[name] = change and change(text) or text
   end
-  return Server.start(files, options)
+  app = test.load(files, { env = ENV })
 end
 
-local function post(server, headers, target)
-  headers = headers or {}
-  headers["Authorization"] = "Bearer " .. TOKEN
-  headers["Content-Type"] = "application/json"
-  return server:request {
-    method = "POST", target = target or "/chat/sea", headers = headers, body = MESSAGE,
-  }
+after_each(function()
+  if app then
+    app:stop()
+  end
+end)
+
+---Says or publishes something; returns the answer.
+local function post(headers, path, peer)
+  local all = { ["Authorization"] = "Bearer " .. TOKEN, ["Content-Type"] = "application/json" }
+  for name, value in pairs(headers or {}) do
+    all[name] = value
+  end
+  return app:post(path or "/chat/sea", { headers = all, body = MESSAGE, peer = peer })
 end
 
 ---Asks for the stream, and returns the status.
-local function status_of(server, target, headers)
-  headers["Accept"] = "text/event-stream"
-  local client = server:connect()
-  client:send(wire.request { target = target, headers = headers })
-  local head = client:head()
-  client:close()
-  return head.status
+local function status_of(path, headers)
+  return app:stream(path, { headers = headers }):leave().status
 end
 
 -- Headers and whether they are of a page of the server; `HOST` is its address.
@@ -54,32 +59,22 @@ local CASES = {
 }
 
 describe("a request for the chat or a channel", function()
-  local server
-
-  setup(function()
-    server = start { shared = true }
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
-
   local function headers_of(case)
-    local headers = {}
+    local headers = { Host = HOST }
     for name, value in pairs(case[1]) do
-      headers[name] = value:gsub("HOST", server.url:match("//(.*)$"), 1)
+      headers[name] = value:gsub("HOST", HOST, 1)
     end
-    headers["Host"] = server.url:match("//(.*)$")
     return headers
   end
 
   it("that changes something is refused from a page of another origin", function()
+    start()
     for i, case in ipairs(CASES) do
-      for _, target in ipairs { "/chat/sea", "/channels/news" } do
-        local response = post(server, headers_of(case), target)
-        assert.equal(case[2] and 201 or 403, response.status, i .. " " .. target)
+      for _, path in ipairs { "/chat/sea", "/channels/news" } do
+        local answer = post(headers_of(case), path)
+        assert.equal(case[2] and 201 or 403, answer.status, i .. " " .. path)
         if not case[2] then
-          assert.equal("this is for pages of this server", cjson.decode(response.body).error)
+          assert.equal("this is for pages of this server", answer:json().error)
         end
       end
     end
@@ -87,19 +82,20 @@ describe("a request for the chat or a channel", function()
 
   it("that opens a stream is, too, and no page is refused that somebody follows a link to",
     function()
+      start()
       for i, case in ipairs(CASES) do
-        for _, target in ipairs { "/chat/sea/events", "/channels/news" } do
-          local status = status_of(server, target, headers_of(case))
-          assert.equal(case[2] and 200 or 403, status, i .. " " .. target)
+        for _, path in ipairs { "/chat/sea/events", "/channels/news" } do
+          assert.equal(case[2] and 200 or 403, status_of(path, headers_of(case)), i .. " " .. path)
         end
-        for _, target in ipairs { "/chat", "/chat/sea" } do
-          local status = server:request { target = target, headers = headers_of(case) }.status
-          assert.is_true(status == 200 or status == 303 or status == 302, target .. " " .. status)
+        for _, path in ipairs { "/chat", "/chat/sea" } do
+          local status = app:get(path, { headers = headers_of(case) }).status
+          assert.is_true(status == 200 or status == 303 or status == 302, path .. " " .. status)
         end
       end
     end)
 
   it("is refused in a browser whose page comes from another port, and not from its own", function()
+    local server = Server.start(nil, { path = "scripts", env = ENV })
     local other = Server.start [[
       local server = require("lunesse").server()
       server:get("/", function(_, response) response:type("text/html"):send("<p>page</p>") end)
@@ -118,20 +114,10 @@ describe("a request for the chat or a channel", function()
 end)
 
 describe("one address", function()
-  -- Rooms of the chat by number; the other script's channels go on.
-  local OTHER = [[
-    local lunesse = require "lunesse"
-    local server = lunesse.server()
-    server:get("/other/:name", function(request, response)
-      local room, why = lunesse.channel(request.params.name)
-      response:send(room and room:publish("x") or why)
-    end)
-  ]]
-
   it("is the last one that a proxy on this machine forwards", function()
-    local server = start { workers = 1, clock = true }
+    start()
     local function status_from(list, room)
-      return post(server, { ["X-Forwarded-For"] = list }, "/chat/" .. room).status
+      return post({ ["X-Forwarded-For"] = list }, "/chat/" .. room).status
     end
     for n = 1, 100 do
       assert.equal(201, status_from("192.0.2." .. n .. ", 198.51.100.1", "room-" .. n))
@@ -141,38 +127,42 @@ describe("one address", function()
   end)
 
   it("opens a hundred rooms of the chat in an hour, and goes on in those", function()
-    local server = start { workers = 1, clock = true, more = OTHER }
+    -- Rooms of the chat by number; the other script's channels go on.
+    start { ["other.lua"] = [[
+      local lunesse = require "lunesse"
+      lunesse.server():get("/other/:name", function(request, response)
+        local room, why = lunesse.channel(request.params.name)
+        response:send(room and room:publish("x") or why)
+      end)
+    ]] }
     for n = 1, 100 do
-      assert.equal(201, post(server, {}, "/chat/room-" .. n).status)
+      post({}, "/chat/room-" .. n):expect(201)
     end
-    local response = post(server, {}, "/chat/room-101")
-    assert.equal(429, response.status)
-    assert.equal("your address has opened 100 rooms in an hour",
-      cjson.decode(response.body).error)
-    assert.equal(429, status_of(server, "/chat/room-102/events", {}))
-    assert.equal(201, post(server, {}, "/chat/room-1").status)
-    local _, status = Process.run { "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
-      "--interface", "127.0.0.2", server.url .. "/chat/room-101", "-d", MESSAGE }
-    assert.equal("201", status)
-    assert.equal(200, status_of(server, "/chat/room-100/events", {}))
-    assert.matches("%-1$", server:request { target = "/other/free" }.body)
-    server:advance(3601)
-    assert.equal(201, post(server, {}, "/chat/room-102").status)
+    post({}, "/chat/room-101"):expect {
+      status = 429, json = { error = "your address has opened 100 rooms in an hour" },
+    }
+    assert.equal(429, status_of("/chat/room-102/events"))
+    post({}, "/chat/room-1"):expect(201)
+    post({}, "/chat/room-101", "127.0.0.2"):expect(201)
+    assert.equal(200, status_of("/chat/room-100/events"))
+    app:get("/other/free"):expect { matches = "%-1$" }
+    app:advance(3590)
+    post({}, "/chat/room-102"):expect(429)
+    app:advance(11)
+    post({}, "/chat/room-102"):expect(201)
   end)
 
   it("opens none by what is refused, and the same room once, however often", function()
-    local server = start { workers = 1 }
+    start()
     for n = 1, 150 do
-      local headers = { Origin = "http://evil.example" }
-      assert.equal(403, post(server, headers, "/chat/room-" .. n).status)
-      assert.equal(400, server:request { method = "POST", target = "/chat/room-" .. n,
-        body = "{}" }.status)
-      assert.equal(200, status_of(server, "/chat/empty/events", {}))
+      post({ Origin = "http://evil.example" }, "/chat/room-" .. n):expect(403)
+      app:post("/chat/room-" .. n, { body = "{}" }):expect(400)
+      assert.equal(200, status_of("/chat/empty/events"))
     end
     for n = 1, 99 do
-      assert.equal(201, post(server, {}, "/chat/room-" .. n).status)
+      post({}, "/chat/room-" .. n):expect(201)
     end
-    assert.equal(429, post(server, {}, "/chat/room-100").status)
+    post({}, "/chat/room-100"):expect(429)
   end)
 end)
 
@@ -193,32 +183,24 @@ end)
 
 describe("all rooms and channels of peers", function()
   it("hold what their groups may, and other scripts have the rest", function()
-    local chat = Process.read_file("scripts/chat.lua")
-    local publish = Process.read_file("scripts/publish.lua")
-    local function lower(text, count)
-      local lowered, times = text:gsub("channels = 10000", "channels = " .. count)
-      assert.equal(1, times)
-      return lowered
-    end
-    local server = Server.start({
-      ["chat.lua"] = lower(chat, 10), ["publish.lua"] = lower(publish, 10),
-      ["chat.html"] = "", ["other.lua"] = [[
-        local lunesse = require "lunesse"
-        lunesse.server():get("/other", function(_, response)
-          response:send((lunesse.channel("other"):publish("x")))
-        end)
-      ]],
-    }, { workers = 1, env = { LUNESSE_PUBLISH_TOKEN = TOKEN } })
+    start({ ["other.lua"] = [[
+      local lunesse = require "lunesse"
+      lunesse.server():get("/other", function(_, response)
+        response:send((lunesse.channel("other"):publish("x")))
+      end)
+    ]] }, function(text)
+      return (text:gsub("channels = 10000", "channels = 10"))
+    end)
     for n = 1, 10 do
-      assert.equal(201, post(server, {}, "/chat/room-" .. n).status)
-      assert.equal(201, post(server, {}, "/channels/name-" .. n).status)
+      post({}, "/chat/room-" .. n):expect(201)
+      post({}, "/channels/name-" .. n):expect(201)
     end
-    for _, target in ipairs { "/chat/room-11", "/channels/name-11" } do
-      local response = post(server, {}, target)
-      assert.equal(503, response.status)
-      assert.equal("the group has as many channels as it may", cjson.decode(response.body).error)
+    for _, path in ipairs { "/chat/room-11", "/channels/name-11" } do
+      post({}, path):expect {
+        status = 503, json = { error = "the group has as many channels as it may" },
+      }
     end
-    assert.equal(503, status_of(server, "/channels/name-12", {}))
-    assert.matches("%-1$", server:request { target = "/other" }.body)
+    assert.equal(503, status_of("/channels/name-12"))
+    app:get("/other"):expect { matches = "%-1$" }
   end)
 end)
