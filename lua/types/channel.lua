@@ -55,6 +55,31 @@
 ---@field to string       the id after which the reader goes on
 ---@field missed integer?  events between the two
 
+---Where reading a channel begins: behind the newest event, unless one of the two says otherwise.
+---@class (exact) lunesse.ChannelPlace
+---The id of the last event that the reader had, such as the `cursor` of the call before. It counts
+---before `since`.
+---@field after? string
+---Where a reader begins that has no id, or whose id leads nowhere: "earliest" for all that the
+---channel keeps, -n for the newest n events, or the id of an event.
+---@field since? string | integer
+
+---What `channel:read` takes.
+---@class (exact) lunesse.ChannelReadOptions: lunesse.ChannelPlace
+---How many events at most. Default 100.
+---@field max? integer
+---Seconds to wait for the first event. Default 0.
+---@field wait? number
+
+---An event that was read from a channel, as a stream would show it.
+---@class lunesse.ChannelEvent
+---@field id string      of the event; of a reset, the place after which the reader goes on
+---@field event string?  its name
+---@field data string?   its data, with LF between lines; nil if it was published without
+---@field retry number?  seconds that a reader of a stream is to wait before it reconnects
+---Only in an event that tells of a lost place: why. See `lunesse.ChannelNotice`.
+---@field reset "expired" | "epoch" | "ahead" | "malformed" | nil
+
 ---What many event streams follow: a log of events, with an end that is live. Made by
 ---`lunesse.channel`. It lives while a script holds it, while streams follow it, and while it has
 ---events; after that its name is free, and its ids mean nothing any more.
@@ -65,7 +90,7 @@
 ---with commas between.
 ---@class lunesse.Channel
 ---@field name string          as it was given to `lunesse.channel`
----@field subscribers integer  streams that follow it now
+---@field subscribers integer  streams, `events` loops and waiting `read`s that follow it now
 ---@field finished boolean     nothing more can be published: it was finished, or closed
 local Channel = {}
 
@@ -99,6 +124,44 @@ function Channel:publish(event, data) end
 ---```
 ---@return string id
 function Channel:cursor() end
+
+---Returns the events that follow a place, the oldest first: for a long poll, a bridge, a webhook.
+---It needs no stream. With `wait` it waits for the first one, and returns an empty list when the
+---time is up. The cursor is the place for the next call. `finished` is true once everything was
+---returned and nothing can follow, because the channel was finished or closed.
+---
+---Where a stream would be sent `reset`, the list begins with that event, which then has the field
+---`reset`. One call returns at most 256 KiB of text, but one event in any case. The list is an
+---array in JSON, also when it is empty.
+---
+---```lua
+---local events, cursor, finished = room:read {
+---  after = request.query.after, since = "earliest", wait = 20 }
+---response:json { events = events, cursor = cursor, finished = finished }
+---```
+---@param options? lunesse.ChannelReadOptions
+---@return lunesse.ChannelEvent[]? events
+---@return string cursor_or_err
+---@return boolean | "ENOMEM" finished_or_code
+function Channel:read(options) end
+
+---For a loop over the events that follow a place, those that are kept and those that come. The loop
+---waits, and ends when the channel is finished or closed. It follows the channel from this call on,
+---until it is left in any way. If it is too slow for what the channel keeps, it is told by an event
+---with the field `reset`, and goes on as `since` says. It can be used by one loop.
+---
+---```lua
+---for event in room:events { since = "earliest" } do
+---  lunesse.log.info("said", { id = event.id, data = event.data })
+---  if event.event == "end" then break end
+---end
+---```
+---@param options? lunesse.ChannelPlace
+---@return fun(): lunesse.ChannelEvent?
+---@return nil
+---@return nil
+---@return any closes  leaves the channel when the loop is left
+function Channel:events(options) end
 
 ---Says that the channel is complete: nothing more is published. Readers, those that come later
 ---too, get all that is kept; then a stream that follows no other channel ends as complete. The

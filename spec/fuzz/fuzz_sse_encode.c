@@ -6,7 +6,9 @@
 #include "fuzz.h"
 #include "parsers.h"
 
+#include "base/mem.h"
 #include "wire/sse.h"
+#include "wire/sse_decode.h"
 
 #include <errno.h>
 
@@ -29,6 +31,8 @@ struct story {
 static void tell_event(struct story *story, uint8_t flags, struct bytes *input);
 static void expect_event(struct story *story, const struct sse_event *event);
 static void check_ceiling(const struct sse_event *event, size_t len);
+static void check_decoder(const struct sse_event *event, struct bytes text);
+static void check_text(struct bytes text, bool has_it, struct bytes seen, bool is_seen);
 static bool has_break(struct bytes text);
 static void normalise(struct buf *out, struct bytes text);
 static size_t sequence_len(struct bytes text, size_t at, bool *is_valid);
@@ -84,10 +88,12 @@ static void tell_event(struct story *story, uint8_t flags, struct bytes *input)
     bool is_bad_event = event.has_event && has_break(event.event);
     int wanted = is_bad_id || is_bad_event ? -EINVAL : 0;
     size_t len = buf_len(&story->chunked);
+    size_t plain_len = buf_len(&story->plain);
     CHECK(sse_encode_event(&story->plain, &event, false) == wanted);
     CHECK(sse_encode_event(&story->chunked, &event, true) == wanted);
     if (wanted == 0) {
         check_ceiling(&event, buf_len(&story->chunked) - len);
+        check_decoder(&event, bytes_skip(buf_bytes(&story->plain), plain_len));
         expect_event(story, &event);
     }
 }
@@ -122,6 +128,31 @@ static void check_ceiling(const struct sse_event *event, size_t len)
     CHECK(sse_encode_event(&out, event, true) == -EMSGSIZE);
     CHECK(buf_is_empty(&out));
     buf_reset(&out);
+}
+
+/// Our own decoder finds what was encoded, and nothing more.
+static void check_decoder(const struct sse_event *event, struct bytes text)
+{
+    struct sse_event seen;
+    CHECK(sse_take_event(&text, &seen));
+    CHECK(text.len == 0);
+    check_text(event->id, event->has_id, seen.id, seen.has_id);
+    check_text(event->event, event->has_event, seen.event, seen.has_event);
+    CHECK(seen.has_retry == event->has_retry && seen.retry_ms == event->retry_ms);
+    char *joined = mem_alloc(seen.data.len + 1);
+    struct bytes data = bytes_of(joined, sse_join_lines(seen.data, joined));
+    check_text(event->data, event->has_data, data, seen.has_data);
+    mem_free(joined);
+}
+
+static void check_text(struct bytes text, bool has_it, struct bytes seen, bool is_seen)
+{
+    struct buf wanted;
+    buf_init(&wanted, SIZE_MAX);
+    normalise(&wanted, text);
+    CHECK(has_it == is_seen);
+    CHECK(bytes_equal(buf_bytes(&wanted), seen));
+    buf_reset(&wanted);
 }
 
 static bool has_break(struct bytes text)

@@ -112,6 +112,32 @@ describe("channel:finish", function()
     assert.equal("one two three", hub.data(read(server, { since = "earliest" }, "a,b"), 3))
   end)
 
+  it("is not told twice to a stream that subscribes again after it has left", function()
+    local server = start(3, nil, nil, [[
+server:get("/both", function(_, response)
+  local sse, other = response.sse, lunesse.channel("other")
+  sse:subscribe(env.kept.room, { since = "earliest" })
+  sse:subscribe(other)
+  other:read { wait = 100 }
+  mark(tostring(sse:subscribe(env.kept.room)))
+end)
+]])
+    local id = run(server, "kept.room:finish() return kept.room:cursor()")
+    local stream = server:stream("/both", { last_event_id = hub.further(id, -2) })
+    stream:take(3)
+    hub.await_subscribers(server, "other", 2)
+    run(server, "channel('other'):publish('x')")
+    hub.await_marks(server, { "true" })
+    run(server, "channel('other'):finish()")
+    assert.equal("done", stream:finish())
+    local words = {}
+    for i, event in ipairs(stream.parser.events) do
+      words[i] = event.type == "message" and event.data or event.type
+    end
+    assert.same({ "reset", "2", "3", "x" }, words) -- the reset is of the other channel
+    stream:close()
+  end)
+
   it("is seen by the readers of every worker", function()
     local server = start(0, nil, { workers = 3 })
     local streams = {}

@@ -58,9 +58,10 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
     size_t leaving = 0; // the stream leaves a channel that has ended when it has read all of it
     size_t live = count_live(client, &leaving);
     const struct sub *old = client_sub(client, life);
-    if (client->sub_count == SUBS_MAX || (old != NULL && old->is_gone)) {
+    bool has_left = old != NULL && (old->is_gone || old->end != UINT64_MAX);
+    if (client->sub_count == SUBS_MAX || has_left) {
         return; // a channel is subscribed to once in a stream, so that an event names its
-                // subscription
+                // subscription; one that has ended may have been left already
     }
     place_say("%d subscribes to %s (%" PRIx64 "), last \"%s\", since \"%s\", \"%s\"", client->index,
               life->name, life->epoch, client->sent_id, since, greet);

@@ -227,7 +227,7 @@ static struct opened begin_life(struct worker *worker, struct slot *slot)
     life->first = 1;
     life->reset_name = chance_one_in(3) ? "back" : "reset";
     life->lagged_name = chance_one_in(3) ? "behind" : "lagged";
-    replica->channel->journal.epoch = life->epoch;
+    replica->channel->journal.epoch = replica->journal.epoch = life->epoch;
     name_notice(replica, CHANNEL_RESET, life->reset_name);
     name_notice(replica, CHANNEL_LAGGED, life->lagged_name);
     struct opened opened = {life, replica};

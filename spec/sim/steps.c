@@ -30,6 +30,7 @@ static bool may_have_left(const struct client *client);
 static void end(struct world *world);
 static void cut(struct world *world);
 static void touch_sockets(struct world *world);
+static void pull(struct world *world);
 static void finish_channel(struct world *world);
 static void close_channel(struct world *world);
 static void release_channel(struct world *world);
@@ -47,12 +48,12 @@ static const struct choice {
     {90, say_own},       {30, leave},          {20, subscribe},    {20, mutter},
     {10, end},           {8, unsubscribe},     {4, close_channel}, {4, change},
     {3, settle},         {2, release_channel}, {40, wake},         {6, cut},
-    {60, touch_sockets}, {5, finish_channel},
+    {60, touch_sockets}, {5, finish_channel},  {80, pull},
 };
 
 void steps_take(struct world *world)
 {
-    enum { WEIGHT_SUM = 1112 };
+    enum { WEIGHT_SUM = 1192 };
     uint64_t at = chance_below(WEIGHT_SUM);
     const struct choice *choice = choices;
     while (at >= choice->weight) {
@@ -309,6 +310,11 @@ static void touch_sockets(struct world *world)
     for (uint64_t left = chance_between(1, 4); left > 0; left--) {
         sockets_step(&worker->sockets);
     }
+}
+
+static void pull(struct world *world)
+{
+    puller_step(&world->pullers[chance_below(PULLERS)]);
 }
 
 static void finish_channel(struct world *world)

@@ -173,6 +173,7 @@ static void begin_end_of_turn(struct worker *worker)
             client_begin_end_of_turn(&world->clients[i]);
         }
     }
+    pullers_begin_end_of_turn(worker);
 }
 
 /// A timer that fires may make the worker look at the hub: a heartbeat writes to its stream, and

@@ -19,7 +19,6 @@ enum {
     SETTLE_ROUNDS_MAX = 10000,
     RETRY_MS = 1000,
     START_MS = 1000000,
-    TIGHT_BYTES = 300 * 1000, // less is a budget that channels meet
 };
 
 static const char *const names[SLOTS_MAX] = {"room", "a\"b\\c", "n\xc3\xa4he", "x", "room 2"};
@@ -56,6 +55,9 @@ void world_init(struct world *world)
     for (size_t i = 0; i < world->client_count; i++) {
         client_init(&world->clients[i], world, (int)i);
     }
+    for (size_t i = 0; i < PULLERS; i++) {
+        world->pullers[i].world = world;
+    }
 }
 
 void world_deinit(struct world *world)
@@ -63,6 +65,9 @@ void world_deinit(struct world *world)
     shut_down(world);
     for (size_t i = 0; i < world->client_count; i++) {
         client_deinit(&world->clients[i]);
+    }
+    for (size_t i = 0; i < PULLERS; i++) {
+        puller_close(&world->pullers[i]);
     }
     for (size_t i = 0; i < world->worker_count; i++) {
         slots_let_go(&world->workers[i], UINT64_MAX);
@@ -103,7 +108,8 @@ void world_look_for(struct world *world, struct life *life)
     if (is_gone && life->finished != 0) {
         expire(world, life);
     } else if (is_gone) {
-        EXPECT(!clients_read(world, life), "%s is gone under its readers", life->name);
+        bool is_read = clients_read(world, life) || pullers_read(world, life);
+        EXPECT(!is_read, "%s is gone under its readers", life->name);
         for (int i = 0; i < WORKERS_MAX; i++) {
             EXPECT(life->held[i] == NULL, "%s is gone though worker %d holds it", life->name, i);
         }
@@ -171,6 +177,7 @@ void world_end_books(struct worker *worker)
             client_note_lag(&world->clients[i], offered_before);
         }
     }
+    pullers_end_turn(worker);
     slots_let_go(worker, worker->seen);
 }
 
@@ -285,7 +292,8 @@ static void check_need(struct world *world, struct life *life)
         return;
     }
     const struct journal_bounds *bounds = &life->channel->journal.bounds;
-    bool is_needed = world->worker_count > 1 && (bounds->count > 0 || bounds->ttl_ms != UINT64_MAX);
+    bool may_stay = world->worker_count > 1 && (bounds->count > 0 || bounds->ttl_ms != UINT64_MAX);
+    bool is_needed = may_stay || pullers_read(world, life);
     for (size_t i = 0; i < world->worker_count; i++) {
         is_needed = is_needed || life->held[i] != NULL;
     }

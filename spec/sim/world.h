@@ -8,6 +8,7 @@
 #pragma once
 
 #include "ledger.h"
+#include "puller.h"
 #include "slot.h"
 #include "worker.h"
 
@@ -20,7 +21,12 @@
 
 struct client;
 
-enum { SLOTS_MAX = 5, CLIENTS_MAX = 10 };
+enum {
+    SLOTS_MAX = 5,
+    CLIENTS_MAX = 10,
+    PULLERS = 3,
+    TIGHT_BYTES = 300 * 1000, // less is a budget of all channels that they meet
+};
 
 struct world {
     struct limits limits;
@@ -36,6 +42,7 @@ struct world {
     size_t life_count;
     struct client *clients;
     size_t client_count;
+    struct puller pullers[PULLERS];
     uint64_t data_bytes_max; // of a usual event
     uint64_t hurry;          // one in so many clients is slow
     struct buf scratch;

@@ -344,6 +344,33 @@ TEST(frames_larger_than_a_block_have_one_of_their_own)
     close_down(&bench);
 }
 
+TEST(a_part_of_the_journal_is_copied_as_text)
+{
+    struct bench bench;
+    struct buf out;
+    open_with(&bench, 100, 1 << 20, UINT64_MAX);
+    buf_init(&out, 1 << 20);
+    EXPECT_INT(journal_copy_text(&bench.journal, 1, 10, 1000, &out), 1);
+    EXPECT_INT(buf_len(&out), 0);
+    append_many(&bench, 50);
+    size_t len = frame_text(journal_frame(&bench.journal, 1)).len;
+    EXPECT_INT(journal_copy_text(&bench.journal, 1, 3, 1000, &out), 4);
+    EXPECT_INT(buf_len(&out), 3 * len);
+    EXPECT(bytes_starts_with(buf_bytes(&out), frame_text(journal_frame(&bench.journal, 1))));
+    EXPECT_INT(journal_copy_text(&bench.journal, 4, 10, 2 * len, &out), 6); // behind the first
+    EXPECT_INT(buf_len(&out), 5 * len);
+    EXPECT_INT(journal_copy_text(&bench.journal, 6, 10, 0, &out), 7); // one in any case
+    buf_clear(&out);
+    EXPECT_INT(journal_copy_text(&bench.journal, 49, 10, 1000, &out), 51);
+    EXPECT_INT(journal_copy_text(&bench.journal, 51, 10, 1000, &out), 51);
+    buf_reset(&out);
+    buf_init(&out, len);
+    EXPECT_INT(journal_copy_text(&bench.journal, 1, 10, 1000, &out), 2);
+    EXPECT_INT(journal_copy_text(&bench.journal, 2, 10, 1000, &out), 2); // there is no memory
+    buf_reset(&out);
+    close_down(&bench);
+}
+
 TEST(a_block_that_somebody_holds_outlives_its_frames_and_the_journal)
 {
     struct bench bench;

@@ -192,6 +192,23 @@ int journal_pieces(const struct journal *journal, uint64_t sequence, struct byte
     return count;
 }
 
+uint64_t journal_copy_text(const struct journal *journal, uint64_t sequence, uint64_t count_max,
+                           uint64_t bytes_max, struct buf *out)
+{
+    uint64_t until = sequence;
+    size_t start = buf_len(out);
+    DCHECK(sequence >= journal->first && count_max > 0);
+    while (until < journal->next && until - sequence < count_max) {
+        struct bytes text = frame_text(journal_frame(journal, until));
+        bool is_too_much = until > sequence && buf_len(out) - start + text.len > bytes_max;
+        if (is_too_much || !buf_append(out, text)) {
+            break;
+        }
+        until++;
+    }
+    return until;
+}
+
 struct event_id journal_id(const struct journal *journal, uint64_t sequence)
 {
     return (struct event_id){.epoch = journal->epoch, .sequence = sequence};

@@ -11,6 +11,7 @@
 // handed in, and the caller has the lock of a journal that other threads see.
 #pragma once
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "hub/frame.h"
@@ -88,6 +89,12 @@ const struct frame *journal_frame(const struct journal *journal, uint64_t sequen
 /// `*until` is the first frame that is not in them. Returns the number of pieces.
 int journal_pieces(const struct journal *journal, uint64_t sequence, struct bytes *pieces,
                    int count_max, uint64_t *until);
+
+/// Appends the events from `sequence` on to `out` as text without chunk framing, each with its id:
+/// at most `count_max` of them, and at most `bytes_max` bytes, but one in any case. Returns the
+/// first that is not among them; `sequence` itself when there is none, or no memory for it.
+uint64_t journal_copy_text(const struct journal *journal, uint64_t sequence, uint64_t count_max,
+                           uint64_t bytes_max, struct buf *out);
 
 /// Returns the id of frame number `sequence`. The frame may be held, dropped or not yet published.
 struct event_id journal_id(const struct journal *journal, uint64_t sequence);

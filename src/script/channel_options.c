@@ -11,6 +11,7 @@
 #include "hub/local_hub.h"
 #include "hub/replica.h"
 #include "script/application.h"
+#include "script/channel_box.h"
 #include "script/event_field.h"
 #include "script/parts.h"
 #include "wire/sse.h"
@@ -289,8 +290,7 @@ static int l_apply_postponed(lua_State *L)
         if (lua_type(L, 3) == LUA_TSTRING) {
             apply_group_options_or_raise(L, check_bytes(L, 3));
         } else {
-            struct replica **box = check_box(L, 3, BOX_CHANNEL);
-            apply_channel_options_or_raise(L, *box);
+            apply_channel_options_or_raise(L, check_channel(L, 3));
         }
         lua_settop(L, 1);
     }

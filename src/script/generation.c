@@ -13,7 +13,9 @@
 #include "net/loop.h"
 #include "script/box.h"
 #include "script/call.h"
+#include "script/channel_box.h"
 #include "script/channel_options.h"
+#include "script/channel_reader.h"
 #include "script/collector.h"
 #include "script/embedded.h"
 #include "script/guard.h"
@@ -279,7 +281,8 @@ static int l_open_lunesse(lua_State *L)
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "complete");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &complete_key);
-    lib_channel_open_boxes(L);
+    channel_box_register(L);
+    channel_reader_register(L);
     lib_shared_open_boxes(L);
     return 0;
 }

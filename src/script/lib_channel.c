@@ -19,21 +19,17 @@
 #include "hub/replica.h"
 #include "net/loop.h"
 #include "script/application.h"
+#include "script/channel_box.h"
 #include "script/channel_options.h"
+#include "script/channel_reader.h"
 #include "script/collector.h"
 #include "script/event.h"
 #include "script/event_field.h"
 #include "script/parts.h"
-#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
 #include <errno.h>
-
-// The memory of a box is one pointer, to the replica of the channel.
-
-// The registry keeps the weak table replica -> box under the address of this.
-static const char boxes_key;
 
 /// What publishing needs in a generation.
 struct publishers {
@@ -50,9 +46,6 @@ static uint64_t group_bound(lua_State *L, const uint64_t *bound);
 static int push_full(lua_State *L);
 static int push_full_group(lua_State *L, const struct group *group);
 static int l_channel_group(lua_State *L);
-static bool push_box(lua_State *L, const struct replica *replica);
-static int push_new_box(lua_State *L, struct bytes name, struct group *group,
-                        struct replica **made);
 static int push_refusal(lua_State *L, const struct group *group, int failure);
 static int push_id(lua_State *L, struct event_id id);
 static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id);
@@ -68,8 +61,8 @@ static int p_subscribers(lua_State *L);
 static int p_finished(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"publish", l_publish}, {"cursor", l_cursor}, {"finish", l_finish},
-    {"close", l_close},     {NULL, NULL},
+    {"publish", l_publish}, {"cursor", l_cursor}, {"read", l_read}, {"events", l_events},
+    {"finish", l_finish},   {"close", l_close},   {NULL, NULL},
 };
 
 static const struct box_property properties[] = {
@@ -79,14 +72,6 @@ const struct box_class lib_channel_class = {"Channel", methods, properties, l_co
 
 const luaL_Reg lib_channel_functions[] = {
     {"channel", l_channel}, {"channel_group", l_channel_group}, {NULL, NULL}};
-
-struct replica *check_channel(lua_State *L, int index)
-{
-    struct replica **box = check_box(L, index, BOX_CHANNEL);
-    luaL_argcheck(L, *box != NULL, index,
-                  "a channel that is still there expected"); // not so in a finalizer at the end
-    return *box;
-}
 
 void lib_channel_open(struct parts *parts)
 {
@@ -104,12 +89,6 @@ void lib_channel_close(struct parts *parts)
     list_remove(&parts->publishers->waiter.node);
     loop_job_cancel(&parts->publishers->job);
     mem_free(parts->publishers);
-}
-
-void lib_channel_open_boxes(lua_State *L)
-{
-    state_push_weak_table(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &boxes_key);
 }
 
 /// Wakes the publishers whose channels have room. The task at the head of the list goes to its end
@@ -147,9 +126,9 @@ static int l_channel(lua_State *L)
     check_channel_options(L, &bounds); // all arguments are checked before anything is made
     struct replica *replica = local_hub_find(local_hub_of(L), name);
     bool is_there = replica != NULL;
-    if (replica == NULL || !push_box(L, replica)) {
+    if (replica == NULL || !channel_box_push(L, replica)) {
         struct group *group = check_group(L);
-        int failure = push_new_box(L, name, group, &replica);
+        int failure = push_new_channel_box(L, name, group, &replica);
         if (failure != 0) {
             return push_refusal(L, group, failure);
         }
@@ -257,43 +236,6 @@ static int l_channel_group(lua_State *L)
 static bool is_loading(lua_State *L)
 {
     return application_stage(parts_of(L)->application) == APPLICATION_LOADING;
-}
-
-/// Pushes the box of the channel if the weak table has one.
-static bool push_box(lua_State *L, const struct replica *replica)
-{
-    STACK_BEGIN(L);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key);
-    bool is_there = lua_rawgetp(L, -1, replica) == LUA_TUSERDATA;
-    lua_remove(L, -2);
-    if (!is_there) {
-        lua_pop(L, 1);
-    }
-    DCHECK_STACK(L, is_there);
-    return is_there;
-}
-
-/// Born empty, so that nothing is lost when memory runs out. Returns as `local_hub_make`.
-static int push_new_box(lua_State *L, struct bytes name, struct group *group, struct replica **made)
-{
-    struct replica **box = lua_newuserdatauv(L, sizeof(struct replica *), 0);
-    *box = NULL;
-    box_set_type(L, BOX_CHANNEL); // [.., box]
-    struct replica *replica = local_hub_find(local_hub_of(L), name);
-    if (replica == NULL) {
-        int failure = local_hub_make(local_hub_of(L), name, group, &replica);
-        if (failure != 0) {
-            return failure;
-        }
-    }
-    replica_hold(replica);
-    *box = replica;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &boxes_key);
-    lua_pushvalue(L, -2);
-    lua_rawsetp(L, -2, replica);
-    lua_pop(L, 1);
-    *made = replica;
-    return 0;
 }
 
 /// channel:publish(data) | (event, data) | (Event) -> id; nil, "closed", "ECLOSED"; nil,

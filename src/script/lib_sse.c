@@ -9,13 +9,14 @@
 #include "http/exchange.h"
 #include "hub/replica.h"
 #include "script/application.h"
+#include "script/channel_box.h"
 #include "script/event.h"
 #include "script/event_field.h"
 #include "script/handler.h"
-#include "script/lib_channel.h"
 #include "script/lib_request.h"
 #include "script/parts.h"
 #include "script/scope.h"
+#include "script/start_option.h"
 #include "script/task.h"
 
 #include <errno.h>
@@ -38,7 +39,6 @@ static int l_comment(lua_State *L);
 static int l_retry(lua_State *L);
 static int l_subscribe(lua_State *L);
 static struct stream_start check_place(lua_State *L, const struct scope *scope);
-static void check_since(lua_State *L, struct stream_start *place);
 static int l_unsubscribe(lua_State *L);
 static int l_close(lua_State *L);
 static int l_collect(lua_State *L);
@@ -281,7 +281,7 @@ static int l_subscribe(lua_State *L)
 static struct stream_start check_place(lua_State *L, const struct scope *scope)
 {
     struct stream_start place = {.last = BYTES("")};
-    check_since(L, &place);
+    check_since_option(L, 3, &place);
     if (opt_field(L, 3, "greet") != LUA_TNIL) {
         check_event_name(L, 3, "greet");
         place.greet = check_bytes(L, lua_gettop(L));
@@ -292,24 +292,6 @@ static struct stream_start check_place(lua_State *L, const struct scope *scope)
         place.last = check_bytes(L, lua_gettop(L));
     }
     return place;
-}
-
-/// Reads the option `since`: an id, "earliest", or -n for the newest n events.
-static void check_since(lua_State *L, struct stream_start *place)
-{
-    DCHECK(lua_gettop(L) == 3);
-    int type = opt_field(L, 3, "since");
-    int is_whole = 0;
-    lua_Integer count = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &is_whole) : 0;
-    bool is_count = is_whole && count <= 0;
-    luaL_argcheck(L, type == LUA_TNIL || type == LUA_TSTRING || is_count, 3,
-                  "since: an id, \"earliest\", or -n for the newest n events expected");
-    if (type == LUA_TSTRING) {
-        place->since = check_bytes(L, lua_gettop(L));
-        place->is_earliest = bytes_equal(place->since, BYTES("earliest"));
-        place->since = place->is_earliest ? BYTES("") : place->since;
-    }
-    place->newest_count = 0 - (uint64_t)count;
 }
 
 /// sse:unsubscribe(channel) -> whether it was subscribed

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What moves here is one number a channel: `subscriber.next`, the frame that the reader gets next.
-// It is set three times. When the stream subscribes, `place` finds the place of the id that the
+// It is set three times. When the stream subscribes, start.c finds the place of the id that the
 // reader brought; if that id leads nowhere, the place that the script names; and without one, the
 // newest event. Why an id led nowhere becomes the cursor's notice, which notice.c tells the reader
 // before any frame. Then flush.c moves the cursor over what the kernel has taken. And when the
@@ -19,14 +19,13 @@
 #include "hub/replica.h"
 
 static bool has_ended(const struct cursor *cursor);
+static void part(struct cursor **link);
 static void leave(struct cursor **link);
 static bool told_place(const struct cursor *cursor, uint64_t *sequence);
 static bool has_departed(const struct stream *stream, uint64_t epoch);
 static void place(struct cursor *cursor, const struct stream_start *start);
-static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_start *start);
 static void put_greet(struct notice *notice, struct bytes greet);
 static uint64_t first_of(const struct cursor *cursor);
-static struct notice resume(struct cursor *cursor, struct bytes text);
 
 struct cursor *cursor_find(const struct stream *stream, const struct replica *replica,
                            uint64_t *count)
@@ -66,18 +65,11 @@ struct cursor *cursor_add(struct stream *stream, struct replica *replica,
 
 void cursor_part(struct cursor *cursor)
 {
-    struct stream *stream = cursor->stream;
-    struct cursor **link = &stream->_cursors;
-    uint64_t epoch = cursor->subscriber.replica->journal.epoch;
+    struct cursor **link = &cursor->stream->_cursors;
     while (*link != cursor) {
         link = &(*link)->after;
     }
-    leave(link);
-    if (!has_departed(stream, epoch)) {
-        struct departure *departure = slab_new(struct departure);
-        *departure = (struct departure){.after = stream->_departures, .epoch = epoch};
-        stream->_departures = departure;
-    }
+    part(link);
 }
 
 bool cursor_is_behind(const struct cursor *cursor)
@@ -118,7 +110,7 @@ bool cursors_leave_ended(struct stream *stream)
     bool has_left = false;
     for (struct cursor **link = &stream->_cursors; *link != NULL;) {
         if (has_ended(*link)) {
-            leave(link);
+            part(link);
             has_left = true;
         } else {
             link = &(*link)->after;
@@ -193,6 +185,20 @@ static bool has_ended(const struct cursor *cursor)
     return replica->state != CHANNEL_OPEN && cursor->subscriber.next >= replica->journal.next;
 }
 
+/// Leaves the channel and remembers that, unless the channel is closed: nobody comes back to it.
+static void part(struct cursor **link)
+{
+    struct stream *stream = (*link)->stream;
+    uint64_t epoch = (*link)->subscriber.replica->journal.epoch;
+    bool is_closed = (*link)->subscriber.replica->state == CHANNEL_CLOSED;
+    leave(link);
+    if (!is_closed && !has_departed(stream, epoch)) {
+        struct departure *departure = slab_new(struct departure);
+        *departure = (struct departure){.after = stream->_departures, .epoch = epoch};
+        stream->_departures = departure;
+    }
+}
+
 static void leave(struct cursor **link)
 {
     struct cursor *cursor = *link;
@@ -224,24 +230,17 @@ static bool has_departed(const struct stream *stream, uint64_t epoch)
     return departure != NULL;
 }
 
-/// Tries the reader's id, then the script's, then the place of a newcomer. When both ids lead
-/// nowhere, the notice speaks of the reader's.
+/// Finds the place of `start`, and makes the notice that the reader must be given before all else.
 static void place(struct cursor *cursor, const struct stream_start *start)
 {
     const struct journal *journal = &cursor->subscriber.replica->journal;
-    struct notice last = {.reason = NOTICE_NONE};
-    struct notice since = {.reason = NOTICE_NONE};
-    cursor->subscriber.next = newcomers_next(cursor, start);
+    struct start_place found = start_find(journal, first_of(cursor), start);
+    struct notice notice = {.reason = found.reason, .from = found.from};
+    cursor->subscriber.next = found.next;
     if (start->last.len > 0) {
-        last = resume(cursor, start->last);
-        counters_add(&counters_here->resumed[last.reason], 1);
+        counters_add(&counters_here->resumed[found.reason], 1);
     }
-    bool is_placed = start->last.len > 0 && last.reason == NOTICE_NONE;
-    if (!is_placed && start->since.len > 0) {
-        since = resume(cursor, start->since);
-    }
-    struct notice notice = last.reason != NOTICE_NONE ? last : since;
-    bool is_without_id = start->last.len == 0 && cursor->subscriber.next == journal->next;
+    bool is_without_id = start->last.len == 0 && found.next == journal->next;
     if (notice.reason == NOTICE_NONE && is_without_id) {
         notice.reason = NOTICE_PLACE;
     }
@@ -250,15 +249,6 @@ static void place(struct cursor *cursor, const struct stream_start *start)
         *cursor->notice = notice;
         put_greet(cursor->notice, start->greet);
     }
-}
-
-/// The first frame for a reader without an id, unless `since` names a place.
-static uint64_t newcomers_next(const struct cursor *cursor, const struct stream_start *start)
-{
-    uint64_t first = first_of(cursor);
-    uint64_t next = cursor->subscriber.replica->journal.next;
-    bool is_all = start->is_earliest || start->newest_count > next - first;
-    return is_all ? first : next - start->newest_count;
 }
 
 static void put_greet(struct notice *notice, struct bytes greet)
@@ -277,28 +267,4 @@ static uint64_t first_of(const struct cursor *cursor)
     const struct replica *replica = cursor->subscriber.replica;
     uint64_t first = replica->journal.first;
     return first > replica->first ? first : replica->first;
-}
-
-/// Puts the cursor behind the event that the id in `text` names. Returns why that is not possible,
-/// or NOTICE_NONE. Takes constant time, because a frame is found by its number.
-static struct notice resume(struct cursor *cursor, struct bytes text)
-{
-    const struct journal *journal = &cursor->subscriber.replica->journal;
-    struct event_id id;
-    switch (event_id_find(text, journal->epoch, &id)) {
-    case EVENT_ID_MALFORMED:
-        return (struct notice){.reason = NOTICE_MALFORMED};
-    case EVENT_ID_ABSENT:
-        return (struct notice){.reason = NOTICE_EPOCH};
-    case EVENT_ID_FOUND:
-        break;
-    }
-    if (id.sequence >= journal->next) {
-        return (struct notice){.reason = NOTICE_AHEAD};
-    }
-    if (id.sequence + 1 < first_of(cursor)) {
-        return (struct notice){.reason = NOTICE_EXPIRED, .from = id.sequence};
-    }
-    cursor->subscriber.next = id.sequence + 1;
-    return (struct notice){.reason = NOTICE_NONE};
 }

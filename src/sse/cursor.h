@@ -5,18 +5,10 @@
 // must be told before. A stream owns its cursors, in the order of subscribing. One thread.
 #pragma once
 
+#include "sse/start.h"
 #include "sse/stream_parts.h"
 
 struct replica;
-
-/// Where a subscription begins.
-struct stream_start {
-    struct bytes last;     // the id that the peer came with; empty for none. It is tried first
-    struct bytes since;    // an id that the script names; empty for none
-    bool is_earliest;      // instead of `since`: everything that the channel still has
-    uint64_t newest_count; // instead of `since`: so many of its newest events, or all it has
-    struct bytes greet;    // name of an event that says the reader's place; empty for none
-};
 
 /// The cursor of `stream` for `replica`, or NULL. `*count` gets how many cursors stand before it,
 /// or all of them.

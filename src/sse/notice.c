@@ -22,6 +22,8 @@
 #include "wire/event_id.h"
 #include "wire/sse.h"
 
+#include <errno.h>
+
 enum { NOTICE_BYTES_MAX = 512 }; // of the JSON in a notice, without the channel's name
 
 static bool settle(struct cursor *cursor);
@@ -31,9 +33,9 @@ static void forget_place(struct cursor *cursor);
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
 static void give_up(struct cursor *cursor);
-static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
-                     struct buf *out);
-static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *out);
+static void put_facts(const struct replica *replica, const struct notice_facts *facts,
+                      struct buf *out);
+static void put_id(const struct replica *replica, uint64_t sequence, struct buf *out);
 static void put_string(struct bytes text, struct buf *out);
 static void put(struct buf *out, struct bytes bytes);
 
@@ -42,9 +44,6 @@ static const char *const reasons[] = {"", "", "malformed", "epoch", "ahead", "ex
 
 static_assert(sizeof(reasons) / sizeof(reasons[0]) == NOTICE_EXPIRED + 1, "each reason has a word");
 static_assert((int)NOTICE_EXPIRED < (int)COUNTERS_OUTCOMES_MAX, "each outcome is counted");
-
-/// Stands for the number of a frame when the reader does not come from a place of this journal.
-static const uint64_t unknown = UINT64_MAX;
 
 bool notices_say(struct stream *stream)
 {
@@ -58,6 +57,25 @@ bool notices_say(struct stream *stream)
         }
     }
     return was_aborted || !stream->exchange->is_aborted;
+}
+
+/// Texts of the channel's own are copied to `texts`, the facts are made behind them.
+int notice_event(const struct replica *replica, enum channel_event which,
+                 const struct notice_facts *facts, struct buf *texts, struct sse_event *event)
+{
+    int failure = channel_notice(replica->channel, which, texts, event);
+    if (failure != 0 || event->has_data) {
+        return failure;
+    }
+    size_t name_len = buf_len(texts);
+    if (buf_reserve(texts, 2 * strlen(replica_name(replica)) + NOTICE_BYTES_MAX) == NULL) {
+        return -ENOMEM;
+    }
+    put_facts(replica, facts, texts);
+    event->has_data = true;
+    event->data = bytes_skip(buf_bytes(texts), name_len);
+    event->event = name_len == 0 ? event->event : bytes_of(buf_start(texts), name_len);
+    return 0;
 }
 
 const char *notice_outcome_text(int index)
@@ -101,7 +119,7 @@ static struct notice take_notice(struct cursor *cursor)
         slab_free(cursor->notice);
         cursor->notice = NULL;
     }
-    notice.from = notice.reason == NOTICE_EXPIRED ? notice.from : unknown;
+    notice.from = notice.reason == NOTICE_EXPIRED ? notice.from : NOTICE_FROM_UNKNOWN;
     return notice;
 }
 
@@ -146,22 +164,15 @@ static void forget_place(struct cursor *cursor)
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from)
 {
     struct buf texts;
-    struct buf data;
     struct buf id;
-    buf_init(&texts, INT32_MAX); // a script's
     struct sse_event event;
-    size_t data_max = 2 * strlen(replica_name(cursor->subscriber.replica)) + NOTICE_BYTES_MAX;
-    buf_init(&data, data_max);
+    struct notice_facts facts = {reason, from, cursor->subscriber.next - 1};
+    buf_init(&texts, INT32_MAX); // a script's
     buf_init(&id, cursors_id_size(cursor->stream));
     bool has_memory =
-        channel_notice(cursor->subscriber.replica->channel, which, &texts, &event) == 0 &&
-        buf_reserve(&data, data_max) != NULL && cursors_put_id(cursor->stream, &id);
+        notice_event(cursor->subscriber.replica, which, &facts, &texts, &event) == 0 &&
+        cursors_put_id(cursor->stream, &id);
     if (has_memory) {
-        if (!event.has_data) {
-            put_data(cursor, reason, from, &data);
-            event.has_data = true;
-            event.data = buf_bytes(&data);
-        }
         event.has_id = true;
         event.id = buf_bytes(&id);
         put_event(cursor, event);
@@ -169,7 +180,6 @@ static void say(struct cursor *cursor, enum channel_event which, const char *rea
         give_up(cursor);
     }
     buf_reset(&texts);
-    buf_reset(&data);
     buf_reset(&id);
 }
 
@@ -192,33 +202,34 @@ static void give_up(struct cursor *cursor)
     exchange_abort(cursor->stream->exchange, END_FAILED);
 }
 
-static void put_data(const struct cursor *cursor, const char *reason, uint64_t from,
-                     struct buf *out)
+static void put_facts(const struct replica *replica, const struct notice_facts *facts,
+                      struct buf *out)
 {
     char number[DECIMAL_LEN_MAX];
-    uint64_t to = cursor->subscriber.next - 1;
-    DCHECK(from == unknown || from <= to); // a notice never moves a reader back
+    bool is_known = facts->from != NOTICE_FROM_UNKNOWN;
+    DCHECK(!is_known || facts->from <= facts->to); // a notice never moves a reader back
     put(out, BYTES("{\"channel\":"));
-    put_string(bytes_from_string(replica_name(cursor->subscriber.replica)), out);
+    put_string(bytes_from_string(replica_name(replica)), out);
     put(out, BYTES(",\"reason\":\""));
-    put(out, bytes_from_string(reason));
+    put(out, bytes_from_string(facts->reason));
     put(out, BYTES("\",\"from\":"));
-    put_id(cursor, from, out);
+    put_id(replica, facts->from, out);
     put(out, BYTES(",\"to\":"));
-    put_id(cursor, to, out);
+    put_id(replica, facts->to, out);
     put(out, BYTES(",\"missed\":"));
-    put(out, from == unknown ? BYTES("null") : bytes_of(number, decimal_write(to - from, number)));
+    uint64_t missed = facts->to - facts->from;
+    put(out, is_known ? bytes_of(number, decimal_write(missed, number)) : BYTES("null"));
     put(out, BYTES("}"));
 }
 
-static void put_id(const struct cursor *cursor, uint64_t sequence, struct buf *out)
+static void put_id(const struct replica *replica, uint64_t sequence, struct buf *out)
 {
     char id[EVENT_ID_LEN_MAX];
-    if (sequence == unknown) {
+    if (sequence == NOTICE_FROM_UNKNOWN) {
         put(out, BYTES("null"));
         return;
     }
-    struct event_id place = journal_id(&cursor->subscriber.replica->journal, sequence);
+    struct event_id place = journal_id(&replica->journal, sequence);
     put(out, BYTES("\""));
     put(out, bytes_of(id, event_id_format(place, id)));
     put(out, BYTES("\""));
@@ -240,5 +251,5 @@ static void put_string(struct bytes text, struct buf *out)
 
 static void put(struct buf *out, struct bytes bytes)
 {
-    CHECK(buf_append(out, bytes)); // `say` has reserved room for all of it
+    CHECK(buf_append(out, bytes)); // there is room: `notice_event` has reserved it
 }

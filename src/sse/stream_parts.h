@@ -10,6 +10,7 @@
 #include "hub/subscriber.h"
 #include "net/timer.h"
 #include "sse/heartbeat.h"
+#include "sse/start.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -30,16 +31,6 @@ struct stream {
     struct stream_holder *holder; // NULL for nobody
     struct probe *_probe;         // for 3 s after the peer has closed its sending side
     struct departure *_departures;
-};
-
-/// What became of the id that a reader came with.
-enum notice_reason {
-    NOTICE_NONE,      // the reader goes on behind the event that its id names
-    NOTICE_PLACE,     // the reader has no id and begins at the newest event: it is given that id
-    NOTICE_MALFORMED, // the text is not an id
-    NOTICE_EPOCH,     // the id is from another life of the channel, or from another channel
-    NOTICE_AHEAD,     // the id names an event that was never made
-    NOTICE_EXPIRED,   // the journal no longer has what the reader has missed
 };
 
 /// A stream's place in a channel. Made by subscribing; freed when the stream leaves the channel.
