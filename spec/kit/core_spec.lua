@@ -1,6 +1,29 @@
 -- The C half of the test kit: the engine in the process of a spec, without a socket and in a time
 -- that the spec moves. What it is used for is in the Lua half; here it is driven by bytes.
 
+local Process = require "spec.support.process"
+local Server = require "spec.support.server"
+
+local MODULE = (os.getenv("LUNESSE_BUILD") or "build/debug") .. "/lunesse-lua/lunesse/test.so"
+
+-- The library of a sanitizer must be loaded before everything else, so a program that was built
+-- without one is started anew.
+if Server.is_sanitized() and not os.getenv("LD_PRELOAD") then
+  describe("the engine of the test kit", function()
+    it("holds all of this with a sanitizer", function()
+      local _, needed = Process.run { "ldd", MODULE }
+      local library = needed:match("=> (%S*/lib[at]san%.so%S*)")
+      if not library then
+        return pending("this compiler has its sanitizer in programs alone")
+      end
+      local code, out, err = Process.run({ "lua5.4", "/usr/bin/busted", "spec/kit/core_spec.lua" },
+        { env = { LD_PRELOAD = library }, seconds = 120 })
+      assert.equal(0, code, out .. err)
+    end)
+  end)
+  return
+end
+
 local core = require "lunesse.test.core"
 
 local START = 1893456000 -- 2030-01-01T00:00:00Z
@@ -66,6 +89,15 @@ local function post(app, path, body)
   conn:send(body)
   app:turn()
   return conn:take():match("\r\n\r\n(.*)$")
+end
+
+---The record with this message.
+local function logged(app, message)
+  for _, record in ipairs(app:log()) do
+    if record.message == message then
+      return record
+    end
+  end
 end
 
 describe("the engine of the test kit", function()
@@ -241,11 +273,78 @@ describe("the engine of the test kit", function()
     assert.equal("connection refused: the app is stopping", why)
   end)
 
+  it("says which tasks are left", function()
+    local app = load_app(SCRIPT .. [[server:get("/spawn", function(_, response)
+      lunesse.spawn(function() lunesse.sleep(60) end)
+      response:send "spawned"
+    end)]])
+    get(app, "/spawn")
+    assert.same({ "worker 1 has 1 spawned tasks that go on" }, app:left())
+    app:advance(60)
+    assert.same({}, app:left())
+  end)
+
   it("does not end the process for os.exit", function()
     local app = load_app()
     assert.matches("^HTTP/1.1 500 ", select(2, get(app, "/exit")))
-    assert.matches("os.exit would end the server", app:log()[1].fields.error or
-      app:log()[1].fields.traceback or "", 1, true)
+    local why = logged(app, "script error").fields.error
+    assert.matches("os.exit would end the server", why, 1, true)
+  end)
+
+  it("refuses the scripts memory, and gives it again", function()
+    local app = load_app()
+    assert.is_true(app:fail("memory", true))
+    local conn = ask(app, "GET /")
+    assert.matches("^HTTP/1.1 500 ", conn:take())
+    assert.is_true(app:fail("memory", false))
+    assert.equal("hello", (get(app, "/")))
+    app:fail "memory"
+    assert.is_true(app:reload())
+    assert.equal("hello", (get(app, "/")))
+    assert.same({ nil, "no such fault: there are memory and run_timeout" }, { app:fail "disk" })
+  end)
+
+  it("strikes the next run as run_timeout does, and no other", function()
+    local app = load_app()
+    app:log()
+    app:fail "run_timeout"
+    assert.matches("^HTTP/1.1 500 ", select(2, get(app, "/")))
+    local why = logged(app, "script error").fields.error
+    assert.matches("ran for more than run_timeout", why, 1, true)
+    assert.equal("hello", (get(app, "/")))
+  end)
+
+  it("ends an endless loop of a script by CPU time, and leaves the host's hook alone", function()
+    local app = load_app {
+      files = { ["a.lua"] = SCRIPT .. 'server:get("/loop", function() while true do end end)' },
+      arguments = { "--limit", "run_timeout=0.05" },
+    }
+    local lines = 0
+    debug.sethook(function() lines = lines + 1 end, "l")
+    local text = select(2, get(app, "/loop"))
+    local hook, mask = debug.gethook()
+    debug.sethook()
+    assert.matches("^HTTP/1.1 500 ", text)
+    assert.equal("l", mask)
+    assert.is_function(hook)
+    assert.is_true(lines > 0)
+  end)
+
+  it("has variables of its own, before those of the process", function()
+    local script = SCRIPT .. [[server:get("/env", function(_, response)
+      response:send(("%s %s"):format(os.getenv "KEY", os.getenv "PATH" ~= nil))
+    end)]]
+    local app = load_app { files = { ["a.lua"] = script }, env = { KEY = "7", OTHER = "x" } }
+    assert.equal("7 true", (get(app, "/env")))
+    assert.equal("nil true", (get(load_app { files = { ["a.lua"] = script } }, "/env")))
+  end)
+
+  it("leaves memory where it was, after a hundred loads", function()
+    local code, out, err = Process.run { "lua5.4", "spec/kit/loads.lua", MODULE, "100", SCRIPT }
+    assert.equal(0, code, err)
+    local before, after = out:match("(%d+)%s(%d+)")
+    local most = Server.is_sanitized() and 256 * 1024 or 100 -- it keeps what is freed for a while
+    assert.is_true(after - before < most, ("%d KiB more after 100 loads"):format(after - before))
   end)
 
   it("lets two apps live side by side", function()

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,6 +56,18 @@ struct timespec environment_time(clockid_t clock)
     int64_t second = ms / MS_PER_SECOND - (ms % MS_PER_SECOND < 0);
     return (struct timespec){.tv_sec = second,
                              .tv_nsec = (ms - second * MS_PER_SECOND) * NS_PER_MS};
+}
+
+const char *environment_variable(const char *name)
+{
+    const char *const *variable = environment_here->variables;
+    size_t len = strlen(name);
+    for (; variable != NULL && *variable != NULL; variable++) {
+        if (strncmp(*variable, name, len) == 0 && (*variable)[len] == '=') {
+            return *variable + len + 1;
+        }
+    }
+    return getenv(name);
 }
 
 void environment_fill(void *at, size_t size)

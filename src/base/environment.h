@@ -33,6 +33,7 @@ struct environment {
     struct log_sink *log;                                       // NULL: standard error
     struct counters *_Atomic counters[ENVIRONMENT_WORKERS_MAX]; // of each worker, or NULL
     atomic_int_fast64_t limits_said_s[ENVIRONMENT_LIMITS_MAX];  // when a limit may be logged again
+    const char *const *variables; // "NAME=value", before the process's own; ends with NULL, or NULL
     int64_t _start_ms; // of a clock that stands still: milliseconds since 1970 when it began
     uint64_t _dice;    // where the numbers by chance are
 };
@@ -61,6 +62,9 @@ int64_t environment_now_ms(const struct environment *environment);
 
 /// As clock_gettime(2), by the clock of the calling thread's environment.
 struct timespec environment_time(clockid_t clock);
+
+/// As getenv(3), with the variables of the environment before those of the process. NULL for none.
+const char *environment_variable(const char *name);
 
 /// Fills `size` bytes at `at` by chance: as getentropy(3), which nobody can foresee, or the same
 /// bytes each time where the clock stands still.

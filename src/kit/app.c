@@ -15,6 +15,7 @@
 #include "http/access.h"
 #include "kit/folder.h"
 #include "net/loop.h"
+#include "script/guard.h"
 #include "server/metrics.h"
 #include "shared/shared.h"
 
@@ -39,6 +40,8 @@ static void on_reload(void *owner, bool is_over);
 static bool turn_once(struct app *app);
 static bool turn_worker(struct app *app, struct worker *worker);
 static void drop_gone(struct app *app);
+static char **copy_all(const char *const *texts, size_t count);
+static void free_all(char **texts);
 static char *copy(const char *text);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -56,6 +59,8 @@ int app_new(const struct app_options *options, struct app **made, char **why)
     records_init(&app->records);
     list_init(&app->remotes);
     app->environment.log = &app->records.sink;
+    app->_variables = copy_all(options->variables, options->variable_count);
+    app->environment.variables = (const char *const *)app->_variables;
     struct app_place place = app_enter(app, 0);
     int failure = find_scripts(app, options, why);
     if (failure == 0) {
@@ -100,10 +105,8 @@ void app_free(struct app *app)
 {
     IGNORE(app_close(app)); // it has named what is open
     DCHECK(!app->is_open && environment_here != &app->environment);
-    for (char **argument = app->_arguments; argument != NULL && *argument != NULL; argument++) {
-        mem_free(*argument);
-    }
-    mem_free(app->_arguments);
+    free_all(app->_arguments);
+    free_all(app->_variables);
     mem_free(app->_path);
     folder_free(app->_folder);
     mem_free(app->_why);
@@ -176,6 +179,7 @@ int app_reload(struct app *app, const struct app_options *options, const char **
     app->config.script = app->_path;
     mem_free(app->_why);
     app->_why = problem;
+    app->_lua_bytes = 0;
     if (failure == 0) {
         struct app_place place = app_enter(app, 1);
         engine_reload(&app->engine);
@@ -197,6 +201,25 @@ void app_signal(struct app *app, int number)
     }
     app_turn(app);
     app_leave(place);
+}
+
+void app_fail(struct app *app, enum app_fault fault, bool is_on)
+{
+    bool was_on = app->_lua_bytes != 0;
+    DCHECK(app->is_open);
+    for (size_t i = 0; i < app->engine.worker_count; i++) {
+        struct generation *generation = app->engine.workers[i].generations.current;
+        struct limits *limits = generation->options.limits;
+        if (fault == APP_RUN_TIMEOUT && is_on) {
+            guard_strike_next(generation->parts.guard);
+        } else if (fault == APP_MEMORY && is_on && limits->script.lua_bytes != 0) {
+            app->_lua_bytes = limits->script.lua_bytes;
+            limits->script.lua_bytes = 0;
+        } else if (fault == APP_MEMORY && !is_on && was_on) {
+            limits->script.lua_bytes = app->_lua_bytes;
+        }
+    }
+    app->_lua_bytes = fault == APP_MEMORY && !is_on ? 0 : app->_lua_bytes;
 }
 
 struct app_place app_enter(struct app *app, unsigned number)
@@ -305,6 +328,7 @@ static int open_engine(struct app *app, char **why)
 
 static int load_worker(struct app *app, struct worker *worker)
 {
+    DCHECK(worker->number >= 1 && worker->number <= app->engine.worker_count);
     counters_turn_to(worker->number);
     int failure = worker_init(worker);
     if (failure == 0) {
@@ -317,6 +341,7 @@ static int load_worker(struct app *app, struct worker *worker)
 static void on_reload(void *owner, bool is_over)
 {
     struct app *app = owner;
+    DCHECK(environment_here == &app->environment);
     if (is_over && app->engine.reload.why != NULL) {
         mem_free(app->_why);
         app->_why = copy(app->engine.reload.why);
@@ -361,6 +386,24 @@ static void drop_gone(struct app *app)
             remote_release(remote);
         }
     }
+}
+
+/// A list that ends with NULL.
+static char **copy_all(const char *const *texts, size_t count)
+{
+    char **copies = mem_zero((count + 1) * sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = copy(texts[i]);
+    }
+    return copies;
+}
+
+static void free_all(char **texts)
+{
+    for (char **text = texts; text != NULL && *text != NULL; text++) {
+        mem_free(*text);
+    }
+    mem_free(texts);
 }
 
 static char *copy(const char *text)

@@ -36,7 +36,9 @@ struct app_options {
     unsigned worker_count;
     const char *const *arguments; // more of the command line
     size_t argument_count;
-    int64_t start_ms; // what its clock shows first, since 1970
+    int64_t start_ms;             // what its clock shows first, since 1970
+    const char *const *variables; // of its environment, "NAME=value"
+    size_t variable_count;
 };
 
 struct app {
@@ -47,10 +49,12 @@ struct app {
     struct list remotes;
     bool is_open; // the engine is there
     char **_arguments;
-    char *_path;   // of the scripts
-    char *_folder; // that the app has made for them; or NULL
-    char *_why;    // why the last reload failed
-    size_t _next;  // worker for the next peer
+    char **_variables;
+    uint64_t _lua_bytes; // the limit, while memory is refused; 0: it is not
+    char *_path;         // of the scripts
+    char *_folder;       // that the app has made for them; or NULL
+    char *_why;          // why the last reload failed
+    size_t _next;        // worker for the next peer
 };
 
 /// Loads scripts. Returns 0, or a negative errno; `why` is then what the log would say, to be freed
@@ -85,6 +89,12 @@ MUST_USE int app_reload(struct app *app, const struct app_options *options, cons
 
 /// What the process would do at SIGTERM, SIGINT or SIGHUP.
 void app_signal(struct app *app, int number);
+
+enum app_fault { APP_MEMORY, APP_RUN_TIMEOUT };
+
+/// APP_MEMORY: the scripts get no memory while this is on, or until a reload. APP_RUN_TIMEOUT: the
+/// next run of each worker is ended, as if it had passed `run_timeout`.
+void app_fail(struct app *app, enum app_fault fault, bool is_on);
 
 /// Where the calling thread was before it entered an app.
 struct app_place {

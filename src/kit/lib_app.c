@@ -29,6 +29,7 @@ static void check_load(lua_State *L, int index, struct app_options *options);
 static void check_scripts(lua_State *L, int index, struct app_options *options);
 static void check_files(lua_State *L, struct app_options *options);
 static void check_arguments(lua_State *L, struct app_options *options);
+static void check_env(lua_State *L, struct app_options *options);
 static int push_failure(lua_State *L, const char *why);
 static int l_load(lua_State *L);
 static int l_setenv(lua_State *L);
@@ -39,6 +40,7 @@ static int l_now(lua_State *L);
 static int l_connect(lua_State *L);
 static int l_reload(lua_State *L);
 static int l_signal(lua_State *L);
+static int l_fail(lua_State *L);
 static int l_log(lua_State *L);
 static void push_record(lua_State *L, const struct record *record);
 static void push_lost(lua_State *L, const struct app *app);
@@ -50,12 +52,13 @@ static int l_left(lua_State *L);
 static int l_stop(lua_State *L);
 static int l_gc(lua_State *L);
 
-static const luaL_Reg methods[] = {
-    {"turn", l_turn},     {"advance", l_advance}, {"next", l_next},
-    {"now", l_now},       {"connect", l_connect}, {"reload", l_reload},
-    {"signal", l_signal}, {"log", l_log},         {"channel", l_channel},
-    {"left", l_left},     {"stop", l_stop},       {"__gc", l_gc},
-    {NULL, NULL}};
+static const luaL_Reg methods[] = {{"turn", l_turn},       {"advance", l_advance},
+                                   {"next", l_next},       {"now", l_now},
+                                   {"connect", l_connect}, {"reload", l_reload},
+                                   {"signal", l_signal},   {"log", l_log},
+                                   {"channel", l_channel}, {"left", l_left},
+                                   {"fail", l_fail},       {"stop", l_stop},
+                                   {"__gc", l_gc},         {NULL, NULL}};
 
 int l_open_test_core(lua_State *L)
 {
@@ -139,6 +142,9 @@ static void check_load(lua_State *L, int index, struct app_options *options)
     if (!lua_isnil(L, -1)) {
         check_arguments(L, options);
     }
+    if (lua_getfield(L, index, "env") != LUA_TNIL) {
+        check_env(L, options);
+    }
 }
 
 /// `path` or `files`, if there is one of them.
@@ -190,6 +196,31 @@ static void check_arguments(lua_State *L, struct app_options *options)
     }
     options->arguments = words;
     options->argument_count = count;
+}
+
+/// The variables of the table on the top, as an array in memory of Lua's. The texts are in a table
+/// on top of it.
+static void check_env(lua_State *L, struct app_options *options)
+{
+    int table = lua_gettop(L);
+    luaL_argcheck(L, lua_istable(L, table), 1, "env: a table expected");
+    DCHECK(options->variable_count == 0);
+    lua_newtable(L);
+    size_t count = 0;
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        luaL_argcheck(L, lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1), 1,
+                      "env: names and texts expected");
+        lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
+        lua_rawseti(L, table + 1, (lua_Integer)++count);
+    }
+    const char **variables = lua_newuserdatauv(L, (count + 1) * sizeof(char *), 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, table + 1, (lua_Integer)i + 1);
+        variables[i] = lua_tostring(L, -1); // the table holds it
+        lua_pop(L, 1);
+    }
+    options->variables = variables;
+    options->variable_count = count;
 }
 
 static int push_failure(lua_State *L, const char *why)
@@ -281,6 +312,23 @@ static int l_signal(lua_State *L)
     struct app *app = check_app(L);
     app_signal(app, numbers[luaL_checkoption(L, 2, NULL, names)]);
     return 0;
+}
+
+/// app:fail("memory" | "run_timeout", is_on) -> true | nil, message
+static int l_fail(lua_State *L)
+{
+    static const char *const names[] = {[APP_MEMORY] = "memory", [APP_RUN_TIMEOUT] = "run_timeout"};
+    struct app *app = check_app(L);
+    const char *name = luaL_checkstring(L, 2);
+    bool is_on = lua_isnone(L, 3) || lua_toboolean(L, 3);
+    for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
+        if (strcmp(names[i], name) == 0) {
+            app_fail(app, (enum app_fault)i, is_on);
+            lua_pushboolean(L, true);
+            return 1;
+        }
+    }
+    return push_failure(L, "no such fault: there are memory and run_timeout");
 }
 
 /// app:log() -> the records since the last call
@@ -429,6 +477,12 @@ static int l_left(lua_State *L)
         if (worker->service.conn_count > 0) {
             lua_pushfstring(L, "worker %d has %d open connections", (int)worker->number,
                             (int)worker->service.conn_count);
+            lua_rawseti(L, -2, ++count);
+        }
+        size_t task_count = generations_task_count(&worker->generations);
+        if (task_count > 0) {
+            lua_pushfstring(L, "worker %d has %d spawned tasks that go on", (int)worker->number,
+                            (int)task_count);
             lua_rawseti(L, -2, ++count);
         }
     }

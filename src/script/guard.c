@@ -57,6 +57,7 @@ struct guard {
     uint64_t limit_ns;   // what the run may use, in CPU time
     unsigned limit_runs; // the same as a multiple of `run_timeout`
     bool is_struck;      // the run passed its limit
+    bool strikes_next;   // see `guard_strike_next`
     char struck_at[LUA_IDSIZE + 16]; // script and line where it did
     volatile bool is_due;            // a tick has found the run past its limit; the hook ends it
     volatile uint64_t seen_ns;       // when a tick first saw the run, in CPU time; 0: not yet
@@ -120,6 +121,11 @@ void guard_begin(struct guard *guard, lua_State *L, unsigned runs)
         rest(L);
     }
     watch.guard = guard; // last: a tick that comes now reads all of the above
+    if (guard->strikes_next) {
+        guard->strikes_next = false;
+        guard->is_due = true;
+        lua_sethook(L, l_hook, LUA_MASKCOUNT, 1);
+    }
 }
 
 bool guard_end(struct guard *guard, lua_State *L)
@@ -143,6 +149,11 @@ lua_State *guard_switch(struct guard *guard, lua_State *L)
         lua_sethook(L, l_hook, LUA_MASKCOUNT, 1);
     }
     return before;
+}
+
+void guard_strike_next(struct guard *guard)
+{
+    guard->strikes_next = true;
 }
 
 bool guard_has_struck(const struct guard *guard)

@@ -42,6 +42,10 @@ bool guard_end(struct guard *guard, lua_State *L);
 /// resumed or the one that it resumed has come back. Returns the coroutine that computed until now.
 lua_State *guard_switch(struct guard *guard, lua_State *L);
 
+/// Strikes the next run at its first instruction, as if it had passed its limit: for specs of what
+/// happens then.
+void guard_strike_next(struct guard *guard);
+
 /// Whether the present run has passed its limit, and the script and line where it did.
 bool guard_has_struck(const struct guard *guard);
 const char *guard_location(const struct guard *guard);

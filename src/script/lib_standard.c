@@ -31,6 +31,7 @@ static void replace_times(lua_State *L);
 static int l_time(lua_State *L);
 static int l_date(lua_State *L);
 static int l_clock(lua_State *L);
+static int l_getenv(lua_State *L);
 static void replace_streams(lua_State *L);
 static void replace_stream(lua_State *L, const char *name, FILE *stream);
 static int l_print(lua_State *L);
@@ -43,7 +44,8 @@ static const luaL_Reg debug_functions[] = {{"getmetatable", l_getmetatable},
                                            {"setupvalue", l_setupvalue},
                                            {NULL, NULL}};
 
-static const luaL_Reg os_functions[] = {{"exit", l_exit}, {"setlocale", l_setlocale}, {NULL, NULL}};
+static const luaL_Reg os_functions[] = {
+    {"exit", l_exit}, {"getenv", l_getenv}, {"setlocale", l_setlocale}, {NULL, NULL}};
 
 void lib_standard_register(lua_State *L)
 {
@@ -351,6 +353,13 @@ static int l_exit(lua_State *L)
 {
     return luaL_error(L, "os.exit would end the server for everybody: raise an error, or end the "
                          "program from outside, by SIGTERM");
+}
+
+/// os.getenv(name) -> value | nil
+static int l_getenv(lua_State *L)
+{
+    lua_pushstring(L, environment_variable(luaL_checkstring(L, 1)));
+    return 1;
 }
 
 /// setlocale() -> name. The locale belongs to the whole program, and other workers write numbers
