@@ -373,6 +373,27 @@ describe("docs/howto.md, login.lua,", function()
     assert.equal("log in first\n", name())
   end)
 
+  it("ends an open stream soon after the login has ended, by a logout or by its age", function()
+    local server = serve({ "login.lua" }, { workers = 1, clock = true })
+    local function open()
+      local cookie = login(server, GOOD).headers["set-cookie"]:match("^[^;]+")
+      return server:stream("/my/news", { headers = { Cookie = cookie } }), cookie
+    end
+    local left, cookie = open()
+    local stays = open()
+    server:request { method = "POST", target = "/my/logout", headers = { Cookie = cookie } }
+    server:advance(5)
+    assert.equal("done", left:finish())
+    server:advance(86400 - 10)
+    assert.is_nil(stays:read_until(function()
+      return stays.chunked.is_done
+    end, 0.1))
+    server:advance(10)
+    assert.equal("done", stays:finish())
+    local again = server:request { target = "/my/news", headers = { Cookie = cookie } }
+    assert.equal(401, again.status)
+  end)
+
   it("says so when no more logins fit", function()
     local text = Pages.block("docs/howto.md", "lua", "USERS =").text
       :gsub('"sessions", { bytes = 2%^20 }', '"sessions", { bytes = 300 }')

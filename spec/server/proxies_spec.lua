@@ -139,6 +139,36 @@ describe("Behind nginx with its location for static files", function()
   end)
 end)
 
+describe("Behind nginx with logins of its own", function()
+  it("a script is told who is logged in, and no client can say so itself", function()
+    local service = support.start [[
+      server:get("/oauth2/auth", function(request, response)
+        if request.cookies.session ~= "moonshine" then
+          return response:status(401):send("")
+        end
+        response:header("X-Auth-Request-User", "ada"):status(202):send("")
+      end)
+    ]]
+    local server = support.start [[
+      server:any("/*rest", function(request, response)
+        response:send(request.headers["x-forwarded-user"] or "nobody")
+      end)
+    ]]
+    local proxy = Proxy.start("logins", server, nil, service)
+    local function status_and_body(target, ...)
+      local _, out = Process.run { "curl", "-s", "--max-time", "5", "-w", " %{http_code}",
+        "-H", "X-Forwarded-User: root", proxy.url .. target, ... }
+      return out
+    end
+    assert.equal("ada 200", status_and_body("/my/news", "-b", "session=moonshine"))
+    assert.equal("ada 200", status_and_body("/my/news", "-b", "session=moonshine", "-d", "text"))
+    assert.matches(" 401$", status_and_body("/my/news", "-b", "session=sunshine"))
+    assert.equal("nobody 200", status_and_body("/news", "-b", "session=moonshine"))
+    assert.matches(" 404$", status_and_body("/oauth2/auth")) -- it is internal
+    proxy:stop()
+  end)
+end)
+
 describe("A server on a Unix socket", function()
   for _, name in ipairs(Proxy.names) do
     it("is reached by " .. name, function()
@@ -265,6 +295,22 @@ describe("Several servers", function()
       counts[at_one // 2] = counts[at_one // 2] + 1
     end
     assert.is_true(counts[0] > 0 and counts[1] > 0)
+    proxy:stop()
+  end)
+
+  it("know a login of their own store when nginx chooses them by address", function()
+    local login = Pages.block("docs/howto.md", "lua", "USERS =").text
+    local one, two = Server.start { ["login.lua"] = login }, Server.start { ["login.lua"] = login }
+    local key = Process.read_file("docs/proxies.md"):match("`(hash $remote_addr [^`]+)`")
+    local proxy = Proxy.start("several", one, function(config)
+      return (config:gsub("hash $uri[^\n]*", key))
+    end, two)
+    local jar = proxy.folder .. "/jar"
+    assert.equal("hello ada\n",
+      curl("-c", jar, "-d", "name=ada&password=moonshine", proxy.url .. "/login"))
+    for n = 1, 10 do
+      assert.equal("you are ada\n", curl("-b", jar, proxy.url .. "/my/name?n=" .. n))
+    end
     proxy:stop()
   end)
 

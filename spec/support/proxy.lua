@@ -17,6 +17,7 @@ Proxy.__index = Proxy
 local BLOCKS = {
   nginx = { "nginx", "proxy_http_version" },
   several = { "nginx", "upstream lunesse" },
+  logins = { "nginx", "auth_request" },
   TLS = { "nginx", "ssl_certificate" },
   HAProxy = { "haproxy", "listen lunesse" },
   ["HAProxy TLS"] = { "haproxy", "ssl crt" },
@@ -125,6 +126,12 @@ local kinds = {
     return nginx(folder, ("%s server { listen 127.0.0.1:%d; %s }")
       :format(upstream, port, location))
   end,
+  logins = function(folder, port, config, server_port, other)
+    local location = documented("nginx", server_port):match("{\n(.*)}")
+    local locations = config:gsub("# and the lines of the location above", location)
+      :gsub("127.0.0.1:4180", "127.0.0.1:" .. other)
+    return nginx(folder, ("server { listen 127.0.0.1:%d; %s }"):format(port, locations))
+  end,
   TLS = function(folder, port, config, server_port)
     local chain, key = certificate(folder)
     local server = config:gsub("listen 443", "listen 127.0.0.1:" .. port)
@@ -161,13 +168,19 @@ local kinds = {
 
 Proxy.names = { "nginx", "HAProxy", "Apache" }
 
----Starts the proxy `name` in front of `server` and waits until it takes connections. `more` is
----appended to its configuration. `other` is a second server. The server's port may be the path of a
----Unix socket.
----@param name "nginx" | "HAProxy" | "Apache" | "several" | "TLS" | "HAProxy TLS" | "Apache TLS"
-function Proxy.start(name, server, more, other)
+---Starts the proxy `name`, one of BLOCKS, in front of `server` and waits until it takes
+---connections. `change` is appended to its configuration, or is a function that returns another
+---one. `other` is a second server. The server's port may be the path of a Unix socket.
+---@param name string
+---@param change? string | fun(config: string): string
+function Proxy.start(name, server, change, other)
   local self = setmetatable({ port = free_port(), folder = assert(posix.make_folder()) }, Proxy)
-  local config = documented(name, server.port) .. (more or "")
+  local config = documented(name, server.port)
+  if type(change) == "function" then
+    config = change(config)
+  else
+    config = config .. (change or "")
+  end
   local words = kinds[name](self.folder, self.port, config, server.port, other and other.port)
   self.process = Process.start(words, { cwd = self.folder })
   self.process.is_shared = true
