@@ -91,7 +91,8 @@ struct limits limits_default(void);
 /// The default limits on the heap, held once. The last `limits_release` frees it.
 struct limits *limits_new(void);
 
-/// Returns `limits` for the caller to keep. `limits_release` follows.
+/// Returns `limits`, which stay until the caller has called `limits_release`, once for each call of
+/// this.
 const struct limits *limits_hold(const struct limits *limits);
 
 /// Ends a hold; the last one frees the snapshot.

@@ -28,23 +28,23 @@
 /// Keeps the reserve from now on, until the program ends. Before there are threads.
 void mem_keep_reserve(void);
 
-/// `size` bytes, zeroed. Aborts when there are none.
+/// `size` bytes, zeroed. Aborts when there is no memory.
 void *mem_zero(size_t size);
 
-/// `size` bytes, not initialised. Aborts when there are none.
+/// `size` bytes, not initialised. Aborts when there is no memory.
 void *mem_alloc(size_t size);
 
-/// `size` bytes, not initialised, at a multiple of `alignment`. Aborts when there are none.
+/// `size` bytes, not initialised, at a multiple of `alignment`. Aborts when there is no memory.
 void *mem_aligned(size_t alignment, size_t size);
 
-/// Grows or shrinks `memory` (may be NULL). Aborts when there are none.
+/// Grows or shrinks `memory` (may be NULL) to `size` bytes. Aborts when there is no memory.
 void *mem_resize(void *memory, size_t size);
 
-/// As `mem_resize`, but NULL, and `memory` as it was, when there are none. It may fail where
-/// `mem_resize` does not, also to shrink.
+/// As `mem_resize`, but returns NULL and leaves `memory` as it was when there is no memory. It may
+/// return NULL where `mem_resize` would succeed, even when it is asked to shrink.
 void *mem_try_resize(void *memory, size_t size);
 
-/// As `mem_aligned`, but NULL when there are none.
+/// As `mem_aligned`, but returns NULL when there is no memory.
 void *mem_try_aligned(size_t alignment, size_t size);
 
 /// A copy of `text` with a NUL behind it. Aborts when there is no memory.

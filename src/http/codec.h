@@ -70,7 +70,8 @@ struct carrier_ops {
     /// and the peer must not take its content for all of it.
     void (*finish)(struct exchange *exchange);
 
-    /// Where content is appended by whoever frames it as `response.framing` says; `wake` follows.
+    /// The buffer of output. The caller may append content to it, framed as `response.framing`
+    /// says, and then has to call `wake`.
     struct buf *(*output)(struct exchange *exchange);
 
     /// Something of the exchange has changed: output was appended, it is aborted or cut, it awaits

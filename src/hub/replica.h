@@ -109,7 +109,7 @@ static inline const char *replica_name(const struct replica *replica)
 /// this, everything that any worker has published before. The subscriber is not woken for that.
 void replica_join(struct replica *replica, struct subscriber *subscriber);
 
-/// Takes the subscriber out. May free the replica.
+/// Takes the subscriber out. Frees the replica if nobody else needs it: see `replica_release`.
 void replica_leave(struct subscriber *subscriber);
 
 /// Closes the channel, for all workers: nobody publishes in it or subscribes to it any more, and
@@ -124,9 +124,11 @@ MUST_USE int replica_finish(struct replica *replica);
 /// Whether nothing can be published in the channel any more, as all workers know it.
 bool replica_is_finished(const struct replica *replica);
 
+/// Keeps the replica until `replica_release`, which has to be called once for each call of this.
 void replica_hold(struct replica *replica);
 
-/// May free the replica.
+/// Ends a hold. Frees the replica if nobody holds it, nobody subscribes to it, and the channel is
+/// closed or has no history.
 void replica_release(struct replica *replica);
 
 // For the local hub only.

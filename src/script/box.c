@@ -176,7 +176,7 @@ int opt_field(lua_State *L, int index, const char *name)
     return lua_getfield(L, index, name);
 }
 
-/// Makes the metatable of the type and keeps it for `box_set_type`. [] -> []
+/// Makes the metatable of the type and keeps it for `box_set_type`.
 static void make_class(lua_State *L, enum box_type type)
 {
     const struct box_class *class = parts_of(L)->boxes->classes[type];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A binding looks at the clock every now and then while it works. When its slice is over it parks
-// its task at the end of the queue. A job at the end of each turn wakes the first task of the
-// queue, and asks to be called again while others are left.
+// A function in C that scripts call, such as the encoder of JSON, may have work for many turns. It
+// looks at the clock every now and then. When it has worked for a slice (`SLICE_NS`), it parks its
+// task at the end of the queue. A job at the end of each turn wakes the first task of the queue,
+// and is queued again while others are left.
 #include "script/slice.h"
 
 #include "base/check.h"

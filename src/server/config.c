@@ -255,8 +255,8 @@ static int apply_port(struct config *config, const char *value)
     return 0;
 }
 
-/// A mode without read and write for the owner is refused: the server itself could not connect, so
-/// another number was meant.
+/// A mode without read and write for the owner is refused, because then not even the user of the
+/// server could connect to the socket: such a mode is a slip of the keyboard.
 static int apply_unix_mode(struct config *config, const char *value)
 {
     char *end = NULL;

@@ -38,8 +38,9 @@ struct shared_value kept_show(const struct kept *value);
 MUST_USE int kept_add(const struct kept *number, const struct shared_value *by, struct kept *sum);
 
 /// Whether `value` equals `old`; NULL stands for no value. An integer and a float are equal when
-/// Lua says so. `seen` is a text whose bytes the caller has found to be those of `old`, or NULL.
-/// Returns 0, -ESTALE when they differ, or -EAGAIN when both are strings of one length and the text
-/// of `value` is not `seen`: then the caller has to compare the bytes.
+/// Lua says so. Bytes of strings are not compared here, because that may take long. Returns 0,
+/// -ESTALE when the two differ, or -EAGAIN when both are strings of one length: then the caller
+/// compares the bytes and, if they are the same, calls again with the text of `value` as `seen`.
+/// Returns 0 for a string whose text is `seen`. In the first call `seen` is NULL.
 MUST_USE int kept_match(const struct kept *value, const struct shared_value *old,
                         const struct shared_text *seen);

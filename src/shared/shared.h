@@ -37,10 +37,10 @@ struct shared_write {
     uint64_t bytes_max; // what all stores may hold together
 };
 
-/// What is added to a number: both are numbers.
+/// What `shared_incr` adds to the value of a key. Both members have to be numbers.
 struct shared_step {
     struct shared_value by;
-    struct shared_value init; // taken for the number that is not there
+    struct shared_value init; // stands for the value of a key that is not there
 };
 
 /// Makes the set of all stores, without any.
