@@ -23,7 +23,6 @@ verbs.excused = {
   ["src/http/exchange.c:exchange_cut"] = true,
   ["src/http/exchange.c:exchange_let_go"] = true, -- leave, as scope_leave
   ["src/http/input.c:complete_message"] = true,
-  ["src/http/response.c:cut_to_kept"] = true,
   ["src/http/response.c:response_forget_content"] = true,
   ["src/http/service.c:service_forget"] = true,
   ["src/net/listen_socket.c:give_up"] = true,
