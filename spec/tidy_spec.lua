@@ -248,10 +248,6 @@ describe("the house rule:", function()
     assert.is_true(median <= tidy.limits.median_lines)
   end)
 
-  it("no struct is excused from the limit of members that keeps it", function()
-    assert.same({}, tidy.with_few_members(files))
-  end)
-
   it("no function is excused from a rule of verbs that keeps it", function()
     assert.same({}, verbs.needlessly_excused(files))
   end)
@@ -387,11 +383,6 @@ int second(void)
   it("names the functions that are excused and break no rule of verbs", function()
     local needless = verbs.needlessly_excused { ["CONTRIBUTING.md"] = VERBS }
     assert.equal("src/script/task.h:task_new", needless[#needless])
-  end)
-
-  it("names the structs that keep the limit of members and are still excused", function()
-    assert.same({ "options" },
-      tidy.with_few_members { ["src/server/worker.h"] = struct("worker", 12) })
   end)
 
   it("sees names that say without reason that a function raises", function()

@@ -304,47 +304,21 @@ rules["files of a floor do not use each other in circles"] = function(files)
   return complaints
 end
 
--- Structs with more than 12 members that files other than their own touch. One that keeps the rule
--- goes from here.
-tidy.with_many_members = {
-  options = true,
-}
-
----The structs of headers that have more members than they may that other files touch, by name.
-local function crowded(files)
-  local sources, found = {}, {}
+rules["no struct has more than 12 members that other files touch"] = function(files)
+  local sources, complaints = {}, {}
   for path, text in pairs(files) do
     sources[path] = is_source(path) and text or nil
   end
-  for name, struct in pairs(types.touched(sources)) do
-    local members = sorted_keys(struct.touched)
+  local touched = types.touched(sources)
+  for _, name in ipairs(sorted_keys(touched)) do
+    local members = sorted_keys(touched[name].touched)
     if #members > tidy.limits.members then
-      found[name] = ("%s.h:1: other files touch %d members of struct %s: %s"):format(
-        struct.module, #members, name, table.concat(members, " "))
-    end
-  end
-  return found
-end
-
-rules["no struct has more than 12 members that other files touch"] = function(files)
-  local complaints, found = {}, crowded(files)
-  for _, name in ipairs(sorted_keys(found)) do
-    if not tidy.with_many_members[name] then
-      complaints[#complaints + 1] = found[name]
+      complaints[#complaints + 1] =
+        ("%s.h:1: other files touch %d members of struct %s: %s"):format(
+          touched[name].module, #members, name, table.concat(members, " "))
     end
   end
   return complaints
-end
-
----The structs of `tidy.with_many_members` that keep the rule.
-function tidy.with_few_members(files)
-  local few, found = {}, crowded(files)
-  for _, name in ipairs(sorted_keys(tidy.with_many_members)) do
-    if not found[name] then
-      few[#few + 1] = name
-    end
-  end
-  return few
 end
 
 rules["no file is longer than 600 lines"] = function(files)

@@ -27,7 +27,7 @@ int bench_run(int argument_count, char **arguments)
     struct run *run = mem_new(struct run);
     run_open(run, &options);
     scenarios[options.scenario](run);
-    report_print(&run->report, options_scenario_name(options.scenario), options.url,
+    report_print(&run->report, options_scenario_name(options.scenario), options.requests.url,
                  options.is_json);
     int result = run->report.failure_count > 0 ? 1 : 0;
     mem_free(run);

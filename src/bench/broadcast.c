@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+//
+// An event goes from a publisher to the server and comes back at each reader of the crowd.
+// `post_due` takes a free publisher and has it post, as soon as the rate allows, or without a rate
+// when the publisher's last event has reached every reader. `broadcast_take` gets what a reader has
+// received: it reads publisher and number out of the data, ticks them off in the ledger, and counts
+// down the readers that the event's flight still misses. The last reader ends the flight, and the
+// time that it took goes into the histogram.
 #include "bench/broadcast.h"
 
 #include "base/mem.h"
@@ -29,7 +36,7 @@ static void check(const struct broadcast *broadcast);
 void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *crowd)
 {
     const struct options *options = run->options;
-    CHECK(options->publisher_count > 0 && options->publish_url != NULL);
+    CHECK(options->events.publisher_count > 0 && options->requests.publish_url != NULL);
     CHECK(crowd->on_gone == NULL); // a crowd serves one broadcast
     *broadcast = (struct broadcast){.run = run, .crowd = crowd};
     broadcast->_posted_limit = UINT64_MAX;
@@ -38,14 +45,14 @@ void broadcast_init(struct broadcast *broadcast, struct run *run, struct crowd *
     broadcast->_shared.on_free = on_free;
     buf_init(&broadcast->_shared.post_head, SIZE_MAX);
     buf_init(&broadcast->_shared.trial_head, SIZE_MAX);
-    message_put_post(&broadcast->_shared.post_head, &options->publish, options,
-                     options->size_bytes);
-    message_put_post(&broadcast->_shared.trial_head, &options->publish, options, 1);
+    message_put_post(&broadcast->_shared.post_head, &options->requests.publish, options,
+                     options->events.size_bytes);
+    message_put_post(&broadcast->_shared.trial_head, &options->requests.publish, options, 1);
     list_init(&broadcast->_free);
-    ledger_init(&broadcast->ledger, crowd->count, options->publisher_count);
+    ledger_init(&broadcast->ledger, crowd->count, options->events.publisher_count);
     broadcast->latency = mem_new(struct histogram);
-    broadcast->_publishers = mem_zero(options->publisher_count * sizeof(struct publisher));
-    for (uint32_t i = 0; i < options->publisher_count; i++) {
+    broadcast->_publishers = mem_zero(options->events.publisher_count * sizeof(struct publisher));
+    for (uint32_t i = 0; i < options->events.publisher_count; i++) {
         publisher_init(&broadcast->_publishers[i], &broadcast->_shared, i);
         list_append(&broadcast->_free, &broadcast->_publishers[i].node);
     }
@@ -72,8 +79,9 @@ bool broadcast_trial(struct broadcast *broadcast)
                         "%" PRIu64 " of %zu readers got an event posted to %s%s within %d s: does "
                         "it reach %s?",
                         broadcast->_tried_count, broadcast->crowd->count,
-                        run->options->publish.authority, run->options->publish.path,
-                        TRIAL_PATIENCE_SECONDS, run->options->stream.path);
+                        run->options->requests.publish.authority,
+                        run->options->requests.publish.path, TRIAL_PATIENCE_SECONDS,
+                        run->options->requests.stream.path);
         } else if (publisher->is_free) {
             publisher_trial(publisher);
         }
@@ -131,7 +139,7 @@ void broadcast_stop(struct broadcast *broadcast)
         before = broadcast->delivery_count;
         (void)run_wait(run, drain_quiet_seconds); // the counts say whether anything came
     }
-    for (size_t i = 0; i < run->options->publisher_count && !run->is_interrupted; i++) {
+    for (size_t i = 0; i < run->options->events.publisher_count && !run->is_interrupted; i++) {
         ledger_count_lost(&broadcast->ledger, i, broadcast->_publishers[i].sequence);
     }
 }
@@ -162,14 +170,14 @@ void broadcast_close(struct broadcast *broadcast)
 {
     broadcast->_is_posting = false;
     timer_deinit(&broadcast->_pace);
-    for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
+    for (size_t i = 0; i < broadcast->run->options->events.publisher_count; i++) {
         client_close(&broadcast->_publishers[i].client);
     }
 }
 
 void broadcast_deinit(struct broadcast *broadcast)
 {
-    for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
+    for (size_t i = 0; i < broadcast->run->options->events.publisher_count; i++) {
         publisher_deinit(&broadcast->_publishers[i]);
     }
     mem_free(broadcast->_publishers);
@@ -186,7 +194,7 @@ void broadcast_take(struct reader *reader, struct bytes data)
     uint32_t index;
     uint32_t sequence;
     if (!take_number(&rest, &index) || !take_number(&rest, &sequence) ||
-        index >= broadcast->run->options->publisher_count || sequence == 0 ||
+        index >= broadcast->run->options->events.publisher_count || sequence == 0 ||
         sequence > broadcast->_publishers[index].sequence) {
         take_other(broadcast, reader, data);
         return;
@@ -214,7 +222,7 @@ static void on_pace(struct timer *timer)
 {
     struct broadcast *broadcast = CONTAINER_OF(timer, struct broadcast, _pace);
     post_due(broadcast);
-    if (broadcast->_is_posting && broadcast->run->options->rate > 0) {
+    if (broadcast->_is_posting && broadcast->run->options->events.rate > 0) {
         timer_arm(timer, 1);
     }
 }
@@ -228,7 +236,7 @@ static void on_reader_gone(struct crowd *crowd, struct reader *reader)
     broadcast->_leaver_count++;
     DEBUG_CALL(check(broadcast));
     broadcast->_is_posting = false; // no event is posted while the flights are counted anew
-    for (size_t i = 0; i < broadcast->run->options->publisher_count; i++) {
+    for (size_t i = 0; i < broadcast->run->options->events.publisher_count; i++) {
         arrive_without(broadcast, &broadcast->_publishers[i], reader_index(reader));
     }
     ledger_exempt(&broadcast->ledger, reader_index(reader));
@@ -258,7 +266,7 @@ static void post_due(struct broadcast *broadcast)
 
 static bool is_due(const struct broadcast *broadcast)
 {
-    double rate = broadcast->run->options->rate;
+    double rate = broadcast->run->options->events.rate;
     if (!broadcast->_is_posting || broadcast->posted_count >= broadcast->_posted_limit ||
         broadcast->run->report.failure_count > 0) {
         return false;
@@ -276,7 +284,7 @@ static void post(struct broadcast *broadcast)
     uint64_t reader_count = broadcast->crowd->count - broadcast->_leaver_count;
     DCHECK(publisher->is_free);
     list_remove(node);
-    if (broadcast->run->options->rate == 0 && publisher->_first <= publisher->sequence) {
+    if (broadcast->run->options->events.rate == 0 && publisher->_first <= publisher->sequence) {
         return;
     }
     broadcast->posted_count++;

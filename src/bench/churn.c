@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Each seat opens a stream, waits for its first event, closes the connection and begins anew.
+// `sit_down` opens, `succeed` notes the time from connect to event, and `on_closed` sits down
+// again. A few failures are counted and reported at the end; many in a row end the measurement.
 #include "bench/scenarios.h"
 
 #include "base/check.h"
@@ -60,16 +64,16 @@ static const struct client_events client_events = {
 void churn_run(struct run *run)
 {
     const struct options *options = run->options;
-    CHECK(options->concurrency > 0);
+    CHECK(options->readers.concurrency > 0);
     struct churn churn = {.run = run, .latency = mem_new(struct histogram)};
     buf_init(&churn.request, SIZE_MAX);
-    message_put_get(&churn.request, &options->stream, options);
-    churn.seats = mem_zero(options->concurrency * sizeof(struct seat));
-    if (run_allow(run, options->concurrency)) {
+    message_put_get(&churn.request, &options->requests.stream, options);
+    churn.seats = mem_zero(options->readers.concurrency * sizeof(struct seat));
+    if (run_allow(run, options->readers.concurrency)) {
         measure(&churn);
     }
     churn.is_over = true;
-    for (size_t i = 0; i < options->concurrency; i++) {
+    for (size_t i = 0; i < options->readers.concurrency; i++) {
         client_close(&churn.seats[i].client);
     }
     run_close(run);
@@ -82,17 +86,17 @@ static void measure(struct churn *churn)
 {
     struct run *run = churn->run;
     const struct options *options = run->options;
-    progress_begin(&run->progress, "warming up", &churn->count, 0, options->warmup_seconds);
-    for (size_t i = 0; i < options->concurrency && run->report.failure_count == 0; i++) {
+    progress_begin(&run->progress, "warming up", &churn->count, 0, options->times.warmup_seconds);
+    for (size_t i = 0; i < options->readers.concurrency && run->report.failure_count == 0; i++) {
         churn->seats[i].churn = churn;
         sit_down(&churn->seats[i]);
     }
-    wait_watchfully(churn, options->warmup_seconds);
+    wait_watchfully(churn, options->times.warmup_seconds);
     churn->count = 0;
     *churn->latency = (struct histogram){.count = 0};
     struct proc_moment begin = proc_now(options->pid);
-    progress_begin(&run->progress, "measuring", &churn->count, 0, options->seconds);
-    wait_watchfully(churn, options->seconds);
+    progress_begin(&run->progress, "measuring", &churn->count, 0, options->times.seconds);
+    wait_watchfully(churn, options->times.seconds);
     struct proc_moment end = proc_now(options->pid);
     progress_end(&run->progress);
     report(churn, &begin, &end);
@@ -111,8 +115,9 @@ static void wait_watchfully(struct churn *churn, double seconds)
         if (slice >= PATIENCE_SECONDS && churn->count == before && !run->is_interrupted &&
             run->report.failure_count == 0) {
             report_fail(&run->report, "no connection got its first %s within %d s%s",
-                        run->options->wants_first_bytes ? "bytes" : "event", PATIENCE_SECONDS,
-                        run->options->wants_first_bytes
+                        run->options->readers.want_first_bytes ? "bytes" : "event",
+                        PATIENCE_SECONDS,
+                        run->options->readers.want_first_bytes
                             ? ""
                             : ": a stream that begins with no event wants --first-bytes");
         }
@@ -124,7 +129,7 @@ static void report(struct churn *churn, const struct proc_moment *begin,
 {
     struct run *run = churn->run;
     double seconds = run_seconds(begin, end);
-    report_count(&run->report, "concurrency", run->options->concurrency);
+    report_count(&run->report, "concurrency", run->options->readers.concurrency);
     report_add(&run->report, "seconds", seconds, 3);
     report_count(&run->report, "connections", churn->count);
     report_add(&run->report, "connections_per_second", (double)churn->count / seconds, 0);
@@ -148,7 +153,8 @@ static void sit_down(struct seat *seat)
     seat->client.source = 1 + churn->begun_count++ % SOURCES;
     seat->events = (struct event_reader){0};
     seat->begun_ns = clock_machine_ns();
-    if (client_open(&seat->client, &run->loop, &run->options->stream, &client_events) != 0) {
+    if (client_open(&seat->client, &run->loop, &run->options->requests.stream, &client_events) !=
+        0) {
         churn->failures_in_a_row = FAILURES_IN_A_ROW_MAX; // the next one would fail as well
         on_gone(&seat->client);
         return;
@@ -160,7 +166,8 @@ static void on_head(struct client *client, const struct reply_head *head)
 {
     struct churn *churn = seat_of(client)->churn;
     char why[REPORT_FAILURE_BYTES];
-    if (head->status == 200 && (head->is_event_stream || churn->run->options->wants_first_bytes)) {
+    if (head->status == 200 &&
+        (head->is_event_stream || churn->run->options->readers.want_first_bytes)) {
         return;
     }
     snprintf(why, sizeof(why), "answered %d%s", head->status,
@@ -173,7 +180,7 @@ static void on_body(struct client *client, struct bytes piece)
 {
     struct seat *seat = seat_of(client);
     struct bytes data;
-    if (seat->churn->run->options->wants_first_bytes ||
+    if (seat->churn->run->options->readers.want_first_bytes ||
         event_reader_next(&seat->events, &piece, &data)) {
         succeed(seat);
     }
@@ -189,7 +196,7 @@ static void on_gone(struct client *client)
 {
     struct churn *churn = seat_of(client)->churn;
     char why[REPORT_FAILURE_BYTES];
-    client_describe(client, &churn->run->options->stream, why, sizeof(why));
+    client_describe(client, &churn->run->options->requests.stream, why, sizeof(why));
     count_failure(churn, why);
 }
 

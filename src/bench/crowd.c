@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// `crowd_gather` connects the readers a few at a time: each head that arrives makes room for the
+// next connection (`connect_some`). Then all that readers receive goes through the event reader,
+// and each event's data to the scenario. A reader that cannot connect ends the gathering; one that
+// is disconnected later is counted, and the broadcast is told that its events wait for one reader
+// less.
 #include "bench/crowd.h"
 
 #include "base/check.h"
@@ -31,11 +37,11 @@ void crowd_init(struct crowd *crowd, struct run *run,
 {
     const struct options *options = run->options;
     CHECK(on_event != NULL);
-    CHECK(options->reader_count > 0);
+    CHECK(options->readers.count > 0);
     *crowd = (struct crowd){
         .run = run,
-        .count = options->reader_count,
-        .stalled_count = options->stalled_count,
+        .count = options->readers.count,
+        .stalled_count = options->readers.stalled_count,
         ._on_event = on_event,
         ._events = {.on_head = on_head,
                     .on_body = on_body,
@@ -45,7 +51,7 @@ void crowd_init(struct crowd *crowd, struct run *run,
     };
     crowd->readers = mem_zero((crowd->count + crowd->stalled_count) * sizeof(struct reader));
     buf_init(&crowd->_request, SIZE_MAX);
-    message_put_get(&crowd->_request, &options->stream, options);
+    message_put_get(&crowd->_request, &options->requests.stream, options);
 }
 
 /// Stalled readers come last and are not waited for: they never read, so their heads do not arrive.
@@ -54,7 +60,8 @@ bool crowd_gather(struct crowd *crowd)
     struct run *run = crowd->run;
     uint64_t before = 0;
     DCHECK(crowd->_next == 0);
-    if (!run_allow(run, crowd->count + crowd->stalled_count + run->options->publisher_count)) {
+    if (!run_allow(run,
+                   crowd->count + crowd->stalled_count + run->options->events.publisher_count)) {
         return false;
     }
     progress_begin(&run->progress, "connecting", &crowd->open_count, crowd->count, 0);
@@ -69,8 +76,8 @@ bool crowd_gather(struct crowd *crowd)
         if (crowd->open_count == before) {
             report_fail(&run->report,
                         "%" PRIu64 " of %zu readers got an answer from %s%s within %d s",
-                        crowd->open_count, crowd->count, run->options->stream.authority,
-                        run->options->stream.path, PATIENCE_SECONDS);
+                        crowd->open_count, crowd->count, run->options->requests.stream.authority,
+                        run->options->requests.stream.path, PATIENCE_SECONDS);
         }
         before = crowd->open_count;
     }
@@ -114,7 +121,8 @@ static void connect_some(struct crowd *crowd)
 {
     struct run *run = crowd->run;
     while (crowd->_next < crowd->count + crowd->stalled_count &&
-           crowd->_connecting_count < run->options->concurrency && run->report.failure_count == 0) {
+           crowd->_connecting_count < run->options->readers.concurrency &&
+           run->report.failure_count == 0) {
         connect_one(crowd, &crowd->readers[crowd->_next++]);
         DEBUG_CALL(check(crowd));
     }
@@ -126,7 +134,8 @@ static void connect_one(struct crowd *crowd, struct reader *reader)
     reader->crowd = crowd;
     reader->client.is_deaf = is_stalled(reader);
     reader->client.source = (uint32_t)(reader_index(reader) / READERS_A_SOURCE);
-    if (client_open(&reader->client, &crowd->run->loop, &options->stream, &crowd->_events) != 0) {
+    if (client_open(&reader->client, &crowd->run->loop, &options->requests.stream,
+                    &crowd->_events) != 0) {
         leave(reader);
         return;
     }
@@ -143,7 +152,7 @@ static void on_head(struct client *client, const struct reply_head *head)
 {
     struct reader *reader = reader_of(client);
     struct crowd *crowd = reader->crowd;
-    const struct client_target *target = &crowd->run->options->stream;
+    const struct client_target *target = &crowd->run->options->requests.stream;
     if (head->status != 200 || !head->is_event_stream) {
         char why[REPORT_FAILURE_BYTES * 2];
         snprintf(why, sizeof(why), "%s%.128s answered %d%s: 200 and text/event-stream expected",
@@ -205,7 +214,7 @@ static void leave(struct reader *reader)
     if (is_stalled(reader) && reader->client.failed_in != CLIENT_CONNECTING) {
         return;
     }
-    client_describe(&reader->client, &crowd->run->options->stream, why, sizeof(why));
+    client_describe(&reader->client, &crowd->run->options->requests.stream, why, sizeof(why));
     if (!reader->has_head) {
         abort_gathering(crowd, why);
         return;
@@ -241,7 +250,7 @@ static void check(const struct crowd *crowd)
     CHECK(crowd->open_count <= crowd->count);
     CHECK(crowd->gone_count <= crowd->open_count);
     CHECK(crowd->_next <= crowd->count + crowd->stalled_count);
-    CHECK(crowd->_connecting_count <= crowd->run->options->concurrency);
+    CHECK(crowd->_connecting_count <= crowd->run->options->readers.concurrency);
 }
 
 static void check_closed(const struct crowd *crowd)

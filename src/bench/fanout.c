@@ -35,11 +35,11 @@ void fanout_run(struct run *run)
 static void measure(struct run *run, struct crowd *crowd, struct broadcast *broadcast)
 {
     const struct options *options = run->options;
-    if (options->warmup_seconds > 0) {
+    if (options->times.warmup_seconds > 0) {
         progress_begin(&run->progress, "warming up", &broadcast->delivery_count, 0,
-                       options->warmup_seconds);
+                       options->times.warmup_seconds);
         broadcast_start(broadcast);
-        (void)run_wait(run, options->warmup_seconds); // lasts until the time is over
+        (void)run_wait(run, options->times.warmup_seconds); // lasts until the time is over
     }
     struct span span = {
         .posted = broadcast->posted_count,
@@ -47,13 +47,14 @@ static void measure(struct run *run, struct crowd *crowd, struct broadcast *broa
         .bytes = crowd_byte_count(crowd),
         .begin = proc_now(options->pid),
     };
-    progress_begin(&run->progress, "measuring", &broadcast->delivery_count, 0, options->seconds);
-    broadcast_measure(broadcast, options->event_count);
+    progress_begin(&run->progress, "measuring", &broadcast->delivery_count, 0,
+                   options->times.seconds);
+    broadcast_measure(broadcast, options->events.count);
     broadcast_start(broadcast);
-    if (options->event_count > 0) {
+    if (options->events.count > 0) {
         broadcast_await(broadcast);
     } else {
-        (void)run_wait(run, options->seconds); // lasts until the time is over
+        (void)run_wait(run, options->times.seconds); // lasts until the time is over
     }
     span.end = proc_now(options->pid);
     span.posted = broadcast->posted_count - span.posted;
@@ -68,10 +69,10 @@ static void report(struct run *run, const struct span *span, struct broadcast *b
 {
     const struct options *options = run->options;
     double seconds = run_seconds(&span->begin, &span->end);
-    report_count(&run->report, "readers", options->reader_count);
-    report_count(&run->report, "stalled", options->stalled_count);
-    report_count(&run->report, "publishers", options->publisher_count);
-    report_count(&run->report, "size", options->size_bytes);
+    report_count(&run->report, "readers", options->readers.count);
+    report_count(&run->report, "stalled", options->readers.stalled_count);
+    report_count(&run->report, "publishers", options->events.publisher_count);
+    report_count(&run->report, "size", options->events.size_bytes);
     report_add(&run->report, "seconds", seconds, 3);
     report_count(&run->report, "events_published", span->posted);
     report_add(&run->report, "events_per_second", (double)span->posted / seconds, 1);

@@ -37,16 +37,17 @@ static void on_event(struct reader *reader, struct bytes data)
 static void measure(struct run *run, struct crowd *crowd)
 {
     const struct options *options = run->options;
-    progress_begin(&run->progress, "warming up", &crowd->event_count, 0, options->warmup_seconds);
-    (void)run_wait(run, options->warmup_seconds); // lasts until the time is over
+    progress_begin(&run->progress, "warming up", &crowd->event_count, 0,
+                   options->times.warmup_seconds);
+    (void)run_wait(run, options->times.warmup_seconds); // lasts until the time is over
     for (size_t i = 0; i < crowd->count; i++) {
         crowd->readers[i].event_count = 0;
     }
     crowd->event_count = 0;
     uint64_t bytes = crowd_byte_count(crowd);
     struct proc_moment begin = proc_now(options->pid);
-    progress_begin(&run->progress, "measuring", &crowd->event_count, 0, options->seconds);
-    (void)run_wait(run, options->seconds); // lasts until the time is over
+    progress_begin(&run->progress, "measuring", &crowd->event_count, 0, options->times.seconds);
+    (void)run_wait(run, options->times.seconds); // lasts until the time is over
     struct proc_moment end = proc_now(options->pid);
     progress_end(&run->progress);
     report(run, crowd, run_seconds(&begin, &end), crowd_byte_count(crowd) - bytes);

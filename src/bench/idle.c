@@ -16,7 +16,7 @@ void idle_run(struct run *run)
 {
     struct crowd crowd;
     struct broadcast broadcast;
-    bool has_publish = run->options->publish_url != NULL;
+    bool has_publish = run->options->requests.publish_url != NULL;
     crowd_init(&crowd, run, has_publish ? broadcast_take : on_event);
     if (has_publish) {
         broadcast_init(&broadcast, run, &crowd);
@@ -64,7 +64,7 @@ static void measure(struct run *run, struct crowd *crowd, struct broadcast *broa
 static void report_connecting(struct run *run, const struct proc_moment *begin,
                               const struct proc_moment *end)
 {
-    double count = (double)run->options->reader_count;
+    double count = (double)run->options->readers.count;
     double cpu_us = (double)(end->server_cpu_ns - begin->server_cpu_ns) / 1e3;
     report_add(&run->report, "connect_seconds", run_seconds(begin, end), 3);
     report_add(&run->report, "connects_per_second", count / run_seconds(begin, end), 0);
@@ -78,16 +78,16 @@ static void rest(struct run *run, uint64_t memory_before, struct proc_moment *be
                  struct proc_moment *end)
 {
     const struct options *options = run->options;
-    progress_begin(&run->progress, "settling", NULL, 0, options->settle_seconds);
-    (void)run_wait(run, options->settle_seconds); // lasts until the time is over
+    progress_begin(&run->progress, "settling", NULL, 0, options->times.settle_seconds);
+    (void)run_wait(run, options->times.settle_seconds); // lasts until the time is over
     if (options->pid != 0) {
         double memory = (double)proc_memory_bytes(options->pid) - (double)memory_before;
-        report_add(&run->report, "memory_bytes_per_stream", memory / (double)options->reader_count,
+        report_add(&run->report, "memory_bytes_per_stream", memory / (double)options->readers.count,
                    1);
     }
     *begin = proc_now(options->pid);
-    progress_begin(&run->progress, "idling", NULL, 0, options->seconds);
-    (void)run_wait(run, options->seconds); // lasts until the time is over
+    progress_begin(&run->progress, "idling", NULL, 0, options->times.seconds);
+    (void)run_wait(run, options->times.seconds); // lasts until the time is over
     *end = proc_now(options->pid);
     double seconds = run_seconds(begin, end);
     double cpu_seconds = (double)(end->server_cpu_ns - begin->server_cpu_ns) / 1e9;
@@ -103,8 +103,8 @@ static void publish(struct run *run, struct broadcast *broadcast)
     const struct options *options = run->options;
     struct proc_moment begin = proc_now(options->pid);
     progress_begin(&run->progress, "publishing", &broadcast->delivery_count,
-                   options->event_count * options->reader_count, 0);
-    broadcast_measure(broadcast, options->event_count);
+                   options->events.count * options->readers.count, 0);
+    broadcast_measure(broadcast, options->events.count);
     broadcast_start(broadcast);
     broadcast_await(broadcast);
     broadcast_stop(broadcast);

@@ -49,8 +49,8 @@ static void put(struct buf *out, const char *format, ...)
 
 static void put_fields(struct buf *out, const struct options *options)
 {
-    for (size_t i = 0; i < options->header_count; i++) {
-        put(out, "%s\r\n", options->headers[i]);
+    for (size_t i = 0; i < options->requests.header_count; i++) {
+        put(out, "%s\r\n", options->requests.headers[i]);
     }
     put(out, "\r\n");
 }

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// Words are read from left to right (`parse_word`): an option is looked up in `rules`, which say
+// where its value goes, in which bounds, and for which scenarios. The defaults of the scenario were
+// put in place before. At the end `check` looks at what must be there together, and parses the
+// URLs.
 #include "bench/options.h"
 
 #include "base/bytes.h"
@@ -33,20 +38,20 @@ struct rule {
 #define AT(member) offsetof(struct options, member)
 
 static const struct rule rules[] = {
-    {"readers", "1 to 1000000", AT(reader_count), 1, 1e6, KIND_WHOLE, FANOUT | FIREHOSE | IDLE},
-    {"stalled", "0 to 1000000", AT(stalled_count), 0, 1e6, KIND_WHOLE, FANOUT},
-    {"publishers", "1 to 1000", AT(publisher_count), 1, 1000, KIND_WHOLE, FANOUT},
-    {"size", "16 to 16777216 bytes", AT(size_bytes), 16, 1 << 24, KIND_WHOLE, FANOUT | IDLE},
-    {"events", "1 to 1000000000", AT(event_count), 1, 1e9, KIND_WHOLE, FANOUT | IDLE},
-    {"rate", "0 to 10000000 events a second", AT(rate), 0, 1e7, KIND_REAL, FANOUT},
-    {"publish", "a URL", AT(publish_url), 0, 0, KIND_TEXT, FANOUT | IDLE},
-    {"concurrency", "1 to 100000", AT(concurrency), 1, 1e5, KIND_WHOLE, ALL},
-    {"seconds", "0.1 to 86400", AT(seconds), 0.1, 86400, KIND_REAL, ALL},
-    {"warmup", "0 to 3600 seconds", AT(warmup_seconds), 0, 3600, KIND_REAL, ALL},
-    {"settle", "0 to 3600 seconds", AT(settle_seconds), 0, 3600, KIND_REAL, IDLE},
+    {"readers", "1 to 1000000", AT(readers.count), 1, 1e6, KIND_WHOLE, FANOUT | FIREHOSE | IDLE},
+    {"stalled", "0 to 1000000", AT(readers.stalled_count), 0, 1e6, KIND_WHOLE, FANOUT},
+    {"publishers", "1 to 1000", AT(events.publisher_count), 1, 1000, KIND_WHOLE, FANOUT},
+    {"size", "16 to 16777216 bytes", AT(events.size_bytes), 16, 1 << 24, KIND_WHOLE, FANOUT | IDLE},
+    {"events", "1 to 1000000000", AT(events.count), 1, 1e9, KIND_WHOLE, FANOUT | IDLE},
+    {"rate", "0 to 10000000 events a second", AT(events.rate), 0, 1e7, KIND_REAL, FANOUT},
+    {"publish", "a URL", AT(requests.publish_url), 0, 0, KIND_TEXT, FANOUT | IDLE},
+    {"concurrency", "1 to 100000", AT(readers.concurrency), 1, 1e5, KIND_WHOLE, ALL},
+    {"seconds", "0.1 to 86400", AT(times.seconds), 0.1, 86400, KIND_REAL, ALL},
+    {"warmup", "0 to 3600 seconds", AT(times.warmup_seconds), 0, 3600, KIND_REAL, ALL},
+    {"settle", "0 to 3600 seconds", AT(times.settle_seconds), 0, 3600, KIND_REAL, IDLE},
     {"pid", "the id of a process", AT(pid), 1, 1 << 30, KIND_WHOLE, ALL},
     {"header", "'Name: value'", 0, 0, 0, KIND_HEADER, ALL},
-    {"first-bytes", NULL, AT(wants_first_bytes), 0, 0, KIND_FLAG, CHURN},
+    {"first-bytes", NULL, AT(readers.want_first_bytes), 0, 0, KIND_FLAG, CHURN},
     {"json", NULL, AT(is_json), 0, 0, KIND_FLAG, ALL},
     {"help", NULL, 0, 0, 0, KIND_HELP, ALL},
 };
@@ -54,10 +59,10 @@ static const struct rule rules[] = {
 static const char *const scenario_names[SCENARIO_COUNT] = {"fanout", "firehose", "idle", "churn"};
 
 static const struct options defaults[SCENARIO_COUNT] = {
-    [SCENARIO_FANOUT] = {.reader_count = 1000, .concurrency = 100},
-    [SCENARIO_FIREHOSE] = {.reader_count = 1, .concurrency = 100},
-    [SCENARIO_IDLE] = {.reader_count = 10000, .concurrency = 100, .event_count = 5},
-    [SCENARIO_CHURN] = {.concurrency = 32},
+    [SCENARIO_FANOUT] = {.readers.count = 1000, .readers.concurrency = 100},
+    [SCENARIO_FIREHOSE] = {.readers.count = 1, .readers.concurrency = 100},
+    [SCENARIO_IDLE] = {.readers.count = 10000, .readers.concurrency = 100, .events.count = 5},
+    [SCENARIO_CHURN] = {.readers.concurrency = 32},
 };
 
 static const char help[] =
@@ -151,11 +156,11 @@ static bool find_scenario(struct options *options, int argument_count, char **ar
         if (argument_count > 1 && strcmp(arguments[1], scenario_names[i]) == 0) {
             *options = defaults[i];
             options->scenario = (enum scenario_kind)i;
-            options->publisher_count = 1;
-            options->size_bytes = 64;
-            options->seconds = 10;
-            options->warmup_seconds = 1;
-            options->settle_seconds = 3;
+            options->events.publisher_count = 1;
+            options->events.size_bytes = 64;
+            options->times.seconds = 10;
+            options->times.warmup_seconds = 1;
+            options->times.settle_seconds = 3;
             return true;
         }
     }
@@ -198,10 +203,10 @@ static enum options_outcome parse_word(struct options *options, const char *word
 
 static enum options_outcome take_url(struct options *options, const char *word)
 {
-    if (options->url != NULL) {
+    if (options->requests.url != NULL) {
         return refuse("one URL too many", word, NULL);
     }
-    options->url = word;
+    options->requests.url = word;
     return OPTIONS_RUN;
 }
 
@@ -266,19 +271,20 @@ static bool apply_header(struct options *options, const char *value)
 {
     size_t name_len = strcspn(value, ": \t");
     if (name_len == 0 || value[name_len] != ':' || strpbrk(value, "\r\n") != NULL ||
-        strlen(value) > OPTIONS_HEADER_BYTES || options->header_count == OPTIONS_HEADERS_MAX) {
+        strlen(value) > OPTIONS_HEADER_BYTES ||
+        options->requests.header_count == OPTIONS_HEADERS_MAX) {
         return false;
     }
-    options->headers[options->header_count++] = value;
+    options->requests.headers[options->requests.header_count++] = value;
     return true;
 }
 
 static enum options_outcome check(struct options *options)
 {
-    if (options->url == NULL) {
+    if (options->requests.url == NULL) {
         return refuse("the stream's URL", "", "http://127.0.0.1:3000/events, or another one,");
     }
-    if (options->scenario == SCENARIO_FANOUT && options->publish_url == NULL) {
+    if (options->scenario == SCENARIO_FANOUT && options->requests.publish_url == NULL) {
         return refuse("fanout without", "--publish URL", "where to POST events");
     }
     if (options->pid != 0 && kill((pid_t)options->pid, 0) != 0 && errno == ESRCH) {
@@ -286,9 +292,9 @@ static enum options_outcome check(struct options *options)
         snprintf(pid, sizeof(pid), "%llu", (unsigned long long)options->pid);
         return refuse("--pid", pid, "the id of a process that runs");
     }
-    enum options_outcome outcome = check_url(&options->stream, options->url);
-    if (outcome == OPTIONS_RUN && options->publish_url != NULL) {
-        outcome = check_url(&options->publish, options->publish_url);
+    enum options_outcome outcome = check_url(&options->requests.stream, options->requests.url);
+    if (outcome == OPTIONS_RUN && options->requests.publish_url != NULL) {
+        outcome = check_url(&options->requests.publish, options->requests.publish_url);
     }
     return outcome;
 }

@@ -13,26 +13,45 @@
 enum scenario_kind { SCENARIO_FANOUT, SCENARIO_FIREHOSE, SCENARIO_IDLE, SCENARIO_CHURN };
 enum { SCENARIO_COUNT = SCENARIO_CHURN + 1, OPTIONS_HEADERS_MAX = 16, OPTIONS_HEADER_BYTES = 4096 };
 
-struct options {
+/// What is asked, and of whom.
+struct options_requests {
     const char *url;                          // the event stream
     const char *publish_url;                  // NULL: nothing is published
     const char *headers[OPTIONS_HEADERS_MAX]; // "Name: value"
     size_t header_count;
-    uint64_t reader_count;
+    struct client_target stream;  // `url`, parsed
+    struct client_target publish; // `publish_url`, parsed
+};
+
+/// Who reads.
+struct options_readers {
+    uint64_t count;
     uint64_t stalled_count;
+    uint64_t concurrency;  // connections being made at a time
+    bool want_first_bytes; // they leave at the first bytes of the body, not at the first event
+};
+
+/// What is published.
+struct options_events {
     uint64_t publisher_count;
-    uint64_t size_bytes;  // of an event's data
-    uint64_t event_count; // 0: until the time is over
-    uint64_t concurrency; // connections being made at a time
-    uint64_t pid;         // of the server; 0: not known
-    double rate;          // events a second; 0: each when the last one has arrived
-    double seconds;
+    uint64_t size_bytes; // of an event's data
+    uint64_t count;      // 0: until the time is over
+    double rate;         // a second; 0: each when the last one has arrived
+};
+
+struct options_times {
+    double seconds; // of the measurement
     double warmup_seconds;
     double settle_seconds;
-    struct client_target stream;
-    struct client_target publish;
+};
+
+struct options {
     enum scenario_kind scenario;
-    bool wants_first_bytes;
+    struct options_requests requests;
+    struct options_readers readers;
+    struct options_events events;
+    struct options_times times;
+    uint64_t pid; // of the server; 0: not known
     bool is_json;
 };
 

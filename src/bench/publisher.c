@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A POST goes out whole. When its answer has come, the publisher is free again, and `on_free` tells
+// the broadcast. Beside that, each event stays in `_flights` until the last reader has it: a ring
+// by number, which doubles when it is full. A server may close the connection after an answer; the
+// next POST then connects anew.
 #include "bench/publisher.h"
 
 #include "base/check.h"
@@ -34,7 +39,7 @@ static const struct client_events client_events = {
 
 void publisher_init(struct publisher *publisher, struct publisher_shared *shared, uint32_t index)
 {
-    uint64_t size = shared->run->options->size_bytes;
+    uint64_t size = shared->run->options->events.size_bytes;
     *publisher = (struct publisher){
         .shared = shared, .index = index, .is_free = true, ._is_answered = true, ._first = 1};
     list_init(&publisher->node);
@@ -57,7 +62,7 @@ void publisher_post(struct publisher *publisher, uint32_t reader_count)
     write_body(publisher);
     add_flight(publisher, reader_count);
     send_out(publisher, buf_bytes(&shared->post_head),
-             bytes_of(publisher->_body, shared->run->options->size_bytes));
+             bytes_of(publisher->_body, shared->run->options->events.size_bytes));
 }
 
 void publisher_trial(struct publisher *publisher)
@@ -105,7 +110,7 @@ static void write_body(struct publisher *publisher)
     text[len++] = '-';
     len += decimal_write(publisher->sequence, text + len);
     text[len++] = '-';
-    DCHECK(len <= publisher->shared->run->options->size_bytes);
+    DCHECK(len <= publisher->shared->run->options->events.size_bytes);
     memcpy(publisher->_body, text, len);
 }
 
@@ -117,7 +122,8 @@ static void send_out(struct publisher *publisher, struct bytes head, struct byte
     publisher->is_free = false;
     publisher->_is_answered = false;
     if (publisher->client.state == CLIENT_CLOSED &&
-        client_open(&publisher->client, &run->loop, &run->options->publish, &client_events) != 0) {
+        client_open(&publisher->client, &run->loop, &run->options->requests.publish,
+                    &client_events) != 0) {
         tell(publisher);
         return;
     }
@@ -129,8 +135,9 @@ static void on_head(struct client *client, const struct reply_head *head)
     struct publisher *publisher = publisher_of(client);
     struct run *run = publisher->shared->run;
     if (head->status < 200 || head->status > 299) {
-        report_fail(&run->report, "POST to %s%s was answered %d", run->options->publish.authority,
-                    run->options->publish.path, head->status);
+        report_fail(&run->report, "POST to %s%s was answered %d",
+                    run->options->requests.publish.authority, run->options->requests.publish.path,
+                    head->status);
         client_close(client);
         run_wake(run);
     }
@@ -180,7 +187,7 @@ static void tell(struct publisher *publisher)
 {
     struct run *run = publisher->shared->run;
     char why[REPORT_FAILURE_BYTES];
-    client_describe(&publisher->client, &run->options->publish, why, sizeof(why));
+    client_describe(&publisher->client, &run->options->requests.publish, why, sizeof(why));
     report_fail(&run->report, "%s", why);
     run_wake(run);
 }

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// A figure goes into one array as it is added. Figures of one group were added one after the other,
+// so `print_json` begins a new object where a figure has another group than the one before. Only
+// the first failures are kept.
 #include "bench/report.h"
 
 #include "base/check.h"

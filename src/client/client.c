@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+//
+// A request goes out in two pieces, head and body, as the transport takes them (`write_out`). Then
+// bytes of the answer arrive in `on_bytes`. A head that comes whole is parsed where it lies; one
+// that comes in pieces is gathered in `_head`. What follows the head goes through a body reader,
+// which takes the chunks away, and the pieces go to `on_body`. Whatever ends the connection early
+// passes through `fail`, which says in which state that was.
 #include "client/client.h"
 
 #include "base/error.h"
@@ -225,7 +231,10 @@ static void take_kept_head(struct client *client, struct bytes input)
     size_t kept_len = buf_len(&client->_head);
     size_t room = REPLY_HEAD_MAX - kept_len;
     size_t len = input.len < room ? input.len : room;
-    IGNORE(buf_append(&client->_head, bytes_of(input.at, len))); // there is room
+    if (!buf_append(&client->_head, bytes_of(input.at, len))) {
+        fail(client, -ENOMEM);
+        return;
+    }
     ssize_t head_len = reply_head_parse(buf_bytes(&client->_head), &head);
     if (head_len < 0 || (head_len == 0 && len == room)) {
         fail(client, CLIENT_BAD_HEAD);
