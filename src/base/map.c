@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// Entries with the same low bits of their hash form a chain. `map_add` puts an entry at the front
+// of its chain, and doubles the number of chains when there are as many entries. A search compares
+// hashes first, and keys only where the hashes are equal. The hash of an entry is kept, so that
+// more chains can be made without the keys.
 #include "base/map.h"
 
 #include "base/check.h"

@@ -63,8 +63,8 @@ struct input {
     bool has_partial_head;    // `kept` begins with an incomplete head
 };
 
-/// What a connection needs only while something is under way. An open stream that has nothing of
-/// its own to say is without it.
+/// What a connection needs only while a request is read or output waits. The connection of an open
+/// stream without output has none, which saves its memory.
 struct conn_work {
     struct conn *conn;
     struct input input;
@@ -112,14 +112,14 @@ static inline struct conn_codec *conn_codec(const struct conn *conn)
     return (struct conn_codec *)(void *)conn->base.carrier.codec;
 }
 
-/// The connection's work, which is made when there is none. In HEAD and BODY there always is.
+/// Returns the connection's work, and makes it if there is none. In HEAD and BODY there is one.
 struct conn_work *conn_work(struct conn *conn);
 
 /// Makes the loop look at the connection at the end of the turn. To be called when output was
 /// appended or the exchange has changed.
 void conn_wake(struct conn *conn);
 
-/// Reads on, or holds the peer back.
+/// Begins or stops to read from the peer.
 void conn_set_reading(struct conn *conn, bool is_reading);
 
 /// Whether the connection ends after the current answer.
@@ -136,7 +136,7 @@ static inline size_t conn_pending_bytes(const struct conn *conn)
 /// the peer is gone.
 MUST_USE ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count);
 
-/// Begins to watch whether the peer takes what was sent.
+/// Starts to watch whether the peer acknowledges what was sent to it.
 void conn_watch_stall(struct conn *conn);
 
 /// CHECKs what must hold in each state of the drawing above, between any two calls from the loop.

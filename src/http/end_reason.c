@@ -12,8 +12,9 @@ const char *end_reason_text(enum end_reason reason)
     return (size_t)reason < sizeof(texts) / sizeof(texts[0]) ? texts[reason] : NULL;
 }
 
-/// When a router has said that the peer cannot be reached (EHOSTUNREACH, ENETUNREACH), the kernel
-/// reports that in the place of ETIMEDOUT at the moment when it gives up.
+/// The kernel gives up on a peer that acknowledges nothing with ETIMEDOUT. If a router has said
+/// meanwhile that the peer cannot be reached, the kernel gives up with the router's reason,
+/// EHOSTUNREACH or ENETUNREACH: that is a timeout, too.
 enum end_reason end_reason_of_failure(int failure)
 {
     bool is_timeout = failure == -ETIMEDOUT || failure == -EHOSTUNREACH || failure == -ENETUNREACH;

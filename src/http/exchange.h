@@ -2,13 +2,14 @@
 //
 // One request with its response: what the upper floors hold. It hides the version of HTTP and the
 // connection behind its carrier (codec.h). The codec makes it, owns it and ends it: when the
-// response is out, when the peer leaves, when a deadline passes. Its end is told once, through
-// `on_done`, and the exchange is gone when that returns; so a holder that keeps a pointer cuts it
-// there. Calls into an exchange never end it on the spot, whatever they find: the end comes from
-// the loop. All of it is on the loop's thread.
+// response is out, when the peer leaves, when a deadline passes. `on_done` tells the holder of the
+// end, once, and the exchange is freed when `on_done` returns, so the holder must clear its pointer
+// there. No function below ends an exchange before it returns, whatever it finds: the loop does so
+// later. An exchange is used on the thread of its loop.
 //
-// The request is the larger part of it, and not needed to the end: a holder may keep it in memory
-// of its own (`exchange_move_request`) and let it go when nobody will ask any more.
+// The request is the larger part of an exchange, and an open stream does not need it. A holder may
+// move the request into its own memory (`exchange_move_request`) and free it before the exchange
+// ends (`exchange_let_go`).
 #pragma once
 
 #include "http/codec.h"
@@ -25,27 +26,29 @@ struct exchange_trace;
 
 /// What the holder of an exchange is told.
 struct exchange_events {
-    /// The turn ends: writes what is due with `exchange_deliver`. Returns whether everything is
-    /// with the kernel. Must not close anything. NULL where the output is all there is.
+    /// Called at the end of the turn, to write what is due with `exchange_deliver`. Returns whether
+    /// the kernel has taken everything. Must not close anything. NULL for a holder whose content
+    /// all goes through the output.
     bool (*flush)(struct exchange *exchange);
-    /// All output is with the kernel; told after `exchange_await_room`. *May call Lua.*
+    /// Called once after `exchange_await_room`, when the kernel has taken all output. *May call
+    /// Lua.*
     void (*on_room)(struct exchange *exchange);
     /// The peer has closed its sending side while the answer was under way.
     void (*on_peer_ended)(struct exchange *exchange);
-    /// The exchange ends; the last call. *May call Lua.*
+    /// The exchange ends. No other function of these is called afterwards. *May call Lua.*
     void (*on_done)(struct exchange *exchange, enum end_reason reason);
 };
 
 struct exchange {
     struct carrier *carrier;
-    const struct exchange_events *events; // NULL until somebody holds it
-    void *holder;                         // whose business it is
+    const struct exchange_events *events; // of the holder; NULL while there is none
+    void *holder;                         // what `events` work on, such as a request scope
     union {
         struct request *request;       // until it is let go
-        struct exchange_trace *_trace; // then: what the log wants to know
+        struct exchange_trace *_trace; // afterwards: what the log says of it
     };
     struct response response;
-    uint8_t end_reason;     // enum end_reason: what it ends for, once its answer is out
+    uint8_t end_reason;     // enum end_reason: why it will end, once its answer is out
     uint8_t _request_state; // enum exchange_request_state
     bool is_head;           // no content goes out, whatever is written
     bool wants_close;       // the connection ends after the answer
@@ -60,12 +63,12 @@ static_assert(sizeof(struct exchange) <= 64, "an exchange has grown");
 
 // For the codec that carries it.
 
-/// Makes an exchange of `request`, which it takes over, on `carrier`. The request has its number
-/// from then on.
+/// Makes an exchange of `request` on `carrier`. The exchange owns the request and gives it a
+/// number.
 struct exchange *exchange_new(struct carrier *carrier, struct request *request);
 
-/// Answers the exchange, whose response is fresh, with `status` and a line that says `why`. It ends
-/// with END_REFUSED, and the connection after it.
+/// Answers with `status` and a line of text that says `why`. The response must be fresh. The
+/// exchange ends with END_REFUSED, and its connection ends after the answer.
 void exchange_refuse(struct exchange *exchange, int status, const char *why);
 
 /// Ends the exchange for `reason`: it is logged and counted, and its holder is told. The codec must
@@ -88,7 +91,8 @@ void exchange_let_go(struct exchange *exchange);
 /// Bytes of the request's body that are kept: none once it is let go.
 size_t exchange_body_bytes(const struct exchange *exchange);
 
-/// What the log says of a request, also after it was let go. Valid until the exchange changes.
+/// What the log says of a request. It is there after `exchange_let_go`, too. Valid until the
+/// exchange changes.
 struct exchange_facts {
     uint64_t number;
     uint64_t started_ns;
@@ -98,8 +102,8 @@ struct exchange_facts {
 struct exchange_facts exchange_facts(const struct exchange *exchange);
 
 /// Sends the whole response: head with Content-Length, and `content`. Returns 0, -EALREADY when
-/// the head is out, -ECANCELED when the exchange is aborted, or -EFBIG for more than 1 GiB. Where
-/// there is no memory for it the exchange is aborted, as with all that is sent.
+/// the head is out, -ECANCELED when the exchange is aborted, or -EFBIG for more than 1 GiB. Each
+/// function that sends aborts the exchange when there is no memory for what is sent.
 MUST_USE int exchange_send(struct exchange *exchange, struct bytes content);
 
 /// Sends the head of a response whose content follows in pieces. Returns as `exchange_send`.
@@ -114,20 +118,20 @@ MUST_USE int exchange_write(struct exchange *exchange, struct bytes content);
 MUST_USE int exchange_finish(struct exchange *exchange);
 
 /// Ends the content before it is complete, for `reason`, which is not END_FINISHED. What was
-/// written is still sent. Then the connection closes without the last chunk, and where content has
-/// no chunks with a reset: so no client takes a part of the content for all of it (RFC 9112,
-/// section 8). Does nothing to a response that is not open, or that is aborted.
+/// written is still sent. Then the connection closes without the last chunk; content that has no
+/// chunks ends with a reset. So no client takes a part of the content for all of it (RFC 9112,
+/// section 8). Does nothing when the response is not open, or when the exchange is aborted.
 void exchange_cut(struct exchange *exchange, enum end_reason reason);
 
-/// Ends the exchange before its time, from the loop: the connection is reset (END_SLOW) or
-/// closed. The first reason counts.
+/// Has the loop end the exchange although its answer is not out: the connection is reset (END_SLOW)
+/// or closed. When this is called twice, the first reason counts.
 void exchange_abort(struct exchange *exchange, enum end_reason reason);
 
-/// For an encoder that writes content by itself, in chunks where `exchange_is_chunked` says so: the
-/// output. What was appended is sent after `exchange_wrote`.
+/// Returns the output, for an encoder that appends content to it directly, in chunks where
+/// `exchange_is_chunked` says so. What was appended is sent after `exchange_wrote`.
 struct buf *exchange_output(struct exchange *exchange);
 
-/// Tells that `size` bytes, those of chunks included, were appended to `exchange_output`.
+/// Reports that `size` bytes were appended to `exchange_output`, the framing of chunks included.
 void exchange_wrote(struct exchange *exchange, size_t size);
 
 /// Writes the output and then `pieces`, which are chunks where `exchange_is_chunked` says so, in
@@ -142,7 +146,8 @@ static inline bool exchange_is_blocked(const struct exchange *exchange)
     return exchange->is_blocked;
 }
 
-/// Has `flush` called at the end of the turn, or of the next one from inside a flush.
+/// Has `flush` called at the end of this turn. A call from inside `flush` has it called at the end
+/// of the next turn.
 void exchange_wants_flush(struct exchange *exchange);
 
 /// Whether the codec takes content that somebody else has framed in chunks, as HTTP/1.1 does, or
@@ -158,9 +163,10 @@ size_t exchange_pending_bytes(const struct exchange *exchange);
 /// Whether more than `stream_high_bytes` is pending, so that the sender should wait.
 bool exchange_is_over(const struct exchange *exchange);
 
-/// Asks a peer that has closed its sending side, from time to time until the answer begins, whether
-/// it still reads. Over HTTP/1.0 nothing can be asked: there the peer is taken for gone after a
-/// second without an answer. The exchange of a peer that is gone ends with END_LEFT.
+/// Finds out whether a peer that has closed its sending side still reads. It is asked from time to
+/// time until the answer begins. HTTP/1.0 has nothing to ask with: there the peer counts as gone
+/// when a second has passed without an answer. The exchange of a peer that is gone ends with
+/// END_LEFT.
 void exchange_ask_peer(struct exchange *exchange);
 
 /// Asks for one `on_room` when nothing is pending any more.
@@ -187,15 +193,16 @@ static inline struct loop *exchange_loop(const struct exchange *exchange)
 /// The first part of every request id of this exchange's service.
 uint32_t exchange_seed(const struct exchange *exchange);
 
-/// Whether the request came over a connection beyond the limit `connections`, which is answered
-/// once. While the request is there.
+/// Whether the request came over a connection beyond the limit `connections`. Such a connection
+/// gets one answer and is closed. Not to be called after `exchange_let_go`.
 static inline bool exchange_is_over_limit(const struct exchange *exchange)
 {
     return exchange->request->is_over_limit;
 }
 
-/// Marks a request that only asks whether the server is ready. Its connection stays open while the
-/// server drains, to be told, but the drain does not wait for it.
+/// Marks a request that only asks whether the server is ready. While the server drains, the
+/// connection of such a request stays open so that it can be answered, but the drain does not wait
+/// for it.
 void exchange_set_health_check(struct exchange *exchange, bool is_health_check);
 
 /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The response message of one exchange before and while it is sent. It knows which fields a script
-// may set and which are the engine's, and lists the fields of the head for whoever writes it.
+// may set and which are the engine's, and lists the fields of the head for the codec, which writes
+// it.
 //
 //     FRESH --send--> ENDED          a whole response in one go
 //       |                ^
@@ -24,7 +25,7 @@ enum response_framing {
     FRAMING_LENGTH,  // Content-Length
     FRAMING_CHUNKED, // Transfer-Encoding: chunked
     FRAMING_CLOSE,   // the end of the connection (HTTP/1.0)
-    FRAMING_OWN,     // frames of the codec's own, around bare content (not HTTP/1)
+    FRAMING_OWN,     // the codec frames bare content by itself (not HTTP/1)
 };
 
 struct response {
@@ -57,22 +58,22 @@ bool response_field(const struct response *response, struct bytes name, struct b
 /// Removes the fields `name`, if there are any. Takes no memory.
 void response_remove_field(struct response *response, struct bytes name);
 
-/// The fields that are set now belong to any answer that the request gets: middlewares have set
-/// them, and the handler begins.
+/// Keeps the fields that are set now for any answer that the request gets, even one that takes the
+/// place of the handler's. Called when the middlewares have set their fields and the handler
+/// begins.
 void response_keep_fields(struct response *response);
 
-/// Another answer, with status 500, takes the place of the one that was prepared, of which the
-/// fields stay that belong to any answer: all of them, unless `response_keep_fields` was called
-/// before. The head must not be out.
+/// Drops the prepared answer and begins another one, with status 500. It has the fields that
+/// `response_keep_fields` has kept; all fields, when that was not called. The head must not be out.
 void response_start_over(struct response *response);
 
 /// Removes the fields that describe some other content than what is now sent: its type, its
 /// encoding, how long it may be kept.
 void response_forget_content(struct response *response);
 
-/// The first field that was set and that an event stream cannot keep, because it has its own. A
-/// Content-Type that says text/event-stream in UTF-8 is kept. False when there is none. The name
-/// points into the response's memory.
+/// Finds the first field that was set and that an event stream sets by itself. A Content-Type that
+/// says text/event-stream in UTF-8 is no conflict. Returns false when there is none. The memory of
+/// `name` is static.
 bool response_stream_conflict(const struct response *response, struct bytes *name);
 
 /// Whether every answer of a server may have the field `name`: Content-Type and Content-Encoding
@@ -82,14 +83,14 @@ bool response_may_be_common(struct bytes name);
 /// All fields, packed, for `fields_next`. Valid until one changes.
 struct bytes response_fields(const struct response *response);
 
-/// What a head takes its fields from, beside the response's own.
+/// Where the fields of a head come from, beside the response.
 struct response_surroundings {
     struct bytes common;     // packed fields of every answer, where this one does not set them
     struct bytes date;       // the value of Date
     struct bytes connection; // the value of Connection, which HTTP/1 alone has; empty: not sent
 };
 
-/// Takes one field of a head. `user` is who writes it.
+/// Receives one field of a head. `user` is what was given to `response_put_fields`.
 typedef void (*response_put_fn)(void *user, struct bytes name, struct bytes value);
 
 /// Calls `put` for each field of the head, in the order in which they are to be sent: all but those
@@ -98,6 +99,6 @@ void response_put_fields(const struct response *response,
                          const struct response_surroundings *surroundings, response_put_fn put,
                          void *user);
 
-/// The most that those fields take, with FIELD_OVERHEAD beside each name and value.
+/// Returns the most bytes that those fields take, with FIELD_OVERHEAD for each.
 size_t response_fields_size(const struct response *response,
                             const struct response_surroundings *surroundings);

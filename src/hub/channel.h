@@ -66,8 +66,8 @@ struct replica_link {
     bool follows;            // it has a copy of the journal, because somebody subscribes here
 };
 
-/// Who appends an event: a worker, or a thread that is none, such as one that has written the event
-/// to a disk before it is shown.
+/// The caller of `channel_append`: a worker, or another thread, such as one that has written the
+/// event to a disk before readers see it.
 struct channel_author {
     const struct local_hub *own; // the worker's; NULL for another thread, which tells all replicas
     uint64_t offered;   // the first frame that this worker has yet to offer; UINT64_MAX for none
@@ -88,8 +88,8 @@ void channel_free(struct channel *channel);
 /// Adds a replica, which takes `bytes` of memory.
 void channel_join(struct channel *channel, struct replica_link *link, size_t bytes);
 
-/// Takes a replica out. Returns whether it was the last one: then the channel is out of the hub,
-/// and the caller frees it.
+/// Removes a replica. Returns whether it was the last one. The channel is then out of the hub, and
+/// the caller must free it.
 MUST_USE bool channel_leave(struct channel *channel, struct replica_link *link, size_t bytes);
 
 /// Tells the hub and the group how much memory the channel takes. To be called after each change.
@@ -125,8 +125,8 @@ void channel_check(const struct channel *channel);
 /// Under the lock, from any thread.
 MUST_USE int channel_finish(struct channel *channel, uint64_t now_ms);
 
-/// Returns when the channel has something to let go of because of its age: its oldest frame, or,
-/// when it is finished and has no frame, itself. UINT64_MAX for never.
+/// Returns when the next thing of the channel is too old: its oldest frame or, when it is finished
+/// and has no frame, the channel itself. UINT64_MAX for never.
 uint64_t channel_expiry_ms(const struct channel *channel);
 
 /// Marks the channel as closed and frees its name. Idempotent.
@@ -136,10 +136,10 @@ void channel_close(struct channel *channel);
 /// Returns the workers to be woken; `own` is not among them, since its thread is the caller.
 worker_set channel_tell(struct channel *channel, const struct local_hub *own, bool tells_all);
 
-/// Lets go of frames that are over the bounds, but of none that some worker has yet to offer to its
-/// subscribers, and of none from `keep_from` on.
+/// Drops frames that are over the bounds. A frame stays if some worker has yet to offer it to its
+/// subscribers, and so do those from `keep_from` on.
 void channel_trim(struct channel *channel, uint64_t now_ms, uint64_t keep_from);
 
-/// Bytes that the slowest worker has yet to offer to its subscribers, among the workers that follow
-/// and one that has offered the frames before `offered`.
+/// Returns how many bytes the slowest worker has yet to offer to its subscribers. Workers that
+/// follow the channel count, and one more that has offered the frames before `offered`.
 uint64_t channel_bytes_behind(const struct channel *channel, uint64_t offered);

@@ -24,9 +24,9 @@ struct listen_socket {
 /// Binds and listens on a literal IPv4 or IPv6 address, "localhost" standing for 127.0.0.1. Port 0
 /// picks a free one. Connections get TCP_NODELAY, `peer_timeout_ms` as TCP_USER_TIMEOUT and the
 /// kernel's keepalive, inherited from the listening socket, and can be accepted from their first
-/// byte on, or about a second after they were made (TCP_DEFER_ACCEPT). Returns 0 or a negative
-/// errno (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL for an address that is not one); then nothing
-/// is open.
+/// byte on, or about a second after they were made if none has come (TCP_DEFER_ACCEPT). Returns 0
+/// or a negative errno (EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL for an address that is not one);
+/// then nothing is open.
 MUST_USE int listen_socket_tcp(struct listen_socket *listen_socket, const char *host, uint16_t port,
                                uint64_t peer_timeout_ms);
 
@@ -54,8 +54,9 @@ void listen_socket_set_peer_timeout(const struct listen_socket *listen_socket,
                                     uint64_t peer_timeout_ms);
 
 /// Removes the file of a Unix socket that was bound here, unless the path belongs to another file
-/// by now. While the socket is still open, so that nobody connects to it after it has closed.
+/// by now. To be called while the socket is open. Otherwise a peer could find the file of a socket
+/// that is closed.
 void listen_socket_remove_file(const struct listen_socket *listen_socket);
 
-/// The same, and closes the descriptor.
+/// Does the same as `listen_socket_remove_file`, and closes the descriptor.
 void listen_socket_close(const struct listen_socket *listen_socket);

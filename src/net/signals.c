@@ -100,8 +100,9 @@ static void note(int number)
     }
 }
 
-/// The half second is over. A loop may be stuck in a callback, or a worker may not end; the default
-/// action of a signal ends the program without either.
+/// Handles SIGALRM, which comes PATIENCE_MS after the second signal. By then a loop may be stuck in
+/// a callback, or a worker may not end. The default action of SIGTERM ends the program all the
+/// same.
 static void on_alarm(int number)
 {
     (void)number;
@@ -109,7 +110,7 @@ static void on_alarm(int number)
     (void)raise(SIGTERM); // ends the program, at the latest when this handler returns
 }
 
-/// Runs in whichever thread the kernel chose, so it touches atomics alone.
+/// Handles the other signals. It may interrupt any thread, so it only changes atomics.
 static void on_signal(int number)
 {
     int saved = errno;

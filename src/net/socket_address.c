@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// An address exists in two forms. A `struct socket_address` is what the kernel takes and gives. A
+// `struct peer` is the few bytes that are kept of it for each connection: an IPv4 address in place,
+// an IPv6 address in memory of its own.
 #include "net/socket_address.h"
 
 #include "base/decimal.h"
@@ -136,8 +140,8 @@ size_t peer_host(struct peer peer, char *out, size_t size)
     return text == NULL ? 0 : strlen(text);
 }
 
-/// Every line of the access log has an address. libc's function goes through a format string and
-/// takes several times as long.
+/// Does what inet_ntop(3) does. Every line of the access log has an address, and inet_ntop goes
+/// through a format string, which takes several times as long.
 static size_t write_ip4(struct in_addr ip, char *out, size_t size)
 {
     const unsigned char *parts = (const unsigned char *)&ip.s_addr;

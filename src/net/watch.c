@@ -153,8 +153,8 @@ static bool follow_link(char path[PATH_MAX])
     return false;
 }
 
-/// The `struct watched` of `path`, which is made if there is none, and with it those of all folders
-/// above. NULL when there is no room.
+/// Returns the `struct watched` of `path`. Makes it if there is none, and those of all folders
+/// above it. Returns NULL when there are as many as there may be.
 static struct watched *get(struct watch *watch, struct bytes path, bool is_file)
 {
     while (path.len > 1 && path.at[path.len - 1] == '/') {
@@ -206,7 +206,7 @@ static struct watched *add(struct watch *watch, struct bytes path, bool is_file)
     return watched;
 }
 
-/// The folder of `path`: "a" for "a/b", "." for "b", "/" for "/b"; empty for "/" and ".".
+/// Returns the folder of `path`: "a" for "a/b", "." for "b", "/" for "/b"; empty for "/" and ".".
 static struct bytes folder_above(struct bytes path, struct bytes name)
 {
     if (bytes_equal(path, BYTES("/")) || bytes_equal(path, BYTES("."))) {
@@ -245,7 +245,8 @@ static void start(struct watched *watched)
     }
 }
 
-/// The folders below were not listed either, so no `above` is left that points here.
+/// Frees a path that was not listed again. Those below it were not listed either, so no `above`
+/// points to it.
 static void forget(struct watched *watched)
 {
     list_remove(&watched->node);
@@ -270,8 +271,9 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int fa
     }
 }
 
-/// Each change puts the moment off, but not beyond WATCH_PATIENCE_MS: a program may write without
-/// ever stopping.
+/// Arms the timer anew at each change, so that the owner is told when the changes pause. It is told
+/// at the latest WATCH_PATIENCE_MS after the first one, because a program may write without a
+/// pause.
 static void await_quiet(struct watch *watch)
 {
     uint64_t now_ms = loop_now_ms(watch->loop);
@@ -295,8 +297,8 @@ static bool has_path_to(const struct watched *folder, const char *name)
     return false;
 }
 
-/// Only files that people edit count. A script may write other files in its own folder, and that
-/// must not start a reload.
+/// Whether people edit files of this name. A script may write other files into its own folder, and
+/// those must not start a reload.
 static bool is_source(const char *name)
 {
     static const char *const endings[] = {".lua", ".html", ".css", ".js", ".mjs", ".svg"};

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// The functions here only keep what lib_server.c has checked. Routes and middlewares stand in lists
+// for those who walk them, and in one table for the search. What is kept of Lua are references into
+// the registry.
 #include "script/application.h"
 
 #include "base/buf.h"

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A page is put together in a buf, from the front: the title and the message, the lines around the
+// failure, which are read from the file at that moment, the traceback, and the script that asks for
+// newer code. Everything that comes from a script or a file is escaped. Where there is no memory a
+// part of the page is left out.
 #include "script/dev_page.h"
 
 #include "base/buf.h"

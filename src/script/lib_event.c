@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// An event is one userdata: the lengths of its fields, and behind them their bytes. `check_fields`
+// reads the fields of the table that the script gave, and `push_copy` copies them.
+// `check_event_box` gives them back to those who send, as slices of the userdata.
 #include "script/lib_event.h"
 
 #include "base/check.h"

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// `l_metric` checks name, help, labels and bounds of a definition, and finds or makes the metric in
+// the worker's counters. `add`, `set` and `observe` find the series by the values of the labels and
+// change one number. `lunesse.stats()` takes a snapshot of all workers' counters, as a scrape does,
+// and turns it into tables.
 #include "script/lib_metric.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Properties such as `headers`, `query` and `cookies` are tables that are made when a script first
+// asks for them (`push_made_or_raise`) and are kept with the box. Nothing is copied before: until
+// then the bytes of the head lie in the request, which is in the box.
 #include "script/lib_request.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Each method looks whether the exchange is still there, checks its arguments, and calls the
+// exchange. Only `write` may wait: it sends its piece, and then parks the task while more is
+// pending than the limit `stream_high_bytes`. `send` and `json` end the response.
 #include "script/lib_response.h"
 
 #include "base/check.h"

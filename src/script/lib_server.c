@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Lua's half of the server object (lua/lunesse/) calls these functions while scripts load. Each
+// checks its arguments and hands them to the application; `check_loading` raises when the load is
+// over. A function that a script gives, such as a handler, becomes a reference in the registry.
 #include "script/lib_server.h"
 
 #include "base/error.h"

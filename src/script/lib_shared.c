@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A method reads key and value from Lua's stack, as slices of Lua's strings, and makes one call
+// into the store, which copies under its lock. What comes back is pushed: a number as it is, a text
+// as a held copy (shared/shared_text.h), so that the lock is not held while Lua makes a string of
+// it.
 #include "script/lib_shared.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// The reason is looked for from the running function outwards: a finalizer, then a function in C
+// that called back. A function in C has no name of its own, so the libraries that are loaded are
+// searched for its value.
 #include "script/obstacle.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// getopt_long(3) takes the command line apart. `apply` checks the value of one option and puts it
+// into the struct, and `check` then looks at what must not stand together, or is missing.
+// Everything that is wrong is printed with what was expected, and ends in exit code 2.
 #include "server/config.h"
 
 #include "base/counters.h"

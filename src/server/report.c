@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+//
+// Each function prints one thing when the start, a signal or a failure asks for it. Nothing is
+// kept.
 #include "server/report.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Scanning and copying are two passes. `json_string_scan` finds the closing quote and checks the
+// text on the way; then the reader knows how long the string is and whether it has escapes. One
+// without escapes is taken as it lies; otherwise `json_unescape` writes it out.
 #include "wire/json_string.h"
 
 #include "base/error.h"
