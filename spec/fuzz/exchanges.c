@@ -121,7 +121,7 @@ static void read_response_body(struct bytes head, bool is_unknown, struct plain_
     response->rest = bytes_skip(rest, len);
 }
 
-/// Lines without their ends. False behind the last.
+/// Takes the next line, without its end. Returns false behind the last one.
 static bool next_line(struct bytes *rest, struct bytes *line)
 {
     const char *end = rest->len == 0 ? NULL : memmem(rest->at, rest->len, "\r\n", 2);

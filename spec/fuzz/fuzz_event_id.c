@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
-//
-// Ids as peers send them back: what is parsed is written the same again, and the reverse; and what
-// is looked up in a list of ids is the first of its parts that has the epoch, if all of them are
-// ids. Input: the text of an id or of a list; its first 16 bytes also serve as the two numbers of
-// one.
+// Ids as peers send them back. An id that is parsed is written the same again, and the reverse. A
+// lookup in a list finds the first part that has the epoch, if all parts are ids. Input: the text
+// of an id or of a list; its first 16 bytes also serve as the two numbers of an id.
 #include "fuzz.h"
 
 #include "wire/event_id.h"
@@ -52,7 +50,7 @@ static void check_numbers(struct bytes text)
     CHECK(parsed.sequence == id.sequence);
 }
 
-/// The list taken apart in another way, one part after the other.
+/// Looks in the list in another way: takes it apart, one part after the other.
 static void check_list(struct bytes text)
 {
     struct event_id parts[PARTS_MAX];

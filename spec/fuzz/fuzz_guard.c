@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-//
-// The guards of message heads and chunked bodies. Whatever the cuts, the verdict is the same; and
-// with room enough it is that of a slower reader of the same grammar. Input: three bytes of limits,
-// a byte for the size of pieces, then the head or, behind an odd fourth byte, the chunks.
+// The guards of message heads and chunked bodies. The verdict is the same however the input is cut,
+// and where no limit is met it is that of a slower reader of the same grammar. Input: three bytes
+// of limits, a byte for the size of pieces, then the head or, behind an odd fourth byte, the
+// chunks.
 #include "fuzz.h"
 #include "messages.h"
 
 #include "base/mem.h"
 #include "wire/guard.h"
 
-/// What a guard said.
+/// The verdict of a guard.
 struct verdict {
     enum guard_result result;
     size_t taken;

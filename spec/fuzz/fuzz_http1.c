@@ -41,7 +41,7 @@ struct plan {
     size_t record_max; // of a veil over the loopback; 0: there is none
 };
 
-/// What one run gave.
+/// The result of one run.
 struct outcome {
     struct loopback transport;
     struct service service;
@@ -261,7 +261,8 @@ static void send_bytes(struct outcome *outcome, struct bytes bytes, const struct
     buf_reset(&record);
 }
 
-/// Under a veil the peer says that it has sent everything. One that was cut does not.
+/// Under a veil, a peer that has sent everything sends a last record. A peer that was cut sends
+/// none.
 static void end_sending(struct outcome *outcome, const struct plan *plan)
 {
     const struct loopback *transport = &outcome->transport;
@@ -310,8 +311,8 @@ static void free_outcome(struct outcome *outcome)
     buf_reset(&outcome->plain);
 }
 
-/// Everything that the server took for a request is one, with that method, target and body, and no
-/// request is left out before the first that was refused.
+/// Checks that everything that the server took for a request is one, with that method, target and
+/// body, and that it left out none before the first that it refused.
 static void check_requests(const struct outcome *outcome, struct bytes input)
 {
     struct bytes found = buf_bytes(&outcome->requests);
@@ -336,8 +337,8 @@ static void check_requests(const struct outcome *outcome, struct bytes input)
     }
 }
 
-/// Each request has its answer, in order; at most one more refuses what came then; an answer that
-/// says it is the last one is.
+/// Checks that each request has its answer, in order; that at most one more answer follows, which
+/// refuses what came then; and that nothing follows an answer that says that it is the last.
 static void check_responses(struct outcome *outcome, struct buf *canonical)
 {
     struct bytes rest = buf_bytes(&outcome->plain);

@@ -116,7 +116,8 @@ static void expect_event(struct story *story, const struct sse_event *event)
     }
 }
 
-/// With a ceiling of `len` bytes the event fits; with one byte less nothing is written.
+/// Checks that the event fits with a ceiling of `len` bytes, and that nothing is written with one
+/// byte less.
 static void check_ceiling(const struct sse_event *event, size_t len)
 {
     struct buf out;

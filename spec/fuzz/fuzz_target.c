@@ -79,7 +79,7 @@ static void check_path(const struct target *target)
     mem_free(memory);
 }
 
-/// The parts stand in the text, in order, and are the whole of it.
+/// Checks that the parts stand in the text, in order, and that nothing else does.
 static void check_parts(struct bytes text, const struct target *target)
 {
     switch (target->form) {
@@ -151,7 +151,7 @@ static int hex(char digit)
     return found == NULL ? -1 : (int)(found - digits) % 16;
 }
 
-/// The pairs, in order, are what stands between the ampersands.
+/// Checks that the pairs, in order, are what stands between the ampersands.
 static void check_pairs(struct bytes text)
 {
     struct bytes rest = text;

@@ -29,7 +29,7 @@ struct dispatches parse_by_lines(struct bytes stream);
 /// Reads the stream byte by byte with a state machine.
 struct dispatches parse_by_bytes(struct bytes stream);
 
-/// An empty dispatch at the end of `list`.
+/// Adds an empty dispatch to the end of `list`.
 struct dispatch *dispatches_add(struct dispatches *list);
 void dispatches_free(struct dispatches *list);
 

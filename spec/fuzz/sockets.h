@@ -38,8 +38,8 @@ struct sockets {
     struct socket *open[SOCKETS_MAX]; // those that nobody has closed
     struct held held[SOCKETS_MAX];
     size_t closing_count; // closed, and not told yet
-    bool is_telling;      // events
-    bool is_ending;       // the turn: those that are closed are told
+    bool is_telling;      // events are being told
+    bool is_ending;       // the turn ends: sockets are being told that they are closed
     bool is_quiet;        // callbacks note what they are told, and do nothing
 };
 
@@ -52,10 +52,11 @@ void sockets_deinit(struct sockets *sockets);
 /// Does one thing, if it can be done.
 void sockets_step(struct sockets *sockets);
 
-/// Waits for nothing and tells what is ready. Returns whether the guest of the poller is.
+/// Has the poller tell what is ready, without waiting. Returns whether the guest of the poller is
+/// ready.
 bool sockets_tell(struct sockets *sockets);
 
-/// The same, and holds what is told against poll(2). Nothing else happens meanwhile.
+/// Does the same, and compares what is told with poll(2). Nothing else happens meanwhile.
 bool sockets_tell_exactly(struct sockets *sockets);
 
 /// Around the end of the turn, in which the poller tells sockets that they are closed.

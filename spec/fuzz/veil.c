@@ -119,7 +119,7 @@ static struct veil *veil_of(const struct transport *transport)
     return CONTAINER_OF(transport, struct veil, base);
 }
 
-/// Never calls back from within: what has waited here comes from the loop.
+/// Never calls back before it returns: input that has waited is delivered by a job of the loop.
 static void start(struct transport *transport)
 {
     struct veil *veil = veil_of(transport);
@@ -192,7 +192,7 @@ static void shut(struct transport *transport)
     finish_shut(veil);
 }
 
-/// What is held is lost; a user that wants it sent waits until nothing is.
+/// Drops what is held. A user that wants it sent waits until nothing is held.
 static void close_down(struct transport *transport, bool is_reset)
 {
     struct veil *veil = veil_of(transport);
@@ -252,7 +252,7 @@ static void deliver(struct veil *veil)
     }
 }
 
-/// The next record, unscrambled, in the place where it stands. False when it is not complete.
+/// Finds the next record and unscrambles it where it stands. Returns false when it is not complete.
 static bool take_record(struct veil *veil, struct bytes *record)
 {
     struct bytes bytes = buf_bytes(&veil->input);

@@ -22,7 +22,7 @@
 /// Makes a veil over `lower`, which nobody has bound yet. A record has at most `record_max` bytes.
 struct transport *veil_over(struct transport *lower, struct loop *loop, size_t record_max);
 
-/// One direction of the other side, for whoever plays the peer: all zero at first.
+/// One direction of the other side, for a test that plays the peer. All zero at first.
 struct veil_coder {
     uint32_t place;
 };

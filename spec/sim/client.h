@@ -105,7 +105,7 @@ void client_make_room(struct client *client, size_t room);
 void client_leave(struct client *client, size_t cut);
 void client_half_close(struct client *client);
 
-/// The peer vanishes: writing to it fails.
+/// Makes the peer vanish: whatever the server writes to it fails.
 void client_vanish(struct client *client);
 
 /// Hangs up on an idle connection, or on one that it has given up.
@@ -124,7 +124,8 @@ bool clients_read(const struct world *world, const struct life *life);
 /// The newest event of `life` for which all its subscribers were woken.
 uint64_t clients_offered(const struct world *world, const struct life *life);
 
-/// The worker has seen that `life` was finished or closed: no event follows those that it has.
+/// Notes that the worker has seen that `life` was finished or closed: no event follows those that
+/// it has.
 void clients_see_end_of(const struct worker *worker, const struct life *life);
 
 /// Notes for every client that its stream is about to be ended completely.

@@ -21,10 +21,10 @@ void host_subscribe(struct client *client, struct opened opened, const char *sin
 
 void host_unsubscribe(struct client *client, struct sub *sub);
 
-/// An event of the stream's own with about `size` bytes.
+/// Sends an event of the stream's own, of about `size` bytes.
 void host_send(struct client *client, size_t size);
 
-/// A comment or a retry field.
+/// Sends a comment or a retry field.
 void host_mutter(struct client *client);
 
 void host_end(struct client *client);

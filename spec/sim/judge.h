@@ -23,11 +23,12 @@ int judge_read_id(struct bytes text, struct id_part parts[ID_PARTS_MAX]);
 /// For `wire_init`.
 void judge_event(struct wire *wire, const struct wire_event *event);
 
-/// Everything that is due must have come by now.
+/// Fails unless everything that is due has come.
 void judge_complete(struct client *client);
 
-/// The server ended the exchange.
+/// Judges the end of the exchange, which the server has ended.
 void judge_reason(const struct client *client);
 
-/// A client that lags must be disconnected, or be told with a notice, as its channel's policy says.
+/// Fails when a client that lags was neither disconnected nor told by a notice, whichever the
+/// policy of its channel says.
 void judge_lag(const struct client *client);

@@ -64,14 +64,14 @@ struct ledger_view {
     bool is_settled;  // no worker has yet to wake its readers, or to see to the bounds
 };
 
-/// An event that was published under the next number of `life`; `data` is copied.
+/// Notes an event that was published under the next number of `life`. Copies `data`.
 void ledger_add(struct life *life, const struct record *record, struct bytes data);
 
 /// Checks, within a turn, that every frame that the journal has dropped since had a reason to go.
 void ledger_check(struct life *life, const struct ledger_view *view);
 
-/// The same when a worker's turn has ended, in which it saw to the bounds or not: when all that was
-/// published was offered, they hold as well.
+/// Checks the same at the end of a worker's turn. When every event was offered, the journal must
+/// also have kept to its bounds.
 void ledger_end_turn(struct life *life, const struct ledger_view *view, bool had_job);
 
 /// How many events were published up to `stamp`.

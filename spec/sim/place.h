@@ -29,7 +29,7 @@ void place_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /// program when a world takes too long.
 void place_watch(void);
 
-/// A world begins.
+/// Notes that a world begins.
 void place_begin(uint64_t seed);
 
 // Random numbers that only the seed decides. Each statement draws one at most: the order of two in

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//
-// What the workers' scripts do with the channels of a name: a script has a channel that it holds,
-// or finds or makes one each time. Beside each call stands in the books what it promises. Owned by
-// the world.
+// The calls of the workers' scripts for the channels of one name. A script holds a channel, or
+// finds or makes one each time. Each call writes into the books what it promises. Owned by the
+// world.
 #pragma once
 
 #include "ledger.h"
@@ -22,8 +21,8 @@ struct opened {
     struct replica *replica; // valid until the next call into the hub
 };
 
-/// The channel as a script of the worker has it: held, be it closed by another worker meanwhile; or
-/// found, or made.
+/// Returns the channel as a script of the worker has it: the one that the script holds, which
+/// another worker may have closed meanwhile; or else one that is found or made.
 struct opened slot_open(struct worker *worker, struct slot *slot);
 
 /// The worker publishes something.

@@ -63,7 +63,7 @@ void steps_take(struct world *world)
     choice->take(world);
 }
 
-/// One worker or several publish, in one channel or several.
+/// Has one worker or several publish, in one channel or several.
 static void publish_some(struct world *world)
 {
     struct worker *worker = any_worker(world);
@@ -75,7 +75,8 @@ static void publish_some(struct world *world)
     }
 }
 
-/// Mostly one worker turns. A worker that was woken may see that at once, or some turns later.
+/// Mostly has one worker run a turn. A worker that was woken may see that at once, or some turns
+/// later.
 static void turn(struct world *world)
 {
     static const uint64_t pauses_ms[] = {0, 0, 0, 0, 0, 0, 1, 10, 60, 300};
@@ -196,7 +197,7 @@ static void compose(const struct world *world, char *id)
     }
 }
 
-/// A client stalls, or reads on: everything or a few bytes.
+/// Makes a client stall, or read on: everything or a few bytes.
 static void move_on(struct world *world)
 {
     struct client *client = &world->clients[chance_below(world->client_count)];

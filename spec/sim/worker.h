@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-//
-// One worker of a world: the real loop, mailbox, local hub, heartbeats and service, on the
-// one thread. A turn is made by hand, and wake-ups are delivered when the world says so, be it many
-// turns late. How far it knows what all workers have done is counted here, by the stamps of the
-// world: whatever looks at the hub sees everything that was said before. Owned by the world.
+// One worker of a world: the real loop, mailbox, local hub, heartbeats and service, on the one
+// thread. The world runs each turn by hand and delivers wake-ups when it likes, even many turns
+// late. The struct notes, by the stamps of the world, up to where the worker knows what all workers
+// have done: a call that looks at the hub sees everything that was done before. Owned by the world.
 #pragma once
 
 #include "http/service.h"
@@ -47,7 +46,7 @@ void worker_close(struct worker *worker);
 /// Frees the rest, after all workers have closed.
 void worker_deinit(struct worker *worker);
 
-/// Notes that the worker has just looked at the hub, by something that it did.
+/// Notes that the worker has just looked at the hub, because of something that it did.
 void worker_note_look(struct worker *worker);
 
 /// Makes the worker look at the hub, so that it and the books know the same events.

@@ -181,8 +181,8 @@ void world_end_books(struct worker *worker)
     slots_let_go(worker, worker->seen);
 }
 
-/// What the hub and its parts say of themselves holds at every moment, and the hub's sums are those
-/// of its channels.
+/// Checks the invariants of the hub and its parts, and that the hub's sums are those of its
+/// channels.
 static void check_hub(struct world *world)
 {
     uint64_t bytes = 0;

@@ -3,7 +3,7 @@
 // One simulated server: the real hub and one to three workers with limits drawn by chance, the
 // books of its channels, and its clients. Turns are made by hand, one worker's between others', and
 // a worker's clock moves only between its turns, so that the seed decides everything: libuv would
-// read the machine's clock. Made, driven and freed by sim.c; freeing it holds that everything was
+// read the machine's clock. Made, driven and freed by sim.c; freeing it checks that everything was
 // closed.
 #pragma once
 

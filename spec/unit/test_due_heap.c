@@ -14,7 +14,8 @@ struct thing {
     uint64_t due_ms;
 };
 
-/// How many of `all` have a moment. Each has the one in the heap that it has itself.
+/// Returns how many of `all` are in the heap. Expects the heap to have the same moment for each as
+/// the thing itself.
 static size_t count_due(const struct due_heap *heap, const struct thing *all)
 {
     size_t count = 0;

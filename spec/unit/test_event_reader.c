@@ -4,7 +4,7 @@
 #include "bench/event_reader.h"
 #include "wire/body_reader.h"
 
-/// What reads a body and the events in it.
+/// A body reader and, behind it, an event reader.
 struct readers {
     struct body_reader body;
     struct event_reader events;
@@ -54,7 +54,7 @@ static void read_cut(struct bytes text, enum body_framing framing, size_t first,
     }
 }
 
-/// Cut in two at every byte, and in pieces of every small size, it must come out the same.
+/// Expects the same result for every cut in two, and for pieces of every small size.
 static void expect_events(const char *text, enum body_framing framing, const char *wanted)
 {
     struct bytes input = bytes_from_string(text);

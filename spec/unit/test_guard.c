@@ -9,7 +9,7 @@ enum { HEAD_MAX = 2000 };
 
 static const struct head_limits plenty = {.bytes = HEAD_MAX, .fields = 100, .target_bytes = 500};
 
-/// What a guard said to a head.
+/// The verdict of a guard on a head.
 struct verdict {
     enum guard_result result;
     size_t taken;
@@ -46,7 +46,7 @@ static void expect_same(const struct verdict *a, const struct verdict *b, struct
     EXPECT_BYTES(bytes_of(a->rewritten, head.len), bytes_of(b->rewritten, head.len));
 }
 
-/// Judges `head` whole, byte by byte and in every cut; all must agree.
+/// Judges `head` whole, byte by byte and in every cut. All verdicts must be the same.
 static struct verdict judge_every_cut(struct bytes head, const struct head_limits *limits)
 {
     struct verdict whole = judge(head, limits, head.len, head.len);
@@ -284,7 +284,7 @@ TEST(each_refusal_has_a_status_a_reason_and_its_limit)
     }
 }
 
-/// What a chunk guard said to a body.
+/// The verdict of a chunk guard on a body.
 struct body {
     enum guard_result result;
     size_t taken;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//
-// The list of silences, on a clock that stands still: no loop runs here.
+// The list in which streams wait for their heartbeats, on a clock that stands still. No loop runs
+// here.
 #include "unit.h"
 
 #include "base/mem.h"

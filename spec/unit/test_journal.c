@@ -392,7 +392,7 @@ TEST(a_block_that_somebody_holds_outlives_its_frames_and_the_journal)
     mem_free(copy);
 }
 
-/// A plain list beside the journal, through some thousand steps that chance decides.
+/// Compares the journal with a plain list through some thousand random steps.
 TEST(a_journal_is_what_a_plain_list_would_be)
 {
     enum { STEPS = 4000 };

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/// What a loop was seen to do, a letter each.
+/// The calls that a loop has made, one letter for each.
 static char seen[16];
 static struct loop the_loop;
 static struct loop_job again;
@@ -24,7 +24,7 @@ static void on_message(struct mailbox_message *message);
 static void on_turn_end(void *arg);
 static int open_readable(struct polled *polled);
 
-/// Nothing but a timer is in the loop: libuv's part of it must not count as finished.
+/// With a timer of ours alone, libuv has no active handle. The loop must not take that for its end.
 TEST(loop_runs_on_a_timer_alone)
 {
     struct timer timer;

@@ -150,7 +150,8 @@ TEST(a_map_is_emptied_by_taking_any_entry)
     mem_free(items);
 }
 
-/// Keys are in other chains of each map, so nobody can know which ones would share one.
+/// Each map has a seed of its own. The same keys are in other chains of each, so nobody can choose
+/// keys that share one.
 TEST(two_maps_hash_the_same_keys_differently)
 {
     struct map one;

@@ -39,7 +39,7 @@ static void *arm(void *loop)
     return NULL;
 }
 
-/// In a child process, because the check aborts.
+/// Calls the check in a child process, because it aborts.
 TEST(owner_check_aborts_in_another_thread)
 {
     int status = 0;

@@ -255,7 +255,7 @@ TEST(set_replaces_the_ttl_and_incr_keeps_it)
     shared_free(shared);
 }
 
-/// Sets as many keys as there is room for in `bytes_max`; returns how many.
+/// Sets keys until `bytes_max` has no room for another one. Returns how many.
 static int fill(struct shared_store *store, uint64_t bytes_max, uint64_t ttl_ms)
 {
     char key[24];
@@ -404,7 +404,8 @@ TEST(stores_that_are_full_are_freed_with_all_that_is_in_them)
     shared_free(shared);
 }
 
-/// What one thread of the stress does, and what it found wrong. No expectation may fail in it.
+/// One thread of the stress test, with the number of wrong answers that it got. It counts them
+/// because an expectation that fails would jump out of its thread.
 struct worker {
     pthread_t thread;
     struct shared *shared;
@@ -413,7 +414,7 @@ struct worker {
     int wrongs; // impossible answers
 };
 
-/// A string of one letter, of a length that the letter says.
+/// Makes a string that repeats one letter. The letter decides the length.
 static void write_letters(struct worker *worker, struct shared_store *store, int round)
 {
     char text[26 * 40];

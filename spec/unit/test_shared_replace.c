@@ -38,7 +38,7 @@ static void count_one(struct shared_store *store)
     } while (result != 0);
 }
 
-/// A text that is put there again while others compare it.
+/// Replaces a text by an equal one again and again, while other threads compare it.
 static void put_again(struct shared_store *store)
 {
     const struct shared_write write = {.key = BYTES("same"), .bytes_max = MIB};

@@ -110,7 +110,7 @@ TEST(a_sequence_cut_short_by_the_end_is_one_replacement)
     EXPECT_INT(utf8_invalid_len(BYTES("\xc3")), 1);
 }
 
-/// Whether some bytes after `text`, which is none itself, make one scalar value of it.
+/// Whether `text`, which is no scalar value, becomes one when some bytes are added.
 static bool can_become_scalar(const unsigned char *text, size_t len)
 {
     unsigned char whole[4];

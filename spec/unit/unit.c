@@ -117,7 +117,7 @@ static int list(void)
     return 0;
 }
 
-/// Runs one test; a failed expectation jumps back here.
+/// Runs one test. An expectation that fails jumps back to here.
 static bool run(const struct unit_test *test)
 {
     if (setjmp(test_end) != 0) {

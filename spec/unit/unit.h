@@ -14,8 +14,8 @@
 typedef void (*unit_test_fn)(void);
 
 void unit_register(const char *name, unit_test_fn fn);
-/// From now on the process gets about `size` bytes of memory more than it has, and then none. False
-/// where that cannot be had: a sanitizer's own memory is beyond any limit. Such a test ends with
+/// Limits the memory of the process to what it has and about `size` bytes more. Returns false in a
+/// build with a sanitizer, whose own memory is beyond any limit. A test that calls this ends with
 /// `unit_free_memory`.
 bool unit_limit_memory(size_t size);
 void unit_free_memory(void);

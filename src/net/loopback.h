@@ -34,14 +34,15 @@ void loopback_init(struct loopback *loopback, struct loop *loop, size_t room);
 /// Frees the bytes. CHECKs that the transport is gone.
 void loopback_deinit(struct loopback *loopback);
 
-/// The peer sends `bytes`. Reading must be on.
+/// Has the peer send `bytes`. The user of the transport must be reading.
 void loopback_send(struct loopback *loopback, struct bytes bytes);
 
-/// The peer closes its sending side.
+/// Has the peer close its sending side.
 void loopback_end(struct loopback *loopback);
 
-/// The peer is found to be gone.
+/// Has the transport find out that the peer is gone.
 void loopback_fail(struct loopback *loopback);
 
-/// From now on `size` bytes are taken; tells it when somebody waits for that.
+/// Has the peer take `size` bytes from now on. Tells the user of the transport if it waits for
+/// room.
 void loopback_make_room(struct loopback *loopback, size_t size);
