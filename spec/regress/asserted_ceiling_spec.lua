@@ -241,7 +241,7 @@ server:get("/", function(_, response) response:send("x") end)
     survives "/small"
   end)
 
-  it("a stream ends that cannot be told of its place, or be sent events of many channels", function()
+  it("a stream ends that cannot be told of its place, or be sent many channels' events", function()
     if Server.is_sanitized() then
       return pending("a sanitizer's own memory is beyond any ulimit")
     end

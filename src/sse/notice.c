@@ -32,7 +32,7 @@ static void say_place(struct cursor *cursor, struct bytes greet);
 static void forget_place(struct cursor *cursor);
 static void say(struct cursor *cursor, enum channel_event which, const char *reason, uint64_t from);
 static void put_event(struct cursor *cursor, struct sse_event event);
-static void give_up(struct cursor *cursor);
+static void abort_exchange(struct cursor *cursor);
 static void put_facts(const struct replica *replica, const struct notice_facts *facts,
                       struct buf *out);
 static void put_id(const struct replica *replica, uint64_t sequence, struct buf *out);
@@ -131,7 +131,7 @@ static void say_place(struct cursor *cursor, struct bytes greet)
     struct buf *id = &cursor->subscriber.replica->local->scratch;
     buf_clear(id);
     if (!cursors_put_id(cursor->stream, id)) {
-        give_up(cursor);
+        abort_exchange(cursor);
         return;
     }
     struct sse_event event = {
@@ -177,7 +177,7 @@ static void say(struct cursor *cursor, enum channel_event which, const char *rea
         event.id = buf_bytes(&id);
         put_event(cursor, event);
     } else {
-        give_up(cursor);
+        abort_exchange(cursor);
     }
     buf_reset(&texts);
     buf_reset(&id);
@@ -189,7 +189,7 @@ static void put_event(struct cursor *cursor, struct sse_event event)
     struct buf *out = exchange_output(exchange);
     size_t len_before = buf_len(out);
     if (sse_encode_event(out, &event, exchange_is_chunked(exchange)) != 0) {
-        give_up(cursor);
+        abort_exchange(cursor);
         return;
     }
     exchange_wrote(exchange, buf_len(out) - len_before);
@@ -197,7 +197,7 @@ static void put_event(struct cursor *cursor, struct sse_event event)
 
 /// There is no memory for a notice. A reader that was not told must not go on, so its exchange
 /// ends.
-static void give_up(struct cursor *cursor)
+static void abort_exchange(struct cursor *cursor)
 {
     exchange_abort(cursor->stream->exchange, END_FAILED);
 }
