@@ -22,7 +22,7 @@ end)
 -- business.
 local folder = path:match("^.*/") or ""
 local shown = {}
-for name in ("index clock countdown tokens by_hand chat publish"):gmatch("%S+") do
+for name in ("index clock countdown tokens by_hand answers poll chat publish"):gmatch("%S+") do
   shown[name .. ".lua"] = folder .. name .. ".lua"
 end
 
