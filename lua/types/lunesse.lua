@@ -42,6 +42,7 @@ local lunesse = {}
 ---@field channel_name_bytes? integer
 ---@field shared_bytes? integer
 ---@field run_timeout? number
+---@field load_timeout? number
 ---@field lua_bytes? integer
 ---@field tasks? integer
 ---@field drain_delay? number
@@ -193,8 +194,9 @@ function lunesse.after(seconds, fn, options) end
 ---@return lunesse.Timer
 function lunesse.every(seconds, fn, options) end
 
----Waits, while everything else goes on. Belongs into handlers, timers, tasks and callbacks;
----elsewhere it raises. In the handler of an event stream it does not return once the reader has
+---Waits, while everything else goes on: in handlers, timers, tasks and callbacks, and while a
+---script loads. Inside a function that C calls back, such as the comparator of `table.sort`, it
+---raises. In the handler of an event stream it does not return once the reader has
 ---left: the handler ends there, and its to-be-closed variables run.
 ---
 ---```lua

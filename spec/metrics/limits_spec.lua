@@ -2,6 +2,7 @@
 
 local support = require "spec.sse.support"
 local Server = require "spec.support.server"
+local reload = require "spec.reload.support"
 local wire = require "spec.support.wire"
 
 local ROUTES = [[
@@ -228,6 +229,7 @@ local CASES = {
   channel_name_bytes = { 20, "20", answers_with(500, { target = "/name" }) },
   shared_bytes = { 1000, "1000", answers("ENOMEM", "/shared") },
   tasks = { 2, "2", answers("E2BIG", "/tasks") },
+  load_timeout = { 0.1, "0.100", function(server) reload.fail(server, "hold()") end },
   run_timeout = { 0.1, "0.100", answers_with(500, { target = "/run" }) },
   lua_bytes = { 8 * MEBIBYTE, tostring(8 * MEBIBYTE), answers_with(500, { target = "/memory" }) },
   descriptors = { nil, "100", exhaust, { wrap = Server.under "ulimit -n 100" } },

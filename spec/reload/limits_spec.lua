@@ -221,6 +221,9 @@ local CASES = {
 -- What only a server that ends shows has specs of its own below.
 local AT_THE_END = { drain_delay = true, drain_timeout = true }
 
+-- What counts while the scripts themselves load.
+local AT_THE_BEGINNING = { load_timeout = true }
+
 ---Connections with requests that wait, and each with one of which half has come.
 local function busy(server)
   local clients = {}
@@ -292,10 +295,18 @@ describe("a reload changes the limit", function()
     client:close()
   end)
 
+  it("load_timeout, for the scripts that set it", function()
+    local server = start(with_limits "load_timeout = 1000")
+    assert.matches("have not loaded within load_timeout %(0.05 s%)",
+      support.fail(server, with_limits "load_timeout = 0.05" .. "hold()\n"))
+    reload(server, with_limits "load_timeout = 1000" .. "lunesse.sleep(0.1)\n")
+  end)
+
   it("whichever there is", function()
     local text = Process.read_file("src/base/limits.c")
     for name in text:gmatch('{"([%w_]+)", offsetof%(struct limits, ') do
-      assert(CASES[name] or AT_THE_END[name], name .. " has no case in this spec")
+      assert(CASES[name] or AT_THE_END[name] or AT_THE_BEGINNING[name],
+        name .. " has no case in this spec")
     end
   end)
 end)

@@ -169,14 +169,19 @@ end)
 
 describe("the main coroutine", function()
   it("is not closed or resumed by scripts: the engine works on it", function()
-    local server = start [[
-local main = coroutine.running()
+    local server = start([[
+local main
+local find = package.searchpath
+function package.searchpath(...) -- the list of files to watch is made in the main coroutine
+  main = select(2, coroutine.running()) and coroutine.running() or main
+  return find(...)
+end
 server:get("/", function(_, response)
   local _, closing = pcall(coroutine.close, main)
   local _, resuming = pcall(coroutine.resume, main, print)
   response:send(closing .. "\n" .. resuming)
 end)
-]]
+]], { workers = 1, args = { "--watch" } })
     assert.equal(("the main coroutine belongs to the server\n"):rep(2),
       get(server, "/"):gsub("[^\n]-:%d+: ", "") .. "\n")
   end)

@@ -95,6 +95,9 @@ static const struct limit table[] = {
     // the program starts with may take ten times as long | the handler is ended: 500, or the stream
     // is cut; the log has the traceback
     {"run_timeout", offsetof(struct limits, script.run_timeout_ms), UNIT_SECONDS, 0.001},
+    // the time in which all scripts have to load, with all that they wait for | the server does not
+    // start; or the reload is refused, and the scripts that ran go on
+    {"load_timeout", offsetof(struct limits, script.load_timeout_ms), UNIT_SECONDS, 0.001},
     // memory of the Lua state, without the bodies of requests that are being answered | the handler
     // fails with a memory error
     {"lua_bytes", offsetof(struct limits, script.lua_bytes), UNIT_BYTES, 1024 * 1024},
@@ -154,6 +157,7 @@ struct limits limits_default(void)
         .channel.name_bytes = 255,
         .script.shared_bytes = 64 * 1024 * 1024,
         .script.run_timeout_ms = 1000,
+        .script.load_timeout_ms = 30 * 1000,
         .script.lua_bytes = 256 * 1024 * 1024,
         .script.tasks = 10 * 1000,
         .drain.delay_ms = 0,

@@ -58,10 +58,11 @@ struct channel_limits {
 
 /// Scripts.
 struct script_limits {
-    uint64_t shared_bytes;   // of all shared stores together
-    uint64_t run_timeout_ms; // CPU time of one uninterrupted run of Lua
-    uint64_t lua_bytes;      // memory of one worker's Lua state
-    uint64_t tasks;          // that scripts have spawned in one worker and that have not ended
+    uint64_t shared_bytes;    // of all shared stores together
+    uint64_t run_timeout_ms;  // CPU time of one uninterrupted run of Lua
+    uint64_t load_timeout_ms; // in which the scripts have to load
+    uint64_t lua_bytes;       // memory of one worker's Lua state
+    uint64_t tasks;           // that scripts have spawned in one worker and that have not ended
 };
 
 /// The end of the server.

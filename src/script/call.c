@@ -34,7 +34,7 @@ enum call_outcome call_resume(lua_State *coroutine, int argument_count, int *res
     STACK_BEGIN(parts->L);
     DCHECK(coroutine != parts->L && lua_gettop(coroutine) >= argument_count);
     state_clear_refusal(parts->state);
-    begin_run(parts, coroutine, 1);
+    begin_run(parts, coroutine, guard_runs(parts->guard));
     int status = lua_resume(coroutine, NULL, argument_count, result_count);
     enum call_outcome outcome = end_run(parts, coroutine, status);
     DCHECK_STACK(parts->L, has_message(outcome));
@@ -48,7 +48,7 @@ enum call_outcome call_main(struct parts *parts, int argument_count, int result_
     DCHECK(base > 0 && lua_isfunction(L, base));
     lua_pushcfunction(L, l_with_traceback);
     lua_insert(L, base);
-    begin_run(parts, L, guard_load_runs(parts->guard));
+    begin_run(parts, L, guard_runs(parts->guard));
     int status = lua_pcall(L, argument_count, result_count, base);
     lua_remove(L, base);
     enum call_outcome outcome = end_run(parts, L, status);

@@ -23,8 +23,8 @@ enum call_outcome {
 /// that fails keeps its error on its stack, for its closing variables. *Calls Lua.*
 enum call_outcome call_resume(lua_State *coroutine, int argument_count, int *result_count);
 
-/// Calls the function below `argument_count` arguments on the main stack. It is for loading
-/// scripts. Leaves `result_count` results, or a message. *Calls Lua.*
+/// Calls the function below `argument_count` arguments on the main stack. Nothing can wait
+/// there. Leaves `result_count` results, or a message. *Calls Lua.*
 enum call_outcome call_main(struct parts *parts, int argument_count, int result_count);
 
 /// Closes a coroutine: its pending to-be-closed variables run, as a run of their own. Returns false

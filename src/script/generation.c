@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // A generation is made in steps. `generation_new` makes the parts in the order of parts.h and opens
-// the libraries. `generation_load` runs one script file after the other; scripts only declare
-// meanwhile. `generation_finish_loading` enters the routes, and `generation_take_over` starts the
-// timers. `generation_free` first ends all that runs, then closes the state, and frees the other
-// parts last, because finalizers that run while the state is closed still use them.
+// the libraries. `generation_load` runs one script file after the other, which may wait, and then
+// enters the routes that they have declared. `generation_take_over` starts the timers.
+// `generation_free` first ends all that runs, then closes the state, and frees the other parts
+// last, because finalizers that run while the state is closed still use them.
 #include "script/generation.h"
 
 #include "base/check.h"
@@ -37,6 +37,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#define TRACEBACK "\nstack traceback:"
+
 // The registry keeps `complete` of lunesse.server under the address of this.
 static const char complete_key;
 
@@ -47,7 +49,10 @@ static void preload(lua_State *L);
 static int l_load_embedded(lua_State *L);
 static int l_open_lunesse(lua_State *L);
 static int l_list_modules(lua_State *L);
+static void on_run(void *arg, const char *why_not);
+static void finish_loading(struct generation *generation, char **why);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
+static struct bytes shown(const struct generation *generation, struct bytes message);
 
 int generation_new(const struct generation_options *options, struct generation **made, char **why)
 {
@@ -67,6 +72,7 @@ int generation_new(const struct generation_options *options, struct generation *
     parts->application = application_new();
     parts->scopes = scopes_new(parts, lib_request_has_last_event_id);
     lib_timer_open(parts);
+    load_init(&generation->_load, parts);
     lib_channel_open(parts);
     *made = generation;
     int failure = open_libraries(generation, why);
@@ -80,6 +86,7 @@ void generation_free(struct generation *generation)
     struct parts *parts = &generation->parts;
     DEBUG_CALL(generation_check(generation));
     CHECK(list_is_empty(scopes_list(parts->scopes)));
+    load_deinit(&generation->_load);
     lib_timer_stop_all(parts);
     task_cancel_all(parts);
     lib_timer_stop_all(parts); // closing variables may have made timers
@@ -106,7 +113,7 @@ static void free_parts(struct parts *parts)
 void generation_load_beside(struct generation *generation)
 {
     OWNED(&generation->options.loop->owner);
-    guard_hasten_load(generation->parts.guard);
+    guard_hasten(generation->parts.guard);
 }
 
 void generation_require_from(struct generation *generation, const char *folder)
@@ -129,34 +136,51 @@ void generation_require_from(struct generation *generation, const char *folder)
     }
 }
 
-int generation_load(struct generation *generation, const char *path, char **why)
+void generation_load(struct generation *generation, char *const *paths, size_t path_count,
+                     generation_loaded_fn loaded, void *arg)
 {
     OWNED(&generation->options.loop->owner);
-    lua_State *L = generation->parts.L;
     DCHECK(application_stage(generation->parts.application) == APPLICATION_LOADING);
     DEBUG_CALL(generation_check(generation));
-    if (luaL_loadfilex(L, path, "t") != LUA_OK) {
-        return finish_call(generation, CALL_FAILED, why);
-    }
-    lua_pushstring(L, path);
-    return finish_call(generation, call_main(&generation->parts, 1, 0), why);
+    generation->_loaded = loaded;
+    generation->_loaded_arg = arg;
+    load_start(&generation->_load, paths, path_count, on_run, generation);
 }
 
-int generation_finish_loading(struct generation *generation, char **why)
+void generation_stop_loading(struct generation *generation)
 {
-    OWNED(&generation->options.loop->owner);
+    load_deinit(&generation->_load);
+}
+
+/// All scripts have run, or one has failed.
+static void on_run(void *arg, const char *why_not)
+{
+    struct generation *generation = arg;
+    char *why = NULL;
+    if (why_not == NULL) {
+        finish_loading(generation, &why);
+    } else {
+        why = mem_string(shown(generation, bytes_from_string(why_not)));
+    }
+    guard_hasten(generation->parts.guard);
+    generation->_loaded(generation->_loaded_arg, why);
+}
+
+/// Joins middlewares with handlers and enters the routes. When a route is wrong, `why` is the
+/// reason, for the caller to free.
+static void finish_loading(struct generation *generation, char **why)
+{
     lua_State *L = generation->parts.L;
-    DCHECK(application_stage(generation->parts.application) == APPLICATION_LOADING);
     DEBUG_CALL(generation_check(generation));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &complete_key);
-    int result = finish_call(generation, call_main(&generation->parts, 0, 0), why);
-    char *traceback = result == 0 ? NULL : strstr(*why, "\nstack traceback:");
-    if (traceback != NULL) {
-        *traceback = '\0'; // the traceback names no line of a script; the message does
+    if (finish_call(generation, call_main(&generation->parts, 0, 0), why) != 0) {
+        char *traceback = strstr(*why, TRACEBACK);
+        if (traceback != NULL) {
+            *traceback = '\0'; // the traceback names no line of a script; the message does
+        }
     }
     lua_settop(L, 0);
     application_set_stage(generation->parts.application, APPLICATION_LOADED);
-    return result;
 }
 
 void generation_take_over(struct generation *generation)
@@ -297,11 +321,16 @@ static int finish_call(struct generation *generation, enum call_outcome outcome,
     size_t len = 0;
     const char *text = lua_tolstring(L, -1, &len);
     DCHECK(text != NULL);
-    const char *traceback = strstr(text, "\nstack traceback:");
-    if (traceback != NULL && !generation->options.is_dev) {
-        len = (size_t)(traceback - text); // without --dev the first line is enough
-    }
-    *why = mem_string(bytes_of(text, len));
+    *why = mem_string(shown(generation, bytes_of(text, len)));
     lua_settop(L, 0);
     return outcome == CALL_TIMED_OUT ? -ETIMEDOUT : outcome == CALL_NO_MEMORY ? -ENOMEM : -EINVAL;
+}
+
+/// What is shown of a message: without --dev the first line is enough.
+static struct bytes shown(const struct generation *generation, struct bytes message)
+{
+    const char *traceback = memmem(message.at, message.len, TRACEBACK, sizeof(TRACEBACK) - 1);
+    return traceback == NULL || generation->options.is_dev
+               ? message
+               : bytes_of(message.at, (size_t)(traceback - message.at));
 }

@@ -9,20 +9,28 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "script/application.h"
+#include "script/load.h"
 #include "script/parts.h"
 
 #include <stdbool.h>
+
+/// The scripts are loaded, and `why` is NULL; or they could not be, and `why` says so, for the
+/// receiver to free: "file:line: what".
+typedef void (*generation_loaded_fn)(void *arg, char *why);
 
 struct generation {
     struct list node; // among the worker's retired generations
     struct generation_options options;
     struct parts parts;
+    struct load _load;
+    generation_loaded_fn _loaded;
+    void *_loaded_arg;
     bool is_cut; // `generation_end` has ended it before its time
 };
 
 /// Makes a generation with all libraries and no scripts. If a library cannot be loaded, because no
-/// descriptor is left or a file is not there, this fails as `generation_load` does; the generation
-/// is made all the same, and can only be freed.
+/// descriptor is left or a file is not there, this fails, and `why` is the reason, for the caller
+/// to free; the generation is made all the same, and can only be freed.
 MUST_USE int generation_new(const struct generation_options *options,
                             struct generation **generation, char **why);
 
@@ -35,14 +43,14 @@ void generation_free(struct generation *generation);
 /// because these have a meaning in Lua's search path.
 void generation_require_from(struct generation *generation, const char *folder);
 
-/// Runs one script file. Fails with -EINVAL when the script is wrong or raises, -ETIMEDOUT when it
-/// passes its time and -ENOMEM when it passes `lua_bytes`. `why` is then a message "file:line:
-/// what", which the caller frees with `mem_free`.
-MUST_USE int generation_load(struct generation *generation, const char *path, char **why);
+/// Runs the scripts, and enters what they have declared. They may wait meanwhile (see load.h), so
+/// `loaded` is called before this returns, or in a later turn. The paths must be valid until then.
+/// *Calls Lua.*
+void generation_load(struct generation *generation, char *const *paths, size_t path_count,
+                     generation_loaded_fn loaded, void *arg);
 
-/// Ends loading: joins middlewares with handlers and enters the routes. Returns as
-/// `generation_load` does.
-MUST_USE int generation_finish_loading(struct generation *generation, char **why);
+/// Gives up loading scripts that wait: `loaded` is not called. The generation can only be freed.
+void generation_stop_loading(struct generation *generation);
 
 /// Tells that the scripts load while another generation serves readers. They wait meanwhile, so
 /// loading gets no more time than any run.

@@ -51,7 +51,7 @@ enum {
 struct guard {
     const struct parts *parts;
     guard_route_fn route;
-    unsigned load_runs;  // how many runs loading may take; see `guard_load_runs`
+    unsigned runs;       // see `guard_runs`
     unsigned held_count; // how many calls of `guard_forbid_waits` have no counterpart yet
     uint64_t started_ns; // when the present run began, by the clock on the wall
     uint64_t limit_ns;   // what the run may use, in CPU time
@@ -90,7 +90,7 @@ struct guard *guard_new(const struct parts *parts, guard_route_fn route)
     DCHECK(parts->options != NULL && route != NULL);
     guard->parts = parts;
     guard->route = route;
-    guard->load_runs = LOAD_RUNS;
+    guard->runs = LOAD_RUNS;
     return guard;
 }
 
@@ -208,14 +208,14 @@ bool guard_forbids_waits(const struct guard *guard)
     return guard->held_count > 0;
 }
 
-unsigned guard_load_runs(const struct guard *guard)
+unsigned guard_runs(const struct guard *guard)
 {
-    return guard->load_runs;
+    return guard->runs;
 }
 
-void guard_hasten_load(struct guard *guard)
+void guard_hasten(struct guard *guard)
 {
-    guard->load_runs = 1;
+    guard->runs = 1;
 }
 
 static void aim(uint64_t limit_ms)

@@ -67,8 +67,8 @@ void guard_forbid_waits(struct guard *guard);
 void guard_allow_waits(struct guard *guard);
 bool guard_forbids_waits(const struct guard *guard);
 
-/// How many times as long as `run_timeout` loading a script may take. It is ten for the first
-/// scripts, because nobody is served before they are there. `guard_hasten_load` makes it one, for
-/// scripts that load while readers of the old ones wait.
-unsigned guard_load_runs(const struct guard *guard);
-void guard_hasten_load(struct guard *guard);
+/// How many times as long as `run_timeout` a run may take. It is ten while the first scripts load,
+/// because nobody is served before they are there. `guard_hasten` makes it one: when they have
+/// loaded, and for scripts that load while readers of the old ones wait.
+unsigned guard_runs(const struct guard *guard);
+void guard_hasten(struct guard *guard);

@@ -6,7 +6,6 @@
 #include "script/obstacle.h"
 
 #include "base/check.h"
-#include "script/application.h"
 #include "script/guard.h"
 #include "script/parts.h"
 
@@ -66,8 +65,6 @@ static void push_obstacle(lua_State *L)
     const struct parts *parts = parts_of(L);
     if (is_in_finalizer(L)) {
         lua_pushliteral(L, "in a finalizer (__gc)");
-    } else if (application_stage(parts->application) == APPLICATION_LOADING) {
-        lua_pushliteral(L, "while the scripts load");
     } else if (push_caller_in_c(L)) {
         return;
     } else if (guard_forbids_waits(parts->guard)) {

@@ -123,6 +123,8 @@ static void init_worker(struct engine *engine, size_t index)
         .inherited_count = engine->_options.inherited_count,
         .descriptors = engine->_options.descriptors,
         .home = &engine->workers[0].mailbox,
+        .wants_end = engine->_options.events == NULL ? NULL : engine->_options.events->wants_end,
+        .owner = engine->_options.owner,
     };
     worker->news.loaded.run = on_loaded;
     worker->news.begun.run = on_begun;

@@ -29,6 +29,9 @@ struct shared;
 struct engine_events {
     /// All workers serve from now on.
     void (*on_serving)(void *owner);
+    /// Whether the program is to end. Scripts that wait while they first load are given up then.
+    /// Asked on each worker's thread.
+    bool (*wants_end)(void *owner);
     /// A reload begins, or is over.
     void (*on_reload)(void *owner, bool is_over);
 };

@@ -7,12 +7,13 @@
 // set limits while they load and a candidate that is discarded must not have changed any.
 #include "server/generations.h"
 
+#include "base/environment.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/loop.h"
 #include "script/generation_end.h"
 #include "script/lib_task.h"
 #include "server/config.h"
-#include "server/scripts.h"
 #include "sse/stream.h"
 
 #include <errno.h>
@@ -20,11 +21,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static int load(struct generations *generations, struct generation **slot, struct limits *limits,
-                size_t *script_count, char **why);
+enum { PATIENCE_MS = 100 };
+
+/// What `generations_load` waits for.
+struct first_load {
+    struct generations *generations;
+    struct timer timer;
+    char *why;      // NULL when the scripts have loaded
+    bool runs_loop; // and not turns it one by one
+    bool is_over;
+    bool is_given_up;
+};
+
+static void on_first_built(void *arg, char *why);
+static void on_patience_end(struct timer *timer);
+static int take_first(struct generations *generations, char *why);
+static void load(struct generations *generations, struct generation **slot, struct limits *limits,
+                 generations_built_fn built, void *arg);
 static int make(struct generations *generations, struct limits *limits, struct generation **slot,
                 char **why);
-static int load_scripts(struct generation *generation, const struct scripts *scripts, char **why);
+static void on_current_loaded(void *arg, char *why);
+static void on_candidate_loaded(void *arg, char *why);
+static void on_loaded(struct generations *generations, struct generation *generation, char *why);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
@@ -63,32 +81,79 @@ void generations_deinit(struct generations *generations)
         limits_release(generations->options.limits);
     }
     mem_free(generations->failure);
+    scripts_deinit(&generations->scripts);
 }
 
+/// The loop runs until the scripts have loaded. A clock that stands still is moved to what comes
+/// next, because nobody else could move it meanwhile.
 int generations_load(struct generations *generations)
 {
-    size_t script_count;
+    struct loop *loop = generations->options.loop;
     struct limits *limits = generations->options.limits;
+    struct first_load first = {.generations = generations};
     DCHECK(generations->current == NULL && limits != NULL);
     generations->options.limits = NULL;
-    char *why;
-    int failure = load(generations, &generations->current, limits, &script_count, &why);
-    if (failure == 0) {
+    timer_init(&first.timer, &loop->timers, on_patience_end);
+    load(generations, &generations->current, limits, on_first_built, &first);
+    if (!first.is_over && !environment_is_still(environment_here)) {
+        timer_arm(&first.timer, PATIENCE_MS);
+        first.runs_loop = true;
+        loop_run(loop);
+    }
+    while (!first.is_over && !first.is_given_up) {
+        uint64_t due_ms = loop_next_ms(loop);
+        if (!loop_turn(loop) && due_ms > loop_now_ms(loop)) {
+            loop_advance(loop, due_ms - loop_now_ms(loop));
+        }
+    }
+    timer_deinit(&first.timer);
+    if (first.is_given_up) {
+        generation_stop_loading(generations->current);
+        return -ECANCELED;
+    }
+    return take_first(generations, first.why);
+}
+
+static void on_first_built(void *arg, char *why)
+{
+    struct first_load *first = arg;
+    first->is_over = true;
+    first->why = why;
+    if (first->runs_loop) {
+        loop_stop(first->generations->options.loop);
+    }
+}
+
+/// Looks every PATIENCE_MS whether anybody still waits for the scripts.
+static void on_patience_end(struct timer *timer)
+{
+    struct first_load *first = CONTAINER_OF(timer, struct first_load, timer);
+    struct generations *generations = first->generations;
+    timer_arm(timer, PATIENCE_MS);
+    if (generations->wants_end != NULL && generations->wants_end(generations->wants_end_arg)) {
+        first->is_given_up = true;
+        loop_stop(generations->options.loop);
+    }
+}
+
+static int take_first(struct generations *generations, char *why)
+{
+    if (why == NULL) {
         generation_take_over(generations->current);
         DEBUG_CALL(check_generations(generations));
         return 0;
     }
     log_complain("%s", why);
     mem_free(why);
-    return failure;
+    return -EINVAL;
 }
 
-int generations_build(struct generations *generations, size_t *script_count, char **why)
+void generations_build(struct generations *generations, generations_built_fn built, void *arg)
 {
     DCHECK(generations->current != NULL);
     DCHECK(generations->candidate == NULL);
     DEBUG_CALL(check_generations(generations));
-    return load(generations, &generations->candidate, limits_new(), script_count, why);
+    load(generations, &generations->candidate, limits_new(), built, arg);
 }
 
 void generations_swap(struct generations *generations, struct change *change)
@@ -149,39 +214,60 @@ void generations_sweep(struct generations *generations)
     }
 }
 
-/// Makes a generation in `slot`, which takes over `limits`, even if it fails. Returns 0, or a
-/// negative errno with the reason in `why`, for the caller to free. The folder of scripts is read
-/// first: if no descriptor is free, its failure is the clearest reason.
-static int load(struct generations *generations, struct generation **slot, struct limits *limits,
-                size_t *script_count, char **why)
+/// Makes a generation in `slot`, which takes over `limits`, even if it fails, and loads the
+/// scripts. The folder of scripts is read first: if no descriptor is free, its failure is the
+/// clearest reason.
+static void load(struct generations *generations, struct generation **slot, struct limits *limits,
+                 generations_built_fn built, void *arg)
 {
     const char *path = generations->config->script;
-    struct scripts scripts;
-    *why = NULL;
-    int failure = scripts_find(&scripts, path);
-    *script_count = scripts.count;
+    struct scripts *scripts = &generations->scripts;
+    char *why = NULL;
+    scripts_deinit(scripts);
+    int failure = scripts_find(scripts, path);
     if (failure != 0) {
-        *why = text("cannot read %s: %s", path, strerror(-failure));
-    } else if (scripts.count == 0) {
-        failure = -ENOENT;
-        *why = text("no *.lua files in %s", path);
+        why = text("cannot read %s: %s", path, strerror(-failure));
+    } else if (scripts->count == 0) {
+        why = text("no *.lua files in %s", path);
     }
     config_apply_limits(generations->config, limits); // loading has its limits too
     char *other_why = NULL;
     int other_failure = make(generations, limits, slot, &other_why);
-    if (failure == 0) {
-        failure = other_failure;
-        *why = other_why;
+    DCHECK((other_failure == 0) == (other_why == NULL));
+    if (why == NULL) {
+        why = other_why;
     } else {
         mem_free(other_why);
     }
-    if (failure == 0) {
-        failure = load_scripts(*slot, &scripts, why);
+    generations->_built = built;
+    generations->_built_arg = arg;
+    if (why != NULL) {
+        on_loaded(generations, *slot, why);
+        return;
     }
-    scripts_deinit(&scripts);
-    config_apply_limits(generations->config, limits); // over what the scripts say
-    DCHECK((failure == 0) == (*why == NULL));
-    return failure;
+    generation_require_from(*slot, scripts->folder);
+    generation_load(*slot, scripts->paths, scripts->count,
+                    *slot == generations->candidate ? on_candidate_loaded : on_current_loaded,
+                    generations);
+}
+
+static void on_current_loaded(void *arg, char *why)
+{
+    struct generations *generations = arg;
+    on_loaded(generations, generations->current, why);
+}
+
+static void on_candidate_loaded(void *arg, char *why)
+{
+    struct generations *generations = arg;
+    on_loaded(generations, generations->candidate, why);
+}
+
+/// The limits of the command line go over what the scripts say.
+static void on_loaded(struct generations *generations, struct generation *generation, char *why)
+{
+    config_apply_limits(generations->config, generation->options.limits);
+    generations->_built(generations->_built_arg, why);
 }
 
 /// As `generation_new`: `slot` is what there is of the generation, even if it fails.
@@ -198,17 +284,6 @@ static int make(struct generations *generations, struct limits *limits, struct g
         generation_load_beside(*slot);
     }
     return failure;
-}
-
-/// Returns as `generation_load` and `generation_finish_loading`.
-static int load_scripts(struct generation *generation, const struct scripts *scripts, char **why)
-{
-    int failure = 0;
-    generation_require_from(generation, scripts->folder);
-    for (size_t i = 0; i < scripts->count && failure == 0; i++) {
-        failure = generation_load(generation, scripts->paths[i], why);
-    }
-    return failure == 0 ? generation_finish_loading(generation, why) : failure;
 }
 
 static char *text(const char *format, ...)

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "script/generation.h"
+#include "server/scripts.h"
 
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ struct change {
     size_t ended;
 };
 
+/// A generation is built, and `why` is NULL; or it could not be, and `why` is the reason with the
+/// traceback, for the receiver to free.
+typedef void (*generations_built_fn)(void *arg, char *why);
+
 struct generations {
     const struct config *config;
     struct generation_options options; // its limits are the first generation's, or NULL
@@ -37,6 +42,11 @@ struct generations {
     struct list draining;              // the oldest first
     size_t draining_count;
     uint64_t next_number;
+    struct scripts scripts;      // that are loaded, or were last
+    generations_built_fn _built; // is told when the scripts have loaded
+    void *_built_arg;
+    bool (*wants_end)(void *arg); // whether the program is to end while it first loads; or NULL
+    void *wants_end_arg;
     char *failure; // why the last reload failed, with the traceback; NULL when it did not
 };
 
@@ -48,14 +58,15 @@ void generations_init(struct generations *generations, const struct config *conf
 /// Frees all generations. Their exchanges must be done. *Calls Lua.*
 void generations_deinit(struct generations *generations);
 
-/// Loads the scripts for the first time. Returns 0, or a negative errno when it has printed why
-/// not; `current` is then what there is of the generation.
+/// Loads the scripts for the first time, and runs the loop until they have loaded. Returns 0; a
+/// negative errno when it has printed why not, `current` being what there is of the generation; or
+/// -ECANCELED when `wants_end` has said meanwhile that nobody waits for them.
 MUST_USE int generations_load(struct generations *generations);
 
-/// Builds a new generation beside the current one, even if it fails. Returns 0, or a negative
-/// errno; `why` is then the reason with the traceback, for the caller to free. `generations_swap`
-/// or `generations_abort` follows. *Calls Lua.*
-MUST_USE int generations_build(struct generations *generations, size_t *script_count, char **why);
+/// Builds a new generation beside the current one, even if it fails. `built` is called once, before
+/// this returns or, when the scripts wait while they load, in a later turn. `generations_swap` or
+/// `generations_abort` follows. *Calls Lua.*
+void generations_build(struct generations *generations, generations_built_fn built, void *arg);
 
 /// The built generation takes the place of the current one. Not while a script runs. *Calls Lua.*
 void generations_swap(struct generations *generations, struct change *change);

@@ -3,8 +3,9 @@
 // A reload runs on the first worker's thread and moves by messages. `begin` sends STEP_BUILD to the
 // first worker; when its report is back, to all others; when all reports are back, STEP_SWAP or
 // STEP_DISCARD to every worker. A worker takes a step between two events, so no script of it runs
-// meanwhile. Each worker has one message for orders and one for reports: a worker has one step at a
-// time, and `waited_count` says how many reports are missing.
+// meanwhile; but STEP_BUILD lasts longer if the scripts wait while they load, and the worker serves
+// until they have loaded. Each worker has one message for orders and one for reports: a worker has
+// one step at a time, and `waited_count` says how many reports are missing.
 //
 // The files that are watched are those of the last candidate, also of one that failed: the edit
 // that mends a script must be seen.

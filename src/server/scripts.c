@@ -45,6 +45,7 @@ void scripts_deinit(struct scripts *scripts)
     }
     mem_free(scripts->paths);
     mem_free(scripts->folder);
+    *scripts = (struct scripts){0};
 }
 
 static int find_file(struct scripts *scripts, const char *path)

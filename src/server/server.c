@@ -30,6 +30,7 @@
 #include "server/report.h"
 #include "server/terminal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ struct server {
     size_t thread_count;  // that were started
     pthread_mutex_t gate; // is held while threads are started; they begin after
     bool has_all_threads;
-    bool has_terminal; // with which it ends
+    bool has_terminal;     // with which it ends
+    atomic_bool is_ending; // a signal has said so
     struct signals signals;
     struct admin admin;
 };
@@ -64,6 +66,7 @@ static void *run_thread(void *arg);
 static void on_serving(void *owner);
 static void open_admin(struct server *server);
 static void tell_ready(const struct server *server);
+static bool wants_end(void *owner);
 static void on_reload(void *owner, bool is_over);
 static void on_signal(void *user, int number);
 static bool has_lost_terminal(const struct server *server);
@@ -72,7 +75,11 @@ static bool close_worker(struct worker *worker);
 static bool end(struct server *server);
 static void check_threads(const struct server *server);
 
-static const struct engine_events events = {.on_serving = on_serving, .on_reload = on_reload};
+static const struct engine_events events = {
+    .on_serving = on_serving,
+    .on_reload = on_reload,
+    .wants_end = wants_end,
+};
 
 int server_run(const struct config *config)
 {
@@ -141,8 +148,9 @@ static int load_and_serve(struct server *server)
     } else {
         signals_note();
     }
-    if (worker_load(first) != 0) {
-        return 1;
+    int load_failure = worker_load(first);
+    if (load_failure != 0) {
+        return load_failure == -ECANCELED && is_over_already(server) ? 0 : 1;
     }
     jitter_seed(first->service.seed); // servers that are restarted together must not jitter alike
     if (server->config->is_check) {
@@ -337,6 +345,14 @@ static void tell_ready(const struct server *server)
     notify_ready(status);
 }
 
+/// A signal that comes while the first worker loads is noted; later ones come to `on_signal`.
+static bool wants_end(void *owner)
+{
+    const struct server *server = owner;
+    return server->is_ending || signals_have_noted(SIGTERM) || signals_have_noted(SIGINT) ||
+           (signals_have_noted(SIGHUP) && has_lost_terminal(server));
+}
+
 static void on_reload(void *owner, bool is_over)
 {
     (void)owner;
@@ -367,6 +383,7 @@ static void on_signal(void *user, int number)
     } else {
         tell_stopping(server);
     }
+    server->is_ending = true;
     engine_stop(engine, number);
 }
 

@@ -76,6 +76,7 @@ static void on_empty(void *owner);
 static void close_acceptors(struct worker *worker);
 static void on_look(struct mailbox_message *message);
 static void on_order(struct mailbox_message *message);
+static void on_built(void *arg, char *why);
 static void take_limits(struct worker *worker);
 static void take_common_fields(struct worker *worker);
 static void on_reload_wanted(void *owner);
@@ -144,6 +145,8 @@ static void init_generations(struct worker *worker, struct limits *limits)
         .owner = worker,
     };
     generations_init(&worker->generations, options->config, &for_scripts);
+    worker->generations.wants_end = options->wants_end;
+    worker->generations.wants_end_arg = options->owner;
     worker->_dispatch.generations = &worker->generations;
     worker->generations.service = &worker->service;
 }
@@ -151,8 +154,10 @@ static void init_generations(struct worker *worker, struct limits *limits)
 int worker_load(struct worker *worker)
 {
     OWNED(&worker->loop.owner);
+    worker->loop.on_turn_end = on_turn_end; // what the scripts log while they wait is shown
+    worker->loop.on_turn_end_arg = worker;
     int failure = generations_load(&worker->generations);
-    worker->status.has_failed = failure != 0;
+    worker->status.has_failed = failure != 0 && failure != -ECANCELED;
     init_service(worker);
     take_common_fields(worker);
     worker->_conns_fitting = descriptors_connections(
@@ -198,8 +203,6 @@ static void init_service(struct worker *worker)
     worker->service.on_empty = on_empty;
     worker->service.owner = worker;
     drain_init(&worker->_drain, &worker->service, worker->options.config->worker_count);
-    worker->loop.on_turn_end = on_turn_end;
-    worker->loop.on_turn_end_arg = worker;
 }
 
 void worker_run(struct worker *worker)
@@ -381,10 +384,8 @@ static void on_order(struct mailbox_message *message)
     switch (reload->step) {
     case STEP_BUILD:
         DCHECK(reload->why == NULL);
-        reload->failure =
-            generations_build(&worker->generations, &reload->script_count, &reload->why);
-        DCHECK((reload->failure == 0) == (reload->why == NULL));
-        break;
+        generations_build(&worker->generations, on_built, worker);
+        return;
     case STEP_SWAP:
         dispatch_judge_anew(&worker->_dispatch); // also a request whose body still comes
         generations_swap(&worker->generations, &reload->change);
@@ -397,6 +398,15 @@ static void on_order(struct mailbox_message *message)
         break;
     }
     (void)mailbox_post(worker->options.home, &reload->report); // closed: nobody waits for it
+}
+
+/// The scripts have loaded, or they could not.
+static void on_built(void *arg, char *why)
+{
+    struct worker *worker = arg;
+    worker->reload.why = why;
+    worker->reload.script_count = worker->generations.scripts.count;
+    (void)mailbox_post(worker->options.home, &worker->reload.report); // closed: nobody waits for it
 }
 
 /// The limits of the new generation count from now on. Requests that have begun, and whatever the

@@ -42,9 +42,11 @@ struct worker_options {
     struct shared *shared;
     atomic_size_t *conn_total; // of all workers
     size_t worker_count;
-    int inherited_count;  // sockets that a service manager has passed
-    uint64_t descriptors; // that the program may have
-    struct mailbox *home; // where messages to the engine go
+    int inherited_count;            // sockets that a service manager has passed
+    uint64_t descriptors;           // that the program may have
+    struct mailbox *home;           // where messages to the engine go
+    bool (*wants_end)(void *owner); // see `engine_events`; or NULL
+    void *owner;
 };
 
 /// A step of a reload; see reload.h.
@@ -57,7 +59,6 @@ struct worker_reload {
     struct mailbox_message report; // back: the step is done
     enum worker_step step;
     const char *refusal; // STEP_DISCARD: why there is no new code
-    int failure;         // STEP_BUILD: 0, or why it failed
     char *why; // STEP_BUILD: the same for a person, for the receiver to free; NULL without failure
     size_t script_count;
     struct change change; // STEP_SWAP
@@ -136,8 +137,9 @@ static inline bool worker_is_made(const struct worker *worker)
 /// errno when it has printed why not; then the worker has only its sockets, if any.
 MUST_USE int worker_init(struct worker *worker);
 
-/// Loads the scripts, and makes what depends on the limits that they set. Returns 0, or a negative
-/// errno when it has printed why not. *Calls Lua.*
+/// Loads the scripts, running the loop while they wait, and makes what depends on the limits that
+/// they set. Returns 0, or a negative errno when it has printed why not; -ECANCELED when
+/// `wants_end` has ended the loading. *Calls Lua.*
 MUST_USE int worker_load(struct worker *worker);
 
 /// Runs the loop until the worker has ended.

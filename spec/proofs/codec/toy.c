@@ -97,6 +97,15 @@ static void on_request(void *user, struct exchange *exchange)
     handler_start(&toy->generation->parts, exchange, exchange->request->route, &toy->match);
 }
 
+static void on_loaded(void *arg, char *why)
+{
+    (void)arg;
+    if (why != NULL) {
+        fprintf(stderr, "%s\n", why);
+        exit(1);
+    }
+}
+
 static void open_toy(struct toy *toy, const char *script)
 {
     static const struct socket_address nobody;
@@ -119,12 +128,12 @@ static void open_toy(struct toy *toy, const char *script)
         .worker = 1,
         .number = 1,
     };
-    if (generation_new(&options, &toy->generation, &why) != 0 ||
-        generation_load(toy->generation, script, &why) != 0 ||
-        generation_finish_loading(toy->generation, &why) != 0) {
-        fprintf(stderr, "%s\n", why);
-        exit(1);
+    char *path = mem_string(bytes_from_string(script));
+    if (generation_new(&options, &toy->generation, &why) != 0) {
+        on_loaded(NULL, why);
     }
+    generation_load(toy->generation, &path, 1, on_loaded, NULL); // its script does not wait
+    mem_free(path);
     generation_take_over(toy->generation);
     service_init(&toy->service, &toy->loop, toy->limits, &toy->conn_total);
     toy_codec_use(&toy->service);
