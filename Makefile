@@ -33,7 +33,7 @@ test-deps: ## ... and those that the specs need, with the npm packages
 
 build: deps ## a release build in build/
 	@$(call CONFIGURE,$(BUILD)) -DCMAKE_BUILD_TYPE=Release
-	@cmake --build $(BUILD) --target lunesse lunesse-bench
+	@cmake --build $(BUILD) --target lunesse lunesse-bench lunesse-test lunesse_test
 
 debug: deps ## a debug build with assertions in build/debug/
 	@$(call CONFIGURE,$(DEBUG)) -DCMAKE_BUILD_TYPE=Debug

@@ -162,7 +162,8 @@ describe("make", function()
     end
     assert.same({ 2, 0, 0 }, codes)
     local configure = "--fresh -G Ninja -B " .. built .. " -DCMAKE_BUILD_TYPE=Release\n"
-    local build = "--build " .. built .. " --target lunesse lunesse-bench\n"
+    local targets = " --target lunesse lunesse-bench lunesse-test lunesse_test\n"
+    local build = "--build " .. built .. targets
     assert.equal(configure .. configure .. build .. build,
       Process.read_file(folder .. "/cmake.log"))
   end)
@@ -192,7 +193,7 @@ describe("make", function()
 
     it("puts the program, stubs, scripts, pages, units and docs below PREFIX", function()
       for _, file in ipairs {
-        "bin/lunesse", "bin/lunesse-bench",
+        "bin/lunesse", "bin/lunesse-bench", "bin/lunesse-test", "lib/lunesse/lunesse/test.so",
         "share/lunesse/types/lunesse.lua", "share/lunesse/scripts/chat.lua",
         "share/lunesse/scripts/chat.html", "share/lunesse/scripts/index.html",
         "share/doc/lunesse/README.md", "share/doc/lunesse/docs/page.png",
@@ -210,6 +211,12 @@ describe("make", function()
       }
       assert.equal(0, code, err)
       assert.truthy(out:find("/clock", 1, true) and out:find("/chat", 1, true), out)
+    end)
+
+    it("leaves a test kit where the installed program finds it", function()
+      local code, out, err = Process.run { root .. "/bin/lunesse", "--test-path" }
+      assert.equal(0, code, err)
+      assert.equal(root .. "/lib/lunesse/?.so\n", out)
     end)
 
     it("leaves a load generator where the installed program finds it", function()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The program: argv in, exit code out. It is the server. With `bench` as the first word it becomes
-// the load generator, which is a program of its own, so that the server carries no code of it.
+// the load generator, and with `test` the test kit. Those are programs of their own, so that the
+// server carries no code of them.
 #include "base/outlet.h"
 #include "server/config.h"
 #include "server/server.h"
@@ -14,17 +15,30 @@
 
 enum { EXIT_NOT_STARTED = 127 }; // as shells have it
 
-static const char bench_name[] = "lunesse-bench";
+/// A program that this one becomes.
+struct other {
+    const char *word; // the first one of the command line
+    const char *name; // of its file, in the folder of this program
+    const char *what;
+};
 
-static int become_bench(char **arguments);
-static int find_bench(char *path, size_t size);
+static const struct other others[] = {
+    {"bench", "lunesse-bench", "load generator"},
+    {"test", "lunesse-test", "test kit"},
+    {"--test-path", "lunesse-test", "test kit"},
+};
+
+static int become(const struct other *other, char **arguments);
+static int find(const struct other *other, char *path, size_t size);
 
 int main(int argument_count, char **arguments)
 {
     struct config config;
     outlet_ensure_standard();
-    if (argument_count > 1 && strcmp(arguments[1], "bench") == 0) {
-        return become_bench(arguments + 1);
+    for (size_t i = 0; argument_count > 1 && i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcmp(arguments[1], others[i].word) == 0) {
+            return become(&others[i], arguments);
+        }
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     switch (config_parse(&config, argument_count, arguments)) {
@@ -38,32 +52,34 @@ int main(int argument_count, char **arguments)
     return server_run(&config);
 }
 
-/// Replaces this program by the load generator, which keeps the process: its id, its signals and
-/// its exit code are those of `lunesse bench`. Returns only when that fails.
-static int become_bench(char **arguments)
+/// Replaces this program by the other one, which keeps the process: its id, its signals and its
+/// exit code are those of this command. A word is the other program's name; an option is its first
+/// argument. Returns only when that fails.
+static int become(const struct other *other, char **arguments)
 {
     char path[PATH_MAX];
-    int failure = find_bench(path, sizeof(path));
+    int failure = find(other, path, sizeof(path));
     if (failure != 0) {
         fprintf(stderr,
-                "lunesse bench: the folder of this program cannot be found out: "
+                "lunesse %s: the folder of this program cannot be found out: "
                 "/proc/self/exe: %s; start %s by hand, with the same words\n",
-                strerror(-failure), bench_name);
+                other->word, strerror(-failure), other->name);
         return EXIT_NOT_STARTED;
     }
+    arguments += *other->word == '-' ? 0 : 1;
     arguments[0] = path;
     execv(path, arguments);
     fprintf(stderr,
-            "lunesse bench: cannot start the load generator, %s: %s; it is a program of its "
+            "lunesse %s: cannot start the %s, %s: %s; it is a program of its "
             "own beside lunesse: `make install` puts both in one folder, and `make build` "
             "builds both\n",
-            path, strerror(errno));
+            other->word, other->what, path, strerror(errno));
     return EXIT_NOT_STARTED;
 }
 
-/// Writes the path of the load generator, which stands in the folder of this program; a link to
-/// this program may stand anywhere. Returns 0 or a negative errno.
-static int find_bench(char *path, size_t size)
+/// Writes the path of the other program, which stands in the folder of this one; a link to this
+/// program may stand anywhere. Returns 0 or a negative errno.
+static int find(const struct other *other, char *path, size_t size)
 {
     ssize_t len = readlink("/proc/self/exe", path, size);
     if (len < 0) {
@@ -72,9 +88,9 @@ static int find_bench(char *path, size_t size)
     while (len > 0 && path[len - 1] != '/') {
         len--;
     }
-    if ((size_t)len + sizeof(bench_name) > size) {
+    if ((size_t)len + strlen(other->name) + 1 > size) {
         return -ENAMETOOLONG;
     }
-    memcpy(path + len, bench_name, sizeof(bench_name));
+    memcpy(path + len, other->name, strlen(other->name) + 1);
     return 0;
 }

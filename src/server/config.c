@@ -74,6 +74,7 @@ static_assert(sizeof(options) / sizeof(options[0]) - 1 == OPTION_HELP - OPTION_H
 static const char help[] =
     "usage: lunesse [options] SCRIPT|FOLDER\n"
     "       lunesse bench SCENARIO URL [options]\n"
+    "       lunesse test [FOLDER] [options]\n"
     "\n"
     "Serves the routes of a Lua script, or of all *.lua files of a folder, in name order.\n"
     "\n"
@@ -97,7 +98,8 @@ static const char help[] =
     "\n"
     "Addresses on the command line take the place of the scripts' own server:listen. So do\n"
     "sockets that a service manager passes (LISTEN_FDS).\n"
-    "A load generator comes with it: lunesse bench --help.\n";
+    "A load generator comes with it: lunesse bench --help. A test kit, too: lunesse test --help;\n"
+    "--test-path prints where busted finds it.\n";
 
 static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);

@@ -1,0 +1,91 @@
+-- `lunesse test` and `lunesse --test-path`: the kit in a folder of a user's own.
+
+local lfs = require "lfs"
+local posix = require "spec_posix"
+local Process = require "spec.support.process"
+local Server = require "spec.support.server"
+
+local SPEC = [[
+local test = require "lunesse.test"
+
+describe("a page", function()
+  it("greets", function()
+    local app = test.load("hello.lua")
+    assert.equal("hello", app:get("/"):text())
+    app:advance(3600)
+    app:stop()
+  end)
+  it("fails", function()
+    assert.equal(os.getenv "WANTED" or "1", "1")
+  end)
+end)
+]]
+
+local SCRIPT = [[
+require "lunesse".server():get("/", function(_, response) response:send "hello" end)
+]]
+
+local LUNESSE = Server.binary()
+
+describe("lunesse test", function()
+  local folder
+
+  local function write(name, text)
+    local file = assert(io.open(folder .. "/" .. name, "w"))
+    file:write(text)
+    file:close()
+  end
+
+  local function run(argv, env)
+    return Process.run(argv, { cwd = folder, env = env, seconds = 30 })
+  end
+
+  before_each(function()
+    folder = assert(posix.make_folder())
+    assert(lfs.mkdir(folder .. "/spec"))
+    write("hello.lua", SCRIPT)
+    write("spec/hello_spec.lua", SPEC)
+  end)
+
+  after_each(function()
+    Process.remove_folder(folder)
+  end)
+
+  it("runs the specs of a folder with busted", function()
+    local code, out, err = run { LUNESSE, "test", "spec", "-o", "TAP" }
+    assert.equal(0, code, out .. err)
+    assert.matches("ok 1 %- a page greets", out)
+    assert.matches("1%.%.2", out)
+  end)
+
+  it("has busted's exit code when a spec fails", function()
+    local code, out = run({ LUNESSE, "test", "spec", "-o", "TAP" }, { WANTED = "2" })
+    assert.equal(1, code)
+    assert.matches("not ok 2 %- a page fails", out)
+  end)
+
+  it("says how busted is installed when it is not there", function()
+    local code, _, err = run({ LUNESSE, "test" }, { LUA_PATH = "/nowhere/?.lua" })
+    assert.equal(127, code)
+    assert.matches("^lunesse test: busted is not there: install it with `apt%-get install", err)
+  end)
+
+  it("writes a .busted with which plain busted finds the kit, and never over another", function()
+    local code, out, err = run { LUNESSE, "test", "--init" }
+    assert.equal(0, code, err)
+    assert.matches("^wrote .busted", out)
+    code, out, err = run { "lua5.4", "/usr/bin/busted", "-o", "TAP" }
+    assert.equal(0, code, out .. err)
+    assert.matches("ok 1 %- a page greets", out)
+    code, _, err = run { LUNESSE, "test", "--init" }
+    assert.equal(1, code)
+    assert.equal("lunesse test --init: cannot write .busted: File exists\n", err)
+  end)
+
+  it("prints where Lua finds the kit", function()
+    local code, out = run { LUNESSE, "--test-path" }
+    assert.equal(0, code)
+    assert.matches("^/.*/%?%.so\n$", out)
+    assert.truthy(io.open((out:gsub("%?%.so\n", "lunesse/test.so"))))
+  end)
+end)

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+//
+// The program `lunesse-test`, which `lunesse test` and `lunesse --test-path` become: busted in a
+// Lua state of its own, with the test kit inside. It is a program of its own, so that the server
+// carries no code of it.
+#include "base/check.h"
+#include "kit/lib_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_NO_BUSTED = 127 }; // as shells have it
+
+/// Where the module is, from the folder of this program: as installed, and as built.
+static const char *const places[] = {"../lib/lunesse", "lunesse-lua"};
+
+static const char help[] =
+    "usage: lunesse test [FOLDER|FILE ...] [busted's options]\n"
+    "       lunesse test --init\n"
+    "       lunesse --test-path\n"
+    "\n"
+    "Runs specs with busted, in which require \"lunesse.test\" is the test kit. Without a folder:\n"
+    "what .busted says, or spec/.\n"
+    "\n"
+    "  --init        write a .busted, with which plain `busted` finds the kit too\n"
+    "  --test-path   print where Lua finds it: a pattern for package.cpath or LUA_CPATH\n"
+    "  --help        print this, and what busted takes\n";
+
+static const char run_busted[] = "local is_there, runner = pcall(require, 'busted.runner')\n"
+                                 "if not is_there then\n"
+                                 "  return runner\n"
+                                 "end\n"
+                                 "runner { standalone = false }\n";
+
+static int find_pattern(char *pattern, size_t size);
+static int print_pattern(void);
+static int write_settings(void);
+static int run(int count, char **arguments);
+static void fill(lua_State *L, int count, char **arguments);
+
+int main(int count, char **arguments)
+{
+    const char *first = count > 1 ? arguments[1] : "";
+    if (strcmp(first, "--test-path") == 0) {
+        return print_pattern();
+    }
+    if (strcmp(first, "--init") == 0) {
+        return write_settings();
+    }
+    if (strcmp(first, "--help") == 0) {
+        puts(help);
+        fflush(stdout);
+    }
+    return run(count, arguments);
+}
+
+/// Writes the pattern that finds lunesse/test.so. Returns 0 or a negative errno.
+static int find_pattern(char *pattern, size_t size)
+{
+    char program[PATH_MAX];
+    DCHECK(size > 0);
+    ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    while (len > 0 && program[len - 1] != '/') {
+        len--;
+    }
+    program[len > 0 ? len : 0] = '\0';
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && len > 0; i++) {
+        char path[PATH_MAX + 64];
+        char folder[PATH_MAX];
+        snprintf(path, sizeof(path), "%s%s", program, places[i]);
+        bool is_there = realpath(path, folder) != NULL;
+        snprintf(path, sizeof(path), "%s/lunesse/test.so", folder);
+        if (is_there && access(path, R_OK) == 0) {
+            return (size_t)snprintf(pattern, size, "%s/?.so", folder) < size ? 0 : -ENAMETOOLONG;
+        }
+    }
+    return -ENOENT;
+}
+
+static int print_pattern(void)
+{
+    char pattern[PATH_MAX];
+    int failure = find_pattern(pattern, sizeof(pattern));
+    if (failure != 0) {
+        fprintf(stderr,
+                "lunesse --test-path: there is no lunesse/test.so in ../lib/lunesse beside this "
+                "program: `make install` puts it there, and `make build` builds it\n");
+        return 1;
+    }
+    puts(pattern);
+    return 0;
+}
+
+/// Returns the exit code. A file that is there stays.
+static int write_settings(void)
+{
+    char pattern[PATH_MAX];
+    int failure = find_pattern(pattern, sizeof(pattern));
+    if (failure != 0) {
+        return print_pattern();
+    }
+    int fd = open(".busted", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        fprintf(stderr, "lunesse test --init: cannot write .busted: %s\n", strerror(errno));
+        return 1;
+    }
+    int written = dprintf(fd,
+                          "-- How busted runs the specs here: `lunesse test`, or plain `busted`.\n"
+                          "return {\n"
+                          "  _all = { cpath = \"%s;./?.so\" }, -- where lunesse.test is\n"
+                          "  default = { ROOT = { \"spec\" } },\n"
+                          "}\n",
+                          pattern);
+    close(fd);
+    if (written < 0) {
+        fprintf(stderr, "lunesse test --init: cannot write .busted: %s\n", strerror(errno));
+        return 1;
+    }
+    puts("wrote .busted: specs are the *_spec.lua files in spec/");
+    return 0;
+}
+
+/// Runs busted, which ends the process with its own exit code; returns one when it could not begin.
+static int run(int count, char **arguments)
+{
+    lua_State *L = luaL_newstate();
+    if (L == NULL) {
+        fprintf(stderr, "lunesse test: no memory\n");
+        return 1;
+    }
+    DCHECK(lua_gettop(L) == 0);
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, l_open_test);
+    lua_setfield(L, -2, "lunesse.test");
+    fill(L, count, arguments);
+    int result = 1;
+    int status = luaL_loadbufferx(L, run_busted, strlen(run_busted), "=lunesse test", "t");
+    if (status == LUA_OK) {
+        status = lua_pcall(L, 0, 1, 0);
+    }
+    if (status != LUA_OK) {
+        fprintf(stderr, "lunesse test: %s\n", luaL_tolstring(L, -1, NULL));
+    } else if (lua_isstring(L, -1)) {
+        fprintf(stderr,
+                "lunesse test: busted is not there: install it with `apt-get install lua-busted`, "
+                "or with `luarocks --lua-version 5.4 install busted`\n%s\n",
+                lua_tostring(L, -1));
+        result = EXIT_NO_BUSTED;
+    } else {
+        result = 0;
+    }
+    lua_close(L);
+    return result;
+}
+
+/// Sets the global `arg`, which busted reads.
+static void fill(lua_State *L, int count, char **arguments)
+{
+    DCHECK(count >= 1 && arguments[count] == NULL);
+    lua_newtable(L);
+    lua_pushliteral(L, "lunesse test");
+    lua_rawseti(L, -2, 0);
+    for (int i = 1; i < count; i++) {
+        lua_pushstring(L, arguments[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_setglobal(L, "arg");
+}
