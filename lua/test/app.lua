@@ -77,9 +77,11 @@ function App:_each_conn(what)
 end
 
 ---Lets everything happen that can happen without time: answers are made, sent and received. Answers
----whether anything did.
+---whether anything did. Nothing does in an app that was stopped.
 function App:turn()
-  self:_check_is_running()
+  if self.is_stopped then
+    return false
+  end
   for round = 1, ROUNDS_MAX do
     local moved = self:_each_conn("push")
     moved = self.core:turn() or moved
@@ -128,6 +130,7 @@ end
 ---@param seconds number
 function App:advance(seconds)
   check_seconds(seconds, "app:advance")
+  self:_check_is_running()
   self:turn()
   local left = seconds
   while left do
@@ -155,6 +158,7 @@ end
 function App:run_until(fn, seconds)
   seconds = seconds or WAIT_SECONDS
   check_seconds(seconds, "app:run_until")
+  self:_check_is_running()
   local result = self:_advance_until(fn, seconds)
   if not result then
     blame.fail(("it did not become true within %g s of the app's time\n%s"):format(seconds,
@@ -222,17 +226,23 @@ function App:log(filter)
   return found
 end
 
----A channel as it is now: `first`, `last`, `readers`, `finished` and `events`, its history; nil
+---A channel as it is now: `first`, `last`, `readers`, `finished` and its `history`; nil
 ---when there is none of that name.
 ---@param name string
 function App:channel(name)
+  self:_check_is_running()
   self:turn()
-  return self.core:channel(name)
+  local channel = self.core:channel(name)
+  if channel then
+    channel.history = channel.events
+  end
+  return channel
 end
 
 ---Loads the scripts again, or others, as SIGHUP does: true, or nil and why they cannot be loaded.
 ---@param scripts? string | table<string, string>
 function App:reload(scripts)
+  self:_check_is_running()
   self:turn()
   local options
   if type(scripts) == "string" then

@@ -150,7 +150,8 @@ function Client:cookie(name) end
 ---@field last integer       number of the newest
 ---@field readers integer    streams that follow it
 ---@field finished boolean
----@field events { id: string, event: string?, data: string }[]  its history
+---@field history { id: string, event: string?, data: string }[]  the events that it keeps
+---@field events table       the same
 
 ---The program under test. What it can do without time it has done when a call returns: each ends
 ---with turns until nothing is ready.

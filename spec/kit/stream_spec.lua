@@ -352,11 +352,15 @@ describe("the app of the kit", function()
 
   it("stops in order, once, and says what was left behind", function()
     local app, core = app_that_streams()
-    app:stream("/s")
+    local stream = app:stream("/s")
     assert.is_true(app:stop())
     assert.is_true(app:stop())
     assert.same({ { "TERM" }, 1 }, { core.signals, core.stops })
-    refuses("the app has been stopped", app.get, app, "/")
+    assert.ended(stream)
+    for _, call in ipairs { { "get", "/" }, { "advance", 1 }, { "channel", "x" }, { "reload" },
+      { "signal", "HUP" }, { "run_until", print }, { "client" } } do
+      refuses("the app has been stopped", app[call[1]], app, call[2])
+    end
     app, core = app_that_streams()
     core.remains = { "a timer" }
     refuses("the app has left something behind:\n  a timer", app.stop, app)
