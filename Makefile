@@ -19,7 +19,7 @@ NPM_CI = cmp -s spec/package-lock.json spec/node_modules/.lunesse-lock || \
 CONFIGURE = test -f $(1)/build.ninja || cmake --fresh -G Ninja -B $(1)
 OURS = $(shell find src spec -name node_modules -prune -o -name '*.[ch]' -print)
 
-.PHONY: help deps test-deps build debug run install test docs lint format format-check bench count soak fuzz clean
+.PHONY: help deps test-deps build debug run install test test-fast mutations docs lint format format-check bench count soak fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -48,6 +48,17 @@ install: build ## the programs, the manual, stubs, scripts, units and docs, belo
 
 test: test-deps build debug ## the whole suite
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED)
+
+# The specs of the test kit and of the scripts, and others that start few processes. Under 30 s.
+FAST := spec/kit spec/unit_spec.lua spec/support_spec.lua spec/stubs_spec.lua \
+  $(addprefix spec/scripts/,$(addsuffix _spec.lua,by_hand chat clock countdown publish tokens))
+
+test-fast: test-deps debug ## the specs to run while working; `make test` has the rest
+	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED) $(FAST)
+
+# MUTATIONS=30 for more than ten changes of each, MUTATIONS_SEED=2 for others.
+mutations: test-deps debug ## changes of one token in the shipped scripts, which their specs notice
+	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) lua5.4 spec/mutations/run.lua
 
 docs: test-deps ## write docs/api and the table of limits from the source
 	@lua5.4 cmake/docs.lua
