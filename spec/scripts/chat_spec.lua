@@ -261,6 +261,18 @@ describe("presence", function()
   end)
 end)
 
+describe("a room whose readers are all of the second worker", function()
+  it("is told of them all the same", function()
+    app:stop()
+    start { workers = 2 }
+    local stream = app:stream("/chat/sea/events", { worker = 2 })
+    app:advance(14)
+    local before = #stream.events
+    app:advance(2)
+    assert.equal(before + 1, #stream.events)
+  end)
+end)
+
 describe("a room that all have left", function()
   it("is told nothing any more", function()
     local ada, ben = join(), join()
@@ -314,6 +326,29 @@ describe("one address", function()
     assert.equal(429, status_of("room-103", "127.0.0.1", "192.0.2.3, 192.0.2.1"))
     app:advance(3601)
     assert.equal(201, status_of("room-103", "192.0.2.1"))
+  end)
+
+  it("is an IPv4 address, or the first half of an IPv6 address", function()
+    local files = {}
+    for _, name in ipairs { "chat.lua", "chat.html" } do
+      local file <close> = assert(io.open("scripts/" .. name))
+      files[name] = file:read("a"):gsub("OPENED_SECONDS = 100,", "OPENED_SECONDS = 1,")
+    end
+    app:stop()
+    app = test.load(files)
+    for i, case in ipairs {
+      { "192.0.2.7", "192.0.2.7", true }, { "192.0.2.7", "192.0.2.8", false },
+      { "::ffff:192.0.2.7", "::ffff:192.0.2.7", true },
+      { "::ffff:192.0.2.7", "::ffff:192.0.2.8", false },
+      { "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::9", true },
+      { "2001:db8:1:2:3:4:5:6", "2001:db8:1:3:3:4:5:6", false },
+      { "2001:db8::1:2:3:9", "2001:db8::8", true }, { "fe80::1", "fe80::2", true },
+      { "fe80::1", "fe81::1", false },
+    } do
+      app:advance(3601)
+      assert.equal(201, status_of("one-" .. i, "127.0.0.1", case[1]))
+      assert.equal(case[3] and 429 or 201, status_of("other-" .. i, "127.0.0.1", case[2]), i)
+    end
   end)
 
   it("opens no room by looking at one that somebody reads", function()

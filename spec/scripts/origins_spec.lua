@@ -166,21 +166,6 @@ describe("one address", function()
   end)
 end)
 
-describe("a peer", function()
-  it("is an IPv4 address, or the first half of an IPv6 address", function()
-    local text = Process.read_file("scripts/chat.lua")
-    local part_of = load(text:match("local function (part_of.-\nend)\n")
-      :gsub("^part_of", "return function"))()
-    for ip, expected in pairs {
-      ["192.0.2.7"] = "192.0.2.7", ["::ffff:192.0.2.7"] = "::ffff:192.0.2.7", unix = "unix",
-      ["2001:db8:1:2:3:4:5:6"] = "2001:db8:1:2", ["2001:db8:1:2::9"] = "2001:db8:1:2",
-      ["2001:db8::1:2:3:9"] = "2001:db8", ["fe80::1"] = "fe80", ["::1"] = "",
-    } do
-      assert.equal(expected, part_of(ip), ip)
-    end
-  end)
-end)
-
 describe("all rooms and channels of peers", function()
   it("hold what their groups may, and other scripts have the rest", function()
     start({ ["other.lua"] = [[

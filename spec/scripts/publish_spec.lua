@@ -133,6 +133,9 @@ describe("the token", function()
       end
       app:stream("/channels/news", { headers = headers }):expect(status == 201 and 200 or 403)
     end
+    for origin, status in pairs { ["http://localhost"] = 200, ["http://evil.example"] = 403 } do
+      app:stream("/channels/news", { headers = { Origin = origin } }):expect(status)
+    end
   end)
 
   it("is taken whatever the case of the scheme", function()
