@@ -17,13 +17,10 @@ local STEP_SECONDS_MIN = 0.001 -- of a clock that counts in milliseconds
 local WAIT_SECONDS = 60
 local DRAIN_SECONDS = 3600
 
----An app over a loaded `core`. `load_with(fn, ...)` calls a function that loads scripts.
-function App.new(core, load_with)
+---An app over a loaded `core`.
+function App.new(core)
   local self = setmetatable({
     core = core, began = core:now(), _conns = {}, _records = {}, is_stopped = false,
-    _load_with = load_with or function(fn, ...)
-      return fn(...)
-    end,
   }, App)
   self._client = Client.new(self, { cookies = false })
   return self
@@ -250,7 +247,7 @@ function App:reload(scripts)
   elseif type(scripts) == "table" then
     options = { files = scripts }
   end
-  local ok, why = self._load_with(self.core.reload, self.core, options)
+  local ok, why = self.core:reload(options)
   self:turn()
   if not ok then
     return nil, why

@@ -26,30 +26,11 @@ local function arguments_of(options)
   return list
 end
 
----A function that calls another while the process has these variables, and after it those that it
----had before.
-local function with_variables(core, env)
-  return function(fn, ...)
-    local before = {}
-    for name, value in pairs(core.setenv and env or {}) do
-      before[name] = core.setenv(name, tostring(value)) or false
-    end
-    local results = table.pack(pcall(fn, ...))
-    for name, value in pairs(before) do
-      core.setenv(name, value or nil)
-    end
-    if not results[1] then
-      error(results[2], 0)
-    end
-    return table.unpack(results, 2, results.n)
-  end
-end
-
 ---The function that loads into `core`. `on_load(app)` is told of each app.
 return function(core, on_load)
   ---Loads scripts: the path of a file or folder, or a table of file names and texts. Options:
   ---`workers`, `limits` (by name), `arguments` (of the command line), `time` (the Unix time at
-  ---which the app's clock begins), `env` (variables that `os.getenv` answers while scripts load).
+  ---which the app's clock begins), `env` (variables that `os.getenv` answers).
   ---Raises what a start would say when the scripts cannot be loaded.
   return function(scripts, options)
     options = options or {}
@@ -65,12 +46,11 @@ return function(core, on_load)
     else
       blame.misuse("test.load: a path, or a table of file names and texts, expected")
     end
-    local load_with = with_variables(core, options.env)
-    local inner, why = load_with(core.load, given)
+    local inner, why = core.load(given)
     if not inner then
       blame.fail(why)
     end
-    local app = App.new(inner, load_with)
+    local app = App.new(inner)
     on_load(app)
     return app
   end

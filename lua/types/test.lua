@@ -27,7 +27,7 @@ local test = {}
 ---@field args? string[]  the same
 ---The Unix time that the app's clock shows first. Default: the beginning of 2030.
 ---@field time? number
----Variables that `os.getenv` answers while the scripts load.
+---Variables that `os.getenv` answers in the app.
 ---@field env? table<string, string>
 
 ---Loads scripts. Raises what the log of a start would say when they cannot be loaded.

@@ -186,7 +186,7 @@ describe("the variables of an app", function()
     require("lunesse").server():get("/", function(_, response) response:send(tostring(value)) end)
   ]]
 
-  it("are there while its scripts load, also again, and for nobody else", function()
+  it("are there for its scripts, also after a reload, and for nobody else", function()
     local app = test.load({ ["a.lua"] = SCRIPT }, { env = { LUNESSE_KIT_SPEC = 7 } })
     app:get("/"):expect { text = "7" }
     assert(app:reload())
