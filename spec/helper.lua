@@ -4,7 +4,7 @@
 local build = os.getenv("LUNESSE_BUILD") or "build/debug"
 package.cpath = build .. "/?.so;" .. package.cpath
 
-require "spec.support.kit"
+local kit = require "spec.support.kit"
 local clock = require "spec.support.clock"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
@@ -24,7 +24,13 @@ end
 -- Those of a test that failed are stopped behind it.
 busted.subscribe({ "test", "start" }, function(element)
   local run = element.run
+  local is_pending = kit.was_asked -- in front of the test, for an app that cannot be here
+  local pending = element.env.pending
+  kit.pending, kit.was_asked = pending, false
   element.run = function(...)
+    if is_pending then
+      pending(kit.REASON)
+    end
     run(...)
     Server.stop_all()
   end
@@ -32,6 +38,7 @@ busted.subscribe({ "test", "start" }, function(element)
 end)
 
 busted.after_each(function()
+  kit.pending = nil
   Server.stop_all()
   Process.kill_all()
 end)

@@ -65,7 +65,7 @@ end)
 local function run(spec, ...)
   local folder = Server.write { ["scripts/room.lua"] = ROOM, ["spec/room_spec.lua"] = spec }
   local code, out, err = Process.run({ "lua5.4", "/usr/bin/busted", "--cpath=" .. kit.path, ... }, {
-    cwd = folder, seconds = 30,
+    cwd = folder, seconds = 30, env = kit.environment() or kit.pending(kit.REASON),
   })
   return code, out .. err
 end

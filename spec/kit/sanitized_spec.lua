@@ -1,0 +1,27 @@
+-- With a build for a sanitizer, all that is tested in the kit runs in a process of its own, which
+-- has the sanitizer's library from its start.
+
+local kit = require "spec.support.kit"
+local Process = require "spec.support.process"
+
+local FILES = {
+  "spec/kit/both_spec.lua", "spec/scripts/by_hand_spec.lua",
+  "spec/scripts/chat_spec.lua", "spec/scripts/clock_spec.lua", "spec/scripts/countdown_spec.lua",
+  "spec/scripts/publish_spec.lua", "spec/scripts/tokens_spec.lua",
+}
+
+describe("what is tested in the kit", function()
+  it("holds with a sanitizer as well", function()
+    if not kit.is_unable() then
+      return -- this process has run it, or runs it
+    end
+    local env = kit.environment()
+    if not env then
+      return pending("this compiler has its sanitizer in programs alone")
+    end
+    local code, out, err = Process.run({ "lua5.4", "/usr/bin/busted", table.unpack(FILES) }, {
+      env = env, seconds = 200,
+    })
+    assert.equal(0, code, out .. err)
+  end)
+end)
