@@ -48,15 +48,13 @@ static_assert((int)NOTICE_EXPIRED < (int)COUNTERS_OUTCOMES_MAX, "each outcome is
 bool notices_say(struct stream *stream)
 {
     DCHECK(!backlog_has_rest(stream->_backlog));
-    bool was_aborted = stream->exchange->is_aborted;
     for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         bool is_due = cursor->notice != NULL || cursor_is_lagging(cursor);
         if (is_due && !settle(cursor)) {
-            exchange_abort(stream->exchange, END_SLOW);
             return false;
         }
     }
-    return was_aborted || !stream->exchange->is_aborted;
+    return true;
 }
 
 /// Texts of the channel's own are copied to `texts`, the facts are made behind them.
@@ -83,6 +81,8 @@ const char *notice_outcome_text(int index)
     return index == NOTICE_NONE ? "resumed" : index <= NOTICE_EXPIRED ? reasons[index] : NULL;
 }
 
+/// Writes what is due to the cursor's reader. Returns false when it has aborted the exchange,
+/// because the reader was to be disconnected or there was no memory.
 static bool settle(struct cursor *cursor)
 {
     const struct replica *replica = cursor->subscriber.replica;
@@ -93,8 +93,10 @@ static bool settle(struct cursor *cursor)
     count_up(COUNT_LAGGED, is_lagging);
     if (is_lagging && !is_reset && replica_lag(replica) == CHANNEL_RESUME) {
         slab_free_text(notice.greet, notice.greet_len);
+        exchange_abort(cursor->stream->exchange, END_SLOW);
         return false;
     }
+    bool was_aborted = cursor->stream->exchange->is_aborted;
     if (is_reset) {
         cursor->subscriber.next = is_lagging ? journal->first : cursor->subscriber.next;
         say(cursor, CHANNEL_RESET, reasons[notice.reason], notice.from);
@@ -107,7 +109,7 @@ static bool settle(struct cursor *cursor)
         say_place(cursor, bytes_of(notice.greet, notice.greet_len));
         slab_free_text(notice.greet, notice.greet_len);
     }
-    return true;
+    return was_aborted || !cursor->stream->exchange->is_aborted;
 }
 
 /// Takes the notice out of the cursor. The caller must free the text of its greeting.
