@@ -71,9 +71,9 @@ struct plan {
 };
 
 static size_t carry_out(struct plan *plan);
-static bool make_plan(struct plan *plan, struct stream *stream);
+static void make_plan(struct plan *plan, struct stream *stream);
 static void plan_run(struct plan *plan, struct cursor *cursor);
-static bool plan_merged(struct plan *plan);
+static void plan_merged(struct plan *plan);
 static bool plan_next(struct plan *plan, size_t *own_at, size_t *mark_index);
 static struct cursor *oldest(const struct stream *stream, uint64_t *stamp);
 static void plan_frame(struct plan *plan, struct cursor *cursor);
@@ -94,13 +94,14 @@ enum flush_result flush_write(struct stream *stream)
             return FLUSH_BLOCKED;
         }
         struct plan plan;
-        if (!make_plan(&plan, stream)) {
-            exchange_abort(stream->exchange, END_FAILED);
-            return FLUSH_BLOCKED;
-        }
+        make_plan(&plan, stream);
         sent += carry_out(&plan);
         if (plan.is_complete && !exchange_is_blocked(stream->exchange)) {
             return FLUSH_OUT;
+        }
+        if (!plan.is_complete && plan.step_count == 0) { // there was no memory for a plan
+            exchange_abort(stream->exchange, END_FAILED);
+            return FLUSH_BLOCKED;
         }
     }
     exchange_wants_flush(stream->exchange);
@@ -126,8 +127,7 @@ static size_t carry_out(struct plan *plan)
     return taken;
 }
 
-/// False when there is no memory for it.
-static bool make_plan(struct plan *plan, struct stream *stream)
+static void make_plan(struct plan *plan, struct stream *stream)
 {
     DCHECK(!exchange_is_blocked(stream->exchange));
     plan->stream = stream;
@@ -143,13 +143,12 @@ static bool make_plan(struct plan *plan, struct stream *stream)
         add_step(plan, (struct step){.kind = STEP_REST, .size = backlog->rest.len});
         plan->is_complete = false; // what comes behind it is the next plan's
     } else if (backlog == NULL && only == NULL) {
-        return true;
+        return;
     } else if (backlog == NULL && only->after == NULL && exchange_is_chunked(stream->exchange)) {
         plan_run(plan, only);
     } else {
-        return plan_merged(plan);
+        plan_merged(plan);
     }
-    return true;
 }
 
 static void plan_run(struct plan *plan, struct cursor *cursor)
@@ -167,8 +166,8 @@ static void plan_run(struct plan *plan, struct cursor *cursor)
     }
 }
 
-/// False when there is no memory for the prefixes.
-static bool plan_merged(struct plan *plan)
+/// Plans nothing, and is not complete, when there is no memory for the prefixes.
+static void plan_merged(struct plan *plan)
 {
     struct stream *stream = plan->stream;
     if (stream->_cursors != NULL && stream->_cursors->after != NULL) {
@@ -177,18 +176,18 @@ static bool plan_merged(struct plan *plan)
         buf_clear(scratch);
         plan->prefixes = buf_reserve(scratch, plan->prefix_size * STEPS_MAX);
         if (plan->prefixes == NULL) {
-            return false;
+            plan->is_complete = false;
+            return;
         }
     }
     size_t own_at = 0;
     size_t mark = 0;
     while (plan->step_count < STEPS_MAX && plan->size < TURN_BYTES_MAX) {
         if (!plan_next(plan, &own_at, &mark)) {
-            return true;
+            return;
         }
     }
     plan->is_complete = false;
-    return true;
 }
 
 /// Adds one step: the event of the stream's own at the next mark, or the frame that was published
