@@ -67,6 +67,18 @@ void pullers_begin_end_of_turn(const struct worker *worker)
     }
 }
 
+/// Mostly a task that was woken runs before the next turn ends.
+void pullers_run(const struct worker *worker)
+{
+    for (size_t i = 0; i < PULLERS; i++) {
+        struct puller *puller = &worker->world->pullers[i];
+        bool is_here = puller->life != NULL && puller->worker == worker;
+        if (is_here && puller->is_woken && !chance_one_in(4)) {
+            take(puller);
+        }
+    }
+}
+
 void pullers_end_turn(const struct worker *worker)
 {
     for (size_t i = 0; i < PULLERS; i++) {

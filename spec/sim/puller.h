@@ -42,6 +42,9 @@ void puller_close(struct puller *puller);
 
 // For the world.
 
+/// The tasks of the worker run that were woken.
+void pullers_run(const struct worker *worker);
+
 /// A turn of the worker ends.
 void pullers_begin_end_of_turn(const struct worker *worker);
 void pullers_end_turn(const struct worker *worker);

@@ -164,6 +164,7 @@ static void on_told(struct loop_job *job)
 static void begin_end_of_turn(struct worker *worker)
 {
     struct world *world = worker->world;
+    pullers_run(worker);
     if (worker->mailbox._first == NULL) {
         worker_note_look(worker);
     }
