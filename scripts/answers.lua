@@ -15,14 +15,13 @@ local sea = require "lib.sea"
 local server = lunesse.server()
 
 -- An answer's channel. A reader with the id of another answer is told to begin anew.
-local ANSWER = { history = 1000, bytes = 64 * 1024, ttl = 600, group = "answers",
-  reset = { event = "again", data = "" } }
+local ANSWER = { ttl = 600, group = "answers", reset = { event = "again", data = "" } }
 
-lunesse.channel_group("answers", { channels = 1000, bytes = 16 * 1024 * 1024 })
+lunesse.channel_group("answers", { channels = 1000 }) -- so many answers are kept at a time
 
 -- By id: "made", "stopping" or "over". It is shared, because the reader who stops an answer may be
 -- another worker's than the one who asked.
-local states = lunesse.shared("answers", { bytes = 1024 * 1024 })
+local states = lunesse.shared("answers")
 
 local function refuse(response, status, why)
   return response:status(status):json { error = why }

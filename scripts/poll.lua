@@ -14,11 +14,10 @@
 local lunesse = require "lunesse"
 local server = lunesse.server()
 
-local TOPIC = { history = 1000, bytes = 256 * 1024, group = "poll" }
 local NAME_MAX, TEXT_MAX = 32, 2000 -- characters
 local WAIT_MAX, EVENTS_MAX = 60, 100 -- seconds that a poll waits, events of one answer
 
-lunesse.channel_group("poll", { channels = 1000, bytes = 16 * 1024 * 1024 })
+lunesse.channel_group("poll", { channels = 1000 })
 
 local function refuse(response, status, why)
   return response:status(status):json { error = why }
@@ -31,7 +30,7 @@ local function topic_of(request, response)
     refuse(response, 400, ("a name is 1 to %d of a-z, 0-9 and -"):format(NAME_MAX))
     return nil
   end
-  local topic, why = lunesse.channel("poll/" .. name, TOPIC)
+  local topic, why = lunesse.channel("poll/" .. name, { group = "poll" })
   if not topic then
     refuse(response, 503, why)
   end

@@ -130,6 +130,17 @@ describe("an answer", function()
     app:post("/answers", { body = ("x"):rep(16 * 1024 + 1) }):expect(413)
   end)
 
+  it("is refused while a thousand others are kept", function()
+    for _ = 1, 1000 do
+      ask("sea")
+    end
+    local why = app:post("/answers", { json = { prompt = "sea" } }):expect(503):json().error
+    assert.equal("the group has as many channels as it may", why)
+    app:advance(TOKENS * PAUSE + 601)
+    ask("sea")
+    app:advance(TOKENS * PAUSE)
+  end)
+
   it("is a stream only for whoever asks for one", function()
     local path = ask("Tell me of the sea")
     app:get(path, { headers = { accept = "application/json" } })
@@ -141,7 +152,8 @@ describe("an answer", function()
     local page = app:get("/answers"):expect(200)
     assert.equal("text/html; charset=utf-8", page.headers["content-type"])
     assert.equal("no-cache", page.headers["cache-control"])
-    assert.matches("default%-src 'none'; connect%-src 'self'",
+    assert.equal("default-src 'none'; connect-src 'self'; img-src data:; " ..
+      "style-src 'unsafe-inline'; script-src 'unsafe-inline'",
       page.headers["content-security-policy"])
     assert.matches("EventSource", page:text())
   end)

@@ -184,9 +184,11 @@ describe("/source", function()
     for name in PAGE:gmatch('href="/source/([^"]+)"') do
       app:get("/source/" .. name):expect {
         status = 200, text = Process.read_file("scripts/" .. name),
-        headers = { ["Content-Type"] = "text/plain; charset=utf-8" },
+        headers = { ["Content-Type"] = "text/plain; charset=utf-8", ["Cache-Control"] = "no-cache",
+          ["X-Content-Type-Options"] = "nosniff" },
       }
     end
+    app:get("/source/other.lua"):expect { status = 404, text = "there is no such script here\n" }
     for _, name in ipairs { "other.lua", "index.html", "..%2fREADME.md", "%2e%2e", "clock", "" } do
       assert.not_equal(200, app:get("/source/" .. name).status)
     end

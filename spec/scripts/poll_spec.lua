@@ -111,6 +111,14 @@ describe("a topic", function()
     say(("x"):rep(2000))
   end)
 
+  it("is one of a thousand at most", function()
+    for n = 1, 1000 do
+      app:post("/poll/t" .. n, { json = { text = "here" } }):expect(201)
+    end
+    app:get("/poll/one-more"):expect(503)
+    app:get("/poll/t1000"):expect(200)
+  end)
+
   it("follows the topic no longer than a poll waits", function()
     local waiting = app:send("GET", "/poll/news?wait=20")
     app:advance(1)
