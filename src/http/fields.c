@@ -70,8 +70,8 @@ bool fields_find(const struct fields *fields, struct bytes name, struct bytes *v
 {
     struct bytes rest = fields_packed(fields);
     struct field field;
-    while (fields_next(&rest, &field)) {
-        if (bytes_equal_nocase(field.name, name)) {
+    while (take(&rest, &field)) {
+        if (bytes_equal_nocase(field.name, name) && !is_hidden(&field)) {
             *value = field.value;
             return true;
         }
@@ -85,8 +85,8 @@ void fields_remove(struct fields *fields, struct bytes name)
     const char *packed = rest.at;
     size_t hidden_before = fields->_hidden_size;
     struct field field;
-    while (fields_next(&rest, &field)) {
-        if (bytes_equal_nocase(field.name, name)) {
+    while (take(&rest, &field)) {
+        if (bytes_equal_nocase(field.name, name) && !is_hidden(&field)) {
             buf_start(&fields->_packed)[field.name.at - packed] |= (char)HIDDEN;
             fields->_hidden_size += size_of(&field);
         }
