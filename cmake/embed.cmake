@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 #
-# Writes OUTPUT, a C file that holds the Lua files FILES as the array NAME of HEADER, such as
+# Writes OUTPUT, a C file that holds the files FILES as the array NAME of HEADER, such as
 # `embedded_lua` of script/embedded.h. With the MODULE "lunesse", lua/lunesse/server.lua is called
-# "lunesse.server" and lua/lunesse/init.lua is called "lunesse". Run by the build, again whenever
-# one of the files changes.
+# "lunesse.server" and lua/lunesse/init.lua is called "lunesse"; without a MODULE each file is
+# called by its path. Run by the build, again whenever one of the files changes.
 set(arrays "")
 set(entries "")
 set(count 0)
 foreach(file IN LISTS FILES)
   cmake_path(GET file STEM stem)
   set(module "${MODULE}.${stem}")
-  if(stem STREQUAL "init")
+  if(NOT MODULE)
+    cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${SOURCE} OUTPUT_VARIABLE module)
+  elseif(stem STREQUAL "init")
     set(module "${MODULE}")
   endif()
   file(READ ${file} hex HEX)

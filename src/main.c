@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The program: argv in, exit code out. It is the server. With `bench` as the first word it becomes
-// the load generator, and with `test` the test kit. Those are programs of their own, so that the
-// server carries no code of them.
+// the load generator, and with `test` or `new` the test kit. Those are programs of their own, so
+// that the server carries no code of them.
 #include "base/outlet.h"
 #include "server/config.h"
 #include "server/server.h"
@@ -20,12 +20,14 @@ struct other {
     const char *word; // the first one of the command line
     const char *name; // of its file, in the folder of this program
     const char *what;
+    char *first; // its first argument, in place of the word; NULL for none
 };
 
 static const struct other others[] = {
-    {"bench", "lunesse-bench", "load generator"},
-    {"test", "lunesse-test", "test kit"},
-    {"--test-path", "lunesse-test", "test kit"},
+    {"bench", "lunesse-bench", "load generator", NULL},
+    {"test", "lunesse-test", "test kit", NULL},
+    {"--test-path", "lunesse-test", "test kit", "--test-path"},
+    {"new", "lunesse-test", "test kit", "--new"},
 };
 
 static int become(const struct other *other, char **arguments);
@@ -53,8 +55,7 @@ int main(int argument_count, char **arguments)
 }
 
 /// Replaces this program by the other one, which keeps the process: its id, its signals and its
-/// exit code are those of this command. A word is the other program's name; an option is its first
-/// argument. Returns only when that fails.
+/// exit code are those of this command. Returns only when that fails.
 static int become(const struct other *other, char **arguments)
 {
     char path[PATH_MAX];
@@ -66,7 +67,11 @@ static int become(const struct other *other, char **arguments)
                 other->word, strerror(-failure), other->name);
         return EXIT_NOT_STARTED;
     }
-    arguments += *other->word == '-' ? 0 : 1;
+    if (other->first != NULL) {
+        arguments[1] = other->first;
+    } else {
+        arguments++;
+    }
     arguments[0] = path;
     execv(path, arguments);
     fprintf(stderr,

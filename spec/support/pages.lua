@@ -145,7 +145,8 @@ end
 local function is_server(words)
   local program = words:gsub("^[%u_]+=%S+ ", "")
   return program:find("^lunesse ") and not program:find("^lunesse bench") and
-    not program:find(" %-%-check") and not program:find(" %-%-help")
+    not program:find("^lunesse new") and not program:find(" %-%-check") and
+    not program:find(" %-%-help")
 end
 
 local function is_reader(words)
@@ -160,7 +161,7 @@ local PROGRAMS = {
 }
 
 local function check_program(words)
-  local program = words:gsub("^[%u_]+=%S+ ", ""):match("^%S+")
+  local program = words:gsub("^cd %S+ && ", ""):gsub("^[%u_]+=%S+ ", ""):match("^%S+")
   assert(PROGRAMS[program], "a spec does not run this: " .. words)
 end
 
@@ -170,7 +171,7 @@ local function shim()
     lunesse = ([[
       #!/bin/sh
       case " $* " in
-        *" --check "*|*" --help "*|*" --unix "*|" bench "*) exec %s "$@" ;;
+        *" --check "*|*" --help "*|*" --unix "*|" bench "*|" new "*|" test "*) exec %s "$@" ;;
       esac
       exec %s --host 127.0.0.1 --port 0 "$@"
     ]]):gsub("^ +", ""):gsub("%%s", (Server.binary():gsub("%%", "%%%%"))),
@@ -186,11 +187,12 @@ Session.__index = Session
 local function open_session(block, files)
   local self = setmetatable({ path = shim() .. ":" .. os.getenv("PATH") }, Session)
   self.commands = Pages.commands(block)
-  local has_server = block.language == "sh"
+  local has_server, is_writing = block.language == "sh", false
   for _, command in ipairs(self.commands) do
     has_server = has_server or is_server(command.words)
+    is_writing = is_writing or command.words:find("^lunesse new") ~= nil
   end
-  if not has_server then
+  if not has_server and not is_writing then
     self.port = free_port()
     for name, text in pairs(files) do -- a script may call its own server
       files[name] = text:gsub("localhost:3000", "127.0.0.1:" .. self.port)
@@ -199,7 +201,7 @@ local function open_session(block, files)
       clock = true, workers = 1, args = { "--host", "127.0.0.1", "--port", tostring(self.port) },
     })
     self.folder = self.server.folder
-  elseif next(files) then
+  elseif next(files) or is_writing then
     self.folder = Server.write(files)
   end
   return self
@@ -214,7 +216,9 @@ function Session:run(command)
   check_program(words)
   -- `exec` leaves no shell between the spec and a program that it ends.
   local errors = words:find("^curl ") and "" or "exec 2>&1; "
-  local process = Process.start({ "sh", "-c", errors .. "exec env " .. words }, {
+  local into = words:match("^cd %S+ && ") or ""
+  local line = errors .. into .. "exec env " .. words:sub(#into + 1)
+  local process = Process.start({ "sh", "-c", line }, {
     env = { PATH = self.path }, cwd = self.folder,
   })
   command.process = process

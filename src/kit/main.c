@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// The program `lunesse-test`, which `lunesse test` and `lunesse --test-path` become: busted in a
-// Lua state of its own, with the test kit inside. It is a program of its own, so that the server
-// carries no code of it.
+// The program `lunesse-test`, which `lunesse test`, `lunesse --test-path` and `lunesse new` become:
+// busted in a Lua state of its own, with the test kit inside, and the writer of projects. It is a
+// program of its own, so that the server carries no code of it.
 #include "base/check.h"
 #include "kit/lib_test.h"
+#include "kit/new.h"
+#include "kit/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { EXIT_NO_BUSTED = 127 }; // as shells have it
-
-/// Where the module is, from the folder of this program: as installed, and as built.
-static const char *const places[] = {"../lib/lunesse", "lunesse-lua"};
 
 static const char help[] =
     "usage: lunesse test [FOLDER|FILE ...] [busted's options]\n"
@@ -40,7 +37,6 @@ static const char run_busted[] = "local is_there, runner = pcall(require, 'buste
                                  "end\n"
                                  "runner { standalone = false }\n";
 
-static int find_pattern(char *pattern, size_t size);
 static int print_pattern(void);
 static int write_settings(void);
 static int run(int count, char **arguments);
@@ -55,6 +51,9 @@ int main(int count, char **arguments)
     if (strcmp(first, "--init") == 0) {
         return write_settings();
     }
+    if (strcmp(first, "--new") == 0) {
+        return new_run(count - 2, arguments + 2);
+    }
     if (strcmp(first, "--help") == 0) {
         puts(help);
         fflush(stdout);
@@ -62,33 +61,10 @@ int main(int count, char **arguments)
     return run(count, arguments);
 }
 
-/// Writes the pattern that finds lunesse/test.so. Returns 0 or a negative errno.
-static int find_pattern(char *pattern, size_t size)
-{
-    char program[PATH_MAX];
-    DCHECK(size > 0);
-    ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-    while (len > 0 && program[len - 1] != '/') {
-        len--;
-    }
-    program[len > 0 ? len : 0] = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && len > 0; i++) {
-        char path[PATH_MAX + 64];
-        char folder[PATH_MAX];
-        snprintf(path, sizeof(path), "%s%s", program, places[i]);
-        bool is_there = realpath(path, folder) != NULL;
-        snprintf(path, sizeof(path), "%s/lunesse/test.so", folder);
-        if (is_there && access(path, R_OK) == 0) {
-            return (size_t)snprintf(pattern, size, "%s/?.so", folder) < size ? 0 : -ENAMETOOLONG;
-        }
-    }
-    return -ENOENT;
-}
-
 static int print_pattern(void)
 {
     char pattern[PATH_MAX];
-    int failure = find_pattern(pattern, sizeof(pattern));
+    int failure = places_find_kit(pattern, sizeof(pattern));
     if (failure != 0) {
         fprintf(stderr,
                 "lunesse --test-path: there is no lunesse/test.so in ../lib/lunesse beside this "
@@ -103,7 +79,7 @@ static int print_pattern(void)
 static int write_settings(void)
 {
     char pattern[PATH_MAX];
-    int failure = find_pattern(pattern, sizeof(pattern));
+    int failure = places_find_kit(pattern, sizeof(pattern));
     if (failure != 0) {
         return print_pattern();
     }

@@ -75,6 +75,7 @@ static const char help[] =
     "usage: lunesse [options] SCRIPT|FOLDER\n"
     "       lunesse bench SCENARIO URL [options]\n"
     "       lunesse test [FOLDER] [options]\n"
+    "       lunesse new NAME [--from chat|relay|countdown]\n"
     "\n"
     "Serves the routes of a Lua script, or of all *.lua files of a folder, in name order.\n"
     "\n"
