@@ -77,7 +77,7 @@ describe("lunesse test", function()
     code, out, err = run { "lua5.4", "/usr/bin/busted", "-o", "TAP" }
     assert.equal(0, code, out .. err)
     assert.matches("ok 1 %- a page greets", out)
-    code, _, err = run { LUNESSE, "test", "--init" }
+    code, out, err = run { LUNESSE, "test", "--init" }
     assert.equal(1, code)
     assert.equal("lunesse test --init: cannot write .busted: File exists\n", err)
   end)
