@@ -78,7 +78,7 @@ describe("lunesse test", function()
     assert.equal(0, code, out .. err)
     assert.matches("ok 1 %- a page greets", out)
     code, out, err = run { LUNESSE, "test", "--init" }
-    assert.equal(1, code)
+    assert.equal(1, code, out)
     assert.equal("lunesse test --init: cannot write .busted: File exists\n", err)
   end)
 

@@ -47,12 +47,12 @@ struct options_times {
 
 struct options {
     enum scenario_kind scenario;
+    bool is_json;
     struct options_requests requests;
     struct options_readers readers;
     struct options_events events;
     struct options_times times;
     uint64_t pid; // of the server; 0: not known
-    bool is_json;
 };
 
 enum options_outcome {
