@@ -88,8 +88,8 @@ void environment_fill(void *at, size_t size)
 /// The generator SplitMix64: every state gives another number, and all 64 bits of it are mixed.
 static uint64_t draw(struct environment *environment)
 {
-    environment->_dice += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t number = environment->_dice;
+    const uint64_t step = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t number = atomic_fetch_add(&environment->_dice, step) + step;
     number = (number ^ (number >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     number = (number ^ (number >> 27)) * UINT64_C(0x94d049bb133111eb);
     return number ^ (number >> 31);

@@ -6,7 +6,8 @@
 // do not see each other; whoever turns a worker of the app sets `environment_here` for that time.
 //
 // The clock of such an environment stands still: it moves when it is advanced and not otherwise.
-// Its numbers by chance are the same each time, so a test that fails fails again.
+// Its numbers by chance are the same each time, so a test that fails fails again. Several threads
+// may be in one environment at a time.
 #pragma once
 
 #include <stdatomic.h>
@@ -35,7 +36,7 @@ struct environment {
     atomic_int_fast64_t limits_said_s[ENVIRONMENT_LIMITS_MAX];  // when a limit may be logged again
     const char *const *variables; // "NAME=value", before the process's own; ends with NULL, or NULL
     int64_t _start_ms; // of a clock that stands still: milliseconds since 1970 when it began
-    uint64_t _dice;    // where the numbers by chance are
+    atomic_uint_fast64_t _dice; // where the numbers by chance are
 };
 
 /// The environment of the process.
