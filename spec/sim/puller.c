@@ -279,7 +279,8 @@ static void check_expired(const struct puller *puller)
     EXPECT(life->is_over || life->first > puller->pos + 1,
            "%s: %" PRIu64 " is there and was skipped", life->name, puller->pos + 1);
     bool is_quick = puller->is_woken && worker->turn <= puller->woken_turn + 1;
-    bool is_much = ledger_bytes_after(life, puller->pos) / 2 > life->bytes_max;
+    bool is_much = ledger_bytes_after(life, puller->pos) / 2 > life->bytes_max ||
+                   (life->count - puller->pos) / 2 > life->events_max;
     bool is_changed = life->overrun > puller->woken_seen;
     bool is_tight = puller->world->limits.channel.total_bytes < TIGHT_BYTES;
     bool is_old = life->ttl_ms != UINT64_MAX &&
