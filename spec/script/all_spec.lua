@@ -1,34 +1,12 @@
 -- `lunesse.all` and signals.
 
 local support = require "spec.sse.support"
+local tasks = require "spec.script.tasks"
 local clock = require "spec.support.clock"
 local wire = require "spec.support.wire"
 
 local start, get, await_marks = support.start, support.get, support.await_marks
-
-local TOLD = [[
-local function told(...)
-  local list = table.pack(...)
-  for i = 1, list.n do list[i] = tostring(list[i]) end
-  return table.concat(list, " ")
-end
-]]
-
----What the script's `body` returns as text, and the server.
-local function answer(body, options)
-  local server = start(TOLD:gsub("\n", " ") .. ([[
-server:get("/", function(_, response)
-  response:send((function() %s end)())
-end)
-]]):format(body), options)
-  return (get(server, "/"):gsub("/[^ ]*/script%.lua", "script.lua")), server
-end
-
-local function says(expected, body, options)
-  local text, server = answer(body, options)
-  assert.equal(expected, text)
-  return server
-end
+local TOLD, answer, says = tasks.TOLD, tasks.answer, tasks.says
 
 describe("lunesse.all", function()
   it("returns the first result of each function, in their order", function()

@@ -2,38 +2,14 @@
 
 local support = require "spec.sse.support"
 local reload = require "spec.reload.support"
+local tasks = require "spec.script.tasks"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"
 
 local eventually = clock.eventually
 
 local start, get, await_marks = support.start, support.get, support.await_marks
-
--- `told(...)` is the values as one text, with `nil` where there is none.
-local TOLD = [[
-local function told(...)
-  local list = table.pack(...)
-  for i = 1, list.n do list[i] = tostring(list[i]) end
-  return table.concat(list, " ")
-end
-]]
-
----Answers with the text that `body` returns.
-local function answer(body, options)
-  local server = start(TOLD:gsub("\n", " ") .. ([[
-server:get("/", function(_, response)
-  response:send((function() %s end)())
-end)
-]]):format(body), options)
-  return (get(server, "/"):gsub("/[^ ]*/script%.lua", "script.lua")), server
-end
-
----What the script's `body` returns as text.
-local function says(expected, body, options)
-  local text, server = answer(body, options)
-  assert.equal(expected, text)
-  return server
-end
+local TOLD, answer, says = tasks.TOLD, tasks.answer, tasks.says
 
 describe("task:wait", function()
   it("returns true and what the function returned, with its arguments, nils included", function()

@@ -1,0 +1,34 @@
+-- What the specs of tasks share: a script whose one route answers with what a piece of Lua returns.
+
+local assert = require "luassert"
+local support = require "spec.sse.support"
+
+local tasks = {}
+
+-- `told(...)` is the values as one text, with `nil` where there is none.
+tasks.TOLD = [[
+local function told(...)
+  local list = table.pack(...)
+  for i = 1, list.n do list[i] = tostring(list[i]) end
+  return table.concat(list, " ")
+end
+]]
+
+---Answers with the text that `body` returns.
+function tasks.answer(body, options)
+  local server = support.start(tasks.TOLD:gsub("\n", " ") .. ([[
+server:get("/", function(_, response)
+  response:send((function() %s end)())
+end)
+]]):format(body), options)
+  return (support.get(server, "/"):gsub("/[^ ]*/script%.lua", "script.lua")), server
+end
+
+---What the script's `body` returns as text.
+function tasks.says(expected, body, options)
+  local text, server = tasks.answer(body, options)
+  assert.equal(expected, text)
+  return server
+end
+
+return tasks
