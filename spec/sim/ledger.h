@@ -47,7 +47,6 @@ struct life {
     uint64_t capacity;
     uint64_t first;               // the oldest in the journal; `count` + 1 when none or unknown
     uint64_t bytes_max;           // that the journal keeps
-    uint64_t events_max;          // and so many events
     uint64_t ttl_ms;              // and for how long at least
     uint64_t overrun;             // stamp of what last made frames go before they were offered
     bool has_job[WORKERS_MAX];    // at the end of this turn the worker sees to the bounds

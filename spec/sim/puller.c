@@ -269,18 +269,17 @@ static void take_reset(struct puller *puller, const struct taken *taken)
     puller->told = NULL;
 }
 
-/// A place is lost only when the journal has let go of the next event. One that was woken and takes
-/// in the next turn loses nothing, unless more was published than twice what is kept, the bounds
-/// have changed, or the event is too old by now.
+/// A place is lost only when the journal has let go of the next event. One that was woken while its
+/// next event was there, and takes in the next turn, loses nothing, unless more was published than
+/// twice what is kept, the bounds have changed, or the event is too old by now.
 static void check_expired(const struct puller *puller)
 {
     const struct life *life = puller->life;
     const struct worker *worker = puller->worker;
     EXPECT(life->is_over || life->first > puller->pos + 1,
            "%s: %" PRIu64 " is there and was skipped", life->name, puller->pos + 1);
-    bool is_quick = puller->is_woken && worker->turn <= puller->woken_turn + 1;
-    bool is_much = ledger_bytes_after(life, puller->pos) / 2 > life->bytes_max ||
-                   (life->count - puller->pos) / 2 > life->events_max;
+    bool is_quick = puller->is_woken && !puller->is_late && worker->turn <= puller->woken_turn + 1;
+    bool is_much = ledger_bytes_after(life, puller->pos) / 2 > life->bytes_max;
     bool is_changed = life->overrun > puller->woken_seen;
     bool is_tight = puller->world->limits.channel.total_bytes < TIGHT_BYTES;
     bool is_old = life->ttl_ms != UINT64_MAX &&
@@ -343,4 +342,5 @@ static void on_news(struct reader *reader)
     puller->is_woken = true;
     puller->woken_turn = puller->worker->turn;
     puller->woken_seen = puller->worker->due;
+    puller->is_late = reader->replica->journal.first > puller->pos + 1;
 }

@@ -30,6 +30,7 @@ struct puller {
     uint64_t newest_count;
     bool is_awaiting;              // news
     bool is_woken;                 // and has not taken since
+    bool is_late;                  // when it was woken, its next event was gone already
     uint64_t woken_turn;           // of its worker
     uint64_t woken_seen;           // what the worker had offered then
     char last_id[PULLER_ID_BYTES]; // the cursor that it was given last; "" for none

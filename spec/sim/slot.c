@@ -273,7 +273,6 @@ static void set_bounds(struct worker *worker, struct opened opened)
     worker_note_look(worker);
     life->has_job[worker->index] = true;
     life->bytes_max = bounds.bytes;
-    life->events_max = bounds.count;
     life->ttl_ms = bounds.ttl_ms;
     place_say("worker %d bounds %s: %" PRIu64 ", %" PRIu64 " bytes, %" PRIu64 " ms", worker->index,
               life->name, bounds.count, bounds.bytes, bounds.ttl_ms);

@@ -26,6 +26,7 @@ static const char *const names[SLOTS_MAX] = {"room", "a\"b\\c", "n\xc3\xa4he", "
 static void choose_limits(struct limits *limits);
 static void check_hub(struct world *world);
 static void check_need(struct world *world, struct life *life);
+static bool has_due(const struct worker *worker, const struct life *life);
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
 static void expire(struct world *world, struct life *life);
 static bool is_busy(const struct world *world);
@@ -163,8 +164,9 @@ void world_end_books(struct worker *worker)
     worker->offered = worker->due;
     for (size_t i = 0; i < world->life_count; i++) {
         struct life *life = world->lives[i];
-        bool had_job = life->has_job[worker->index];
-        life->has_job[worker->index] = false;
+        bool is_due = has_due(worker, life);
+        bool had_job = life->has_job[worker->index] && !is_due;
+        life->has_job[worker->index] = life->has_job[worker->index] && is_due;
         world_look_for(world, life);
         if (life->channel != NULL) {
             struct ledger_view view;
@@ -302,6 +304,15 @@ static void check_need(struct world *world, struct life *life)
         is_needed = is_needed || (client->stream != NULL && client_sub(client, life) != NULL);
     }
     EXPECT(is_needed, "%s is still there, empty, and nobody has it", life->name);
+}
+
+/// Whether the worker was told of something in the channel, and has not looked yet. Its job is done
+/// at the end of the turn in which it looks.
+static bool has_due(const struct worker *worker, const struct life *life)
+{
+    const struct replica *replica =
+        life->channel == NULL ? NULL : worker_replica(worker, life->channel);
+    return replica != NULL && list_is_linked(&replica->link.due_node);
 }
 
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view)
