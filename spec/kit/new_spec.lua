@@ -72,7 +72,7 @@ describe("lunesse new", function()
     end
     local settings = Process.read_file(folder .. "/moon/.luarc.json")
     local types = settings:match('"workspace.library": %["(.-)"%]')
-    assert.equal("file", lfs.attributes(types .. "/lunesse.lua", "mode"))
+    assert.equal("file", (lfs.attributes(types .. "/lunesse.lua", "mode")), types)
     local unit = Process.read_file(folder .. "/moon/moon.service")
     assert.equal("file", lfs.attributes(unit:match("ExecStart=(%S+)"), "mode"))
   end)

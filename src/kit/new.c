@@ -87,8 +87,7 @@ static void push_files(lua_State *L)
 static void push_places(lua_State *L)
 {
     static const char *const programs[] = {"lunesse", NULL};
-    static const char *const types[] = {"../share/lunesse/types", "../lua/types", "../../lua/types",
-                                        NULL};
+    static const char *const types[] = {"../share/lunesse/types", "lunesse-lua/types", NULL};
     char pattern[PATH_MAX];
     lua_newtable(L);
     set_place(L, "program", programs);
