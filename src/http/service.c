@@ -21,7 +21,7 @@ enum {
 };
 
 static struct connection *connection_of(struct list *node);
-static void settle(struct service *service);
+static void tell_if_empty(struct service *service);
 static void on_tidy(struct timer *timer);
 
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
@@ -87,7 +87,7 @@ void service_drain(struct service *service)
         struct connection *connection = connection_of(node);
         connection->carrier.codec->connection_ops->drain(connection);
     }
-    settle(service);
+    tell_if_empty(service);
 }
 
 void service_close_all(struct service *service)
@@ -132,7 +132,7 @@ void service_forget(struct service *service, struct connection *connection)
         timer_arm(&service->_tidy_timer, TIDY_MS);
     }
     if (service->is_draining) {
-        settle(service);
+        tell_if_empty(service);
     }
 }
 
@@ -185,7 +185,7 @@ static struct connection *connection_of(struct list *node)
 }
 
 /// The drain does not wait for health checks.
-static void settle(struct service *service)
+static void tell_if_empty(struct service *service)
 {
     DCHECK(service->_health_check_count <= service->conn_count);
     if (service->conn_count == service->_health_check_count && service->on_empty != NULL) {

@@ -34,9 +34,9 @@ static uint64_t last_of_block(const struct journal *journal, uint64_t sequence);
 static void make_head(struct frame *frame, char *out, struct event_id id, size_t fields_len);
 static int make_room(struct journal *journal);
 static int open_block(struct journal *journal, size_t size);
-static bool is_over(const struct journal *journal, uint64_t now_ms);
+static bool is_over_bounds(const struct journal *journal, uint64_t now_ms);
 static uint64_t held_bytes(const struct journal *journal);
-static void drop_over_bounds(struct journal *journal, uint64_t until);
+static void drop_over_twice_bytes(struct journal *journal, uint64_t until);
 static void drop_first(struct journal *journal);
 static void give_back(struct journal *journal, struct block *block);
 static void drop_memory(struct journal *journal);
@@ -87,7 +87,7 @@ int journal_append(struct journal *journal, struct bytes fields, struct journal_
     block->used += frame.size;
     *slot_of(journal, journal->next++) = frame;
     journal->end += size;
-    drop_over_bounds(journal, journal->next);
+    drop_over_twice_bytes(journal, journal->next);
     DEBUG_CALL(journal_check(journal));
     return 0;
 }
@@ -126,7 +126,7 @@ bool journal_follow(struct journal *copy, const struct journal *journal, uint64_
         *slot_of(copy, copy->next++) = *frame;
         copy->end = frame->position + frame->size;
     }
-    drop_over_bounds(copy, journal->first);
+    drop_over_twice_bytes(copy, journal->first);
     DEBUG_CALL(journal_check(copy));
     return copy->next == journal->next;
 }
@@ -153,7 +153,8 @@ bool journal_drop_oldest(struct journal *journal, uint64_t keep_from)
 
 void journal_trim(struct journal *journal, uint64_t now_ms, uint64_t keep_from)
 {
-    while (!journal_is_empty(journal) && journal->first < keep_from && is_over(journal, now_ms)) {
+    while (!journal_is_empty(journal) && journal->first < keep_from &&
+           is_over_bounds(journal, now_ms)) {
         drop_first(journal);
     }
     if (journal_is_empty(journal)) {
@@ -332,7 +333,7 @@ static int open_block(struct journal *journal, size_t size)
     return 0;
 }
 
-static bool is_over(const struct journal *journal, uint64_t now_ms)
+static bool is_over_bounds(const struct journal *journal, uint64_t now_ms)
 {
     return journal->next - journal->first > journal->bounds.count ||
            held_bytes(journal) > journal->bounds.bytes || journal_expiry_ms(journal) <= now_ms;
@@ -346,7 +347,7 @@ static uint64_t held_bytes(const struct journal *journal)
 /// Lets go of the oldest frames while the journal holds more than twice its bytes, even if some
 /// worker has yet to offer them, so that memory stays bounded. The channel's lag policy decides
 /// what happens to a subscriber that had yet to take one.
-static void drop_over_bounds(struct journal *journal, uint64_t until)
+static void drop_over_twice_bytes(struct journal *journal, uint64_t until)
 {
     while (journal->first < until && held_bytes(journal) / 2 > journal->bounds.bytes) {
         drop_first(journal);

@@ -29,7 +29,7 @@ enum {
 
 static int explain_too_long(const struct replica *replica, const struct sse_event *event);
 static int append(struct replica *replica, worker_set *woken, struct event_id *id);
-static bool is_over(const struct replica *replica);
+static bool has_too_much_unoffered(const struct replica *replica);
 static void pull(struct replica *replica);
 static void follow(struct replica *replica);
 static void unfollow(struct replica *replica);
@@ -42,7 +42,7 @@ static void on_age(struct timer *timer);
 static worker_set close_expired(struct replica *replica);
 static uint64_t trim(struct replica *replica, uint64_t keep_from);
 static void arm_age(struct replica *replica);
-static void settle(struct replica *replica);
+static void free_if_unused(struct replica *replica);
 static bool has_history(struct replica *replica);
 static void note_state(struct replica *replica);
 
@@ -147,7 +147,7 @@ bool replica_is_over(const struct replica *replica)
 {
     DEBUG_CALL(replica_check(replica));
     hub_lock(replica->local->hub);
-    bool is_so = is_over(replica);
+    bool is_so = has_too_much_unoffered(replica);
     hub_unlock(replica->local->hub);
     return is_so;
 }
@@ -160,7 +160,7 @@ bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
     DEBUG_CALL(replica_check(replica));
     DCHECK(waiter->job != NULL);
     hub_lock(local->hub);
-    bool is_so = is_over(replica);
+    bool is_so = has_too_much_unoffered(replica);
     if (is_so) {
         local->hub->awaiting |= (worker_set)1 << local->index;
     }
@@ -171,9 +171,10 @@ bool replica_await_room(struct replica *replica, struct room_waiter *waiter)
     return is_so;
 }
 
-/// Whether a publisher should wait, under the lock. The bound is never more than the channel keeps,
-/// because frames beyond that would be lost before subscribers were woken for them.
-static bool is_over(const struct replica *replica)
+/// Whether some worker has yet to offer so many bytes that a publisher should wait. Under the lock.
+/// The bound is never more than the channel keeps, because frames beyond that would be lost before
+/// subscribers were woken for them.
+static bool has_too_much_unoffered(const struct replica *replica)
 {
     HUB_LOCKED(replica->local->hub);
     uint64_t bytes_max = replica->local->limits->stream.high_bytes;
@@ -267,7 +268,7 @@ void replica_leave(struct subscriber *subscriber)
     replica->channel->subscriber_count--;
     if (replica->subscriber_count == 0) {
         loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);
-        settle(replica);
+        free_if_unused(replica);
     }
 }
 
@@ -374,7 +375,7 @@ void replica_release(struct replica *replica)
     DEBUG_CALL(replica_check(replica));
     DCHECK(replica->holds > 0);
     replica->holds--;
-    settle(replica);
+    free_if_unused(replica);
 }
 
 /// Does not ask that a replica without subscribers has stopped following the channel. It does so
@@ -469,7 +470,7 @@ static void on_age(struct timer *timer)
     hub_unlock(replica->local->hub);
     hub_wake(replica->local->hub, woken);
     journal_drop(&replica->journal, first);
-    settle(replica);
+    free_if_unused(replica);
 }
 
 /// Closes a finished channel whose end is too old, under the lock. Returns the workers to be woken.
@@ -516,7 +517,7 @@ static void arm_age(struct replica *replica)
 
 /// Frees the replica when nobody needs it any more. A replica that stays only for the history has
 /// its timer armed, so that the history goes when it is too old, and the replica with it.
-static void settle(struct replica *replica)
+static void free_if_unused(struct replica *replica)
 {
     if (replica->holds > 0 || replica->subscriber_count > 0) {
         return;

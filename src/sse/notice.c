@@ -26,7 +26,7 @@
 
 enum { NOTICE_BYTES_MAX = 512 }; // of the JSON in a notice, without the channel's name
 
-static bool settle(struct cursor *cursor);
+static bool say_due(struct cursor *cursor);
 static struct notice take_notice(struct cursor *cursor);
 static void say_place(struct cursor *cursor, struct bytes greet);
 static void forget_place(struct cursor *cursor);
@@ -50,7 +50,7 @@ bool notices_say(struct stream *stream)
     DCHECK(!backlog_has_rest(stream->_backlog));
     for (struct cursor *cursor = stream->_cursors; cursor != NULL; cursor = cursor->after) {
         bool is_due = cursor->notice != NULL || cursor_is_lagging(cursor);
-        if (is_due && !settle(cursor)) {
+        if (is_due && !say_due(cursor)) {
             return false;
         }
     }
@@ -83,7 +83,7 @@ const char *notice_outcome_text(int index)
 
 /// Writes what is due to the cursor's reader. Returns false when it has aborted the exchange,
 /// because the reader was to be disconnected or there was no memory.
-static bool settle(struct cursor *cursor)
+static bool say_due(struct cursor *cursor)
 {
     const struct replica *replica = cursor->subscriber.replica;
     const struct journal *journal = &replica->journal;

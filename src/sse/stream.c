@@ -46,7 +46,7 @@ static bool count_open(void *user, struct exchange *exchange);
 static bool on_flush(struct exchange *exchange);
 static enum subscriber_progress on_advance(struct subscriber *subscriber);
 static enum subscriber_progress flush(struct stream *stream);
-static void settle(struct stream *stream);
+static void end_what_is_out(struct stream *stream);
 static void finish(struct stream *stream);
 static void on_room(struct exchange *exchange);
 static void on_peer_ended(struct exchange *exchange);
@@ -333,13 +333,13 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
     return SUBSCRIBER_DONE;
 }
 
-/// Writes until all is out or the kernel takes no more. To settle may add the last chunk to the
-/// output, which then has to leave too.
+/// Writes until all is out or the kernel takes no more. What ends then may add the last chunk to
+/// the output, which has to leave too.
 static enum subscriber_progress flush(struct stream *stream)
 {
     enum flush_result result;
     while ((result = flush_write(stream)) == FLUSH_OUT) {
-        settle(stream);
+        end_what_is_out(stream);
         if (exchange_pending_bytes(stream->exchange) == 0) {
             break;
         }
@@ -348,8 +348,9 @@ static enum subscriber_progress flush(struct stream *stream)
     return result == FLUSH_MORE ? SUBSCRIBER_MORE : SUBSCRIBER_DONE;
 }
 
-/// Called when the kernel has everything that the stream had to send.
-static void settle(struct stream *stream)
+/// Called when the kernel has everything that the stream had to send. Finishes a stream that is
+/// ending, leaves channels that have ended, and ends a stream that has left its last one.
+static void end_what_is_out(struct stream *stream)
 {
     if (backlog_is_ending(stream->_backlog)) {
         finish(stream);
