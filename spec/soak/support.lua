@@ -44,13 +44,15 @@ function support.replace(path, text)
   return moment
 end
 
----Starts the program with the scripts of scripts/, so that a reload has something to load, and the
----main script. Options: `workers`, `args`, `more` (of the main script), `files` (beside it).
+---Starts the program with the scripts of scripts/ and what they require, so that a reload has
+---something to load, and the main script. Options: `workers`, `args`, `more` (of the main script), `files` (beside it).
 function support.start(options)
   local files = { ["main.lua"] = support.script(1, options.more) }
-  for name in lfs.dir("scripts") do
-    if name:find("%.%a+$") then
-      files[name] = Process.read_file("scripts/" .. name)
+  for _, folder in ipairs { "", "lib/" } do
+    for name in lfs.dir("scripts/" .. folder) do
+      if name:find("%.%a+$") then
+        files[folder .. name] = Process.read_file("scripts/" .. folder .. name)
+      end
     end
   end
   for name, text in pairs(options.files or {}) do
