@@ -3,10 +3,11 @@
 // What moves here is one number a channel: `subscriber.next`, the frame that the reader gets next.
 // It is set three times. When the stream subscribes, start.c finds the place of the id that the
 // reader brought; if that id leads nowhere, the place that the script names; and without one, the
-// newest event. Why an id led nowhere becomes the cursor's notice, which notice.c tells the reader
-// before any frame. Then flush.c moves the cursor over what the kernel has taken. And when the
-// journal has dropped the next frame (`cursor_is_lagging`), notice.c moves the cursor behind the
-// newest and tells the reader what it missed.
+// place behind the newest event, so that the reader gets what is published from then on. Why an id
+// led nowhere becomes the cursor's notice, which notice.c tells the reader before any frame. Then
+// flush.c moves the cursor over what the kernel has taken. And when the journal has dropped the
+// next frame (`cursor_is_lagging`), notice.c moves the cursor behind the newest event and tells the
+// reader what it missed; or to the oldest event, if the reader has yet to be told `reset`.
 //
 // The ids that the reader sees come from here too. An id names the place in every channel of the
 // stream, so that the reader may come back with one id and miss nothing of any channel. It names
@@ -169,7 +170,7 @@ void cursor_check(const struct cursor *cursor)
     const struct replica *replica = cursor->subscriber.replica;
     CHECK(cursor->stream != NULL && replica != NULL);
     CHECK(list_is_linked(&cursor->subscriber.node));
-    CHECK(cursor->subscriber.next <= replica->journal.next); // it stands at the newest at most
+    CHECK(cursor->subscriber.next <= replica->journal.next); // it stands behind the newest at most
     if (cursor->notice != NULL) {
         const struct notice *notice = cursor->notice;
         CHECK(notice->reason <= NOTICE_EXPIRED);

@@ -21,8 +21,8 @@ struct cursor *cursor_add(struct stream *stream, struct replica *replica,
                           const struct subscriber_ops *ops, const struct stream_start *start);
 
 /// Takes the cursor out of its stream and frees it. The stream remembers the channel: if the stream
-/// subscribes to it again, it begins at the newest event or where `since` says, and no longer at
-/// the id that the reader sent with its request.
+/// subscribes to it again, it begins behind the newest event or where `since` says, and no longer
+/// at the id that the reader sent with its request.
 void cursor_part(struct cursor *cursor);
 
 /// Whether `cursor` has frames, a notice or the channel's end before it.

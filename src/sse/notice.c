@@ -5,7 +5,7 @@
 // "lagged", or is disconnected if its channel wants that. Each has the id of the new place, so that
 // a reader that loses its connection right after it goes on there.
 //
-// A reader that begins at the newest event gets an id alone. An event without data dispatches
+// A reader that begins behind the newest event gets an id alone. An event without data dispatches
 // nothing (WHATWG HTML, section 9.2.6), but the reader keeps the id: what is published before its
 // first event is not lost with the connection. Some readers ignore an id without data. For them a
 // script can ask for a greeting, an event of a name of its own that has the id as data too.

@@ -15,7 +15,7 @@ struct journal;
 /// What became of the id that a reader came with.
 enum notice_reason {
     NOTICE_NONE,      // the reader goes on behind the event that its id names
-    NOTICE_PLACE,     // the reader has no id and begins at the newest event: it is given that id
+    NOTICE_PLACE,     // the reader has no id: it begins behind the newest event, and gets its id
     NOTICE_MALFORMED, // the text is not an id
     NOTICE_EPOCH,     // the id is from another life of the channel, or from another channel
     NOTICE_AHEAD,     // the id names an event that was never made

@@ -92,11 +92,11 @@ MUST_USE int stream_comment(struct stream *stream, struct bytes text);
 MUST_USE int stream_retry(struct stream *stream, uint64_t retry_ms);
 
 /// Subscribes to `replica`: what was published after the place that `start` names, then everything
-/// that follows. An empty `start` is the newest event. If the peer's id cannot be resumed, one
-/// in-band event says so, and the stream goes on at `since`, or like a newcomer. With `greet`, an
-/// event of that name follows, before those of the channel, for every reader: its data and its id
-/// are the stream's place. Returns 0, -EALREADY when it subscribes already, -E2BIG beyond
-/// `stream_channels`, or -ECANCELED when stream or channel is closed.
+/// that follows. An empty `start` begins behind the newest event. If the peer's id cannot be
+/// resumed, one in-band event says so, and the stream goes on at `since`, or like a newcomer. With
+/// `greet`, an event of that name follows, before those of the channel, for every reader: its data
+/// and its id are the stream's place. Returns 0, -EALREADY when it subscribes already, -E2BIG
+/// beyond `stream_channels`, or -ECANCELED when stream or channel is closed.
 MUST_USE int stream_subscribe(struct stream *stream, struct replica *replica,
                               const struct stream_start *start);
 
