@@ -1,5 +1,6 @@
 -- Readers that fall behind what a channel keeps: the two policies, and what they mean for others.
 
+local clock = require "spec.support.clock"
 local hub = require "spec.hub.support"
 local sse = require "spec.support.sse"
 local Server = require "spec.support.server"
@@ -247,6 +248,59 @@ end)
     publish_padded(server, 501, 501)
     hub.await_marks(server, { "close slow" })
     client:close()
+  end)
+end)
+
+describe("a reader that falls behind before it could be told 'reset'", function()
+  -- The first event is more than the kernel takes, so the notice of the channel cannot go out.
+  local FULL = [[
+server:get("/full", function(_, response)
+  response:on("close", function(reason) mark("close", reason) end)
+  env.kept.live = response.sse
+  response.sse:send("own", ("y"):rep(800000))
+end)
+]]
+
+  ---A reader of `room` that comes with an id that has expired, and then falls behind; and the id.
+  local function fallen_behind(server, options)
+    hub.keep(server, "room", options)
+    local id = publish_padded(server, 1, 1)
+    publish_padded(server, 2, 100)
+    local client = hub.stalled(server, "/full", id)
+    clock.eventually(function()
+      return run(server, "return kept.live ~= nil") == "true"
+    end)
+    assert.equal("true", run(server, "return kept.live:subscribe(kept.room)"))
+    publish_padded(server, 101, 200)
+    return client, id
+  end
+
+  it("is disconnected with on_lag = 'resume', and told 'reset' when it comes back", function()
+    local server = start_small(FULL)
+    local client, id = fallen_behind(server, "{ history = 10 }")
+    hub.await_marks(server, { "close slow" })
+    assert.is_nil(client:receive_all():find("event: reset", 1, true))
+    client:close()
+    local stream = hub.open(server, "room", { last_event_id = id })
+    local notice = hub.notice(stream:event())
+    assert.same({ "reset", "expired", id, 199 },
+      { notice.type, notice.reason, notice.from, notice.missed })
+    stream:close()
+  end)
+
+  it("is told 'reset' and not 'lagged' with on_lag = 'skip', and gets the oldest event", function()
+    local server = start_small(FULL)
+    local client, id = fallen_behind(server, "{ history = 10, on_lag = 'skip' }")
+    local stream = sse.stream(client, client:head())
+    assert.equal("own", stream:event().type)
+    local notice = hub.notice(stream:event())
+    assert.same({ "reset", "expired", id, 189 },
+      { notice.type, notice.reason, notice.from, notice.missed })
+    for n = 191, 200 do
+      assert.equal(n, number_of(stream:event()))
+    end
+    assert.same({}, hub.marks(server))
+    stream:close()
   end)
 end)
 
