@@ -42,7 +42,7 @@ local function stream(response, topic)
   response.sse:subscribe(topic, { since = "earliest" })
 end
 
--- The long poll. If the client leaves meanwhile, this handler waits to its end all the same.
+-- The long poll. It waits no longer than its client does, because its route says so.
 local function poll(request, response, topic)
   local wait = tonumber(request.query.wait or 0)
   if not (wait and wait >= 0 and wait <= WAIT_MAX) then
@@ -58,7 +58,7 @@ local function poll(request, response, topic)
   response:json { events = events, cursor = cursor }
 end
 
-server:get("/poll/:name", function(request, response)
+server:get("/poll/:name", { on_leave = "cancel" }, function(request, response)
   local topic = topic_of(request, response)
   local which = request:accepts("application/json", "text/event-stream")
   if topic and which == "text/event-stream" then

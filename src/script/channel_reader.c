@@ -105,6 +105,7 @@ int l_read(lua_State *L)
             struct task *task = task_current(L);
             task->timer.fired = on_timer;
             timer_arm(&task->timer, wait_ms);
+            reader_await_as_poll(&box->reader);
             return wait_for_news(L, box, read_on, (lua_KContext)count_max);
         }
     }
@@ -266,6 +267,7 @@ static int l_next(lua_State *L)
     if (!task_can_park(L)) {
         return raise_obstacle(L, "events can only wait inside a handler, timer or callback");
     }
+    reader_await(&box->reader);
     return wait_for_news(L, box, go_on_or_raise, 0);
 }
 
@@ -285,13 +287,12 @@ static int go_on_or_raise(lua_State *L, int status, lua_KContext context)
     return 1;
 }
 
-/// Parks the task until the channel has something for the reader, or has ended, or its timer fires.
+/// Parks the task, whose reader awaits news, until there are some, or its timer fires.
 static int wait_for_news(lua_State *L, struct reader_box *box, lua_KFunction then,
                          lua_KContext context)
 {
     struct task *task = task_current(L);
     list_append(&box->tasks, &task->wait_node);
-    reader_await(&box->reader);
     return task_park_then(L, stop_waiting, then, context);
 }
 

@@ -29,6 +29,7 @@
 #include "server/config.h"
 #include "server/descriptors.h"
 #include "server/report.h"
+#include "sse/reader.h"
 #include "sse/stream.h"
 
 #include <string.h>
@@ -321,6 +322,7 @@ static void drain(struct worker *worker)
         scopes_end(LIST_ITEM(node, struct generation, node)->parts.scopes);
     }
     scopes_end(worker->generations.current->parts.scopes);
+    readers_end_polls(&worker->local_hub);
     drain_start(&worker->_drain, worker->limits->drain.timeout_ms);
     service_drain(&worker->service);
 }

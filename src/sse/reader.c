@@ -24,6 +24,7 @@ void reader_open(struct reader *reader, struct replica *replica, const struct st
     *reader = (struct reader){.replica = replica, .start = *start, .subscriber.ops = &ops};
     reader->start.last = reader->start.since = reader->start.greet = BYTES("");
     list_init(&reader->subscriber.node);
+    list_init(&reader->_poll_node);
     replica_hold(replica);
     replica_age(replica);
     const struct journal *journal = lock_journal(reader);
@@ -36,6 +37,7 @@ void reader_close(struct reader *reader)
 {
     struct replica *replica = reader->replica;
     reader->replica = NULL;
+    list_remove(&reader->_poll_node);
     if (reader->subscriber.replica != NULL) {
         replica_leave(&reader->subscriber);
     }
@@ -58,6 +60,23 @@ void reader_await(struct reader *reader)
     reader->is_awaiting = true;
 }
 
+void reader_await_as_poll(struct reader *reader)
+{
+    reader_await(reader);
+    list_append(&reader->replica->local->polls, &reader->_poll_node);
+}
+
+void readers_end_polls(struct local_hub *local)
+{
+    OWNED(&local->loop->owner);
+    LIST_EACH (node, after, &local->polls) {
+        struct reader *reader = LIST_ITEM(node, struct reader, _poll_node);
+        list_remove(node);
+        reader->is_awaiting = false;
+        reader->on_news(reader);
+    }
+}
+
 /// Others may have published since the worker looked last, so it looks now.
 struct taken reader_take(struct reader *reader, uint64_t count_max)
 {
@@ -68,6 +87,7 @@ struct taken reader_take(struct reader *reader, uint64_t count_max)
         loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);
     }
     reader->is_told = reader->is_awaiting = false;
+    list_remove(&reader->_poll_node);
     buf_clear(out);
     const struct journal *journal = lock_journal(reader);
     uint8_t state = is_joined ? replica->state : replica->channel->state;

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct local_hub;
 struct replica;
 
 struct reader {
@@ -32,7 +33,8 @@ struct reader {
     /// call Lua, nor touch other subscribers.
     void (*on_news)(struct reader *reader);
     bool is_awaiting;
-    bool is_told; // and has not taken since
+    bool is_told;           // and has not taken since
+    struct list _poll_node; // in the worker's polls, while it waits as one
 };
 
 /// What a reader has taken. In the worker's scratch memory stands the text of the events, of
@@ -61,6 +63,13 @@ void reader_follow(struct reader *reader);
 /// Has `on_news` called once, when the turn ends in which there is something. The reader has
 /// joined.
 void reader_await(struct reader *reader);
+
+/// As `reader_await`, for one that waits for some time at most: `readers_end_polls` ends its wait.
+void reader_await_as_poll(struct reader *reader);
+
+/// Calls `on_news` of the worker's readers that wait as polls, though there may be nothing: the
+/// server stops, and who asked them is to be answered before.
+void readers_end_polls(struct local_hub *local);
 
 /// Takes events from the reader's place on, and moves it on: at most `count_max` of them, and at
 /// most READER_BYTES_MAX bytes, but one in any case.
