@@ -45,7 +45,8 @@ function support.replace(path, text)
 end
 
 ---Starts the program with the scripts of scripts/ and what they require, so that a reload has
----something to load, and the main script. Options: `workers`, `args`, `more` (of the main script), `files` (beside it).
+---something to load, and the main script. Options: `workers`, `args`, `more` (of the main script),
+---`files` (beside it).
 function support.start(options)
   local files = { ["main.lua"] = support.script(1, options.more) }
   for _, folder in ipairs { "", "lib/" } do
