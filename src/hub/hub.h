@@ -62,7 +62,6 @@ struct local_hub {
     uint64_t stamp;              // the hub's stamp when this worker last looked
     struct buf scratch;          // where events are encoded
     struct list waiters;         // publishers that wait for room
-    struct list polls;           // readers that wait for some time at most
     struct mailbox_message wake;
     struct mailbox *mailbox;
     size_t index; // in the hub

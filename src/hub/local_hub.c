@@ -32,7 +32,6 @@ void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
     buf_init(&local->scratch, SCRATCH_BYTES_MAX);
     list_init(&local->all);
     list_init(&local->waiters);
-    list_init(&local->polls);
     list_init(&local->due);
     hub_add(hub, local);
 }
@@ -40,7 +39,7 @@ void local_hub_init(struct local_hub *local, struct hub *hub, struct loop *loop,
 void local_hub_deinit(struct local_hub *local)
 {
     OWNED(&local->loop->owner);
-    CHECK(list_is_empty(&local->waiters) && list_is_empty(&local->polls));
+    CHECK(list_is_empty(&local->waiters));
     while (!list_is_empty(&local->all)) {
         replica_free(LIST_ITEM(local->all.next, struct replica, node));
     }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+static void end_polls_of(struct replica *replica);
 static enum subscriber_progress on_advance(struct subscriber *subscriber);
 static const struct journal *lock_journal(const struct reader *reader);
 static void unlock_journal(const struct reader *reader);
@@ -24,7 +25,6 @@ void reader_open(struct reader *reader, struct replica *replica, const struct st
     *reader = (struct reader){.replica = replica, .start = *start, .subscriber.ops = &ops};
     reader->start.last = reader->start.since = reader->start.greet = BYTES("");
     list_init(&reader->subscriber.node);
-    list_init(&reader->_poll_node);
     replica_hold(replica);
     replica_age(replica);
     const struct journal *journal = lock_journal(reader);
@@ -37,7 +37,6 @@ void reader_close(struct reader *reader)
 {
     struct replica *replica = reader->replica;
     reader->replica = NULL;
-    list_remove(&reader->_poll_node);
     if (reader->subscriber.replica != NULL) {
         replica_leave(&reader->subscriber);
     }
@@ -63,17 +62,27 @@ void reader_await(struct reader *reader)
 void reader_await_as_poll(struct reader *reader)
 {
     reader_await(reader);
-    list_append(&reader->replica->local->polls, &reader->_poll_node);
+    reader->is_poll = true;
 }
 
 void readers_end_polls(struct local_hub *local)
 {
     OWNED(&local->loop->owner);
-    LIST_EACH (node, after, &local->polls) {
-        struct reader *reader = LIST_ITEM(node, struct reader, _poll_node);
-        list_remove(node);
-        reader->is_awaiting = false;
-        reader->on_news(reader);
+    LIST_EACH (node, after, &local->all) {
+        end_polls_of(LIST_ITEM(node, struct replica, node));
+    }
+}
+
+/// Must not free the replica: a reader that is called here is closed later.
+static void end_polls_of(struct replica *replica)
+{
+    LIST_EACH (node, after, &replica->subscribers) {
+        struct subscriber *subscriber = LIST_ITEM(node, struct subscriber, node);
+        struct reader *reader = CONTAINER_OF(subscriber, struct reader, subscriber);
+        if (subscriber->ops == &ops && reader->is_poll && reader->is_awaiting) {
+            reader->is_awaiting = false;
+            reader->on_news(reader);
+        }
     }
 }
 
@@ -86,8 +95,7 @@ struct taken reader_take(struct reader *reader, uint64_t count_max)
     if (reader->is_told) { // the replica no longer has to keep what is taken now
         loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);
     }
-    reader->is_told = reader->is_awaiting = false;
-    list_remove(&reader->_poll_node);
+    reader->is_told = reader->is_awaiting = reader->is_poll = false;
     buf_clear(out);
     const struct journal *journal = lock_journal(reader);
     uint8_t state = is_joined ? replica->state : replica->channel->state;

@@ -33,8 +33,8 @@ struct reader {
     /// call Lua, nor touch other subscribers.
     void (*on_news)(struct reader *reader);
     bool is_awaiting;
-    bool is_told;           // and has not taken since
-    struct list _poll_node; // in the worker's polls, while it waits as one
+    bool is_told; // and has not taken since
+    bool is_poll; // it waits for some time at most
 };
 
 /// What a reader has taken. In the worker's scratch memory stands the text of the events, of
