@@ -6,6 +6,7 @@
 local Client = require "lunesse.test.client"
 local Conn = require "lunesse.test.conn"
 local blame = require "lunesse.test.blame"
+local follow = require "lunesse.test.follow"
 local show = require "lunesse.test.show"
 
 local App = {}
@@ -295,6 +296,7 @@ function App:stop()
   end
   local ok, left = pcall(self._drain, self)
   self:log()
+  follow.app(self.core)
   self.is_stopped = true
   local stopped, why = self.core:stop()
   if not ok then

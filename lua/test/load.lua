@@ -3,6 +3,7 @@
 
 local App = require "lunesse.test.app"
 local blame = require "lunesse.test.blame"
+local follow = require "lunesse.test.follow"
 
 local OPTIONS = {
   workers = true, arguments = true, args = true, time = true, limits = true, env = true,
@@ -41,6 +42,7 @@ return function(core, on_load)
     }
     if type(scripts) == "string" then
       given.path = scripts
+      follow.scripts(scripts)
     elseif type(scripts) == "table" and next(scripts) then
       given.files = scripts
     else
@@ -50,6 +52,7 @@ return function(core, on_load)
     if not inner then
       blame.fail(why)
     end
+    follow.app(inner)
     local app = App.new(inner)
     on_load(app)
     return app

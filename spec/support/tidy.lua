@@ -55,10 +55,10 @@ local HOMES = {
 local LIBC = {}
 for name in ([[
   assert ctype dirent errno fcntl float ftw inttypes limits locale math netdb poll pthread pwd sched
-  setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string
-  strings threads time unistd getopt malloc arpa/inet net/if netinet/in netinet/tcp sys/epoll
+  setjmp signal spawn stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn
+  string strings threads time unistd getopt malloc arpa/inet net/if netinet/in netinet/tcp sys/epoll
   sys/eventfd sys/file sys/ioctl sys/mman sys/random sys/resource sys/sendfile sys/socket
-  stdio_ext sys/stat sys/time sys/types sys/uio sys/un sys/wait
+  stdio_ext sys/stat sys/syscall sys/time sys/types sys/uio sys/un sys/wait
 ]]):gmatch("%S+") do
   LIBC[name .. ".h"] = true
 end

@@ -40,6 +40,7 @@ static void on_reload(void *owner, bool is_over);
 static bool turn_once(struct app *app);
 static bool turn_worker(struct app *app, struct worker *worker);
 static void drop_gone(struct app *app);
+static void add_path(void *paths, const char *path);
 static char **copy_all(const char *const *texts, size_t count);
 static void free_all(char **texts);
 static char *copy(const char *text);
@@ -200,6 +201,19 @@ void app_signal(struct app *app, int number)
         engine_stop(&app->engine, number);
     }
     app_turn(app);
+    app_leave(place);
+}
+
+void app_list_sources(struct app *app, struct buf *paths)
+{
+    DCHECK(app->is_open);
+    struct generations *generations = &app->engine.workers[0].generations;
+    DCHECK(generations->current != NULL && generations->scripts.count > 0);
+    struct app_place place = app_enter(app, 1);
+    for (size_t i = 0; i < generations->scripts.count; i++) {
+        add_path(paths, generations->scripts.paths[i]);
+    }
+    generation_each_module(generations->current, add_path, paths);
     app_leave(place);
 }
 
@@ -386,6 +400,11 @@ static void drop_gone(struct app *app)
             remote_release(remote);
         }
     }
+}
+
+static void add_path(void *paths, const char *path)
+{
+    IGNORE(buf_append(paths, bytes_of(path, strlen(path) + 1)));
 }
 
 /// A list that ends with NULL.

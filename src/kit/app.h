@@ -9,6 +9,7 @@
 // Owned by whoever made it; used on one thread. Every function here may call Lua of the app's.
 #pragma once
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/environment.h"
@@ -89,6 +90,10 @@ MUST_USE int app_reload(struct app *app, const struct app_options *options, cons
 
 /// What the process would do at SIGTERM, SIGINT or SIGHUP.
 void app_signal(struct app *app, int number);
+
+/// Appends the paths of the scripts and of the modules that they have required, each with a 0 at
+/// its end, as far as there is room.
+void app_list_sources(struct app *app, struct buf *paths);
 
 enum app_fault { APP_MEMORY, APP_RUN_TIMEOUT };
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MS_PER_SECOND = 1000, WORKERS_MAX = 64 };
+enum { MS_PER_SECOND = 1000, WORKERS_MAX = 64, SOURCES_BYTES_MAX = 1024 * 1024 };
 
 static const char type_name[] = "lunesse.test.app";
 static const double seconds_max = 1e12;
@@ -39,6 +39,7 @@ static int l_next(lua_State *L);
 static int l_now(lua_State *L);
 static int l_connect(lua_State *L);
 static int l_reload(lua_State *L);
+static int l_sources(lua_State *L);
 static int l_signal(lua_State *L);
 static int l_fail(lua_State *L);
 static int l_log(lua_State *L);
@@ -52,13 +53,11 @@ static int l_left(lua_State *L);
 static int l_stop(lua_State *L);
 static int l_gc(lua_State *L);
 
-static const luaL_Reg methods[] = {{"turn", l_turn},       {"advance", l_advance},
-                                   {"next", l_next},       {"now", l_now},
-                                   {"connect", l_connect}, {"reload", l_reload},
-                                   {"signal", l_signal},   {"log", l_log},
-                                   {"channel", l_channel}, {"left", l_left},
-                                   {"fail", l_fail},       {"stop", l_stop},
-                                   {"__gc", l_gc},         {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"turn", l_turn},       {"advance", l_advance}, {"next", l_next},     {"now", l_now},
+    {"connect", l_connect}, {"reload", l_reload},   {"signal", l_signal}, {"log", l_log},
+    {"channel", l_channel}, {"left", l_left},       {"fail", l_fail},     {"stop", l_stop},
+    {"sources", l_sources}, {"__gc", l_gc},         {NULL, NULL}};
 
 int l_open_test_core(lua_State *L)
 {
@@ -302,6 +301,25 @@ static int l_reload(lua_State *L)
         return push_failure(L, why);
     }
     lua_pushboolean(L, true);
+    return 1;
+}
+
+/// app:sources() -> the paths of the scripts and of the modules that they have required
+static int l_sources(lua_State *L)
+{
+    struct app *app = check_app(L);
+    struct buf paths;
+    buf_init(&paths, SOURCES_BYTES_MAX);
+    app_list_sources(app, &paths);
+    lua_newtable(L);
+    struct bytes rest = buf_bytes(&paths);
+    for (lua_Integer i = 1; rest.len > 0; i++) {
+        lua_pushstring(L, rest.at);
+        DCHECK(strlen(rest.at) < rest.len);
+        rest = bytes_skip(rest, strlen(rest.at) + 1);
+        lua_rawseti(L, -2, i);
+    }
+    buf_reset(&paths);
     return 1;
 }
 

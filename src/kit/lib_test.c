@@ -12,8 +12,7 @@ static const char module_name[] = "lunesse.test";
 static int l_open_embedded(lua_State *L);
 static void load_or_raise(lua_State *L, const struct embedded_lua *file);
 
-/// Has `require` find the other files, and runs init.lua.
-int l_open_test(lua_State *L)
+int l_preload_test(lua_State *L)
 {
     luaL_checkversion(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -24,6 +23,14 @@ int l_open_test(lua_State *L)
         lua_pushcclosure(L, l_open_embedded, 1);
         lua_setfield(L, -2, file->name);
     }
+    return 0;
+}
+
+/// Runs init.lua.
+int l_open_test(lua_State *L)
+{
+    l_preload_test(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_getfield(L, -1, module_name);
     lua_pushstring(L, module_name);
     lua_call(L, 1, 1);

@@ -6,6 +6,9 @@
 
 #include <lua.h>
 
+/// Has `require` find all files of the module, and runs none of them yet.
+int l_preload_test(lua_State *L);
+
 /// Opens the module, as Lua calls it. The host's Lua state is only a caller: the scripts of an app
 /// have states of their own.
 int l_open_test(lua_State *L);

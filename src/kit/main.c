@@ -2,9 +2,12 @@
 //
 // The program `lunesse-test`, which `lunesse test`, `lunesse --test-path` and `lunesse new` become:
 // busted in a Lua state of its own, with the test kit inside, and the writer of projects. It is a
-// program of its own, so that the server carries no code of it.
+// program of its own, so that the server carries no code of it. With --watch it runs no spec by
+// itself: it starts itself for each run, with --followed and the file that the two share (see
+// lua/test/watch.lua).
 #include "base/check.h"
 #include "kit/lib_test.h"
+#include "kit/lib_watcher.h"
 #include "kit/new.h"
 #include "kit/places.h"
 
@@ -27,19 +30,29 @@ static const char help[] =
     "Runs specs with busted, in which require \"lunesse.test\" is the test kit. Without a folder:\n"
     "what .busted says, or spec/.\n"
     "\n"
+    "  --watch       run them, and again whenever a file changes: the specs that it touches, or\n"
+    "                all where that is not known; Ctrl-C ends it\n"
     "  --init        write a .busted, with which plain `busted` finds the kit too\n"
     "  --test-path   print where Lua finds it: a pattern for package.cpath or LUA_CPATH\n"
     "  --help        print this, and what busted takes\n";
 
+// Chunks of Lua. Each returns the exit code, or why busted is not there.
 static const char run_busted[] = "local is_there, runner = pcall(require, 'busted.runner')\n"
                                  "if not is_there then\n"
                                  "  return runner\n"
                                  "end\n"
-                                 "runner { standalone = false }\n";
+                                 "require 'lunesse.test.follow'.begin(arg)\n"
+                                 "runner { standalone = false }\n"
+                                 "return 0\n";
+static const char watch_specs[] =
+    "return require 'lunesse.test.watch'(require 'lunesse.test.watcher', arg)\n";
 
 static int print_pattern(void);
 static int write_settings(void);
-static int run(int count, char **arguments);
+static bool has_word(int count, char **arguments, const char *word);
+static int run(const char *chunk, int count, char **arguments);
+static int finish_run(lua_State *L);
+static int l_preload(lua_State *L);
 static void fill(lua_State *L, int count, char **arguments);
 
 int main(int count, char **arguments)
@@ -58,7 +71,8 @@ int main(int count, char **arguments)
         puts(help);
         fflush(stdout);
     }
-    return run(count, arguments);
+    bool is_watching = has_word(count, arguments, "--watch");
+    return run(is_watching ? watch_specs : run_busted, count, arguments);
 }
 
 static int print_pattern(void)
@@ -104,8 +118,18 @@ static int write_settings(void)
     return 0;
 }
 
-/// Runs busted, which ends the process with its own exit code; returns one when it could not begin.
-static int run(int count, char **arguments)
+static bool has_word(int count, char **arguments, const char *word)
+{
+    for (int i = 1; i < count; i++) {
+        if (strcmp(arguments[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Runs a chunk. busted ends the process with its own exit code when a spec fails.
+static int run(const char *chunk, int count, char **arguments)
 {
     lua_State *L = luaL_newstate();
     if (L == NULL) {
@@ -114,28 +138,47 @@ static int run(int count, char **arguments)
     }
     DCHECK(lua_gettop(L) == 0);
     luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, l_open_test);
-    lua_setfield(L, -2, "lunesse.test");
     fill(L, count, arguments);
     int result = 1;
-    int status = luaL_loadbufferx(L, run_busted, strlen(run_busted), "=lunesse test", "t");
+    lua_pushcfunction(L, l_preload);
+    int status = lua_pcall(L, 0, 0, 0);
+    if (status == LUA_OK) {
+        status = luaL_loadbufferx(L, chunk, strlen(chunk), "=lunesse test", "t");
+    }
     if (status == LUA_OK) {
         status = lua_pcall(L, 0, 1, 0);
     }
     if (status != LUA_OK) {
         fprintf(stderr, "lunesse test: %s\n", luaL_tolstring(L, -1, NULL));
-    } else if (lua_isstring(L, -1)) {
-        fprintf(stderr,
-                "lunesse test: busted is not there: install it with `apt-get install lua-busted`, "
-                "or with `luarocks --lua-version 5.4 install busted`\n%s\n",
-                lua_tostring(L, -1));
-        result = EXIT_NO_BUSTED;
     } else {
-        result = 0;
+        result = finish_run(L);
     }
     lua_close(L);
     return result;
+}
+
+/// Returns the exit code that the chunk has returned, or says why busted is not there.
+static int finish_run(lua_State *L)
+{
+    DCHECK(lua_isinteger(L, -1) || lua_isstring(L, -1));
+    if (lua_isinteger(L, -1)) {
+        return (int)lua_tointeger(L, -1);
+    }
+    fprintf(stderr,
+            "lunesse test: busted is not there: install it with `apt-get install lua-busted`, "
+            "or with `luarocks --lua-version 5.4 install busted`\n%s\n",
+            lua_tostring(L, -1));
+    return EXIT_NO_BUSTED;
+}
+
+/// Has `require` find the kit and what --watch needs.
+static int l_preload(lua_State *L)
+{
+    l_preload_test(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, l_open_watcher);
+    lua_setfield(L, -2, "lunesse.test.watcher");
+    return 0;
 }
 
 /// Sets the global `arg`, which busted reads.

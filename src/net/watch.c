@@ -264,10 +264,14 @@ static void on_closed(uv_handle_t *handle)
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int failure)
 {
     struct watched *watched = CONTAINER_OF(handle, struct watched, handle);
+    struct watch *watch = watched->watch;
     (void)events;
     if (failure == 0 && name != NULL &&
         ((watched->has_sources && is_source(name)) || has_path_to(watched, name))) {
-        await_quiet(watched->watch);
+        if (watch->on_named != NULL) {
+            watch->on_named(watch->user, watched->path, name);
+        }
+        await_quiet(watch);
     }
 }
 

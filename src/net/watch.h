@@ -34,6 +34,9 @@ struct watch {
     uint64_t _patient_until_ms; // when a burst is told at the latest; set while `_quiet` is armed
     void *user;
     void (*on_changed)(void *user);
+    /// Is told of each change as it comes, by the folder and the name in it; NULL: nobody is. The
+    /// owner sets it after `watch_open`.
+    void (*on_named)(void *user, const char *folder, const char *name);
 };
 
 /// Prepares `watch`. It watches nothing yet.
