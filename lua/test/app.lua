@@ -17,6 +17,7 @@ local ROUNDS_MAX = 100000
 local STEP_SECONDS_MIN = 0.001 -- of a clock that counts in milliseconds
 local WAIT_SECONDS = 60
 local DRAIN_SECONDS = 3600
+local RELOAD_SECONDS = 24 * 3600 -- more than anybody's load_timeout, which ends a reload
 
 ---An app over a loaded `core`.
 function App.new(core)
@@ -238,6 +239,8 @@ function App:channel(name)
 end
 
 ---Loads the scripts again, or others, as SIGHUP does: true, or nil and why they cannot be loaded.
+---While a main chunk sleeps or waits for time, the app's time goes on, until all have run or
+---`load_timeout` is over. Time stands still where nothing waits for it.
 ---@param scripts? string | table<string, string>
 function App:reload(scripts)
   self:_check_is_running()
@@ -249,9 +252,14 @@ function App:reload(scripts)
     options = { files = scripts }
   end
   local ok, why = self.core:reload(options)
-  self:turn()
+  self:_advance_until(function()
+    if ok == false then
+      ok, why = self.core:reloaded()
+    end
+    return ok ~= false
+  end, RELOAD_SECONDS)
   if not ok then
-    return nil, why
+    return nil, why or "the scripts still load, after a day of the app's time"
   end
   return true
 end

@@ -30,7 +30,8 @@ local test = {}
 ---Variables that `os.getenv` answers in the app.
 ---@field env? table<string, string>
 
----Loads scripts. Raises what the log of a start would say when they cannot be loaded.
+---Loads scripts. Raises what the log of a start would say when they cannot be loaded. While a main
+---chunk sleeps or waits for time, the app's time goes on, so its clock is later then.
 ---@param scripts string | table<string, string>  a file, a folder, or texts by file name
 ---@param options? lunesse.TestLoadOptions
 ---@return lunesse.TestApp app
@@ -193,6 +194,8 @@ function App:log(filter) end
 function App:channel(name) end
 
 ---Loads the scripts again, as SIGHUP does, or others. What was loaded goes on when they cannot be.
+---While a main chunk sleeps or waits for time, the app's time goes on: until all have run, or
+---`load_timeout` is over. `app:signal("HUP")` begins a reload and does not wait for it.
 ---@param scripts? string | table<string, string>
 ---@return true? ok
 ---@return string? err

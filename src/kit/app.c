@@ -169,7 +169,7 @@ struct remote *app_connect(struct app *app, unsigned number, const struct socket
     return remote;
 }
 
-int app_reload(struct app *app, const struct app_options *options, const char **why)
+void app_reload(struct app *app, const struct app_options *options)
 {
     char *problem = NULL;
     int failure = 0;
@@ -177,6 +177,7 @@ int app_reload(struct app *app, const struct app_options *options, const char **
     if (options->path != NULL || options->file_count > 0) {
         failure = find_scripts(app, options, &problem);
     }
+    DCHECK((failure == 0) == (problem == NULL));
     app->config.script = app->_path;
     mem_free(app->_why);
     app->_why = problem;
@@ -187,8 +188,12 @@ int app_reload(struct app *app, const struct app_options *options, const char **
         app_turn(app);
         app_leave(place);
     }
+}
+
+bool app_has_reloaded(const struct app *app, const char **why)
+{
     *why = app->_why;
-    return *why == NULL ? 0 : -EINVAL;
+    return app->engine.reload.state == RELOAD_IDLE;
 }
 
 void app_signal(struct app *app, int number)
@@ -355,10 +360,11 @@ static int load_worker(struct app *app, struct worker *worker)
 static void on_reload(void *owner, bool is_over)
 {
     struct app *app = owner;
+    const char *why = app->engine.reload.why;
     DCHECK(environment_here == &app->environment);
-    if (is_over && app->engine.reload.why != NULL) {
+    if (is_over) {
         mem_free(app->_why);
-        app->_why = copy(app->engine.reload.why);
+        app->_why = why == NULL ? NULL : copy(why);
     }
 }
 

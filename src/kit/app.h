@@ -84,9 +84,13 @@ uint64_t app_next_ms(struct app *app);
 struct remote *app_connect(struct app *app, unsigned number, const struct socket_address *from,
                            size_t window);
 
-/// Loads the same scripts again, or those that `options` names by path or files. Returns 0, or a
-/// negative errno; `why` is then the reason, which the app keeps.
-MUST_USE int app_reload(struct app *app, const struct app_options *options, const char **why);
+/// Begins to load the same scripts again, or those that `options` names by path or files, and
+/// turns.
+void app_reload(struct app *app, const struct app_options *options);
+
+/// Whether the last reload is over. It is not while the new scripts wait for time. `why` is then
+/// why it has failed, which the app keeps, or NULL.
+bool app_has_reloaded(const struct app *app, const char **why);
 
 /// What the process would do at SIGTERM, SIGINT or SIGHUP.
 void app_signal(struct app *app, int number);

@@ -39,6 +39,7 @@ static int l_next(lua_State *L);
 static int l_now(lua_State *L);
 static int l_connect(lua_State *L);
 static int l_reload(lua_State *L);
+static int l_reloaded(lua_State *L);
 static int l_sources(lua_State *L);
 static int l_signal(lua_State *L);
 static int l_fail(lua_State *L);
@@ -54,10 +55,10 @@ static int l_stop(lua_State *L);
 static int l_gc(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"turn", l_turn},       {"advance", l_advance}, {"next", l_next},     {"now", l_now},
-    {"connect", l_connect}, {"reload", l_reload},   {"signal", l_signal}, {"log", l_log},
-    {"channel", l_channel}, {"left", l_left},       {"fail", l_fail},     {"stop", l_stop},
-    {"sources", l_sources}, {"__gc", l_gc},         {NULL, NULL}};
+    {"turn", l_turn},       {"advance", l_advance},   {"next", l_next},     {"now", l_now},
+    {"connect", l_connect}, {"reload", l_reload},     {"signal", l_signal}, {"log", l_log},
+    {"channel", l_channel}, {"left", l_left},         {"fail", l_fail},     {"stop", l_stop},
+    {"sources", l_sources}, {"reloaded", l_reloaded}, {"__gc", l_gc},       {NULL, NULL}};
 
 int l_open_test_core(lua_State *L)
 {
@@ -287,20 +288,28 @@ static int l_connect(lua_State *L)
     return *place != NULL ? 1 : push_failure(L, "connection refused: the app is stopping");
 }
 
-/// app:reload([{ path | files }]) -> true | nil, message
+/// app:reload([{ path | files }]) -> true | nil, message | false while the scripts wait for time
 static int l_reload(lua_State *L)
 {
     struct app *app = check_app(L);
     struct app_options options = {0};
-    const char *why;
     if (!lua_isnoneornil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
         check_scripts(L, 2, &options);
     }
-    if (app_reload(app, &options, &why) != 0) {
+    app_reload(app, &options);
+    return l_reloaded(L);
+}
+
+/// app:reloaded() -> what became of the last reload, as `reload` returns it
+static int l_reloaded(lua_State *L)
+{
+    const char *why;
+    bool is_over = app_has_reloaded(check_app(L), &why);
+    if (is_over && why != NULL) {
         return push_failure(L, why);
     }
-    lua_pushboolean(L, true);
+    lua_pushboolean(L, is_over);
     return 1;
 }
 
