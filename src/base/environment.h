@@ -35,6 +35,9 @@ struct environment {
     struct counters *_Atomic counters[ENVIRONMENT_WORKERS_MAX]; // of each worker, or NULL
     atomic_int_fast64_t limits_said_s[ENVIRONMENT_LIMITS_MAX];  // when a limit may be logged again
     const char *const *variables; // "NAME=value", before the process's own; ends with NULL, or NULL
+    /// Where scripts are that were given as texts: it is no part of their names. No slash at the
+    /// end; NULL where there are none.
+    const char *texts_folder;
     int64_t _start_ms; // of a clock that stands still: milliseconds since 1970 when it began
     atomic_uint_fast64_t _dice; // where the numbers by chance are
 };

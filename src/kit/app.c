@@ -281,6 +281,7 @@ static int write_files(struct app *app, const struct app_options *options, char 
         *why = text("cannot make a folder for the scripts: %s", strerror(-failure));
         return failure;
     }
+    app->environment.texts_folder = app->_folder;
     folder_clear(app->_folder);
     for (size_t i = 0; i < options->file_count && failure == 0; i++) {
         const struct app_file *file = &options->files[i];

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "http/exchange.h"
+#include "script/chunk.h"
 
 #include <lua.h>
 #include <stdio.h>
@@ -165,7 +166,7 @@ static void append_around(struct buf *page, const struct location *location)
     char number[NUMBER_BYTES];
     struct buf line;
     DCHECK(location->line > 0 && location->file[0] != '\0');
-    FILE *file = fopen(location->file, "re");
+    FILE *file = chunk_file(location->file);
     buf_init(&line, PAGE_BYTES_MAX);
     append(page, BYTES("<p>"));
     append_escaped(page, bytes_from_string(location->file));

@@ -5,6 +5,7 @@
 #include "base/environment.h"
 #include "base/output.h"
 #include "script/box.h"
+#include "script/chunk.h"
 #include "script/stack.h"
 
 #include <lualib.h>
@@ -20,6 +21,7 @@ static void replace_loaders(lua_State *L);
 static void replace_loader(lua_State *L, const char *name, int mode_index);
 static void replace_searcher(lua_State *L);
 static int l_load(lua_State *L);
+static int l_loadfile(lua_State *L);
 static int l_dofile(lua_State *L);
 static int l_after_dofile(lua_State *L, int status, lua_KContext context);
 static int l_search(lua_State *L);
@@ -86,6 +88,8 @@ static void remove_fields(lua_State *L, const char *library, const char *const *
 static void replace_loaders(lua_State *L)
 {
     replace_loader(L, "load", 3);
+    lua_pushcfunction(L, l_loadfile);
+    lua_setglobal(L, "loadfile");
     replace_loader(L, "loadfile", 2);
     lua_pushcfunction(L, l_dofile);
     lua_setglobal(L, "dofile");
@@ -134,12 +138,29 @@ static int l_load(lua_State *L)
     return lua_gettop(L);
 }
 
+/// loadfile([path], mode, [environment]) -> function | nil, message
+static int l_loadfile(lua_State *L)
+{
+    const char *path = luaL_optstring(L, 1, NULL);
+    bool has_environment = !lua_isnone(L, 3);
+    if (chunk_load(L, path) != LUA_OK) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (has_environment) {
+        lua_pushvalue(L, 3);
+        CHECK(lua_setupvalue(L, -2, 1) != NULL); // a chunk has this one alone
+    }
+    return 1;
+}
+
 /// dofile([path])
 static int l_dofile(lua_State *L)
 {
     const char *path = luaL_optstring(L, 1, NULL);
     lua_settop(L, 1);
-    if (luaL_loadfilex(L, path, "t") != LUA_OK) {
+    if (chunk_load(L, path) != LUA_OK) {
         return lua_error(L);
     }
     lua_callk(L, 0, LUA_MULTRET, 0, l_after_dofile);
@@ -165,12 +186,14 @@ static int l_search(lua_State *L)
     }
     lua_call(L, 2, 2); // [name, path, why not]
     if (lua_isnil(L, 2)) {
+        chunk_push_message(L, lua_tostring(L, 3));
         return 1;
     }
     const char *path = lua_tostring(L, 2);
-    if (luaL_loadfilex(L, path, "t") != LUA_OK) {
-        return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, path,
-                          lua_tostring(L, -1));
+    if (chunk_load(L, path) != LUA_OK) {
+        chunk_push_message(L, path);
+        return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name,
+                          lua_tostring(L, -1), lua_tostring(L, -2));
     }
     lua_pushvalue(L, 2);
     return 2; // loader, path

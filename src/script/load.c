@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "script/chunk.h"
 #include "script/parts.h"
 #include "script/stack.h"
 #include "script/task.h"
@@ -84,7 +85,7 @@ static void run_next(struct load *load)
     lua_State *L = load->_parts->L;
     const char *path = load->_paths[load->_next++];
     STACK_BEGIN(L);
-    if (luaL_loadfilex(L, path, "t") != LUA_OK) {
+    if (chunk_load(L, path) != LUA_OK) {
         fail(load, bytes_from_string(lua_tostring(L, -1)));
         lua_pop(L, 1);
         return;
