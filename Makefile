@@ -56,7 +56,8 @@ FAST := spec/kit spec/unit_spec.lua spec/support_spec.lua spec/stubs_spec.lua \
 test-fast: test-deps debug ## the specs to run while working; `make test` has the rest
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED) $(FAST)
 
-# MUTATIONS=30 for more than ten changes of each, MUTATIONS_SEED=2 for others.
+# Ten changes of each script by each of six seeds: MUTATIONS=30 for more, MUTATIONS_SEEDS="7 8" for
+# others, MUTATIONS_SCRIPTS="chat poll" for some scripts.
 mutations: test-deps debug ## changes of one token in the shipped scripts, which their specs notice
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) lua5.4 spec/mutations/run.lua
 

@@ -75,7 +75,7 @@ end
 -- What one peer has to itself: an IPv4 address, or the half of an IPv6 address that a provider
 -- gives to one customer.
 local function part_of(ip)
-  if not ip:find(":") or ip:find(".", 1, true) then
+  if not ip:find(":") or ip:find("%.") then
     return ip
   end
   local parts = {}
@@ -196,11 +196,9 @@ local function check_field(what, value, max, controls)
     return nil, what .. " is not a string"
   end
   local text = (value:match("%S.*") or ""):match(".*%S") or ""
-  local length = utf8.len(text)
+  local length = utf8.len(text) -- what came as JSON is UTF-8
   if length == 0 then
     return nil, what .. " is empty"
-  elseif not length then
-    return nil, what .. " is not UTF-8"
   elseif length > max then
     return nil, ("%s is longer than %d characters"):format(what, max)
   elseif text:find(controls) then

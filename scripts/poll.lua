@@ -77,7 +77,7 @@ server:post("/poll/:name", { body_bytes = 16 * 1024 }, function(request, respons
   local text = type(message) == "table" and message.text
   if message == nil then
     return refuse(response, 400, "the body is not JSON: " .. why)
-  elseif type(text) ~= "string" or not utf8.len(text) or utf8.len(text) > TEXT_MAX then
+  elseif type(text) ~= "string" or utf8.len(text) > TEXT_MAX then -- what came as JSON is UTF-8
     return refuse(response, 400, ('a body like {"text": "full moon"} expected, with at most %d ' ..
       "characters"):format(TEXT_MAX))
   end

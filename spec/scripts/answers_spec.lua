@@ -16,6 +16,7 @@ describe("an answer", function()
 
   after_each(function()
     app:stop()
+    assert.same({}, app:log { level = "error" })
   end)
 
   local function ask(prompt)
@@ -33,6 +34,8 @@ describe("an answer", function()
 
   it("is computed for nobody, and whoever comes late gets the whole of it", function()
     local path = ask("Tell me of the sea")
+    assert.matches("^/answers/%x+$", path)
+    assert.equal(#"/answers/" + 16, #path)
     app:advance(TOKENS * PAUSE)
     local late = app:stream(path)
     assert.event(late, "done", { stopped = false })
@@ -43,6 +46,7 @@ describe("an answer", function()
   it("comes token by token, to all who read it", function()
     local path = ask("Tell me of the sea")
     local first = app:stream(path, { worker = 1 })
+    assert.equal(1, first.retry)
     app:advance(3 * PAUSE)
     local second = app:stream(path, { worker = 2 })
     assert.equal("The night lends it ", text_of(first))
@@ -91,9 +95,9 @@ describe("an answer", function()
 
   it("is kept for ten minutes, and then unknown", function()
     local path = ask("Tell me of the sea")
-    app:advance(TOKENS * PAUSE + 599)
+    app:advance(TOKENS * PAUSE + 599.9)
     assert.event(app:stream(path), "done")
-    app:advance(2)
+    app:advance(0.2)
     local gone = { status = 404, json = { error = "there is no such answer, or no longer" } }
     app:get(path):expect(gone)
     app:delete(path):expect(gone)
@@ -122,12 +126,14 @@ describe("an answer", function()
     local function refusal(options)
       return app:post("/answers", options):expect(400):json().error
     end
-    assert.matches("^the body is not JSON: ", refusal { body = "{" })
+    assert.equal("the body is not JSON: expected a key in double quotes at line 1, column 2",
+      refusal { body = "{" })
     local expected = 'a body like {"prompt": "Tell me of the sea"} expected'
     assert.equal(expected, refusal { json = { prompt = "  " } })
     assert.equal(expected, refusal { json = { prompt = 7 } })
     assert.equal(expected, refusal { body = "7" })
     app:post("/answers", { body = ("x"):rep(16 * 1024 + 1) }):expect(413)
+    app:post("/answers", { body = ("x"):rep(16 * 1024) }):expect(400)
   end)
 
   it("is refused while a thousand others are kept", function()
@@ -155,6 +161,7 @@ describe("an answer", function()
     assert.equal("default-src 'none'; connect-src 'self'; img-src data:; " ..
       "style-src 'unsafe-inline'; script-src 'unsafe-inline'",
       page.headers["content-security-policy"])
-    assert.matches("EventSource", page:text())
+    local file <close> = assert(io.open("scripts/answers.html"))
+    assert.equal(file:read("a"), page:text())
   end)
 end)

@@ -11,6 +11,7 @@ describe("a topic", function()
 
   after_each(function()
     app:stop()
+    assert.same({}, app:log { level = "error" })
   end)
 
   local function say(text, options)
@@ -98,13 +99,21 @@ describe("a topic", function()
     local function refusal(answer)
       return answer:expect(400):json().error
     end
+    local began = app:now()
+    poll("")
+    assert.equal(began, app:now()) -- who does not say how long waits for nothing
+    app:get("/poll/news?wait=60"):expect(200)
     for _, wait in ipairs { "-1", "61", "soon", "1e400" } do
       assert.equal("wait is 0 to 60 seconds", refusal(app:get("/poll/news?wait=" .. wait)))
     end
-    assert.matches("^a name is 1 to 32 of", refusal(app:get("/poll/News")))
-    assert.matches("^a name is 1 to 32 of", refusal(app:get("/poll/" .. ("a"):rep(33))))
+    for _, name in ipairs { "News", "a_b", "a.b", ("a"):rep(33) } do
+      assert.equal("a name is 1 to 32 of a-z, 0-9 and -", refusal(app:get("/poll/" .. name)))
+    end
     app:get("/poll/" .. ("a"):rep(32)):expect(200)
-    assert.matches("^the body is not JSON: ", refusal(app:post("/poll/news", { body = "{" })))
+    assert.equal("the body is not JSON: expected a key in double quotes at line 1, column 2",
+      refusal(app:post("/poll/news", { body = "{" })))
+    app:post("/poll/news", { body = ("x"):rep(16 * 1024 + 1) }):expect(413)
+    app:post("/poll/news", { body = ("x"):rep(16 * 1024) }):expect(400)
     local expected = 'a body like {"text": "full moon"} expected, with at most 2000 characters'
     assert.equal(expected, refusal(app:post("/poll/news", { json = { text = 7 } })))
     assert.equal(expected, refusal(app:post("/poll/news", { json = { text = ("x"):rep(2001) } })))
@@ -115,7 +124,9 @@ describe("a topic", function()
     for n = 1, 1000 do
       app:post("/poll/t" .. n, { json = { text = "here" } }):expect(201)
     end
-    app:get("/poll/one-more"):expect(503)
+    app:get("/poll/one-more"):expect {
+      status = 503, json = { error = "the group has as many channels as it may" },
+    }
     app:get("/poll/t1000"):expect(200)
   end)
 
@@ -130,7 +141,9 @@ describe("a topic", function()
 
   it("is a stream for whoever asks for one, and otherwise a poll", function()
     for accept, mime in pairs { ["text/event-stream"] = "text/event-stream",
-        ["application/json"] = "application/json", ["*/*"] = "application/json" } do
+        ["application/json"] = "application/json", ["*/*"] = "application/json",
+        ["text/event-stream;q=0.5, application/json"] = "application/json",
+        ["text/event-stream, application/json;q=0.5"] = "text/event-stream" } do
       local answer = app:send("GET", "/poll/news", { headers = { accept = accept } })
       app:turn()
       assert.equal(mime, answer.headers["content-type"])

@@ -56,7 +56,9 @@ describe("the tokens", function()
 
   it("depend on the prompt: the last word that the text knows", function()
     assert.matches("^The moon has no light", (read_answer(ask("?"))))
-    assert.matches("^But the tide remembers", (read_answer(ask("Who REMEMBERS?"))))
+    assert.equal("But the tide remembers where the night began. The moon has no light of its " ..
+      "own. It borrows the light of the sun and lends it to the night.",
+      (read_answer(ask("Who REMEMBERS?"))))
     assert.matches("^The moon has no light", (read_answer(ask("sea and moon"))))
   end)
 
@@ -65,13 +67,15 @@ describe("the tokens", function()
     app:advance(0.15)
     assert.equal(4, #stream.events)
     stream:leave()
-    assert.logged { message = "tokens made", fields = { count = 4 } }
+    assert.logged { message = "^tokens made$", fields = { count = 4 } }
     assert.logged { fields = { target = "/tokens", reason = "left" } }
   end)
 
   it("are refused with 400 and a reason to a body that is not JSON", function()
-    assert.matches("^the body is not JSON: ", refusal { body = "prompt=moon" })
-    assert.matches("^the body is not JSON: ", refusal { body = "" })
+    for _, body in ipairs { "prompt=moon", "" } do
+      assert.equal("the body is not JSON: expected a value at line 1, column 1",
+        refusal { body = body })
+    end
   end)
 
   it("are refused with 400 and an example to JSON without a prompt", function()
