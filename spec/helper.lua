@@ -12,6 +12,15 @@ require "spec.support.wire"
 require "spec.support.sse"
 local busted = require "busted"
 
+-- Ends the servers that a test has started, and the apps of the kit, if there are any.
+local function stop_all()
+  Server.stop_all()
+  local apps = package.loaded["spec.support.app"]
+  if apps then
+    apps.stop_all()
+  end
+end
+
 ---Calls `fn` until it answers something true and returns its answers; raises what it raised last,
 ---or that it stayed false, when the time is over. Time is stretched on slow builds.
 ---@param fn fun(): any
@@ -32,14 +41,14 @@ busted.subscribe({ "test", "start" }, function(element)
       pending(kit.REASON)
     end
     run(...)
-    Server.stop_all()
+    stop_all()
   end
   return nil, true
 end)
 
 busted.after_each(function()
   kit.pending = nil
-  Server.stop_all()
+  stop_all()
   Process.kill_all()
 end)
 

@@ -1,7 +1,7 @@
 -- Where a reader begins that has no id: `since = -n`, and the greeting, an event that says the
 -- stream's place for readers that ignore an id without data.
 
-local hub = require "spec.hub.support"
+local hub = require "spec.hub.app"
 
 local run, further = hub.run, hub.further
 
@@ -17,106 +17,94 @@ server:get("/greet/*names", function(request, response)
 end)
 ]]
 
-local function open(server, target, last_event_id)
-  return server:stream("/greet/" .. target, { headers = {
-    ["Accept"] = "text/event-stream", ["Last-Event-ID"] = last_event_id,
-  } })
+local function open(app, target, last_event_id)
+  return app:stream("/greet/" .. target, { last_event_id = last_event_id })
 end
 
 local function greeting(id, name)
-  return { type = name or "hello", data = id, id = id, is_chunk = true }
+  return { event = name or "hello", data = id, id = id }
 end
 
 describe("a greeting", function()
-  local server, cursor
+  local app, cursor
 
   before_each(function()
-    server = hub.start(GREET, { workers = 1 })
-    hub.keep(server, "room", "{ history = 5 }")
-    hub.keep(server, "other")
-    hub.publish_numbers(server, "room", 1, 3)
-    cursor = run(server, "return kept.room:cursor()")
+    app = hub.start(GREET, { workers = 1 })
+    hub.keep(app, "room", "{ history = 5 }")
+    hub.keep(app, "other")
+    hub.publish_numbers(app, "room", 1, 3)
+    cursor = run(app, "return kept.room:cursor()")
   end)
 
   it("has the cursor as data and as id, before all else", function()
-    local stream = open(server, "room?greet=hello")
-    assert.equal("", stream:comment())
-    assert.same(greeting(cursor), stream:event())
-    local id = hub.publish(server, "room", "x")
-    assert.same({ type = "message", data = "x", id = id, is_chunk = true }, stream:event())
-    stream:close()
+    local stream = open(app, "room?greet=hello")
+    assert.equal("", stream.comments[1])
+    assert.same(greeting(cursor), stream:next())
+    local id = hub.publish(app, "room", "x")
+    assert.same({ event = "message", data = "x", id = id }, stream:next())
+    hub.expect_chunks(stream)
   end)
 
   it("lets a reader come back that lost its connection before the first event", function()
-    local stream = open(server, "room?greet=hello")
-    local id = stream:event().data
-    stream:close()
-    hub.publish(server, "room", "missed")
-    stream = open(server, "room", id)
-    assert.equal("missed", stream:event().data)
-    stream:close()
-    stream = server:stream("/greet/room?greet=hello&last_event_id=" .. id)
-    assert.same(greeting(id), stream:event())
-    assert.equal("missed", stream:event().data)
-    stream:close()
+    local stream = open(app, "room?greet=hello")
+    local id = stream:next().data
+    hub.publish(app, "room", "missed")
+    stream = open(app, "room", id)
+    assert.equal("missed", stream:next().data)
+    stream = app:stream("/greet/room?greet=hello&last_event_id=" .. id)
+    assert.same(greeting(id), stream:next())
+    assert.equal("missed", stream:next().data)
   end)
 
   it("says where it begins to a reader that is given older events", function()
     for _, case in ipairs { { "since=earliest", 0 }, { "since=" .. further(cursor, -1), 2 },
       { "as=-1", 2 } } do
-      local stream = open(server, "room?greet=hello&" .. case[1])
-      assert.same(greeting(further(cursor, case[2] - 3)), stream:event())
+      local stream = open(app, "room?greet=hello&" .. case[1])
+      assert.same(greeting(further(cursor, case[2] - 3)), stream:next())
       for n = case[2] + 1, 3 do
-        assert.equal(tostring(n), stream:event().data)
+        assert.equal(tostring(n), stream:next().data)
       end
-      stream:close()
     end
   end)
 
   it("says where it goes on to a reader that is resumed", function()
-    local stream = open(server, "room?greet=hello", further(cursor, -2))
-    assert.same(greeting(further(cursor, -2)), stream:event())
+    local stream = open(app, "room?greet=hello", further(cursor, -2))
+    assert.same(greeting(further(cursor, -2)), stream:next())
     assert.equal("2 3", hub.data(stream, 2))
-    stream:close()
   end)
 
   it("follows the reset of a reader that cannot be resumed", function()
     for _, id in ipairs { "nonsense", "1-1", further(cursor, 9) } do
-      local stream = open(server, "room?greet=hello&as=-1", id)
-      assert.equal("reset", stream:event().type)
-      assert.same(greeting(further(cursor, -1)), stream:event())
-      assert.equal("3", stream:event().data)
-      stream:close()
+      local stream = open(app, "room?greet=hello&as=-1", id)
+      assert.equal("reset", stream:next().type)
+      assert.same(greeting(further(cursor, -1)), stream:next())
+      assert.equal("3", stream:next().data)
     end
-    hub.publish_numbers(server, "room", 4, 20)
-    local stream = open(server, "room?greet=hello", cursor)
-    assert.equal("expired", hub.notice(stream:event()).reason)
-    assert.same(greeting(further(cursor, 17)), stream:event())
-    stream:close()
+    hub.publish_numbers(app, "room", 4, 20)
+    local stream = open(app, "room?greet=hello", cursor)
+    assert.equal("expired", hub.notice(stream:next()).reason)
+    assert.same(greeting(further(cursor, 17)), stream:next())
   end)
 
   it("comes once for each subscription that asks, with the place in all channels", function()
-    local both = cursor .. "," .. run(server, "return kept.other:cursor()")
-    local stream = open(server, "room,other?greet=to-&own=1")
-    assert.same(greeting(both, "to-room"), stream:event())
-    assert.same(greeting(both, "to-other"), stream:event())
-    hub.publish(server, "other", "x")
-    hub.publish(server, "room", "y")
+    local both = cursor .. "," .. run(app, "return kept.other:cursor()")
+    local stream = open(app, "room,other?greet=to-&own=1")
+    assert.same(greeting(both, "to-room"), stream:next())
+    assert.same(greeting(both, "to-other"), stream:next())
+    hub.publish(app, "other", "x")
+    hub.publish(app, "room", "y")
     assert.equal("x y", hub.data(stream, 2))
-    stream:close()
-    stream = open(server, "room,other?greet=to-&own=1", both)
-    assert.same(greeting(both, "to-room"), stream:event())
-    stream:close()
+    stream = open(app, "room,other?greet=to-&own=1", both)
+    assert.same(greeting(both, "to-room"), stream:next())
   end)
 
   it("is not said again when the stream is blocked, unblocked or subscribes to more", function()
-    local stream = open(server, "room?greet=hello")
-    stream:event()
+    local stream = open(app, "room?greet=hello")
+    stream:next()
     for n = 1, 20 do
-      hub.publish(server, "room", n)
+      hub.publish(app, "room", n)
     end
     assert.equal(hub.numbers(1, 20), hub.data(stream, 20))
-    stream:close()
   end)
 
   it("goes before the events of the stream's own, and after those that were sent before", function()
@@ -130,16 +118,11 @@ end)
 ]], { workers = 1 })
     local stream = other:stream("/own")
     assert.equal("first hello second", (hub.data(stream, 3):gsub(":[%x-]+", "")))
-    stream:close()
   end)
 
   it("holds in a stream without chunks, and in one that ends at once", function()
-    local client = server:connect()
-    client:send("GET /greet/room?greet=hello HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
-    assert.equal(200, client:head().status)
-    local wanted = (":\n\nid: %s\nevent: hello\ndata: %s\n\n"):format(cursor, cursor)
-    assert.equal(wanted, client:receive(#wanted))
-    client:close()
+    assert.equal((":\n\nid: %s\nevent: hello\ndata: %s\n\n"):format(cursor, cursor),
+      app:stream("/greet/room?greet=hello", { version = "1.0" }).raw)
     local ended = hub.start([[
 server:get("/ended", function(_, response)
   response.sse:subscribe(lunesse.channel("room"), { greet = "hello" })
@@ -147,25 +130,19 @@ server:get("/ended", function(_, response)
 end)
 ]], { workers = 1 })
     local stream = ended:stream("/ended")
-    assert.equal("done", stream:finish())
-    assert.equal("hello", stream.parser.events[1].type)
-    stream:close()
+    assert.ended(stream, "complete")
+    assert.equal("hello", stream.events[1].type)
   end)
 end)
 
 describe("since = -n", function()
-  local server, cursor
+  local app, cursor
 
-  setup(function()
-    server = hub.start(GREET, { shared = true, workers = 3 })
-    hub.keep(server, "room", "{ history = 5 }")
-    hub.publish_numbers(server, "room", 1, 8)
-    cursor = run(server, "return kept.room:cursor()")
-    hub.meet_workers(server)
-  end)
-
-  teardown(function()
-    server:stop()
+  before_each(function()
+    app = hub.start(GREET, { workers = 3 })
+    hub.keep(app, "room", "{ history = 5 }")
+    hub.publish_numbers(app, "room", 1, 8)
+    cursor = run(app, "return kept.room:cursor()")
   end)
 
   it("gives a newcomer the last n events, in every worker, as far as the channel has them",
@@ -175,37 +152,32 @@ describe("since = -n", function()
         ["math.mininteger"] = 4, ["-math.maxinteger"] = 4,
       } do
         for worker = 1, 3 do
-          local stream = hub.open_at(server, worker, "/greet/room?as=" .. count)
+          local stream = app:stream("/greet/room?as=" .. count, { worker = worker })
           assert.equal(hub.numbers(first, 8), hub.data(stream, 9 - first), count)
-          assert.equal(cursor, stream.parser.last_event_id)
-          stream:close()
+          assert.equal(cursor, stream.id)
         end
       end
     end)
 
   it("is a newcomer's place like any other with 0, or where nothing was published", function()
     for _, target in ipairs { "room?as=0", "empty?as=-5" } do
-      local stream = open(server, target .. "&greet=hello")
-      local event = stream:event()
+      local stream = open(app, target .. "&greet=hello")
+      local event = stream:next()
       assert.equal(event.id, event.data)
       assert.matches(target:find("room") and "%-8$" or "%-0$", event.id)
-      stream:close()
     end
   end)
 
   it("counts after the id that a reader brings, and is where a reset leads", function()
-    local stream = open(server, "room?as=-3", further(cursor, -1))
+    local stream = open(app, "room?as=-3", further(cursor, -1))
     assert.equal("8", hub.data(stream, 1))
-    stream:close()
-    stream = open(server, "room?as=-2", "1-1")
-    assert.equal(further(cursor, -2), hub.notice(stream:event()).to)
+    stream = open(app, "room?as=-2", "1-1")
+    assert.equal(further(cursor, -2), hub.notice(stream:next()).to)
     assert.equal("7 8", hub.data(stream, 2))
-    stream:close()
   end)
 
   it("is a number of the script's: what an address says is an id", function()
-    local stream = open(server, "room?since=-2")
-    assert.equal("malformed", hub.notice(stream:event()).reason)
-    stream:close()
+    local stream = open(app, "room?since=-2")
+    assert.equal("malformed", hub.notice(stream:next()).reason)
   end)
 end)

@@ -35,6 +35,8 @@ server:get("/on/*names", function(request, response)
 end)
 ]]
 
+hub.SCRIPT = SCRIPT
+
 ---Starts a server that does what it is told, with the further lines `text`. The first line of
 ---`text` is its line 1. Where its routes share variables with `POST /do`, there is one worker.
 function hub.start(text, options)

@@ -1,11 +1,9 @@
 -- `lunesse.all` and signals.
 
-local support = require "spec.sse.support"
+local apps = require "spec.support.app"
 local tasks = require "spec.script.tasks"
-local clock = require "spec.support.clock"
-local wire = require "spec.support.wire"
 
-local start, get, await_marks = support.start, support.get, support.await_marks
+local start, get, expect_marks = apps.start, apps.get, apps.expect_marks
 local TOLD, answer, says = tasks.TOLD, tasks.answer, tasks.says
 
 describe("lunesse.all", function()
@@ -20,29 +18,26 @@ describe("lunesse.all", function()
   end)
 
   it("runs them at once", function()
-    local server = start(TOLD:gsub("\n", " ") .. [[
+    local app = start(TOLD:gsub("\n", " ") .. [[
 server:get("/", function(_, response)
   local function nap(seconds) return function() lunesse.sleep(seconds) return seconds end end
   response:send(told(lunesse.all { nap(10), nap(10), nap(9) }))
 end)
-]], { clock = true })
-    local client = server:connect()
-    client:send(wire.request {})
-    client:flush()
-    server:advance(10)
-    assert.equal("10 10 9", client:response().body)
-    client:close()
+]])
+    local begun = app:send("GET", "/")
+    app:advance(10)
+    assert.equal("10 10 9", begun:text())
   end)
 
   it("raises the first error as it was raised, and cancels the rest", function()
-    local server = says("false script.lua:2: no luck", [[
+    local app = says("false script.lua:2: no luck", [[
       return told(pcall(lunesse.all, { function() lunesse.sleep(0.01) error("no luck") end,
         function()
           local _ <close> = setmetatable({}, { __close = function() mark("closed") end })
           lunesse.sleep(1000) mark("no")
         end }))]])
-    await_marks(server, { "closed" })
-    assert.equal(0, #server:log_lines("script error"))
+    expect_marks(app, { "closed" })
+    assert.same({}, app:log("script error"))
     says("true", [[local what = {}
       local _, why = pcall(lunesse.all, { function() error(what) end }) return told(why == what)]])
   end)
@@ -50,11 +45,11 @@ end)
   it("raises for one that ran too long, and does not wait for ever", function()
     assert.matches("^false script.lua:%d+: ran for more than run_timeout", (answer(
       [[return told(pcall(lunesse.all, { function() while true do end end }))]],
-      { args = { "--limit", "run_timeout=0.1" }, run_timeout = false })))
+      { limits = { run_timeout = 0.1 } })))
   end)
 
   it("cancels its functions when the reader of the caller leaves", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local function hang()
     local _ <close> = setmetatable({}, { __close = function() mark("closed") end })
@@ -65,10 +60,8 @@ server:get("/", function(_, response)
   mark("no")
 end)
 ]]
-    local stream = server:stream("/")
-    stream:event()
-    stream:close()
-    await_marks(server, { "closed", "closed", "closed" })
+    app:stream("/"):leave()
+    expect_marks(app, { "closed", "closed", "closed" })
   end)
 
   it("can be nested, and used in a spawned task", function()
@@ -82,7 +75,7 @@ end)
   end)
 
   it("runs a thousand functions, which end one by one", function()
-    local count = 1000 // clock.slow | 0
+    local count = apps.fewer(1000)
     says(("%d %d"):format(count, count), (([[local list = {}
       for i = 1, COUNT do
         list[i] = function() for _ = 1, i // 100 do lunesse.sleep(0) end return i end
@@ -95,7 +88,7 @@ end)
     says("false script.lua:3: there are as many tasks as the limit allows true", [[
       local ok, why = pcall(function()
 lunesse.all { hold, hold, hold } end) lunesse.sleep(0)
-      return told(ok, why, lunesse.spawn(print) ~= nil)]], { args = { "--limit", "tasks=2" } })
+      return told(ok, why, lunesse.spawn(print) ~= nil)]], { limits = { tasks = 2 } })
   end)
 
   it("raises at the script's line for what it does not take", function()
@@ -155,26 +148,23 @@ describe("a signal", function()
   end)
 
   it("answers ETIMEDOUT when the time is up, and may be waited for again", function()
-    local server = start(TOLD:gsub("\n", " ") .. [[
+    local app = start(TOLD:gsub("\n", " ") .. [[
 server:get("/", function(_, response)
   local signal = lunesse.signal()
   mark(told(signal:wait(5)))
   lunesse.after(5, function() signal:set("now") end)
   response:send(told(signal:wait(6)))
 end)
-]], { clock = true })
-    local client = server:connect()
-    client:send(wire.request {})
-    client:flush()
-    server:advance(5)
-    await_marks(server, { "nil the signal was not set in time ETIMEDOUT" })
-    server:advance(5)
-    assert.equal("now", client:response().body)
-    client:close()
+]])
+    local begun = app:send("GET", "/")
+    app:advance(5)
+    expect_marks(app, { "nil the signal was not set in time ETIMEDOUT" })
+    app:advance(5)
+    assert.equal("now", begun:text())
   end)
 
   it("forgets a waiter that is cancelled or whose reader has left", function()
-    local server = start [[
+    local app = start [[
 local signal = lunesse.signal()
 server:get("/", function(_, response)
   response.sse:send("begun")
@@ -192,12 +182,10 @@ server:get("/set", function(_, response)
   response:send("set")
 end)
 ]]
-    local stream = server:stream("/")
-    stream:event()
-    stream:close()
-    await_marks(server, { "left" })
-    assert.equal("set", get(server, "/set"))
-    await_marks(server, { "left" })
+    app:stream("/"):leave()
+    expect_marks(app, { "left" })
+    assert.equal("set", get(app, "/set"))
+    expect_marks(app, { "left" })
   end)
 
   it("may be set by its own waiters, by finalizers and by closing variables", function()
@@ -223,13 +211,11 @@ end)
   end)
 
   it("leaves its server in peace when it is never set", function()
-    local server = start([[
+    local app = start [[
 local signal = lunesse.signal()
 server:get("/", function(_, response) response.sse:send("begun") signal:wait() end)
-]], { args = { "--limit", "drain_timeout=0.2" } })
-    local stream = server:stream("/")
-    stream:event()
-    server:stop { seconds = 20 * clock.slow }
-    stream:close()
+]]
+    app:stream("/")
+    app:stop()
   end)
 end)

@@ -1,10 +1,10 @@
 -- `lunesse.event`: what it takes, what it refuses, and that what it made never changes.
 
-local support = require "spec.sse.support"
+local apps = require "spec.support.app"
 
 ---Runs `text` in a handler, with `event` in scope; the lines that it gave to `mark`.
 local function marks_of(text)
-  local server = support.start(([[
+  local app = apps.start(([[
 server:get("/", function(_, response)
   local event, marks = lunesse.event, {} local function mark(line) marks[#marks + 1] = line end
   %s
@@ -12,7 +12,7 @@ server:get("/", function(_, response)
 end)
 ]]):format(text))
   local marks = {}
-  for line in support.get(server, "/"):gmatch("(.-)\n") do
+  for line in apps.get(app, "/"):gmatch("(.-)\n") do
     marks[#marks + 1] = line
   end
   return marks
@@ -84,7 +84,7 @@ describe("lunesse.event", function()
   end)
 
   it("can be sent by many streams and channels, again and again, by helpers too", function()
-    local server = support.start [[
+    local app = apps.start [[
 local function pong(n) return lunesse.event { event = "pong", data = n } end
 local ping = lunesse.event { event = "ping", data = "" }
 local room = lunesse.channel("room")
@@ -95,11 +95,10 @@ server:get("/", function(_, response)
   room:close()
 end)
 ]]
-    local stream = server:stream("/")
-    assert.equal("done", stream:finish())
-    stream:close()
+    local stream = app:stream("/")
+    assert.ended(stream, "complete")
     local got = {}
-    for i, event in ipairs(stream.parser.events) do
+    for i, event in ipairs(stream.events) do
       got[i] = event.type .. event.data
     end
     assert.same({ "ping", "ping", "pong1", "ping", "pong2" }, got)

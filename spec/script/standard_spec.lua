@@ -2,14 +2,14 @@
 -- its stack; `debug`, bytecode and a few others could change them behind its back, and the program
 -- ended by a signal.
 
+local apps = require "spec.support.app"
 local support = require "spec.sse.support"
-local Server = require "spec.support.server"
 
-local start, get = support.start, support.get
+local start, get = apps.start, apps.get
 
 ---Runs `body`, a function's, in a handler: what it returned. The server still answers then.
 local function answer_of(body)
-  local server = start([[
+  local app = start([[
 local room = lunesse.channel("room")
 local function try(fn, ...)
   local is_well, what = pcall(fn, ...)
@@ -21,8 +21,8 @@ server:get("/", function(request, response)
 end)
 server:get("/alive", function(_, response) response:send("alive") end)
 ]], { workers = 1 })
-  local answer = get(server, "/")
-  assert.equal("alive", get(server, "/alive"))
+  local answer = get(app, "/")
+  assert.equal("alive", get(app, "/alive"))
   return answer
 end
 
@@ -90,7 +90,7 @@ describe("a function of the engine that a script can get hold of", function()
   end)
 
   it("is not led astray by what a script has put in the place of modules", function()
-    assert.equal("alive", get(start [[
+    assert.equal("alive", support.get(support.start [[
 package.loaded["lunesse.server"] = nil
 setmetatable(package.loaded, { __index = function() error("mine") end })
 table.remove = error
@@ -128,7 +128,7 @@ describe("bytecode", function()
   end)
 
   it("is not loaded by require", function()
-    local server = Server.start {
+    local app = apps.load {
       ["script.lua"] = [[
 require("lunesse").server():get("/", function(_, response)
   local is_well, why = pcall(require, "compiled")
@@ -138,7 +138,7 @@ end)
       ["compiled/init.lua"] = string.dump(function() end),
     }
     assert.matches("^error loading module 'compiled' from file '.*compiled/init.lua':\n\t" ..
-      ".*attempt to load a binary chunk", get(server, "/"))
+      ".*attempt to load a binary chunk", get(app, "/"))
   end)
 
   it("text is loaded as ever, with its name, its environment and its pieces", function()
@@ -169,7 +169,7 @@ end)
 
 describe("the main coroutine", function()
   it("is not closed or resumed by scripts: the engine works on it", function()
-    local server = start([[
+    local server = support.start([[
 local main
 local find = package.searchpath
 function package.searchpath(...) -- the list of files to watch is made in the main coroutine
@@ -183,7 +183,7 @@ server:get("/", function(_, response)
 end)
 ]], { workers = 1, args = { "--watch" } })
     assert.equal(("the main coroutine belongs to the server\n"):rep(2),
-      get(server, "/"):gsub("[^\n]-:%d+: ", "") .. "\n")
+      support.get(server, "/"):gsub("[^\n]-:%d+: ", "") .. "\n")
   end)
 end)
 

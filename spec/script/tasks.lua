@@ -1,7 +1,7 @@
 -- What the specs of tasks share: a script whose one route answers with what a piece of Lua returns.
 
 local assert = require "luassert"
-local support = require "spec.sse.support"
+local apps = require "spec.support.app"
 
 local tasks = {}
 
@@ -16,19 +16,19 @@ end
 
 ---Answers with the text that `body` returns.
 function tasks.answer(body, options)
-  local server = support.start(tasks.TOLD:gsub("\n", " ") .. ([[
+  local app = apps.start(tasks.TOLD:gsub("\n", " ") .. ([[
 server:get("/", function(_, response)
   response:send((function() %s end)())
 end)
 ]]):format(body), options)
-  return (support.get(server, "/"):gsub("/[^ ]*/script%.lua", "script.lua")), server
+  return (apps.get(app, "/"):gsub("/[^ ]*/script%.lua", "script.lua")), app
 end
 
 ---What the script's `body` returns as text.
 function tasks.says(expected, body, options)
-  local text, server = tasks.answer(body, options)
+  local text, app = tasks.answer(body, options)
   assert.equal(expected, text)
-  return server
+  return app
 end
 
 return tasks

@@ -1,13 +1,13 @@
 -- Timers, sleep, and what may wait where.
 
+local apps = require "spec.support.app"
 local support = require "spec.sse.support"
-local wire = require "spec.support.wire"
 
-local start, get, await_marks = support.start, support.get, support.await_marks
+local start, get, marks, expect_marks = apps.start, apps.get, apps.marks, apps.expect_marks
 
 describe("after", function()
   it("runs its function once, no earlier than asked, in the order of time", function()
-    local server = start [[
+    local app = start [[
 local began = lunesse.clock()
 local function at(seconds, name)
   lunesse.after(seconds, function()
@@ -15,13 +15,16 @@ local function at(seconds, name)
     mark(name)
   end)
 end
-at(0.06, "third") at(0, "first") at(0.03, "second")
+at(60, "third") at(0, "first") at(30, "second")
 ]]
-    await_marks(server, { "first", "second", "third" })
+    app:advance(50)
+    expect_marks(app, { "first", "second" })
+    app:advance(10)
+    expect_marks(app, { "first", "second", "third" })
   end)
 
   it("can be stopped before, and says whether it still ran", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local timer = lunesse.after(0.02, function() mark("no") end)
   local other = lunesse.after(0, function() mark("yes") end)
@@ -32,26 +35,27 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    await_marks(server, { "true true false false", "yes", "false false" })
+    get(app, "/")
+    expect_marks(app, { "true true false false", "yes", "false false" })
   end)
 
   it("may wait in its function, and be stopped by it", function()
-    local server = start [[
+    local app = start [[
 local timer
 timer = lunesse.after(0, function()
   mark(tostring(timer:stop()))
-  lunesse.sleep(0.01)
+  lunesse.sleep(1)
   mark("slept")
 end)
 ]]
-    await_marks(server, { "false", "slept" })
+    app:advance(1)
+    expect_marks(app, { "false", "slept" })
   end)
 end)
 
 describe("every", function()
   it("keeps its phase, without drift, however long its function takes", function()
-    local server = start([[
+    local app = start([[
 local began
 lunesse.every(10, function()
   local now = lunesse.clock()
@@ -59,20 +63,16 @@ lunesse.every(10, function()
   mark(math.floor((now - began) / 10 + 0.5))
   lunesse.sleep(3)
 end)
-]], { clock = true, workers = 1 })
+]], { workers = 1 })
     -- Time is moved in steps that have nothing to do with the interval.
     for _ = 1, 26 do
-      server:advance(4)
+      app:advance(4)
     end
-    local marks = support.marks(server)
-    assert.is_true(#marks >= 9)
-    for i, mark in ipairs(marks) do
-      assert.equal(tostring(i), mark)
-    end
+    expect_marks(app, { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10" })
   end)
 
   it("never overlaps itself: while its function waits, its turns pass", function()
-    local server = start([[
+    local app = start([[
 local inside, turns = 0, 0
 local timer
 timer = lunesse.every(1, function()
@@ -82,67 +82,70 @@ timer = lunesse.every(1, function()
   lunesse.sleep(5.5)
   inside = inside - 1
 end)
-]], { clock = true })
-    for _ = 1, 13 do
-      server:advance(1.01)
-    end
-    await_marks(server, { "in 1", "in 1" })
+]])
+    app:advance(12)
+    expect_marks(app, { "in 1", "in 1" })
   end)
 
   it("does not run once for each interval that was missed", function()
-    local server = start([[
+    -- A process, because the time of an app goes from one timer to the next.
+    local server = support.start([[
 lunesse.every(1, function() mark("turn") end)
 ]], { clock = true })
     server:advance(100.5)
-    await_marks(server, { "turn" })
+    support.await_marks(server, { "turn" })
     server:advance(1)
-    await_marks(server, { "turn", "turn" })
+    support.await_marks(server, { "turn", "turn" })
   end)
 
   it("goes on after an error, which is only logged", function()
-    local server = start [[
+    local app = start([[
 local n = 0
 local timer
-timer = lunesse.every(0.01, function()
+timer = lunesse.every(1, function()
   n = n + 1
   mark(n)
   if n == 3 then timer:stop() end
   error("turn " .. n)
 end)
 server:get("/", function(_, response) response:send("alive") end)
-]]
-    await_marks(server, { "1", "2", "3" })
-    assert.equal("alive", get(server, "/"))
-    assert.equal(3, #server:log_lines("script error"))
-    assert.equal(1, #server:log_lines("script.lua:7: turn 2"))
+]], { workers = 1 })
+    app:advance(10)
+    expect_marks(app, { "1", "2", "3" })
+    assert.equal("alive", get(app, "/"))
+    local errors = apps.script_errors(app)
+    assert.equal(3, #errors)
+    assert.matches("^script.lua:7: turn 2\n", errors[2])
   end)
 
   it("ends in the middle of its own turn when it is stopped there", function()
-    local server = start [[
+    local app = start [[
 local timer
-timer = lunesse.every(0.005, function()
+timer = lunesse.every(1, function()
   timer:stop()
   collectgarbage()
-  lunesse.sleep(0.03)
+  lunesse.sleep(5)
   collectgarbage()
   mark("once", tostring(timer.active))
 end)
 ]]
-    await_marks(server, { "once false" })
+    app:advance(10)
+    expect_marks(app, { "once false" })
   end)
 
   it("runs on although no variable names it", function()
-    local server = start [[
+    local app = start [[
 local n = 0
-lunesse.every(0.005, function() n = n + 1 if n <= 3 then mark(n) end collectgarbage() end)
+lunesse.every(1, function() n = n + 1 if n <= 3 then mark(n) end collectgarbage() end)
 ]]
-    await_marks(server, { "1", "2", "3" })
+    app:advance(10)
+    expect_marks(app, { "1", "2", "3" })
   end)
 end)
 
 describe("timers", function()
   it("raise for what is no duration, function or option, at the caller's line", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   for _, arguments in ipairs {
     { "x", print }, { -1, print }, { 0/0, print }, { 1/0, print }, { 1 }, { 1, "x" },
@@ -157,19 +160,17 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    eventually(function()
-      return #support.marks(server) == 24
-    end)
-    local marks = support.marks(server)
+    get(app, "/")
+    local list = marks(app)
+    assert.equal(24, #list)
     for i = 1, 23 do
-      assert.equal("false", marks[i], i)
+      assert.equal("false", list[i], i)
     end
-    assert.matches("script.lua:11: bad argument #1 to 'after'", marks[24])
+    assert.matches("script.lua:11: bad argument #1 to 'after'", list[24])
   end)
 
   it("made by the thousand fire all", function()
-    local server = start [[
+    local app = start [[
 local n = 0
 server:get("/", function(_, response)
   for i = 1, 5000 do lunesse.after(i % 50 / 1000, function() n = n + 1 end) end
@@ -178,39 +179,37 @@ server:get("/", function(_, response)
   response:send(tostring(n))
 end)
 ]]
-    assert.equal("5000", get(server, "/"))
+    assert.equal("5000", get(app, "/"))
   end)
 
   it("made while the script loads start when it is served, and stop with the server", function()
-    local server = start [[
+    local app = start [[
 lunesse.after(0, function() mark("after") end)
 lunesse.every(0.01, function() lunesse.sleep(100) end)
 lunesse.after(1000, print)
 ]]
-    await_marks(server, { "after" })
-    server:stop()
+    expect_marks(app, { "after" })
+    app:stop()
   end)
 end)
 
 describe("sleep", function()
   it("lets others run, and returns nothing", function()
-    local server = start [[
+    local app = start [[
 server:get("/slow", function(_, response)
   mark("slow", select("#", lunesse.sleep(0.05)))
   response:send("slow")
 end)
 server:get("/quick", function(_, response) mark("quick") response:send("quick") end)
 ]]
-    local client = server:connect()
-    client:send(wire.request { target = "/slow" })
-    assert.equal("quick", get(server, "/quick"))
-    assert.equal("slow", client:response().body)
-    client:close()
-    await_marks(server, { "quick", "slow 0" })
+    local answer = app:send("GET", "/slow")
+    assert.equal("quick", get(app, "/quick"))
+    assert.equal("slow", answer:wait():text())
+    expect_marks(app, { "quick", "slow 0" })
   end)
 
   it("of zero seconds lets a turn pass", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   lunesse.after(0, function() mark("other") end)
   for _ = 1, 3 do lunesse.sleep(0) end
@@ -218,12 +217,12 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    await_marks(server, { "other", "self" })
+    get(app, "/")
+    expect_marks(app, { "other", "self" })
   end)
 
   it("that ends with its reader leaves its coroutine to others, who are bounded as ever", function()
-    local server = start([[
+    local app = start([[
 local function wait(response, close)
   local guard <close> = setmetatable({}, { __close = close })
   response.sse:open()
@@ -234,20 +233,20 @@ server:get("/wait", function(_, response) wait(response, function() mark("closed
 server:get("/fail", function(_, response) wait(response, function() error("broken") end) end)
 server:get("/", function(_, response) lunesse.sleep(0) response:send("fine") end)
 server:get("/loop", function() while true do end end)
-]], { args = { "--limit", "run_timeout=0.1" } })
+]], { limits = { run_timeout = 0.1 } })
     for i, target in ipairs { "/wait", "/fail", "/wait" } do
-      server:stream(target):close()
-      eventually(function() return #server:log_lines("reason=left") == i end)
-      assert.equal("fine", get(server, "/"))
+      app:stream(target):leave()
+      assert.equal(i, #app:log { fields = { reason = "left" } })
+      assert.equal("fine", get(app, "/"))
     end
-    await_marks(server, { "open", "closed", "open", "open", "closed" })
-    assert.equal(1, #server:log_lines("broken"))
-    assert.equal(500, server:request({ target = "/loop" }).status)
-    assert.equal("fine", get(server, "/"))
+    expect_marks(app, { "open", "closed", "open", "open", "closed" })
+    assert.equal(1, #app:log("a closing variable failed"))
+    app:get("/loop"):expect(500)
+    assert.equal("fine", get(app, "/"))
   end)
 
   it("raises where nothing can wait, and says so", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local t = { 3, 1, 2 }
   mark(select(2, pcall(table.sort, t, function() lunesse.sleep(0.001) end)))
@@ -257,18 +256,17 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
+    get(app, "/")
     local message = "sleep can only wait inside a handler, timer, task or callback"
-    local place = server.folder .. "/script.lua:3: "
-    await_marks(server, {
-      place .. message .. "; not inside the C function 'table.sort', called at " ..
-        place:sub(1, -3) .. ": wait before it is called, or after it has returned",
-      "waited", "false",
-    })
+    local list = marks(app)
+    assert.equal("script.lua:3: " .. message .. "; not inside the C function 'table.sort', " ..
+      "called at script.lua:3: wait before it is called, or after it has returned",
+      (list[1]:gsub("/[^ ]*/script%.lua", "script.lua")))
+    assert.same({ "waited", "false" }, { list[2], list[3] })
   end)
 
   it("may be called in pcall, in iterators and in coroutines of the script", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   mark(tostring(pcall(lunesse.sleep, 0.001)))
   mark(tostring(pcall(function() lunesse.sleep(0.001) error("after", 0) end)))
@@ -278,14 +276,14 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    await_marks(server, { "true", "false", "1", "2", "3" })
+    get(app, "/")
+    expect_marks(app, { "true", "false", "1", "2", "3" })
   end)
 end)
 
 describe("coroutines of the script", function()
   it("may wait and send inside a handler: a generator that streams", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local sse = response.sse
   local tokens = coroutine.wrap(function(first)
@@ -304,19 +302,17 @@ server:get("/", function(_, response)
   sse:close()
 end)
 ]]
-    local stream = server:stream("/")
-    assert.equal("done", stream:finish())
-    stream:close()
-    local data = {}
-    for i, event in ipairs(stream.parser.events) do
-      data[i] = event.data
+    local stream = app:stream("/")
+    for n = 1, 3 do
+      app:advance(0.002)
+      assert.next_event(stream, "message", "inner " .. n)
     end
-    assert.same({ "inner 1", "inner 2", "inner 3" }, data)
-    await_marks(server, { "first a", "1 and", "got b", "2 and", "got c", "3 and", "got d", "end" })
+    assert.ended(stream, "complete")
+    expect_marks(app, { "first a", "1 and", "got b", "2 and", "got c", "3 and", "got d", "end" })
   end)
 
   it("may be nested, several at a time, and wait at every depth", function()
-    local server = start [[
+    local app = start [[
 local function nest(depth)
   if depth == 0 then lunesse.sleep(0.001) coroutine.yield("deep") return "bottom" end
   local inner = coroutine.wrap(nest)
@@ -332,39 +328,33 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    eventually(function()
-      return #support.marks(server) == 2
-    end)
-    assert.equal("deep123 deep12", support.marks(server)[1])
+    get(app, "/")
+    assert.equal("deep123 deep12", marks(app)[1])
+    assert.equal(2, #marks(app))
   end)
 
   it("wait for a slow reader as the handler itself would", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local sse = response.sse
   local body = coroutine.create(function()
-    for n = 1, 2000 do assert(sse:send(n, "e", ("x"):rep(1000)) == true) end
+    for n = 1, 600 do assert(sse:send(n, "e", ("x"):rep(10000)) == true) end
     return "sent"
   end)
   mark(coroutine.resume(body) and "resumed", coroutine.status(body))
   sse:close()
 end)
 ]]
-    local client = server:connect { receive_buffer = 4096 }
-    client:send(wire.request { headers = { Accept = "text/event-stream" } })
-    client:head()
-    local bytes = 0
-    eventually(function()
-      bytes = bytes + #client:receive_some()
-      return bytes > 2000 * 1000 and #support.marks(server) == 1
-    end, 5)
-    assert.same({ "resumed dead" }, support.marks(server))
-    client:close()
+    local stream = app:stream("/", { window = 4096 })
+    app:advance(1)
+    expect_marks(app, {})
+    stream:resume()
+    expect_marks(app, { "resumed dead" })
+    assert.equal(600, #stream.events)
   end)
 
   it("behave as in plain Lua otherwise", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local co = coroutine.create(function(a) local b = coroutine.yield(a + 1) error("e" .. b, 0) end)
   mark(select(2, coroutine.resume(co, 1)), coroutine.status(co))
@@ -384,14 +374,14 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    await_marks(server, { "2 suspended", "e2 dead", "cannot resume dead coroutine", "true thread",
+    get(app, "/")
+    expect_marks(app, { "2 suspended", "e2 dead", "cannot resume dead coroutine", "true thread",
       "in wrap", "cannot resume non-suspended coroutine", "closed", "true dead", "3",
       "cannot resume dead coroutine", "false" })
   end)
 
   it("run the to-be-closed variables of a wrapped function that raises, as in plain Lua", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local f = coroutine.wrap(function()
     local guard <close> = setmetatable({}, { __close = function(_, e) mark("closed", e) end })
@@ -401,12 +391,12 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    await_marks(server, { "closed oh", "false" })
+    get(app, "/")
+    expect_marks(app, { "closed oh", "false" })
   end)
 
   it("cannot wait in a closing variable: that raises there, and all goes on", function()
-    local server = start [[
+    local app = start [[
 local function guard()
   return setmetatable({}, {
     __close = function() mark(tostring((pcall(lunesse.sleep, 0.001)))) end,
@@ -421,12 +411,12 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    assert.equal("x", get(server, "/"))
-    await_marks(server, { "false", "true", "false" })
+    assert.equal("x", get(app, "/"))
+    expect_marks(app, { "false", "true", "false" })
   end)
 
   it("pass errors on through a wait, with their message", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function(_, response)
   local f = coroutine.wrap(function() lunesse.sleep(0.001) error({ code = 7 }) end)
   local ok, problem = pcall(f)
@@ -436,12 +426,12 @@ server:get("/", function(_, response)
   response:send("x")
 end)
 ]]
-    get(server, "/")
-    await_marks(server, { "false 7", "late" })
+    get(app, "/")
+    expect_marks(app, { "false 7", "late" })
   end)
 
   it("can be resumed by another request than the one that made them", function()
-    local server = start([[
+    local app = start([[
 local co = coroutine.create(function()
   for n = 1, 10 do lunesse.sleep(0.001) coroutine.yield(n) end
 end)
@@ -451,20 +441,20 @@ server:get("/", function(_, response)
 end)
 ]], { workers = 1 })
     for n = 1, 3 do
-      assert.equal(tostring(n), get(server, "/"))
+      assert.equal(tostring(n), get(app, "/"))
     end
   end)
 
   it("cannot be yielded out of the handler itself: that is an error of the script", function()
-    local server = start [[
+    local app = start [[
 server:get("/", function() coroutine.yield(1) end)
 ]]
-    assert.equal(500, server:request({}).status)
-    assert.equal(1, #server:log_lines("coroutine.yield outside a coroutine"))
+    app:get("/"):expect(500)
+    assert.matches("coroutine.yield outside a coroutine", apps.script_errors(app)[1])
   end)
 
   it("that wait cannot be resumed by others meanwhile", function()
-    local server = start([[
+    local app = start([[
 local co
 server:get("/first", function(_, response)
   co = coroutine.create(function() mark("in") lunesse.sleep(0.05) return "done" end)
@@ -476,11 +466,9 @@ server:get("/second", function(_, response)
   response:send(tostring(ok) .. " " .. tostring(message))
 end)
 ]], { workers = 1 })
-    local client = server:connect()
-    client:send(wire.request { target = "/first" })
-    await_marks(server, { "in" })
-    assert.matches("^false .*this coroutine waits in another task", get(server, "/second"))
-    assert.equal("done", client:response().body)
-    client:close()
+    local answer = app:send("GET", "/first")
+    expect_marks(app, { "in" })
+    assert.matches("^false .*this coroutine waits in another task", get(app, "/second"))
+    assert.equal("done", answer:wait():text())
   end)
 end)

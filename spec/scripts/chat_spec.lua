@@ -1,5 +1,5 @@
--- scripts/chat.lua, in the test kit. Its ceilings are in ceilings_spec.lua, its page in a browser in
--- chat_windows_spec.lua.
+-- scripts/chat.lua, in the test kit. Its ceilings are in ceilings_spec.lua, and its page in a
+-- browser is in chat_windows_spec.lua.
 
 local test = require "lunesse.test"
 

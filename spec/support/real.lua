@@ -92,11 +92,30 @@ end
 local Core = {}
 Core.__index = Core
 
----Connects; a number of a worker cannot be asked for from outside.
+---The number of the worker to which a connection has come, which is as it was afterwards.
+local function worker_of(peer)
+  assert(peer:send("GET /-/worker HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+  local length, line
+  repeat
+    line = assert(peer:receive("*l"))
+    length = line:match("^Content%-Length: (%d+)$") or length
+  until line == ""
+  return tonumber((assert(peer:receive(tonumber(length)))))
+end
+
+---Connects until the connection has come to the worker that is wanted, if one is.
 function Core:connect(options)
-  local peer = assert(socket.tcp4())
-  assert(peer:connect("127.0.0.1", self.server.port))
-  assert(peer:setoption("tcp-nodelay", true))
+  local peer
+  repeat
+    peer = assert(socket.tcp4())
+    assert(peer:connect("127.0.0.1", self.server.port))
+    assert(peer:setoption("tcp-nodelay", true))
+    local is_wanted = not options.worker or self.server.worker_count == 1 or
+      worker_of(peer) == options.worker
+    if not is_wanted then
+      peer:close()
+    end
+  until is_wanted
   self.is_busy = true
   local conn = setmetatable({ core = self, socket = peer, room = options.window }, Conn)
   self.conns[#self.conns + 1] = conn
