@@ -4,7 +4,7 @@
 -- answers.html. It uses these routes, and so can curl:
 --
 --   curl localhost:3000/answers -d '{"prompt": "Tell me of the sea"}'     # says {"id": "ID"}
---   curl -N -H "Accept: text/event-stream" localhost:3000/answers/ID
+--   curl -N localhost:3000/answers/ID
 --   curl -X DELETE localhost:3000/answers/ID
 --
 -- The stream has the events `token` {"text"} and, as the last one, `done` {"stopped"}; then it

@@ -2,7 +2,7 @@
 -- the connection is given exactly what was missed. The page at /chat is the file chat.html. It uses
 -- these two routes, and so can curl:
 --
---   curl -N -H "Accept: text/event-stream" localhost:3000/chat/lobby/events
+--   curl -N localhost:3000/chat/lobby/events
 --   curl localhost:3000/chat/lobby -d '{"name": "Ada", "text": "good evening"}'
 --
 -- A room's stream has the events `said` {"name", "text", "at"}, `presence` (how many readers there

@@ -5,7 +5,7 @@
 --
 --   LUNESSE_PUBLISH_TOKEN=moonshine lunesse scripts/publish.lua
 --
---   curl -N -H "Accept: text/event-stream" localhost:3000/channels/news
+--   curl -N localhost:3000/channels/news
 --   curl "localhost:3000/channels/news?event=headline" -H "Authorization: Bearer moonshine" \
 --     -H "Content-Type: application/json" -d '{"title": "full moon tonight"}'
 --

@@ -71,7 +71,8 @@ local function is_used(blocks, block)
   return false
 end
 
----Runs a spec of the page by plain busted, which finds the test kit in the build.
+---Runs a spec of the page by plain busted, which finds the test kit in the build. It gets the
+---scripts as the page leaves them: before that it may fail, as a console block shows.
 local function run_spec(files, name)
   local folder = Server.write(files)
   local code, out = Process.run({ "lua5.4", "/usr/bin/busted", "--cpath=" .. KIT_PATH, name }, {
@@ -83,13 +84,13 @@ end
 ---Runs a block in the way of its language.
 local function run_block(blocks, index, help)
   local block = blocks[index]
-  local files = Pages.files(blocks, index)
+  local files, of_page = Pages.files(blocks, index), Pages.files(blocks, #blocks)
   if block.file and (block.language == "sh" or block.file:find("^lib/")) then
     assert(is_used(blocks, block), "no script and no command of the page uses " .. block.file)
   elseif block.file and block.file:find("_spec%.lua$") then
-    run_spec(files, block.file)
+    run_spec(of_page, block.file)
   elseif block.language == "lua" then
-    load_script(block.file and Pages.files(blocks, #blocks) or files, block.file or "script.lua")
+    load_script(block.file and of_page or files, block.file or "script.lua")
   elseif block.language == "json" then
     check_json(block.text)
   elseif block.language == "sh" or block.language == "console" then
@@ -104,7 +105,8 @@ describe("a block of", function()
   setup(function()
     local _, server = Server.run { "--help" }
     local _, bench = Server.run { "bench", "--help" }
-    help = server .. bench
+    local _, test, of_busted = Server.run { "test", "--help" }
+    help = server .. bench .. test .. of_busted
   end)
 
   for _, page in ipairs(Pages.of_users()) do

@@ -31,9 +31,9 @@ local COMMON = {
 
 -- How its route is tried, for the README.
 local TRIES = {
-  countdown = 'curl -N -H "Accept: text/event-stream" localhost:3000/countdown',
+  countdown = 'curl -N localhost:3000/countdown',
   chat = "open http://localhost:3000/chat",
-  relay = 'curl -N -H "Accept: text/event-stream" localhost:3000/channels/news',
+  relay = 'curl -N localhost:3000/channels/news',
 }
 
 -- The words as a table of name and kind; nil and what is wrong with them.

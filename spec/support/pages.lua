@@ -116,6 +116,8 @@ local VARIABLE = {
   { "127%.0%.0%.1:%d+", "127.0.0.1:PORT" },
   { "ms=[%d.]+", "ms=?" },
   { " id=%S+", " id=?" },
+  { "%f[%d]%d+%.%d+ seconds", "? seconds" }, -- of busted
+  { "[ \t]+\n", "\n" }, -- a page has no blanks at the end of a line
 }
 
 local function without_variables(text)
@@ -142,11 +144,16 @@ function Pages.commands(block)
   return list
 end
 
+-- A command that works in a folder of its own, and asks no server: it writes a project, or runs
+-- specs.
+local function is_alone(words)
+  return words:find("%f[%w]lunesse new ") ~= nil or words:find("%f[%w]lunesse test%f[%s%z]") ~= nil
+end
+
 local function is_server(words)
   local program = words:gsub("^[%u_]+=%S+ ", "")
   return program:find("^lunesse ") and not program:find("^lunesse bench") and
-    not program:find("^lunesse new") and not program:find(" %-%-check") and
-    not program:find(" %-%-help")
+    not is_alone(program) and not program:find(" %-%-check") and not program:find(" %-%-help")
 end
 
 local function is_reader(words)
@@ -187,12 +194,12 @@ Session.__index = Session
 local function open_session(block, files)
   local self = setmetatable({ path = shim() .. ":" .. os.getenv("PATH") }, Session)
   self.commands = Pages.commands(block)
-  local has_server, is_writing = block.language == "sh", false
+  local has_server, needs_none = block.language == "sh", false
   for _, command in ipairs(self.commands) do
     has_server = has_server or is_server(command.words)
-    is_writing = is_writing or command.words:find("^lunesse new") ~= nil
+    needs_none = needs_none or is_alone(command.words)
   end
-  if not has_server and not is_writing then
+  if not has_server and not needs_none then
     self.port = free_port()
     for name, text in pairs(files) do -- a script may call its own server
       files[name] = text:gsub("localhost:3000", "127.0.0.1:" .. self.port)
@@ -201,7 +208,7 @@ local function open_session(block, files)
       clock = true, workers = 1, args = { "--host", "127.0.0.1", "--port", tostring(self.port) },
     })
     self.folder = self.server.folder
-  elseif next(files) or is_writing then
+  elseif next(files) or needs_none then
     self.folder = Server.write(files)
   end
   return self
