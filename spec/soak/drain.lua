@@ -1,5 +1,6 @@
--- SIGTERM with ten thousand open streams: each is told when to come back and ends properly, and the
--- moments for which they are asked are spread evenly over `drain_timeout`.
+-- SIGTERM with ten thousand open streams: each is told when to come back and is cut, so that no
+-- reader takes it for complete, and the moments for which they are asked are spread evenly over
+-- `drain_timeout`.
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
 local support = require "spec.soak.support"
@@ -11,13 +12,13 @@ local READ_SECONDS = 5 -- until the readers have printed what they saw
 local TENTHS = 10
 local UNEVENNESS = 0.3
 
----What each reader saw: `ended_s` and `returns_s` from the signal on, `retry_ms`, `is_proper`.
+---What each reader saw: `ended_s` and `returns_s` from the signal on, `retry_ms`, `is_complete`.
 local function read_lines(text, signalled)
   local list = {}
-  for moment, retry, is_proper in text:gmatch("\n([%d.]+) (%-?%d+) ([01])") do
+  for moment, retry, is_complete in text:gmatch("\n([%d.]+) (%-?%d+) ([01])") do
     local ended = tonumber(moment) / 1000 - signalled
     list[#list + 1] = {
-      ended_s = ended, retry_ms = tonumber(retry), is_proper = is_proper == "1",
+      ended_s = ended, retry_ms = tonumber(retry), is_complete = is_complete == "1",
       returns_s = ended + retry / 1000,
     }
   end
@@ -59,8 +60,8 @@ local function report(sheet, list)
   sheet:none("... without retry", count(list, function(item)
     return item.retry_ms < 0
   end))
-  sheet:none("... cut off", count(list, function(item)
-    return not item.is_proper
+  sheet:none("... complete", count(list, function(item)
+    return item.is_complete
   end))
   sheet:show("seconds to the end of the last stream", "%.2f", latest(list, "ended_s"))
   local counts = tenths(list)
@@ -85,7 +86,7 @@ return function(workers, sheet)
     assert(not readers:has_ended(), readers:stderr())
     return readers:stdout() == "open\n"
   end)
-  local signalled = clock.now()
+  local signalled = clock.wall() -- as the readers count
   sheet:stop(server, DRAIN_SECONDS / clock.slow)
   local code, why = readers:wait(READ_SECONDS)
   assert(code == 0, why .. readers:stderr())

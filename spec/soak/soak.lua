@@ -133,8 +133,9 @@ local function report(sheet, state)
   sheet:none("other failures of the load", #state.churn.failures + #state.fanout.failures)
   sheet:show("streams with handlers", "%d", visitors.begun_count)
   sheet:show("... events", "%d", visitors.tick_count)
-  sheet:show("... ended by the server, properly", "%d", visitors.ended_count)
-  sheet:none("... cut off", visitors.cut_count)
+  sheet:show("... ended by the server, and told when to come back", "%d", visitors.ended_count)
+  sheet:none("... cut off without a word", visitors.lost_count)
+  sheet:none("... complete, though their handlers had more to say", visitors.complete_count)
   sheet:none("... events out of order", visitors.wrong_count)
 end
 

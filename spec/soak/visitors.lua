@@ -1,10 +1,12 @@
 -- Streams with a handler that come and go and come back, read as a browser would: an end is not a
--- failure when it is a proper one, and what comes is counted, one after the other.
+-- failure when the server has said when to come back, and what comes is counted, one after the
+-- other.
 local socket = require "socket"
 
 local TICKS_MAX = 100 -- after which, at the latest, one leaves by itself
 local PATHS = { "/soak/timer", "/soak/loop", "/soak/timer?pulse=1" }
 local LAST_CHUNK = "0\r\n\r\n"
+local RETURN = "\nretry: %d+\n" -- in the last lines of a stream that the server ends
 
 local Visitors = {}
 Visitors.__index = Visitors
@@ -24,7 +26,8 @@ end
 function Visitors.open(server, count)
   local self = setmetatable({
     port = server.port, clients = {}, visits = {},
-    begun_count = 0, tick_count = 0, ended_count = 0, cut_count = 0, wrong_count = 0,
+    begun_count = 0, tick_count = 0, ended_count = 0, complete_count = 0, lost_count = 0,
+    wrong_count = 0,
   }, Visitors)
   for i = 1, count do
     visit(self, i)
@@ -53,13 +56,15 @@ local function read(self, client)
   local bytes, why, rest = client:receive(65536)
   state.held = state.held .. (bytes or rest)
   take(self, state)
-  local has_ended = state.held:sub(-#LAST_CHUNK) == LAST_CHUNK -- the connection is kept
-  if has_ended then
+  local is_complete = state.held:sub(-#LAST_CHUNK) == LAST_CHUNK -- the connection is kept
+  if is_complete then
+    self.complete_count = self.complete_count + 1
+  elseif why == "closed" and state.held:find(RETURN) then
     self.ended_count = self.ended_count + 1
   elseif why == "closed" then
-    self.cut_count = self.cut_count + 1
+    self.lost_count = self.lost_count + 1
   end
-  if has_ended or why == "closed" or state.ticks >= state.leaves_at then
+  if is_complete or why == "closed" or state.ticks >= state.leaves_at then
     leave(self, client)
     visit(self, state.i)
   end
