@@ -9,6 +9,9 @@ local show = require "lunesse.test.show"
 
 local Answer = {}
 
+-- The ways in which an answer is over.
+Answer.ENDS = { complete = true, cut = true, reset = true, left = true }
+
 local EXPECTED = {
   status = true, headers = true, text = true, json = true, ended = true, matches = true,
 }
@@ -130,8 +133,8 @@ local function check_headers(self, headers)
   for name, value in pairs(headers) do
     local actual = self.headers[name]
     if value ~= (actual or false) and tostring(value) ~= actual then
-      return false, ("%s is %s, and not %s"):format(name, actual and ("%q"):format(actual) or
-        "not there", value and ("%q"):format(tostring(value)) or "left out")
+      return false, ("%s is %s, and not %s"):format(name, actual and show.quoted(actual) or
+        "not there", value and show.quoted(tostring(value)) or "left out")
     end
   end
   return true
@@ -147,7 +150,7 @@ local CHECKS = {
     return match.data(tostring(text), self.body, "the text")
   end },
   { "matches", function(self, pattern)
-    return self.body:find(pattern) ~= nil, ("the text does not match %q"):format(pattern)
+    return self.body:find(pattern) ~= nil, "the text does not match " .. show.quoted(pattern)
   end },
   { "json", function(self, value)
     return match.data(value, self.body, "the json")
@@ -166,6 +169,8 @@ function Answer:expect(expected)
     expected = { status = expected }
   end
   blame.check_options(expected, EXPECTED, "answer:expect")
+  blame.check_type(expected.status, "number or nil", "answer:expect: a status")
+  blame.check_word(expected.ended, Answer.ENDS, "answer:expect: ended")
   if not self.status then
     self.app:turn()
   end
@@ -183,4 +188,4 @@ function Answer:expect(expected)
   return self
 end
 
-return Answer
+return blame.guard(Answer)

@@ -48,7 +48,7 @@ function App:client(options)
 end
 
 function App:_connect(options)
-  local conn, why = Conn.open(self, options)
+  local conn, why = blame.call("no connection", Conn.open, self, options)
   if not conn then
     blame.misuse("no connection: %s", tostring(why))
   end
@@ -156,6 +156,7 @@ end
 ---@param seconds? number
 function App:run_until(fn, seconds)
   seconds = seconds or WAIT_SECONDS
+  blame.check_type(fn, "function", "app:run_until")
   check_seconds(seconds, "app:run_until")
   self:_check_is_running()
   local result = self:_advance_until(fn, seconds)
@@ -187,6 +188,8 @@ end
 -- The rest of it ----------------------------------------------------------------------------------
 
 local FILTER = { level = true, message = true, fields = true }
+local LEVELS = { debug = true, info = true, warn = true, error = true }
+local SIGNALS = { TERM = true, INT = true, HUP = true }
 
 local function is_wanted(record, filter)
   if filter.level and record.level ~= filter.level then
@@ -216,6 +219,7 @@ function App:log(filter)
     filter = { message = filter }
   end
   blame.check_options(filter or {}, FILTER, "app:log")
+  blame.check_word(filter and filter.level, LEVELS, "app:log: level")
   local found = {}
   for _, record in ipairs(self._records) do
     if is_wanted(record, filter or {}) then
@@ -231,6 +235,7 @@ end
 function App:channel(name)
   self:_check_is_running()
   self:turn()
+  blame.check_type(name, "string", "app:channel: the name of a channel")
   local channel = self.core:channel(name)
   if channel then
     channel.history = channel.events
@@ -268,7 +273,9 @@ end
 ---@param name string
 function App:signal(name)
   self:_check_is_running()
-  self.core:signal((name:upper():gsub("^SIG", "")))
+  name = tostring(name):upper():gsub("^SIG", "")
+  blame.check_word(name, SIGNALS, "app:signal")
+  self.core:signal(name)
   self:turn()
   return self
 end
@@ -279,7 +286,7 @@ end
 ---@param is_on? boolean
 function App:fail(what, is_on)
   self:_check_is_running()
-  local ok, why = self.core:fail(what, is_on ~= false)
+  local ok, why = blame.call("app:fail", self.core.fail, self.core, what, is_on ~= false)
   if ok == nil and why then
     blame.misuse("app:fail: %s", why)
   end
@@ -318,4 +325,4 @@ function App:stop()
   return true
 end
 
-return App
+return blame.guard(App)

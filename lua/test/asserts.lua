@@ -4,6 +4,7 @@
 -- `assert.no.event(stream, "said")` works as well.
 
 local App = require "lunesse.test.app"
+local Answer = require "lunesse.test.answer"
 local Stream = require "lunesse.test.stream"
 local blame = require "lunesse.test.blame"
 local json = require "lunesse.test.json"
@@ -26,6 +27,14 @@ local function check_stream(stream, name)
   end
 end
 
+---Raises when an assertion was given more than it looks at.
+local function no_more(name, extra)
+  if extra ~= nil then
+    blame.misuse("assert.%s: no argument is expected behind these, and %s came", name,
+      type(extra) == "string" and show.quoted(extra) or tostring(extra))
+  end
+end
+
 ---The app that is meant, and the arguments behind it.
 local function take_app(name, first, ...)
   if getmetatable(first) == App then
@@ -41,79 +50,103 @@ local function shown(value)
   return ok and text or tostring(value)
 end
 
+local EVENT_FIELDS = { event = true, data = true, id = true }
+
+---What an assertion wants of an event: a table with `event`, `data` and `id`. `name` may be such a
+---table itself.
+local function take_wanted(call, name, data)
+  if type(name) ~= "table" then
+    blame.check_type(name, "string or nil", ("assert.%s: the name of an event"):format(call))
+    return { event = name, data = data }
+  end
+  blame.check_options(name, EVENT_FIELDS, "assert." .. call)
+  blame.check_type(name.event, "string or nil", ("assert.%s: event"):format(call))
+  blame.check_type(name.id, "string or number or nil", ("assert.%s: id"):format(call))
+  no_more(call, data)
+  return name
+end
+
 ---What is wanted of an event, in words.
-local function wanted_event(name, data, id)
-  return (name and ("an event \"%s\""):format(name) or "an event") ..
-    (data ~= nil and " with the data " .. (type(data) == "string" and data or shown(data)) or "") ..
-    (id and " and the id " .. id or "")
-end
-
----What is wanted as a function of an event, and in words. `name` may be a table with `event`,
----`data` and `id`.
-local function event_wanted(name, data)
-  local id
-  if type(name) == "table" then
-    name, data, id = name.event, name.data, name.id
+local function in_words(wanted)
+  local data, text = wanted.data, wanted.event and ('an event "%s"'):format(wanted.event) or
+    "an event"
+  if data ~= nil then
+    text = text .. " with the data " .. (type(data) == "string" and show.line(data) or shown(data))
   end
-  local is_it = Stream._matcher(name, data)
-  return function(event)
-    return is_it(event) and (id == nil or event.id == tostring(id))
-  end, wanted_event(name, data, id), name, data
-end
-
----Why the event did not come: what others came, and whether it may still come with time.
-local function no_event(stream, wanted, name, data)
-  local text = wanted .. " did not come"
-  for _, event in ipairs(stream:_unseen("event")) do
-    if event.event == name then
-      local _, why = match.data(data, event.data, "its data")
-      text = text .. ("; one called \"%s\" did: %s"):format(name, why or "with another id")
-      break
-    end
-  end
-  local seconds = not stream.ended and stream.app:_next()
-  if seconds then
-    text = text .. (" (something is due in %g s: app:advance)"):format(seconds)
+  if wanted.id then
+    text = text .. (data == nil and " with the id " or " and the id ") .. wanted.id
   end
   return text
 end
 
+---Whether the event is as wanted; false, and why it is not.
+local function is_wanted(event, wanted)
+  if wanted.event and event.event ~= wanted.event then
+    return false, ('its name is "%s"'):format(event.event)
+  end
+  local is_it, why = match.data(wanted.data, event.data, "its data")
+  if is_it and wanted.id and event.id ~= tostring(wanted.id) then
+    return false, ("its id is %s, and not %s"):format(event.id or "not there", wanted.id)
+  end
+  return is_it, why
+end
+
+---Why the event did not come: what came of that name, or else that it may come with time.
+local function no_event(stream, wanted)
+  local text = in_words(wanted) .. " did not come"
+  for _, event in ipairs(stream:_unseen("event")) do
+    if not wanted.event or event.event == wanted.event then
+      local _, why = is_wanted(event, wanted)
+      return ('%s; one called "%s" did: %s'):format(text, event.event, why)
+    end
+  end
+  return stream.ended and text or
+    text .. " (the app's time stands still: app:advance(seconds) moves it)"
+end
+
 ---The event has come, or comes without time: others before it are passed over.
-function checks.event(is_negated, stream, name, data)
+function checks.event(is_negated, stream, name, data, ...)
   check_stream(stream, "event")
+  local wanted = take_wanted("event", name, data)
+  no_more("event", ...)
   stream.app:turn()
-  local is_it, wanted, wanted_name, wanted_data = event_wanted(name, data)
   local seen = stream._seen
-  local event = stream:_find("event", is_it)
+  local event = stream:_find("event", function(event)
+    return is_wanted(event, wanted)
+  end)
   if event then
     stream._seen = is_negated and seen or stream._seen
-    return true, event, wanted .. " came\n" .. show.stream(stream)
+    return true, event, in_words(wanted) .. " came\n" .. show.stream(stream)
   end
-  return false, nil, no_event(stream, wanted, wanted_name, wanted_data) .. "\n" ..
-    show.stream(stream)
+  return false, nil, no_event(stream, wanted) .. "\n" .. show.stream(stream)
 end
 
 ---The very next event is this one.
-function checks.next_event(is_negated, stream, name, data)
+function checks.next_event(is_negated, stream, name, data, ...)
   check_stream(stream, "next_event")
+  local wanted = take_wanted("next_event", name, data)
+  no_more("next_event", ...)
   stream.app:turn()
-  local is_it, wanted, wanted_name, wanted_data = event_wanted(name, data)
   local event = stream:_unseen("event")[1]
-  if event and is_it(event) then
+  if not event then
+    return false, nil, no_event(stream, wanted) .. "\n" .. show.stream(stream)
+  elseif is_wanted(event, wanted) then
     if not is_negated then
       stream:_find("event")
     end
-    return true, event, "the next event is " .. wanted .. "\n" .. show.stream(stream)
+    return true, event, "the next event is " .. in_words(wanted) .. "\n" .. show.stream(stream)
   end
-  local text = event and ("the next event is \"%s\" with the data %s, and not %s"):format(
-    event.event, event.data, wanted) or no_event(stream, wanted, wanted_name, wanted_data)
-  return false, nil, text .. "\n" .. show.stream(stream)
+  local id = wanted.id and " and " .. (event.id and "the id " .. event.id or "no id") or ""
+  return false, nil, ('the next event is "%s" with the data %s%s, and not %s\n'):format(
+    event.event, show.line(event.data), id, in_words(wanted)) .. show.stream(stream)
 end
 
 ---No event is there that no assertion has looked at; with `seconds`, none comes in that time
 ---either.
-function checks.quiet(_, stream, seconds)
+function checks.quiet(_, stream, seconds, ...)
   check_stream(stream, "quiet")
+  blame.check_type(seconds, "number or nil", "assert.quiet: seconds")
+  no_more("quiet", ...)
   if seconds then
     stream.app:advance(seconds)
   else
@@ -125,13 +158,16 @@ function checks.quiet(_, stream, seconds)
     return true, stream, "no event came\n" .. show.stream(stream)
   end
   local text = "%d events came that were not expected, first \"%s\" with the data %s\n"
-  return false, nil, text:format(#events, events[1].event, events[1].data) .. show.stream(stream)
+  return false, nil, text:format(#events, events[1].event, show.line(events[1].data)) ..
+    show.stream(stream)
 end
 
 ---A comment, such as a heartbeat, has come since the last assertion. The one with which a stream is
 ---opened does not count.
-function checks.comment(is_negated, stream, text)
+function checks.comment(is_negated, stream, text, ...)
   check_stream(stream, "comment")
+  blame.check_type(text, "string or nil", "assert.comment: the text of a comment")
+  no_more("comment", ...)
   stream.app:turn()
   local seen = stream._seen
   local comment = stream:_find("comment", function(comment)
@@ -146,10 +182,12 @@ function checks.comment(is_negated, stream, text)
 end
 
 ---The answer is over, in this way.
-function checks.ended(_, answer, how)
+function checks.ended(_, answer, how, ...)
   if type(answer) ~= "table" or not answer.app then
     blame.misuse("assert.ended: a stream or an answer expected, got %s", type(answer))
   end
+  blame.check_word(how, Answer.ENDS, "assert.ended")
+  no_more("ended", ...)
   answer.app:turn()
   local text = how and ("not " .. how) or "not over"
   if answer.ended and (how == nil or answer.ended == how) then
@@ -158,8 +196,6 @@ function checks.ended(_, answer, how)
   return false, nil, ("it is %s, but %s\n"):format(text, answer.ended or "goes on") ..
     show.stream(answer)
 end
-
-local EVENT_FIELDS = { event = true, data = true, id = true }
 
 local function is_event(fields)
   for name in pairs(fields) do
@@ -184,7 +220,8 @@ end
 
 ---The channel has the event in its history.
 function checks.published(_, ...)
-  local app, name, fields = take_app("published", ...)
+  local app, name, fields, extra = take_app("published", ...)
+  no_more("published", extra)
   if type(name) ~= "string" then
     blame.misuse("assert.published: the name of a channel expected, got %s", type(name))
   end
@@ -194,7 +231,8 @@ function checks.published(_, ...)
     if has_fields(event, fields) then
       return true, event, ("%s was published on \"%s\""):format(shown(fields), name)
     end
-    lines[i] = ("    %s  %s  %s"):format(event.id, event.event or "message", event.data)
+    lines[i] = ("    %s  %s  %s"):format(event.id, event.event or "message",
+      show.line(event.data))
   end
   local has = not channel and "is not there" or #lines == 0 and "has nothing" or "has:"
   return false, nil, ("%s was not published on \"%s\", which %s\n%s\n%s"):format(
@@ -203,12 +241,13 @@ end
 
 ---The app has logged such a record; see `app:log` for what `filter` can be.
 function checks.logged(_, ...)
-  local app, filter = take_app("logged", ...)
+  local app, filter, extra = take_app("logged", ...)
+  no_more("logged", extra)
   local record = app:log(filter)[1]
   local lines = {}
   for i, each in ipairs(app:log()) do
     lines[i] = ("    %s %s %s"):format(show.time(app, each.time or app.began), each.level,
-      each.message)
+      show.line(each.message))
   end
   return record ~= nil, record, ("%s: the log has\n%s"):format(
     record and "it was logged" or "nothing like it was logged", table.concat(lines, "\n"))

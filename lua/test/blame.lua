@@ -37,6 +37,16 @@ function blame.fail(message)
   error(message, level)
 end
 
+---The keys of a table as a text, in order.
+local function names_of(known)
+  local names = {}
+  for each in pairs(known) do
+    names[#names + 1] = each
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
 ---Raises unless every key of `options` is one of `known`, a table of names.
 function blame.check_options(options, known, what)
   if type(options) ~= "table" then
@@ -44,15 +54,65 @@ function blame.check_options(options, known, what)
   end
   for name in pairs(options) do
     if not known[name] then
-      local names = {}
-      for each in pairs(known) do
-        names[#names + 1] = each
-      end
-      table.sort(names)
       blame.misuse("%s: there is no option '%s'; there are: %s", what, tostring(name),
-        table.concat(names, ", "))
+        names_of(known))
     end
   end
+end
+
+---Raises unless `word` is one of `known`, a table of names, or nil.
+function blame.check_word(word, known, what)
+  if word ~= nil and not known[word] then
+    blame.misuse("%s: there is no '%s'; there are: %s", what, tostring(word), names_of(known))
+  end
+end
+
+---Raises unless `value` is of one of the types, which are written as in "string or nil".
+function blame.check_type(value, types, what)
+  if not (" " .. types .. " "):find(" " .. type(value) .. " ", 1, true) then
+    blame.misuse("%s: %s expected, got %s", what, types:gsub(" or nil$", ""), type(value))
+  end
+end
+
+---Calls a function of the engine. What it says of its arguments is raised at the spec's line, as a
+---complaint about `what`.
+function blame.call(what, fn, ...)
+  local results = table.pack(pcall(fn, ...))
+  if results[1] then
+    return table.unpack(results, 2, results.n)
+  end
+  local why = type(results[2]) == "string" and
+    results[2]:match("^bad argument #%d+ to '[^']*' %((.*)%)$")
+  if why then
+    blame.misuse("%s: %s", what, why)
+  end
+  error(results[2], 0)
+end
+
+---Whether `value` is an object of the class, or of one that is made of it.
+local function is_a(value, class)
+  local kind = type(value) == "table" and getmetatable(value)
+  while kind and kind ~= class do
+    local parent = getmetatable(kind)
+    kind = parent and parent.__index
+  end
+  return kind == class
+end
+
+---Has every public method of the class say that it is called with a colon, when it was not.
+---@return table class
+function blame.guard(class)
+  for name, method in pairs(class) do
+    if type(method) == "function" and name:find("^%l") and name ~= "new" and name ~= "init" then
+      class[name] = function(self, ...)
+        if not is_a(self, class) then
+          blame.misuse("use a colon: %s:%s(...)", class.__name, name)
+        end
+        return method(self, ...)
+      end
+    end
+  end
+  return class
 end
 
 return blame

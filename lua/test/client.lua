@@ -250,6 +250,10 @@ end
 ---@param options? table
 function Client:send(method, path, options)
   local request = { method = tostring(method):upper(), path = path }
+  if type(options) == "table" and options.method then
+    blame.misuse("%s %s: only app:stream has the option 'method'; app:request(method, path) takes " ..
+      "any", request.method, tostring(path))
+  end
   local answer = self:_begin(request, options or {}, Answer.new)
   self.app:turn()
   return answer
@@ -283,4 +287,4 @@ end
 ---The names of what `app` does as its own client.
 Client.SHARED = { "send", "request", "stream", table.unpack(METHODS) }
 
-return Client
+return blame.guard(Client)

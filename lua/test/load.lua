@@ -35,6 +35,9 @@ return function(core, on_load)
   ---Raises what a start would say when the scripts cannot be loaded.
   return function(scripts, options)
     options = options or {}
+    if type(scripts) == "table" and type(scripts.load) == "function" then
+      blame.misuse("use a dot: test.load(...)")
+    end
     blame.check_options(options, OPTIONS, "test.load")
     local given = {
       workers = options.workers or 1, arguments = arguments_of(options), time = options.time,
@@ -48,7 +51,7 @@ return function(core, on_load)
     else
       blame.misuse("test.load: a path, or a table of file names and texts, expected")
     end
-    local inner, why = core.load(given)
+    local inner, why = blame.call("test.load", core.load, given)
     if not inner then
       blame.fail(why)
     end

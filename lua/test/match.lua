@@ -2,6 +2,7 @@
 -- others.
 
 local json = require "lunesse.test.json"
+local show = require "lunesse.test.show"
 
 local match = {}
 
@@ -67,7 +68,8 @@ function match.data(expected, text, where)
   elseif tostring(expected) == text then
     return true
   end
-  return false, ("%s is %q, and not %q"):format(where, text, tostring(expected))
+  return false, ("%s is %s, and not %s"):format(where, show.quoted(text),
+    show.quoted(tostring(expected)))
 end
 
 return match

@@ -7,6 +7,16 @@ local LINES_MAX = 60
 local BODY_MAX = 2000
 local ERRORS_MAX = 5
 
+---A text on one line, for a sentence: line ends are shown as \n and \r.
+function show.line(text)
+  return (tostring(text):gsub("\r", "\\r"):gsub("\n", "\\n"))
+end
+
+---A text in quotes, on one line.
+function show.quoted(text)
+  return (("%q"):format(text):gsub("\\\n", "\\n"):gsub("\\13", "\\r"))
+end
+
 ---A moment as seconds since the app was loaded.
 function show.time(app, at)
   return ("%+.3f s"):format(at - app.began)

@@ -4,7 +4,6 @@
 
 local Answer = require "lunesse.test.answer"
 local blame = require "lunesse.test.blame"
-local match = require "lunesse.test.match"
 local sse = require "lunesse.test.sse"
 
 local RETRY_SECONDS = 3 -- of a browser that was not told
@@ -35,7 +34,7 @@ end
 Stream.__index = Answer._index(Stream, made)
 Stream.__name = "stream"
 
-local Event = {}
+local Event = { __name = "event" }
 
 -- `event.type` and `event.name` are `event.event`, as browsers and other kits call it.
 function Event.__index(event, key)
@@ -49,6 +48,8 @@ end
 function Event.json(event)
   return require("lunesse.test.json").decode(event.data)
 end
+
+blame.guard(Event)
 
 ---The stream that answers a request which goes over `conn`. `parent` is the stream whose reader has
 ---come back by this one; it is told all that this one is.
@@ -159,13 +160,6 @@ function Stream:next()
   return nil, self.ended or "nothing came"
 end
 
----Whether an event is one that is called `name` and has this data.
-function Stream._matcher(name, data)
-  return function(event)
-    return (not name or event.event == name) and match.data(data, event.data, "the data")
-  end
-end
-
 function Stream:leave()
   return self._current and self._current:leave() and self or Answer.leave(self)
 end
@@ -235,4 +229,4 @@ function Stream:reconnect(options)
   return stream
 end
 
-return Stream
+return blame.guard(Stream)

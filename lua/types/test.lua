@@ -141,7 +141,8 @@ function Client:cookie(name) end
 ---@field fields table<string, any>
 
 ---@class (exact) lunesse.TestLogFilter
----@field level? string                 the records of this level
+---The records of this level.
+---@field level? "debug" | "info" | "warn" | "error"
 ---@field message? string               those with this text, or pattern, in the message
 ---@field fields? table<string, any>    those that have these fields
 
@@ -224,7 +225,7 @@ function App:stop() end
 ---@field matches? string  a pattern that the text matches
 ---Compared with the body as JSON: the fields that are given.
 ---@field json? any
----@field ended? string
+---@field ended? "complete" | "cut" | "reset" | "left"
 
 ---@class lunesse.TestAnswer
 ---@field status integer?  nil until the head has come
@@ -321,6 +322,12 @@ function Stream:window(bytes) end
 ---@return lunesse.TestStream stream
 function Stream:reconnect(options) end
 
+---What is wanted of an event: the fields that are given.
+---@class (exact) lunesse.TestWanted
+---@field event? string
+---@field data? any  a text, a table, or a function of the text and the JSON
+---@field id? string | integer
+
 ---Assertions. They go through a stream in order: what one has looked at, or passed over, the next
 ---one does not see. With luassert they are those of `assert`, and can be turned round, as in
 ---`assert.no.event(stream, "said")`.
@@ -328,16 +335,17 @@ function Stream:reconnect(options) end
 local Assert = {}
 
 ---An event has come, or comes without time; others before it are passed over. A table as data is
----compared with the event's data as JSON: the fields that are given.
+---compared with the event's data as JSON: the fields that are given. A table in the place of the
+---name has `event`, `data` and `id`, and nothing stands behind it.
 ---@param stream lunesse.TestStream
----@param name? string
+---@param name? string | lunesse.TestWanted
 ---@param data? any  a text, a table, or a function of the text and the JSON
 ---@return lunesse.TestEvent event
 function Assert.event(stream, name, data) end
 
 ---The very next event is this one.
 ---@param stream lunesse.TestStream
----@param name? string
+---@param name? string | lunesse.TestWanted  as with `event`
 ---@param data? any
 ---@return lunesse.TestEvent event
 function Assert.next_event(stream, name, data) end
@@ -356,7 +364,7 @@ function Assert.comment(stream, text) end
 
 ---The stream, or the answer, is over.
 ---@param answer lunesse.TestAnswer
----@param how? string
+---@param how? "complete" | "cut" | "reset" | "left"
 ---@return lunesse.TestAnswer answer
 function Assert.ended(answer, how) end
 
