@@ -14,7 +14,8 @@ local clock = { slow = tonumber(os.getenv("LUNESSE_SLOW")) or 1 }
 local POLL_SECONDS = 0.001
 local SHARE_MIN = 0.1
 
-local watched = {} -- by pid of a program under test: seconds that it had waited at the last look
+-- By pid of a program under test, and by thread: seconds that it had waited at the last look.
+local watched = {}
 local given, own_delay, looked_at
 
 ---Monotonic seconds of the machine.
@@ -30,16 +31,19 @@ local function delay_of(path)
   return delay and tonumber(delay) / 1e9
 end
 
----The longest that one of a program's threads has waited; nil when it has ended.
-local function delay_of_program(pid)
+---The longest that one of a program's threads has waited since the last look.
+local function newly_lost_by(pid, threads)
   local folder = ("/proc/%d/task"):format(pid)
-  local longest
+  local longest = 0
   if not lfs.attributes(folder, "mode") then
-    return nil
+    return 0
   end
   for name in lfs.dir(folder) do
     local delay = name:find("^%d") and delay_of(folder .. "/" .. name)
-    longest = delay and math.max(longest or 0, delay) or longest
+    if delay then
+      longest = math.max(longest, delay - (threads[name] or 0))
+      threads[name] = delay
+    end
   end
   return longest
 end
@@ -49,17 +53,15 @@ local function newly_lost()
   local delay = delay_of("/proc/self") or own_delay
   local own, others = delay - own_delay, 0
   own_delay = delay
-  for pid, before in pairs(watched) do
-    local after = delay_of_program(pid) or before
-    others = math.max(others, after - before)
-    watched[pid] = after
+  for pid, threads in pairs(watched) do
+    others = math.max(others, newly_lost_by(pid, threads))
   end
   return own + others
 end
 
 ---The program's waiting counts from now on, until `clock.unwatch`.
 function clock.watch(pid)
-  watched[pid] = 0
+  watched[pid] = {}
 end
 
 function clock.unwatch(pid)
