@@ -165,11 +165,12 @@ local function tell_presence(room, presence, seconds)
 end
 
 local here = {} -- by room: its channels, and how many of its readers this worker has
+local beats = lunesse.shared("chat/beats") -- by room: that a worker has said so lately
 
 lunesse.every(BEAT_SECONDS, function()
   for name, it in pairs(here) do
     -- Of several workers that have readers of a room, one speaks.
-    if told:add(name .. "/beat", true, { ttl = BEAT_SECONDS - 1 }) then
+    if beats:add(name, true, { ttl = BEAT_SECONDS - 1 }) then
       it.presence:publish("presence", it.room.subscribers)
     end
   end

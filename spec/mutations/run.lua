@@ -29,7 +29,9 @@ local SWAPS = {
 local UNNOTICEABLE = {
   ':read%($', -- a file's `read` looks at the first letter of a format, and "ax" is "a" to it
   'lunesse%.shared%($', -- the name of a store that one script uses, and tells nobody
-  'local key = address %.%. $', -- what stands in a key between two parts that have no space
+  'beats:add%(name, $', -- the value under a key of which is asked only whether it is there
+  'local key = address %.%. $', -- what stands in a key between two parts that have none of it
+  'table%.concat%(parts, $', -- the same
 }
 
 -- Patterns of tokens, and what each is. The first that fits decides.

@@ -114,6 +114,21 @@ describe("a request for the chat or a channel", function()
 end)
 
 describe("one address", function()
+  it("is the last one that a proxy forwards through a Unix socket", function()
+    local server = Server.start(nil, {
+      path = "scripts", env = ENV, args = { "--unix", Server.write {} .. "/socket" },
+    })
+    local function status_from(address, room)
+      return server:request({ method = "POST", target = "/chat/" .. room, body = MESSAGE,
+        headers = { ["X-Forwarded-For"] = address } }).status
+    end
+    for n = 1, 100 do
+      assert.equal(201, status_from("198.51.100.1", "room-" .. n))
+    end
+    assert.equal(429, status_from("198.51.100.1", "room-101"))
+    assert.equal(201, status_from("198.51.100.2", "room-101"))
+  end)
+
   it("is the last one that a proxy on this machine forwards", function()
     start()
     local function status_from(list, room)
