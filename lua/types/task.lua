@@ -10,7 +10,8 @@ local Task = {}
 ---wait for one task, also after its end. Where the task has no results there is nil, what was
 ---raised, and `"ERAISED"`; or nil, a message, and `"ECANCELED"` when it was cancelled; or
 ---`"ETIMEDOUT"` when it has not ended in `seconds`, and then it goes on. A task that waits for
----itself raises, and so does one whose wait could never end, because the other waits for this one.
+---itself raises, and so does one whose wait could never end, because the other waits for this one,
+---by `wait` without an end or in `lunesse.all`.
 ---
 ---```lua
 ---local ok, total, code = lunesse.spawn(add_up, orders):wait(5)

@@ -39,6 +39,9 @@ struct task_box {
     struct task *task;          // NULL once it has ended
     struct list waiters;        // tasks that wait for it
     struct task_box *waits_for; // whose end it waits for, without an end of its own; NULL for none
+    struct task_box *joiner;    // whose `all` waits for it; NULL for none
+    struct task_box *next;      // in the list that `waits_on` makes; NULL while in none
+    lua_Integer end_number;     // 1 for the first task that ended; 0 while it has not
     int anchor_ref;
     int result_count;
     uint8_t outcome; // enum outcome
@@ -60,7 +63,9 @@ static int l_body(lua_State *L);
 static int l_keep_results(lua_State *L, int status, lua_KContext context);
 static int l_wait(lua_State *L);
 static int l_after_wait(lua_State *L, int status, lua_KContext context);
-static void check_deadlock(lua_State *L, const struct task_box *box, bool has_end);
+static void check_deadlock(lua_State *L, struct task_box *box, bool has_end);
+static bool waits_on(struct task_box *box, struct task_box *own);
+static struct task_box *append(struct task_box *last, struct task_box *box);
 static struct task_box *box_of(const struct task *task);
 static int push_outcome_or_raise(lua_State *L, const struct task_box *box);
 static int l_cancel(lua_State *L);
@@ -322,21 +327,57 @@ static int l_after_wait(lua_State *L, int status, lua_KContext context)
 
 /// Raises when the running task would wait for itself. Without an end to its wait, also when it
 /// would do so by way of others that wait without one.
-static void check_deadlock(lua_State *L, const struct task_box *box, bool has_end)
+static void check_deadlock(lua_State *L, struct task_box *box, bool has_end)
 {
-    const struct task_box *own = box_of(task_current(L));
+    struct task_box *own = box_of(task_current(L));
     if (own == NULL) {
         return;
     }
     if (box == own) {
         luaL_error(L, "deadlock: this task waits for itself");
     }
-    while (!has_end && box != NULL && box != own) {
-        box = box->waits_for;
-    }
-    if (box == own) {
+    if (!has_end && waits_on(box, own)) {
         luaL_error(L, "deadlock: the task that this one waits for waits for this one");
     }
+}
+
+/// Whether the task of `box` waits without an end for that of `own`, directly or by way of others.
+/// Makes a list of all tasks that do so: `own` first, and behind each those that wait for it.
+static bool waits_on(struct task_box *box, struct task_box *own)
+{
+    struct task_box *last = own;
+    struct task_box *each = own;
+    own->next = own; // the last one in the list is followed by itself
+    for (bool is_more = true; is_more; each = each->next) { // to itself, at the end
+        LIST_EACH (node, after, &each->waiters) {
+            struct task_box *waiter = box_of(LIST_ITEM(node, struct task, wait_node));
+            if (waiter != NULL && waiter->waits_for == each) {
+                last = append(last, waiter);
+            }
+        }
+        if (each->joiner != NULL && !task_is_cancelled(each->joiner->task)) {
+            last = append(last, each->joiner);
+        }
+        is_more = each != last;
+    }
+    bool is_found = box->next != NULL;
+    for (each = own; each != NULL;) {
+        struct task_box *next = each->next;
+        each->next = NULL;
+        each = next == each ? NULL : next;
+    }
+    return is_found;
+}
+
+/// Puts `box` into the list behind `last`, unless it is there. Returns the last one.
+static struct task_box *append(struct task_box *last, struct task_box *box)
+{
+    if (box->next != NULL) {
+        return last;
+    }
+    last->next = box;
+    box->next = box;
+    return box;
 }
 
 /// The box of a spawned task; NULL for any other task.
@@ -391,12 +432,14 @@ static int l_cancel(lua_State *L)
     return 1;
 }
 
-/// tell_end(task, signal): sets the signal when the task has ended. The caller sees to its error.
+/// tell_end(task, signal): sets the signal when the task has ended. The caller sees to its error,
+/// waits until it has ended, and does not end before it unless it cancels it.
 static int l_tell_end(lua_State *L)
 {
     struct task_box *box = check_box(L, 1, BOX_TASK);
     check_box(L, 2, BOX_SIGNAL);
     DCHECK(box->task != NULL && !box->is_watched);
+    box->joiner = box_of(task_current(L));
     lua_settop(L, 2);
     lua_setiuservalue(L, 1, SLOT_SIGNAL);
     box->is_watched = true;
