@@ -30,13 +30,12 @@ local function check(functions)
   end
 end
 
--- Returns the first result of a child that has ended. Raises what the child raised.
-local function result_of(child)
-  local ok, result = child:wait(0)
-  if not ok then
-    error(result, 0)
+-- Which of two children ended first. There may be only the second one.
+local function first_of(one, other)
+  if one and core.end_number(one) < core.end_number(other) then
+    return one
   end
-  return result
+  return other
 end
 
 -- lunesse.all { f, g } -> the first result of each
@@ -57,10 +56,18 @@ function tasks.all(functions)
   while left > 0 do
     ended:wait()
     ended:clear()
+    local failed -- first, of those that have ended meanwhile
     for i = 1, children.count do
       if not is_done[i] and not children[i].active then
-        results[i], is_done[i], left = result_of(children[i]), true, left - 1
+        local ok, result = children[i]:wait(0)
+        results[i], is_done[i], left = result, true, left - 1
+        if not ok then
+          failed = first_of(failed, children[i])
+        end
       end
+    end
+    if failed then
+      error(select(2, failed:wait(0)), 0)
     end
   end
   return table.unpack(results, 1, children.count)

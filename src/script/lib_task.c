@@ -70,6 +70,7 @@ static struct task_box *box_of(const struct task *task);
 static int push_outcome_or_raise(lua_State *L, const struct task_box *box);
 static int l_cancel(lua_State *L);
 static int l_tell_end(lua_State *L);
+static int l_end_number(lua_State *L);
 static int l_task(lua_State *L);
 static int p_active(lua_State *L);
 
@@ -80,8 +81,11 @@ static const struct box_property properties[] = {{"active", p_active}, {NULL, NU
 
 const struct box_class lib_task_class = {"Task", methods, properties, NULL};
 
-const luaL_Reg lib_task_functions[] = {
-    {"spawn", l_spawn}, {"tell_end", l_tell_end}, {"task", l_task}, {NULL, NULL}};
+const luaL_Reg lib_task_functions[] = {{"spawn", l_spawn},
+                                       {"tell_end", l_tell_end},
+                                       {"end_number", l_end_number},
+                                       {"task", l_task},
+                                       {NULL, NULL}};
 
 size_t lib_task_count(const struct parts *parts)
 {
@@ -143,6 +147,7 @@ static void on_ended(struct task *task, void *arg)
     }
     spawned->count--;
     spawned->awaited_count -= box->is_awaited;
+    box->end_number = ++spawned->end_count;
     while (!list_is_empty(&box->waiters)) {
         struct task *waiter = LIST_ITEM(box->waiters.next, struct task, wait_node);
         leave_wait(waiter);
@@ -444,6 +449,15 @@ static int l_tell_end(lua_State *L)
     lua_setiuservalue(L, 1, SLOT_SIGNAL);
     box->is_watched = true;
     return 0;
+}
+
+/// end_number(task) -> a number that is lower than that of every task which ended later; 0 while
+/// the task has not ended
+static int l_end_number(lua_State *L)
+{
+    const struct task_box *box = check_box(L, 1, BOX_TASK);
+    lua_pushinteger(L, box->end_number);
+    return 1;
 }
 
 /// task() -> what stands for the running task, as a key; nil when none runs
