@@ -313,7 +313,8 @@ function App:stop()
   self:log()
   follow.app(self.core)
   self.is_stopped = true
-  local stopped, why = self.core:stop()
+  local stopped, why, records = self.core:stop()
+  table.move(records or {}, 1, #(records or {}), #self._records + 1, self._records)
   if not ok then
     error(left, 0)
   elseif #left > 0 then

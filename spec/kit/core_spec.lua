@@ -369,4 +369,21 @@ describe("the engine of the test kit", function()
     conn:leave()
     assert.error_matches(function() app:turn() end, "the app has been stopped")
   end)
+
+  it("tells at its end what was logged since the log was taken last", function()
+    local app = core.load { files = { ["a.lua"] = [[
+local lunesse = require "lunesse"
+lunesse.spawn(function()
+  local _ <close> = setmetatable({}, { __close = function() error "not closed" end })
+  lunesse.sleep(60)
+end)
+]] } }
+    app:turn()
+    app:log()
+    local ok, why, records = app:stop()
+    assert.is_true(ok)
+    assert.is_nil(why)
+    assert.equal("a closing variable failed", records[1].message)
+    assert.matches("a.lua:3: not closed", records[1].fields.error)
+  end)
 end)

@@ -44,6 +44,7 @@ static int l_sources(lua_State *L);
 static int l_signal(lua_State *L);
 static int l_fail(lua_State *L);
 static int l_log(lua_State *L);
+static void push_records(lua_State *L, struct app *app);
 static void push_record(lua_State *L, const struct record *record);
 static void push_lost(lua_State *L, const struct app *app);
 static int l_channel(lua_State *L);
@@ -361,7 +362,13 @@ static int l_fail(lua_State *L)
 /// app:log() -> the records since the last call
 static int l_log(lua_State *L)
 {
-    struct app *app = check_app(L);
+    push_records(L, check_app(L));
+    return 1;
+}
+
+/// Pushes the list of the records that have not been taken, and takes them.
+static void push_records(lua_State *L, struct app *app)
+{
     struct record *record;
     lua_newtable(L);
     for (lua_Integer i = 1; (record = records_take(&app->records)) != NULL; i++) {
@@ -374,7 +381,6 @@ static int l_log(lua_State *L)
         lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
         app->records.lost_count = 0;
     }
-    return 1;
 }
 
 static void push_record(lua_State *L, const struct record *record)
@@ -516,22 +522,30 @@ static int l_left(lua_State *L)
     return 1;
 }
 
-/// app:stop() -> true | nil, message
+/// app:stop() -> true | nil, message | nil, records since the last `log`. What runs at the end of
+/// the scripts may fail as well, and nobody can ask for the log of that later.
 static int l_stop(lua_State *L)
 {
     struct app **place = check_place(L);
     struct app *app = *place;
     *place = NULL;
-    if (app != NULL) {
-        bool is_closed = app_close(app);
-        DCHECK(!app->is_open);
-        app_free(app);
-        if (!is_closed) {
-            return push_failure(L, "the engine has left a handle open: see standard error");
-        }
+    lua_settop(L, 1);
+    if (app == NULL) {
+        lua_pushboolean(L, true);
+        return 1;
     }
-    lua_pushboolean(L, true);
-    return 1;
+    bool is_closed = app_close(app);
+    DCHECK(!app->is_open);
+    push_records(L, app);
+    app_free(app);
+    if (is_closed) {
+        lua_pushboolean(L, true);
+        lua_pushnil(L);
+    } else {
+        push_failure(L, "the engine has left a handle open: see standard error");
+    }
+    lua_rotate(L, 2, 2); // [app, true or nil, nil or message, records]
+    return 3;
 }
 
 static int l_gc(lua_State *L)
