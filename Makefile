@@ -99,11 +99,11 @@ count: build ## instructions of a connection, a request and a delivery, by callg
 	@LUNESSE_SLOW=20 LUNESSE_BUILD=$(CURDIR)/$(BUILD) lua5.4 spec/bench/count.lua
 
 # All of it takes a quarter of an hour. One scenario: make soak SOAK=reload, or edit, drain, reentry,
-# soak. SOAK_WORKERS=2, SOAK_SECONDS=60, SOAK_SEEDS=2000; LUNESSE_BUILD=build/asan LUNESSE_SLOW=4 for
-# another build.
+# tasks, soak. SOAK_WORKERS=2, SOAK_SECONDS=60, SOAK_SEEDS=2000, SOAK_STEPS=100000;
+# LUNESSE_BUILD=build/asan LUNESSE_SLOW=4 for another build.
 soak: build ## what has to hold while it runs for long: reloads, edits, the end, ten minutes of load
 	@cmake/deps.sh soak
-	@cmake --build $(SOAKED) --target lunesse lunesse-bench spec_posix soak_readers
+	@cmake --build $(SOAKED) --target lunesse lunesse_test lunesse-bench spec_posix soak_readers
 	@ulimit -n "$$(ulimit -Hn)" || true; LUNESSE_BUILD=$(SOAKED) lua5.4 spec/soak/run.lua
 
 fuzz: test-deps ## each fuzz target for FUZZ_SECONDS seconds; findings go into the corpus

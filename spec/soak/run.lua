@@ -1,11 +1,12 @@
 -- `make soak`: what has to hold while the server runs for long. Prints a table for each scenario,
 -- and ends with 1 when a promise was broken.
 --
---   SOAK=reload         only this scenario: reload, edit, drain, reentry or soak
+--   SOAK=reload         only this scenario: reload, edit, drain, reentry, tasks or soak
 --   SOAK_WORKERS=2      with so many workers; otherwise with one and with two; reentry with one and
---                       with three, soak with three
+--                       with three, soak with three; tasks does not ask
 --   SOAK_SECONDS=600    of the load of `soak`
 --   SOAK_SEEDS=200      of `reentry`
+--   SOAK_STEPS=1000000  of `tasks`
 --   LUNESSE_BUILD, LUNESSE_SLOW    another build, such as one with sanitizers
 --
 -- A scenario is a function of the number of workers and a sheet, which it fills.
@@ -19,6 +20,7 @@ local SCENARIOS = {
   { name = "edit", workers = { 1, 2 } },
   { name = "drain", workers = { 1, 2 } },
   { name = "reentry", workers = { 1, 3 } },
+  { name = "tasks", workers = { 2 } },
   { name = "soak", workers = { 3 } },
 }
 local ONLY = os.getenv("SOAK")
