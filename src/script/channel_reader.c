@@ -102,9 +102,7 @@ int l_read(lua_State *L)
         reader_follow(&box->reader);
         taken = reader_take(&box->reader, count_max);
         if (!taken_is_news(&taken) && taken.failure == 0) {
-            struct task *task = task_current(L);
-            task->timer.fired = on_timer;
-            timer_arm(&task->timer, wait_ms);
+            task_arm_timer(task_current(L), wait_ms, on_timer);
             reader_await_as_poll(&box->reader);
             return wait_for_news(L, box, read_on, (lua_KContext)count_max);
         }
