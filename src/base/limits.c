@@ -101,8 +101,9 @@ static const struct limit table[] = {
     // memory of the Lua state, without the bodies of requests that are being answered | the handler
     // fails with a memory error
     {"lua_bytes", offsetof(struct limits, script.lua_bytes), UNIT_BYTES, 1024 * 1024},
-    // tasks of a worker that were spawned and have not ended | `lunesse.spawn` fails with `E2BIG`,
-    // and `lunesse.all` raises
+    // tasks of a worker that were spawned and have not ended; those of older code, which go on
+    // after a reload, are counted apart | `lunesse.spawn` fails with `E2BIG`, and `lunesse.all`
+    // raises
     {"tasks", offsetof(struct limits, script.tasks), UNIT_COUNT, 0},
     // the time from the signal to the end of accepting | the server drains
     {"drain_delay", offsetof(struct limits, drain.delay_ms), UNIT_SECONDS, 0},
