@@ -251,8 +251,8 @@ end
 function Client:send(method, path, options)
   local request = { method = tostring(method):upper(), path = path }
   if type(options) == "table" and options.method then
-    blame.misuse("%s %s: only app:stream has the option 'method'; app:request(method, path) takes " ..
-      "any", request.method, tostring(path))
+    blame.misuse("%s %s: only app:stream has the option 'method'; app:request(method, path) " ..
+      "takes any", request.method, tostring(path))
   end
   local answer = self:_begin(request, options or {}, Answer.new)
   self.app:turn()
