@@ -30,13 +30,23 @@ local function tail(lines, max)
     table.concat(lines, "\n", #lines - max + 1)
 end
 
+local function sorted_names(fields)
+  local names = {}
+  for name in pairs(fields) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
 ---The errors that the app has logged, the last of them.
 function show.errors(app)
   local lines = {}
   for _, record in ipairs(app:log { level = "error" }) do
     local line = ("    %s %s"):format(show.time(app, record.time or app.began), record.message)
-    for name, value in pairs(record.fields or {}) do
-      line = line .. (" %s=%s"):format(name, (tostring(value):gsub("\n", "\n      ")))
+    for _, name in ipairs(sorted_names(record.fields or {})) do
+      local value = tostring(record.fields[name]):gsub("\n", "\n      ")
+      line = line .. (" %s=%s"):format(name, value)
     end
     lines[#lines + 1] = line
   end

@@ -192,12 +192,13 @@ describe("an answer of the kit", function()
     local app, core = app_that_says(fake.text("500 Internal Server Error", "oh no",
       "Content-Type: text/plain\n"))
     core.records = { { time = core.time + 1, level = "error", message = "handler failed",
-      fields = { error = "a.lua:7: boom" } } }
+      fields = { route = "/x", id = "7", error = "a.lua:7: boom", tries = 2, by = "x" } } }
     assert.error_matches(function()
       app:get("/x"):expect(200)
     end, "GET /x: the status is 500, and not 200\n" ..
       "  GET /x, of worker 1: 500 text/plain, complete\n" ..
-      "    oh no\n  the app's log has errors:\n    %+1%.000 s handler failed error=a.lua:7: boom")
+      "    oh no\n  the app's log has errors:\n    %+1%.000 s handler failed " ..
+      "by=x error=a.lua:7: boom id=7 route=/x tries=2")
     for _, expected in ipairs { { text = "oh" }, { json = {} }, { headers = { ["x-y"] = 1 } },
       { headers = { ["content-type"] = false } }, { matches = "^no" }, { ended = "cut" } } do
       assert.has_error(function()
