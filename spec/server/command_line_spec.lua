@@ -121,6 +121,13 @@ describe("a script that cannot be served", function()
       refused({}, "/none.lua"))
     assert.equal("lunesse: no *.lua files in DIR\n", refused({ ["a.txt"] = "x" }))
     assert.equal("lunesse: no *.lua files in DIR\n", refused({ [".hidden.lua"] = "x" }))
+    assert.equal("lunesse: no *.lua files in DIR\n", refused({ ["scripts/a.txt"] = "x" }))
+    assert.equal("lunesse: no *.lua files in DIR\n", refused({ scripts = "x" }))
+  end)
+
+  it("says where scripts are, when they are in the folder `scripts` below", function()
+    assert.equal("lunesse: no *.lua files in DIR, but in its folder scripts/: serve that one\n",
+      refused({ ["scripts/a.lua"] = HELLO }))
   end)
 
   it("ends with 1 when it may not be read", function()

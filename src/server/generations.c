@@ -43,6 +43,7 @@ static int make(struct generations *generations, struct limits *limits, struct g
 static void on_current_loaded(void *arg, char *why);
 static void on_candidate_loaded(void *arg, char *why);
 static void on_loaded(struct generations *generations, struct generation *generation, char *why);
+static char *lack_of_scripts(const char *folder);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void end_oldest(struct generations *generations);
 static void compare(const struct generation *old, const struct generation *fresh,
@@ -228,7 +229,7 @@ static void load(struct generations *generations, struct generation **slot, stru
     if (failure != 0) {
         why = text("cannot read %s: %s", path, strerror(-failure));
     } else if (scripts->count == 0) {
-        why = text("no *.lua files in %s", path);
+        why = lack_of_scripts(path);
     }
     config_apply_limits(generations->config, limits); // loading has its limits too
     char *other_why = NULL;
@@ -284,6 +285,14 @@ static int make(struct generations *generations, struct limits *limits, struct g
         generation_load_beside(*slot);
     }
     return failure;
+}
+
+/// Whoever stands beside the folder of the scripts mostly means that one.
+static char *lack_of_scripts(const char *folder)
+{
+    bool are_below = scripts_are_below(folder);
+    return text("no *.lua files in %s%s", folder,
+                are_below ? ", but in its folder scripts/: serve that one" : "");
 }
 
 static char *text(const char *format, ...)

@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +35,16 @@ int scripts_find(struct scripts *scripts, const char *path)
         DEBUG_CALL(check_paths(scripts));
     }
     return failure;
+}
+
+bool scripts_are_below(const char *folder)
+{
+    struct scripts below;
+    char *path = join(folder, "scripts/"); // a file of this name is not found
+    bool are_there = scripts_find(&below, path) == 0 && below.count > 0;
+    scripts_deinit(&below);
+    mem_free(path);
+    return are_there;
 }
 
 void scripts_deinit(struct scripts *scripts)

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct scripts {
@@ -16,5 +17,8 @@ struct scripts {
 /// Finds the scripts. Returns 0, or a negative errno code (-ENOENT, -EACCES, ...); a folder
 /// without *.lua files gives 0 and no paths.
 MUST_USE int scripts_find(struct scripts *scripts, const char *path);
+
+/// Whether `folder` has a folder `scripts` with *.lua files.
+bool scripts_are_below(const char *folder);
 
 void scripts_deinit(struct scripts *scripts);
