@@ -53,6 +53,15 @@ local function switch(name, target)
 end
 
 describe("--watch", function()
+  it("ends with 1 when the scripts do not load at the start: no code could go on", function()
+    for _, option in ipairs { "--watch", "--dev" } do
+      local folder = Server.write { ["a.lua"] = "(" }
+      local code, out, err = Server.run { option, "--port", "0", folder }
+      assert.same({ 1, "" }, { code, out })
+      assert.matches("^lunesse: [^\n]*a%.lua:1: unexpected symbol", err)
+    end
+  end)
+
   it("loads what was written in place", function()
     local folder = Server.write { ["a.lua"] = text "old" }
     local server = watch(folder)
