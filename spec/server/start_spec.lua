@@ -68,6 +68,37 @@ describe("the start", function()
     end)
   end
 
+  -- Loops for ever while it loads, in the worker that is asked for.
+  local LOOPS = {
+    ["computes"] = "while true do end",
+    ["catches what ends it"] = "while true do pcall(function() while true do end end) end",
+    ["computes in a comparator"] = "table.sort({ 1, 2 }, function() while true do end end)",
+  }
+
+  for what, loop in pairs(LOOPS) do
+    for _, number in ipairs { 1, 3 } do
+      it(("is ended by one signal in worker %d, whose script %s"):format(number, what), function()
+        local process = Process.start { BINARY, "--workers=3", "--port=0",
+          "--limit=run_timeout=60", write(([[
+local _ <close> = setmetatable({}, { __close = function() lunesse.log.warn("closed") end })
+if lunesse.worker == %d then
+  lunesse.log.warn("loading")
+  %s
+end
+]]):format(number, loop)) }
+        eventually(function() return process:stderr():find("loading", 1, true) end)
+        process:signal "INT"
+        assert.same({ 0, "" }, { process:wait(5), process:stdout() })
+        local log = process:stderr()
+        assert.matches("\nlunesse: [^\n]*a%.lua:4: was still loading when a signal ended the " ..
+          "program", log)
+        assert.matches(" info stopping signal=2 connections=0\n", log)
+        assert.not_matches("a limit is met", log)
+        assert.matches(" warn closed\n", log)
+      end)
+    end
+  end
+
   it("is ended at once by a second signal while scripts load", function()
     local process = Process.start { BINARY, "--port=0", write [[
       lunesse.log.warn("loading")

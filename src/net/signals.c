@@ -53,6 +53,11 @@ bool signals_have_noted(int number)
     return noted[number];
 }
 
+bool signals_want_end(void)
+{
+    return noted[SIGINT] || noted[SIGTERM];
+}
+
 int signals_open(struct signals *signals, struct loop *loop,
                  void (*on_signal_fn)(void *user, int number), void *user)
 {

@@ -26,6 +26,10 @@ void signals_note(void);
 /// Whether signal `number` was noted.
 bool signals_have_noted(int number);
 
+/// Whether a signal that ends the program has come: SIGINT or SIGTERM. May be called in a signal
+/// handler.
+bool signals_want_end(void);
+
 /// Calls `on_signal` for the same signals, and ignores SIGPIPE in the whole process.
 /// Returns 0 or a negative UV_ code; then there is nothing to close.
 MUST_USE int signals_open(struct signals *signals, struct loop *loop,

@@ -139,7 +139,9 @@ static enum call_outcome end_run(struct parts *parts, lua_State *L, int status)
     if (!was_struck) {
         return outcome_of(parts, L, status);
     }
-    limit_met("run_timeout", parts->options->limits->script.run_timeout_ms);
+    if (!guard_is_given_up(parts->guard)) {
+        limit_met("run_timeout", guard_limit_ns(parts->guard) / 1000000);
+    }
     lua_pushfstring(parts->L, "%s: ", guard_location(parts->guard));
     guard_push_overrun(parts->L);
     lua_concat(parts->L, 2);

@@ -149,6 +149,7 @@ void generation_load(struct generation *generation, char *const *paths, size_t p
 
 void generation_stop_loading(struct generation *generation)
 {
+    guard_hasten(generation->parts.guard); // the scripts close what they have opened, and no more
     load_deinit(&generation->_load);
 }
 

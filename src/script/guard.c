@@ -4,7 +4,9 @@
 // thread's run by setting `watch.guard` last. From then on the timer's signal may come between any
 // two instructions of the thread, so what the signal handler reads is volatile and is set before.
 // The first tick that finds a run notes the CPU time; a later one compares with it and, past the
-// limit, sets `is_due` and Lua's hook. The hook strikes: it parks the run or raises in it.
+// limit, sets `is_due` and Lua's hook. The hook strikes: it parks the run or raises in it. While
+// the scripts load for the first time a tick also looks whether the program is to end: nothing is
+// served yet, so the run is struck at once.
 // `guard_end` takes the run away from the ticks and resets the hook of the coroutine that the run
 // began in. A hook that an earlier run left in another coroutine resets itself when it is next
 // called.
@@ -14,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
+#include "net/signals.h"
 #include "script/parts.h"
 #include "script/stack.h"
 
@@ -59,6 +62,7 @@ struct guard {
     bool is_struck;      // the run passed its limit
     bool strikes_next;   // see `guard_strike_next`
     char struck_at[LUA_IDSIZE + 16]; // script and line where it did
+    volatile bool is_given_up;       // see `guard_is_given_up`
     volatile bool is_due;            // a tick has found the run past its limit; the hook ends it
     volatile uint64_t seen_ns;       // when a tick first saw the run, in CPU time; 0: not yet
     lua_State *volatile computing;   // the coroutine that the run is in
@@ -74,6 +78,7 @@ struct watch {
 
 static _Thread_local struct watch watch;
 
+static bool is_first_load(const struct guard *guard);
 static void aim(uint64_t limit_ms);
 static bool make_timer(void);
 static void on_tick(int number);
@@ -166,14 +171,24 @@ const char *guard_location(const struct guard *guard)
     return guard->struck_at;
 }
 
+bool guard_is_given_up(const struct guard *guard)
+{
+    return guard->is_given_up;
+}
+
 void guard_push_overrun(lua_State *L)
 {
     const struct guard *guard = parts_of(L)->guard;
+    double seconds = (double)guard->limit_ns / 1e9;
     STACK_BEGIN(L);
-    DCHECK(guard->limit_runs > 0);
-    double seconds = (double)guard->limit_ns / 1e9 / guard->limit_runs;
-    const char *times = guard->limit_runs == 1 ? "" : "ten times ";
-    lua_pushfstring(L, "ran for more than %srun_timeout (%f s)", times, seconds);
+    if (!is_first_load(guard)) {
+        lua_pushfstring(L, "ran for more than run_timeout (%f s)", seconds);
+    } else if (guard->is_given_up) {
+        lua_pushliteral(L, "was still loading when a signal ended the program");
+    } else {
+        static_assert(LOAD_RUNS == 10, "the message says so");
+        lua_pushfstring(L, "ran for more than %f s, ten times run_timeout", seconds);
+    }
     DCHECK_STACK(L, 1);
 }
 
@@ -216,6 +231,13 @@ unsigned guard_runs(const struct guard *guard)
 void guard_hasten(struct guard *guard)
 {
     guard->runs = 1;
+}
+
+/// Whether the present run, or the last one, is a part of loading what the program starts with.
+static bool is_first_load(const struct guard *guard)
+{
+    DCHECK(guard->limit_runs > 0);
+    return guard->limit_runs > 1;
 }
 
 static void aim(uint64_t limit_ms)
@@ -271,7 +293,10 @@ static void on_tick(int number)
 static void look(struct guard *guard)
 {
     uint64_t now_ns = cpu_ns();
-    if (guard->seen_ns == 0) {
+    if (is_first_load(guard) && signals_want_end()) {
+        guard->is_given_up = true;
+        guard->is_due = true;
+    } else if (guard->seen_ns == 0) {
         guard->seen_ns = now_ns;
     } else if (now_ns - guard->seen_ns >= guard->limit_ns) {
         guard->is_due = true;
@@ -303,6 +328,9 @@ static void raise_or_park(struct guard *guard, lua_State *L, lua_Debug *record)
                  record->currentline);
     }
     guard->is_struck = true;
+    if (guard->is_given_up) {
+        guard_hasten(guard); // what closes the run is not struck for the same signal
+    }
     lua_sethook(L, l_hook, LUA_MASKCOUNT, 1);
     if (lua_isyieldable(L)) {
         lua_yield(L, 0);

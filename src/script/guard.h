@@ -50,7 +50,11 @@ void guard_strike_next(struct guard *guard);
 bool guard_has_struck(const struct guard *guard);
 const char *guard_location(const struct guard *guard);
 
-/// Pushes the message of a run that passed its limit: "ran for more than run_timeout (1 s)".
+/// Whether a run was struck for another reason: the scripts load for the first time, nobody is
+/// served, and SIGINT or SIGTERM has come.
+bool guard_is_given_up(const struct guard *guard);
+
+/// Pushes the message of a run that was struck: "ran for more than run_timeout (1 s)".
 void guard_push_overrun(lua_State *L);
 
 /// How long the present run, or the last one, has taken by the clock on the wall; and how long it

@@ -150,12 +150,13 @@ static void on_loaded(struct mailbox_message *message)
     DCHECK(worker->status.stage == WORKER_LOADING);
     worker->status.stage = WORKER_LOADED;
     engine->has_failed = engine->has_failed || worker->status.has_failed;
+    engine->_is_given_up = engine->_is_given_up || worker->status.is_given_up;
     if (!engine_has_come_to(engine, WORKER_LOADED)) {
         return;
     }
     if (engine->has_failed || engine->is_stopping) {
         engine_abort(engine);
-    } else {
+    } else if (!engine->_is_given_up) { // else the engine is about to be told of the signal, too
         DCHECK(!engine->is_serving);
         tell_all(engine, offsetof(struct worker, orders.begin));
     }

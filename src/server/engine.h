@@ -57,6 +57,7 @@ struct engine {
     struct engine_options _options;
     struct shared *_shared;
     bool _wants_reload; // was asked for before all workers served
+    bool _is_given_up;  // a worker has given up loading, because the program is to end
 };
 
 /// Makes an engine whose workers are numbered from 1. What `options` points to must outlive it.

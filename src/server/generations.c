@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 #include "script/generation_end.h"
+#include "script/guard.h"
 #include "script/lib_task.h"
 #include "server/config.h"
 #include "sse/stream.h"
@@ -146,7 +147,7 @@ static int take_first(struct generations *generations, char *why)
     }
     log_complain("%s", why);
     mem_free(why);
-    return -EINVAL;
+    return guard_is_given_up(generations->current->parts.guard) ? -ECANCELED : -EINVAL;
 }
 
 void generations_build(struct generations *generations, generations_built_fn built, void *arg)

@@ -60,7 +60,8 @@ void generations_deinit(struct generations *generations);
 
 /// Loads the scripts for the first time, and runs the loop until they have loaded. Returns 0; a
 /// negative errno when it has printed why not, `current` being what there is of the generation; or
-/// -ECANCELED when `wants_end` has said meanwhile that nobody waits for them.
+/// -ECANCELED when `wants_end` has said meanwhile that nobody waits for them, or the guard has seen
+/// it and struck a script.
 MUST_USE int generations_load(struct generations *generations);
 
 /// Builds a new generation beside the current one, even if it fails. `built` is called once, before

@@ -138,8 +138,8 @@ static int init(struct server *server, size_t worker_count, uint64_t descriptors
     return worker_init(&server->engine.workers[0]);
 }
 
-/// Returns the exit code. A signal that comes while the scripts load is noted, and acted on when
-/// they are loaded.
+/// Returns the exit code. A signal that comes while the scripts load is noted. The guard looks at
+/// it while a script computes, and `wants_end` while a script waits.
 static int load_and_serve(struct server *server)
 {
     struct worker *first = &server->engine.workers[0];
@@ -349,7 +349,7 @@ static void tell_ready(const struct server *server)
 static bool wants_end(void *owner)
 {
     const struct server *server = owner;
-    return server->is_ending || signals_have_noted(SIGTERM) || signals_have_noted(SIGINT) ||
+    return server->is_ending || signals_want_end() ||
            (signals_have_noted(SIGHUP) && has_lost_terminal(server));
 }
 

@@ -159,6 +159,7 @@ int worker_load(struct worker *worker)
     worker->loop.on_turn_end_arg = worker;
     int failure = generations_load(&worker->generations);
     worker->status.has_failed = failure != 0 && failure != -ECANCELED;
+    worker->status.is_given_up = failure == -ECANCELED;
     init_service(worker);
     take_common_fields(worker);
     worker->_conns_fitting = descriptors_connections(

@@ -67,12 +67,13 @@ struct worker_reload {
 /// How far a worker has come, as far as the engine has heard.
 enum worker_stage { WORKER_LOADING, WORKER_LOADED, WORKER_SERVING, WORKER_FINISHED };
 
-/// What the engine keeps for each worker. Only `has_failed` is set by the worker, before it posts
-/// `loaded` or `begun`.
+/// What the engine keeps for each worker. `has_failed` and `is_given_up` are set by the worker,
+/// before it posts `loaded` or `begun`.
 struct worker_status {
     struct engine *engine;
     enum worker_stage stage;
-    bool has_failed; // to start, to load or to accept
+    bool has_failed;  // to start, to load or to accept
+    bool is_given_up; // a signal came while the scripts loaded
     pthread_t thread;
 };
 
