@@ -67,6 +67,25 @@ void pullers_begin_end_of_turn(const struct worker *worker)
     }
 }
 
+void pullers_end_polls(struct worker *worker)
+{
+    struct puller *pullers = worker->world->pullers;
+    bool goes_on[PULLERS];
+    place_say("worker %d ends its polls", worker->index);
+    for (size_t i = 0; i < PULLERS; i++) {
+        bool is_here = pullers[i].life != NULL && pullers[i].worker == worker;
+        bool is_poll = is_here && pullers[i].is_awaiting && pullers[i].reader.is_poll;
+        pullers[i].is_dismissed = is_poll;
+        goes_on[i] = pullers[i].is_awaiting && !is_poll;
+    }
+    readers_end_polls(&worker->local_hub);
+    for (size_t i = 0; i < PULLERS; i++) {
+        EXPECT(pullers[i].is_awaiting == goes_on[i], "a puller %s when the polls end",
+               goes_on[i] ? "is woken" : "waits on");
+        pullers[i].is_dismissed = false;
+    }
+}
+
 /// Mostly a task that was woken runs before the next turn ends.
 void pullers_run(const struct worker *worker)
 {
@@ -229,7 +248,7 @@ static void take(struct puller *puller)
     puller->is_awaiting = puller->is_woken = false;
     if (is_joined && !taken_is_news(&taken) && !chance_one_in(4)) {
         puller->is_awaiting = true;
-        reader_await(&puller->reader);
+        (chance_one_in(2) ? reader_await : reader_await_as_poll)(&puller->reader);
     }
 }
 
@@ -336,11 +355,11 @@ static void on_news(struct reader *reader)
     struct puller *puller = CONTAINER_OF(reader, struct puller, reader);
     const struct life *life = puller->life;
     EXPECT(puller->is_awaiting, "%s: a puller is woken that does not wait", life->name);
-    EXPECT(life->count > puller->pos || life->finished != 0 || life->is_over,
-           "%s: a puller is woken for nothing", life->name);
+    bool is_news = life->count > puller->pos || life->finished != 0 || life->is_over;
+    EXPECT(is_news || puller->is_dismissed, "%s: a puller is woken for nothing", life->name);
     puller->is_awaiting = false;
     puller->is_woken = true;
     puller->woken_turn = puller->worker->turn;
     puller->woken_seen = puller->worker->due;
-    puller->is_late = reader->replica->journal.first > puller->pos + 1;
+    puller->is_late = puller->is_dismissed || reader->replica->journal.first > puller->pos + 1;
 }

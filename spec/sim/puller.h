@@ -28,11 +28,12 @@ struct puller {
     uint64_t from;     // with "expired": where it came from
     bool is_earliest;  // where it goes on if its place is lost; else `newest_count` before the end
     uint64_t newest_count;
-    bool is_awaiting;              // news
-    bool is_woken;                 // and has not taken since
-    bool is_late;                  // when it was woken, its next event was gone already
-    uint64_t woken_turn;           // of its worker
-    uint64_t woken_seen;           // what the worker had offered then
+    bool is_awaiting;    // news
+    bool is_dismissed;   // its poll is being ended, whether there is news or not
+    bool is_woken;       // and has not taken since
+    bool is_late;        // its next event was gone when it was woken, or is not kept for it
+    uint64_t woken_turn; // of its worker
+    uint64_t woken_seen; // what the worker had offered then
     char last_id[PULLER_ID_BYTES]; // the cursor that it was given last; "" for none
 };
 
@@ -42,6 +43,9 @@ void puller_step(struct puller *puller);
 void puller_close(struct puller *puller);
 
 // For the world.
+
+/// The worker ends the waits of its polls, and of nobody else.
+void pullers_end_polls(struct worker *worker);
 
 /// The tasks of the worker run that were woken.
 void pullers_run(const struct worker *worker);

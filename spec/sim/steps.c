@@ -31,6 +31,7 @@ static void end(struct world *world);
 static void cut(struct world *world);
 static void touch_sockets(struct world *world);
 static void pull(struct world *world);
+static void end_polls(struct world *world);
 static void finish_channel(struct world *world);
 static void close_channel(struct world *world);
 static void release_channel(struct world *world);
@@ -48,12 +49,12 @@ static const struct choice {
     {90, say_own},       {30, leave},          {20, subscribe},    {20, mutter},
     {10, end},           {8, unsubscribe},     {4, close_channel}, {4, change},
     {3, settle},         {2, release_channel}, {40, wake},         {6, cut},
-    {60, touch_sockets}, {5, finish_channel},  {80, pull},
+    {60, touch_sockets}, {5, finish_channel},  {80, pull},         {5, end_polls},
 };
 
 void steps_take(struct world *world)
 {
-    enum { WEIGHT_SUM = 1192 };
+    enum { WEIGHT_SUM = 1197 };
     uint64_t at = chance_below(WEIGHT_SUM);
     const struct choice *choice = choices;
     while (at >= choice->weight) {
@@ -316,6 +317,11 @@ static void touch_sockets(struct world *world)
 static void pull(struct world *world)
 {
     puller_step(&world->pullers[chance_below(PULLERS)]);
+}
+
+static void end_polls(struct world *world)
+{
+    pullers_end_polls(any_worker(world));
 }
 
 static void finish_channel(struct world *world)
