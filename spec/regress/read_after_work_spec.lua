@@ -1,6 +1,6 @@
--- `channel:read { wait = 0.2 }` behind a computation of 0.3 s returned at once. Its time was counted
--- from the beginning of the turn, at which the loop had looked at the clock last, and was over
--- before the task began to wait. Every other wait is counted by the clock.
+-- `channel:read { wait = 0.2 }` behind a computation of 0.3 s returned at once. Its time was
+-- counted from the beginning of the turn, at which the loop had looked at the clock last, and was
+-- over before the task began to wait. Every other wait is counted by the clock.
 
 local support = require "spec.sse.support"
 
