@@ -260,8 +260,10 @@ static void on_named(void *user, const char *folder, const char *name)
 static void on_changed(void *user)
 {
     struct watcher *watcher = user;
-    DCHECK(watcher->has_lost || !buf_is_empty(&watcher->changed));
-    watcher->has_changed = true;
+    watcher->has_changed = watcher->has_lost || !buf_is_empty(&watcher->changed);
+    if (!watcher->has_changed) {
+        return; // `wait` has returned the names already, with those of the change before
+    }
     if (watcher->id == 0) {
         loop_stop(&watcher->loop);
     }
