@@ -14,6 +14,7 @@
 #include "script/generation_end.h"
 #include "script/guard.h"
 #include "script/lib_task.h"
+#include "script/scope.h"
 #include "server/config.h"
 #include "sse/stream.h"
 
@@ -47,6 +48,7 @@ static void on_loaded(struct generations *generations, struct generation *genera
 static char *lack_of_scripts(const char *folder);
 static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void end_oldest(struct generations *generations);
+static bool is_forgotten(const struct generations *generations, const struct generation *old);
 static void compare(const struct generation *old, const struct generation *fresh,
                     struct change *change);
 static const struct route *find_route(const struct generation *generation,
@@ -305,17 +307,17 @@ static char *text(const char *format, ...)
     return text;
 }
 
-/// Ends the oldest generations by force while there are more than GENERATIONS_MAX. Those that are
-/// idle are freed first and do not count. One that was ended before and is still there is ended
-/// again.
+/// Ends the oldest generations by force while there are more than GENERATIONS_MAX, and those that
+/// only tasks still run when as many reloads have come since. Those that are idle are freed first
+/// and do not count. One that was ended before and is still there is ended again.
 static void end_oldest(struct generations *generations)
 {
     generations_sweep(generations);
     size_t live_count = generations->draining_count + 1;
     LIST_EACH (node, after, &generations->draining) {
         struct generation *oldest = LIST_ITEM(node, struct generation, node);
-        if (live_count-- <= GENERATIONS_MAX) {
-            return;
+        if (live_count-- <= GENERATIONS_MAX && !is_forgotten(generations, oldest)) {
+            continue;
         }
         size_t task_count = lib_task_count(&oldest->parts);
         size_t stream_count = generation_end(oldest);
@@ -323,6 +325,13 @@ static void end_oldest(struct generations *generations)
             log_int("generation", (int64_t)oldest->options.number),
             log_int("streams", (int64_t)stream_count), log_int("tasks", (int64_t)task_count));
     }
+}
+
+static bool is_forgotten(const struct generations *generations, const struct generation *old)
+{
+    uint64_t newest = generations->current->options.number;
+    return old->options.number + GENERATIONS_MAX <= newest && lib_task_count(&old->parts) > 0 &&
+           list_is_empty(scopes_list(old->parts.scopes));
 }
 
 static void compare(const struct generation *old, const struct generation *fresh,

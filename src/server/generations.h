@@ -4,7 +4,8 @@
 // still have something to finish. A new generation is built beside the running one and changes
 // nothing. When all workers have built theirs, all swap, or none does. Connections, streams and
 // channels do not belong to a generation and go on through a swap. At most GENERATIONS_MAX live at
-// once: the oldest is ended by force. Owned by its worker.
+// once: the oldest is ended by force, and so is one that only tasks still run when as many reloads
+// have come since. Owned by its worker.
 #pragma once
 
 #include "base/check.h"
