@@ -83,7 +83,49 @@ describe("lunesse test", function()
     end
     code, out, err = run { LUNESSE, "test", "--init" }
     assert.equal(1, code, out)
-    assert.equal("lunesse test --init: cannot write .busted: File exists\n", err)
+    assert.matches("^lunesse test %-%-init: .busted is there already: remove it first, or put\n" ..
+      "  cpath = \"/.*/%?%.so;%./%?%.so\"\ninto its _all\n$", err)
+  end)
+
+  it("writes a .busted with which busted goes on in Lua 5.4 when it began in another", function()
+    local env = kit.environment()
+    if not env or not io.open("/usr/bin/lua5.1") then
+      return pending(env and "lua5.1 is not installed" or kit.REASON)
+    end
+    assert.equal(0, (run { LUNESSE, "test", "--init" }))
+    local code, out, err = run({ "lua5.1", "/usr/bin/busted", "-o", "TAP" }, env)
+    assert.equal(0, code, out .. err)
+    assert.matches("ok 1 %- a page greets", out)
+  end)
+
+  it("stays in its own Lua when a .busted names another", function()
+    write(".busted", 'return { _all = { lua = "/nowhere/lua" } }\n')
+    local code, out, err = run { LUNESSE, "test", "-o", "TAP", "spec" }
+    assert.equal(0, code, out .. err)
+    assert.matches("ok 1 %- a page greets", out)
+  end)
+
+  it("says what to do where there are no specs", function()
+    local code, out, err = run { LUNESSE, "test", "spec/hallo_spec.lua" }
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("^lunesse test: there is no spec/hallo_spec.lua here. `lunesse new NAME` " ..
+      "makes a project [^\n]*\n$", err)
+    assert(os.remove(folder .. "/spec/hello_spec.lua"))
+    code, out, err = run { LUNESSE, "test", "spec" }
+    assert.same({ 1, "", "lunesse test: there is no spec in spec: specs are files such as " ..
+      "spec/x_spec.lua\n" }, { code, out, err })
+    assert(os.remove(folder .. "/spec"))
+    code, out, err = run { LUNESSE, "test" }
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("^lunesse test: there is no spec here. `lunesse new NAME` makes", err)
+  end)
+
+  it("has a help that is no error", function()
+    local code, out, err = run { LUNESSE, "test", "--help" }
+    assert.same({ 0, "" }, { code, err })
+    assert.matches("^usage: lunesse test .*\nUsage: lunesse test .*%-%-filter=PATTERN", out)
+    assert.not_matches("error: ", out, 1, true)
+    assert.not_matches("re-run", out, 1, true)
   end)
 
   it("prints where Lua finds the kit", function()

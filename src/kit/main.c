@@ -42,6 +42,9 @@ static const char run_busted[] = "local is_there, runner = pcall(require, 'buste
                                  "  return runner\n"
                                  "end\n"
                                  "require 'lunesse.test.follow'.begin(arg)\n"
+                                 "if require 'lunesse.test.command'.begin(arg) then\n"
+                                 "  return 0\n"
+                                 "end\n"
                                  "runner { standalone = false }\n"
                                  "return 0\n";
 static const char watch_specs[] =
@@ -67,11 +70,12 @@ int main(int count, char **arguments)
     if (strcmp(first, "--new") == 0) {
         return new_run(count - 2, arguments + 2);
     }
-    if (strcmp(first, "--help") == 0) {
+    bool wants_help = has_word(count, arguments, "--help");
+    if (wants_help) {
         puts(help);
         fflush(stdout);
     }
-    bool is_watching = has_word(count, arguments, "--watch");
+    bool is_watching = !wants_help && has_word(count, arguments, "--watch");
     return run(is_watching ? watch_specs : run_busted, count, arguments);
 }
 
@@ -98,17 +102,28 @@ static int write_settings(void)
         return print_pattern();
     }
     int fd = open(".busted", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST) {
+        fprintf(stderr,
+                "lunesse test --init: .busted is there already: remove it first, or put\n"
+                "  cpath = \"%s;./?.so\"\ninto its _all\n",
+                pattern);
+        return 1;
+    }
     if (fd < 0) {
         fprintf(stderr, "lunesse test --init: cannot write .busted: %s\n", strerror(errno));
         return 1;
     }
-    int written = dprintf(fd,
-                          "-- How busted runs the specs here: `lunesse test`, or plain `busted`.\n"
-                          "return {\n"
-                          "  _all = { cpath = \"%s;./?.so\" }, -- where lunesse.test is\n"
-                          "  default = { ROOT = { \"spec\" } },\n"
-                          "}\n",
-                          pattern);
+    int written =
+        dprintf(fd,
+                "-- How busted runs the specs here: `lunesse test`, or plain `busted`.\n"
+                "return {\n"
+                "  _all = {\n"
+                "    cpath = \"%s;./?.so\", -- where lunesse.test is\n"
+                "    lua = _VERSION ~= \"Lua 5.4\" and \"lua5.4\" or nil, -- which it needs\n"
+                "  },\n"
+                "  default = { ROOT = { \"spec\" } },\n"
+                "}\n",
+                pattern);
     close(fd);
     if (written < 0) {
         fprintf(stderr, "lunesse test --init: cannot write .busted: %s\n", strerror(errno));
