@@ -153,7 +153,7 @@ local KIT = "lua/types/test.lua"
 -- The names that the test kit offers.
 local function offered_by_kit()
   local asserts = require "lunesse.test.asserts"
-  local names = { "test.load" }
+  local names = { "test.load", "test.stop" }
   for class, module in pairs { App = "app", Client = "client", Answer = "answer",
     Stream = "stream" } do
     for name, value in pairs(require("lunesse.test." .. module)) do

@@ -6,10 +6,31 @@ local asserts = require "lunesse.test.asserts"
 local json = require "lunesse.test.json"
 local load_into = require "lunesse.test.load"
 
+local loaded = setmetatable({}, { __mode = "k" }) -- apps that `stop` has not stopped yet
+
 asserts.register()
 
+local function on_load(app)
+  loaded[app] = true
+  asserts.on_load(app)
+end
+
+---Stops every app that was loaded and still runs; raises what the first of them raises.
+local function stop()
+  local failure
+  for app in pairs(loaded) do
+    loaded[app] = nil
+    local ok, why = pcall(app.stop, app)
+    failure = failure or not ok and why
+  end
+  if failure then
+    error(failure, 0)
+  end
+end
+
 return {
-  load = load_into(core, asserts.on_load),
+  load = load_into(core, on_load),
+  stop = stop,
   assert = asserts.plain,
   json = json,
   null = json.null,

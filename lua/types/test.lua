@@ -37,6 +37,10 @@ local test = {}
 ---@return lunesse.TestApp app
 function test.load(scripts, options) end
 
+---Stops every app that was loaded and still runs, as `app:stop` does. It suits `after_each`: it
+---does nothing when the load has failed. Raises what the first of them raises.
+function test.stop() end
+
 ---@class (exact) lunesse.TestRequestOptions
 ---Header fields by name. A list of values repeats a field, and `false` leaves one out.
 ---@field headers? table<string, string | number | false | string[]>
