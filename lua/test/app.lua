@@ -6,6 +6,7 @@
 local Client = require "lunesse.test.client"
 local Conn = require "lunesse.test.conn"
 local blame = require "lunesse.test.blame"
+local coverage = require "lunesse.test.coverage"
 local follow = require "lunesse.test.follow"
 local show = require "lunesse.test.show"
 
@@ -312,6 +313,9 @@ function App:stop()
   local ok, left = pcall(self._drain, self)
   self:log()
   follow.app(self.core)
+  if coverage.is_on() then
+    coverage.add(self.core:lines())
+  end
   self.is_stopped = true
   local stopped, why, records = self.core:stop()
   table.move(records or {}, 1, #(records or {}), #self._records + 1, self._records)

@@ -3,6 +3,7 @@
 
 local App = require "lunesse.test.app"
 local blame = require "lunesse.test.blame"
+local coverage = require "lunesse.test.coverage"
 local follow = require "lunesse.test.follow"
 
 local OPTIONS = {
@@ -41,7 +42,7 @@ return function(core, on_load)
     blame.check_options(options, OPTIONS, "test.load")
     local given = {
       workers = options.workers or 1, arguments = arguments_of(options), time = options.time,
-      env = options.env,
+      env = options.env, lines = coverage.is_on(),
     }
     if type(scripts) == "string" then
       given.path = scripts

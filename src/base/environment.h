@@ -38,6 +38,10 @@ struct environment {
     /// Where scripts are that were given as texts: it is no part of their names. No slash at the
     /// end; NULL where there are none.
     const char *texts_folder;
+    /// Is told of each line that a script runs, by the name of its chunk, "@scripts/a.lua"; NULL:
+    /// nobody is, and a line costs nothing. Set before the scripts load.
+    void (*on_line)(void *arg, const char *chunk, int line);
+    void *on_line_arg;
     int64_t _start_ms; // of a clock that stands still: milliseconds since 1970 when it began
     atomic_uint_fast64_t _dice; // where the numbers by chance are
 };

@@ -58,8 +58,11 @@ int app_new(const struct app_options *options, struct app **made, char **why)
     metrics_set_names();
     environment_init(&app->environment, options->start_ms);
     records_init(&app->records);
+    lines_init(&app->lines);
     list_init(&app->remotes);
     app->environment.log = &app->records.sink;
+    app->environment.on_line = options->counts_lines && options->path != NULL ? lines_add : NULL;
+    app->environment.on_line_arg = &app->lines;
     app->_variables = copy_all(options->variables, options->variable_count);
     app->environment.variables = (const char *const *)app->_variables;
     struct app_place place = app_enter(app, 0);
@@ -112,6 +115,7 @@ void app_free(struct app *app)
     folder_free(app->_folder);
     mem_free(app->_why);
     records_deinit(&app->records);
+    lines_deinit(&app->lines);
     mem_free(app);
 }
 

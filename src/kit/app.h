@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/environment.h"
 #include "base/list.h"
+#include "kit/lines.h"
 #include "kit/records.h"
 #include "kit/remote.h"
 #include "server/config.h"
@@ -40,11 +41,13 @@ struct app_options {
     int64_t start_ms;             // what its clock shows first, since 1970
     const char *const *variables; // of its environment, "NAME=value"
     size_t variable_count;
+    bool counts_lines; // of files; those of texts are no file that a report could show
 };
 
 struct app {
     struct environment environment;
     struct records records;
+    struct lines lines; // that have run, while they are counted
     struct config config;
     struct engine engine;
     struct list remotes;

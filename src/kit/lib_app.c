@@ -41,6 +41,7 @@ static int l_connect(lua_State *L);
 static int l_reload(lua_State *L);
 static int l_reloaded(lua_State *L);
 static int l_sources(lua_State *L);
+static int l_lines(lua_State *L);
 static int l_signal(lua_State *L);
 static int l_fail(lua_State *L);
 static int l_log(lua_State *L);
@@ -55,11 +56,23 @@ static int l_left(lua_State *L);
 static int l_stop(lua_State *L);
 static int l_gc(lua_State *L);
 
-static const luaL_Reg methods[] = {
-    {"turn", l_turn},       {"advance", l_advance},   {"next", l_next},     {"now", l_now},
-    {"connect", l_connect}, {"reload", l_reload},     {"signal", l_signal}, {"log", l_log},
-    {"channel", l_channel}, {"left", l_left},         {"fail", l_fail},     {"stop", l_stop},
-    {"sources", l_sources}, {"reloaded", l_reloaded}, {"__gc", l_gc},       {NULL, NULL}};
+static const luaL_Reg methods[] = {{"turn", l_turn},
+                                   {"advance", l_advance},
+                                   {"next", l_next},
+                                   {"now", l_now},
+                                   {"connect", l_connect},
+                                   {"reload", l_reload},
+                                   {"signal", l_signal},
+                                   {"log", l_log},
+                                   {"channel", l_channel},
+                                   {"left", l_left},
+                                   {"fail", l_fail},
+                                   {"stop", l_stop},
+                                   {"sources", l_sources},
+                                   {"lines", l_lines},
+                                   {"reloaded", l_reloaded},
+                                   {"__gc", l_gc},
+                                   {NULL, NULL}};
 
 int l_open_test_core(lua_State *L)
 {
@@ -93,8 +106,8 @@ static uint64_t check_ms(lua_State *L, int index)
     return (uint64_t)llround(seconds * MS_PER_SECOND);
 }
 
-/// core.load { path | files, workers, arguments, time } -> app | nil, message. What the options
-/// point to stays on the stack.
+/// core.load { path | files, workers, arguments, time, env, lines } -> app | nil, message. What the
+/// options point to stays on the stack.
 static int l_load(lua_State *L)
 {
     struct app_options options = {0};
@@ -131,6 +144,8 @@ static void check_load(lua_State *L, int index, struct app_options *options)
     check_scripts(L, index, options);
     luaL_argcheck(L, options->path != NULL || options->file_count > 0, index,
                   "path or files expected");
+    lua_getfield(L, index, "lines");
+    options->counts_lines = lua_toboolean(L, -1);
     lua_getfield(L, index, "workers");
     lua_Integer workers = luaL_optinteger(L, -1, 1);
     luaL_argcheck(L, workers >= 1 && workers <= WORKERS_MAX, index, "1 to 64 workers expected");
@@ -330,6 +345,26 @@ static int l_sources(lua_State *L)
         lua_rawseti(L, -2, i);
     }
     buf_reset(&paths);
+    return 1;
+}
+
+/// app:lines() -> how often each line has run since the last call: { [file] = { [line] = count } }
+static int l_lines(lua_State *L)
+{
+    struct app *app = check_app(L);
+    struct file_lines *file;
+    lua_newtable(L);
+    while ((file = lines_take(&app->lines)) != NULL) {
+        lua_newtable(L);
+        for (size_t i = 1; i < file->count; i++) {
+            if (file->counts[i] > 0) {
+                lua_pushinteger(L, (lua_Integer)file->counts[i]);
+                lua_rawseti(L, -2, (lua_Integer)i);
+            }
+        }
+        lua_setfield(L, -2, file->name);
+        file_lines_free(file);
+    }
     return 1;
 }
 

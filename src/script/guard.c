@@ -10,9 +10,14 @@
 // `guard_end` takes the run away from the ticks and resets the hook of the coroutine that the run
 // began in. A hook that an earlier run left in another coroutine resets itself when it is next
 // called.
+//
+// Where the environment wants to know each line that runs, for the coverage of an author's specs,
+// the same hook is set for lines as well. A new coroutine has the hook of the one that made it, so
+// all have it, from the main coroutine on. Once a run is past its limit its lines are not told.
 #include "script/guard.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
@@ -96,6 +101,9 @@ struct guard *guard_new(const struct parts *parts, guard_route_fn route)
     guard->parts = parts;
     guard->route = route;
     guard->runs = LOAD_RUNS;
+    if (environment_here->on_line != NULL) {
+        rest(parts->L);
+    }
     return guard;
 }
 
@@ -307,6 +315,12 @@ static void look(struct guard *guard)
 static void l_hook(lua_State *L, lua_Debug *record)
 {
     struct guard *guard = parts_of(L)->guard;
+    if (record->event == LUA_HOOKLINE) {
+        lua_getinfo(L, "S", record);
+        environment_here->on_line(environment_here->on_line_arg, record->source,
+                                  record->currentline);
+        return;
+    }
     if (!guard->is_due && !watch.has_timer && watch.guard == guard) {
         look(guard);
     }
@@ -342,14 +356,12 @@ static void raise_or_park(struct guard *guard, lua_State *L, lua_Debug *record)
     lua_error(L);
 }
 
-/// Sets the hook as it is while no run is past its limit.
+/// Sets the hook as it is while no run is past its limit. A mask of 0 takes it away.
 static void rest(lua_State *L)
 {
-    if (watch.has_timer) {
-        lua_sethook(L, NULL, 0, 0);
-    } else {
-        lua_sethook(L, l_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
-    }
+    int lines = environment_here->on_line == NULL ? 0 : LUA_MASKLINE;
+    int looks = watch.has_timer ? 0 : LUA_MASKCOUNT;
+    lua_sethook(L, l_hook, lines | looks, HOOK_INSTRUCTIONS);
 }
 
 /// The CPU time of this thread. POSIX allows this call in a signal handler.
