@@ -294,14 +294,15 @@ function App:fail(what, is_on)
   return self
 end
 
----Gives the app time to drain, and answers what is open then.
+---Gives the app time to drain, and answers what is left then.
 function App:_drain()
   self.core:signal("TERM")
   self:turn()
   self:_advance_until(function()
-    return #self.core:left() == 0
+    local _, may_end = self.core:left()
+    return not may_end
   end, DRAIN_SECONDS)
-  return self.core:left()
+  return (self.core:left())
 end
 
 ---Ends the app in order, as SIGTERM does: streams and requests are drained, in the app's time.

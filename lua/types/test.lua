@@ -217,8 +217,10 @@ function App:signal(name) end
 ---@return lunesse.TestApp app
 function App:fail(what, is_on) end
 
----Ends the app in order, as SIGTERM does, in its own time. Raises when something was left behind.
----May be called again.
+---Ends the app in order, as SIGTERM does, in its own time. Raises when something was left behind,
+---and names it: a request or a stream that goes on, by its path; a task that a handler has
+---spawned, and a repeating timer that it has set up, by the line of the script. May be called
+---again.
 ---@return true ok
 function App:stop() end
 

@@ -154,7 +154,7 @@ function Core:signal(name)
 end
 
 function Core:left()
-  return self.remains
+  return self.remains, #self.remains > 0
 end
 
 function Core:reload(options)

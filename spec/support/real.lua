@@ -231,7 +231,8 @@ function Core.fail()
 end
 
 function Core:left()
-  return self.server.process:has_ended() and {} or { "the process" }
+  local has_ended = self.server.process:has_ended()
+  return has_ended and {} or { "the process" }, not has_ended
 end
 
 function Core:stop()

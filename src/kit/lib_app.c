@@ -8,6 +8,7 @@
 #include "hub/channel.h"
 #include "hub/journal.h"
 #include "kit/app.h"
+#include "kit/lib_left.h"
 #include "kit/lib_remote.h"
 #include "net/socket_address.h"
 
@@ -534,27 +535,11 @@ static void push_lines(lua_State *L, struct bytes fields, const char *name)
     }
 }
 
-/// app:left() -> texts that say what is still open
+/// app:left() -> texts that say what is still open, and whether it may end by itself
 static int l_left(lua_State *L)
 {
-    struct app *app = check_app(L);
-    lua_Integer count = 0;
-    lua_newtable(L);
-    for (size_t i = 0; i < app->engine.worker_count; i++) {
-        const struct worker *worker = &app->engine.workers[i];
-        if (worker->service.conn_count > 0) {
-            lua_pushfstring(L, "worker %d has %d open connections", (int)worker->number,
-                            (int)worker->service.conn_count);
-            lua_rawseti(L, -2, ++count);
-        }
-        size_t task_count = generations_task_count(&worker->generations);
-        if (task_count > 0) {
-            lua_pushfstring(L, "worker %d has %d spawned tasks that go on", (int)worker->number,
-                            (int)task_count);
-            lua_rawseti(L, -2, ++count);
-        }
-    }
-    return 1;
+    push_left(L, check_app(L));
+    return 2;
 }
 
 /// app:stop() -> true | nil, message | nil, records since the last `log`. What runs at the end of

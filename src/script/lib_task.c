@@ -97,6 +97,22 @@ size_t lib_task_awaited_count(const struct parts *parts)
     return scheduler_spawned(parts->scheduler)->awaited_count;
 }
 
+void lib_task_each_awaited(const struct parts *parts, lib_task_tell_fn tell, void *user)
+{
+    lua_State *L = parts->L;
+    STACK_BEGIN(L);
+    LIST_EACH (node, after, scheduler_tasks(parts->scheduler)) {
+        const struct task_box *box = box_of(LIST_ITEM(node, struct task, node));
+        if (box != NULL && box->is_awaited) {
+            lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref);
+            lua_getiuservalue(L, -1, SLOT_ORIGIN);
+            tell(user, lua_tostring(L, -1));
+            lua_pop(L, 2);
+        }
+    }
+    DCHECK_STACK(L, 0);
+}
+
 /// Keeps the error. It is logged unless a task waits for this one, which then gets it. When the
 /// guard ended the run, there may be no error, so the message stands for it.
 static void on_failed(struct task *task, struct bytes message, void *arg)

@@ -13,6 +13,8 @@
 
 struct parts;
 
+typedef void (*lib_task_tell_fn)(void *user, const char *origin);
+
 extern const struct box_class lib_task_class;
 
 /// The function `spawn`, and what lua/lunesse/tasks.lua needs.
@@ -24,3 +26,7 @@ size_t lib_task_count(const struct parts *parts);
 /// How many of them the end of the server waits for. It does not wait for those that were spawned
 /// while the scripts loaded, because they mostly run for as long as the server does.
 size_t lib_task_awaited_count(const struct parts *parts);
+
+/// Calls `tell` for each of these, with the lines of the script that have spawned it, each after a
+/// line end and a tab. It must not call Lua.
+void lib_task_each_awaited(const struct parts *parts, lib_task_tell_fn tell, void *user);

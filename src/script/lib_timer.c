@@ -8,6 +8,7 @@
 #include "script/lib_timer.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/mem.h"
 #include "script/application.h"
 #include "script/obstacle.h"
@@ -18,8 +19,8 @@
 #include "script/state.h"
 #include "script/task.h"
 
-/// The user values of a timer box.
-enum { SLOT_FN = 1, SLOT_COUNT = SLOT_FN };
+/// The user values of a timer box. Where the timer was set up is kept in the test kit alone.
+enum { SLOT_FN = 1, SLOT_WHERE };
 
 /// The timers of a generation.
 struct timers {
@@ -44,6 +45,7 @@ static bool is_loading(const struct parts *parts);
 static struct task *find_task_of_load(const struct parts *parts);
 static int make_or_raise(lua_State *L, bool is_repeating);
 static struct timer_box *push_new(lua_State *L, uint64_t interval_ms);
+static void keep_place(lua_State *L, const struct task *task);
 static uint64_t due_ms_after(uint64_t delay_ms);
 static void tie(struct timer_box *box, struct scope *scope);
 static void on_fired(struct timer *timer);
@@ -85,6 +87,21 @@ void lib_timer_close(struct parts *parts)
 bool lib_timer_has_armed(const struct parts *parts)
 {
     return !list_is_empty(&parts->timers->armed);
+}
+
+void lib_timer_each_of_handlers(const struct parts *parts, lib_timer_tell_fn tell, void *user)
+{
+    lua_State *L = parts->L;
+    STACK_BEGIN(L);
+    LIST_EACH (node, after, &parts->timers->armed) {
+        const struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref);
+        if (lua_getiuservalue(L, -1, SLOT_WHERE) == LUA_TSTRING && box->interval_ms > 0) {
+            tell(user, lua_tostring(L, -1), box->interval_ms);
+        }
+        lua_pop(L, 2);
+    }
+    DCHECK_STACK(L, 0);
 }
 
 void lib_timer_stop_tied(struct scope *scope)
@@ -191,6 +208,7 @@ static int make_or_raise(lua_State *L, bool is_repeating)
     }
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, SLOT_FN);
+    keep_place(L, task);
     lua_pushvalue(L, -1);
     box->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     list_append(&parts->timers->armed, &box->node);
@@ -210,7 +228,8 @@ static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
 {
     struct parts *parts = parts_of(L);
     const struct task *task = scheduler_running(parts->scheduler);
-    struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), SLOT_COUNT);
+    int slot_count = environment_is_still(environment_here) ? SLOT_WHERE : SLOT_FN;
+    struct timer_box *box = lua_newuserdatauv(L, sizeof(struct timer_box), slot_count);
     *box =
         (struct timer_box){.parts = parts,
                            .interval_ms = interval_ms,
@@ -221,6 +240,17 @@ static struct timer_box *push_new(lua_State *L, uint64_t interval_ms)
     list_init(&box->scope_node);
     box_set_type(L, BOX_TIMER);
     return box;
+}
+
+/// Keeps the line of the handler that sets up the timer on the top. Only a clock that stands still,
+/// which is the test kit's, has room for it.
+static void keep_place(lua_State *L, const struct task *task)
+{
+    DCHECK(lua_isuserdata(L, -1));
+    if (environment_is_still(environment_here) && task != NULL && task->scope != NULL) {
+        luaL_where(L, 1);
+        lua_setiuservalue(L, -2, SLOT_WHERE);
+    }
 }
 
 /// The loop's own time stands still while a script runs, so a wait is counted by the clock.

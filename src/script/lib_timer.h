@@ -8,8 +8,13 @@
 
 #include "script/box.h"
 
+#include <stdint.h>
+
 struct parts;
 struct scope;
+
+/// A timer that repeats each `interval_ms`, and where it was set up: "scripts/a.lua:12".
+typedef void (*lib_timer_tell_fn)(void *user, const char *where, uint64_t interval_ms);
 
 extern const struct box_class lib_timer_class;
 
@@ -22,6 +27,10 @@ void lib_timer_close(struct parts *parts);
 
 /// Whether any timer is armed.
 bool lib_timer_has_armed(const struct parts *parts);
+
+/// Calls `tell` for each repeating timer that a handler has set up and nobody has stopped, with the
+/// place where that was. Only an app of the test kit knows these; it must not call Lua meanwhile.
+void lib_timer_each_of_handlers(const struct parts *parts, lib_timer_tell_fn tell, void *user);
 
 /// Stops the timers that are tied to `scope`.
 void lib_timer_stop_tied(struct scope *scope);
