@@ -84,7 +84,12 @@ function App:turn()
   end
   for round = 1, ROUNDS_MAX do
     local moved = self:_each_conn("push")
-    moved = self.core:turn() or moved
+    local has_turned, restless = self.core:turn()
+    if restless then
+      blame.fail(("the app does not come to rest: %s runs again and again, and waits for no time"):
+        format(restless ~= "" and restless or "a timer or a callback"))
+    end
+    moved = has_turned or moved
     moved = self:_each_conn("pull") or moved
     if not moved then
       return round > 1
@@ -281,8 +286,8 @@ function App:signal(name)
   return self
 end
 
----Lets something fail from now on: "memory" is refused to scripts, the next run of a script is
----struck by "run_timeout". `false` ends it.
+---Lets something fail from now on: "memory" is refused to scripts until `false` ends it, over
+---reloads too, which then fail; the next run of a script is struck by "run_timeout".
 ---@param what string
 ---@param is_on? boolean
 function App:fail(what, is_on)

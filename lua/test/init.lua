@@ -3,12 +3,17 @@
 
 local core = require "lunesse.test.core"
 local asserts = require "lunesse.test.asserts"
+local blame = require "lunesse.test.blame"
 local json = require "lunesse.test.json"
 local load_into = require "lunesse.test.load"
 
 local loaded = setmetatable({}, { __mode = "k" }) -- apps that `stop` has not stopped yet
 
 asserts.register()
+
+package.preload["lunesse"] = package.preload["lunesse"] or function()
+  blame.misuse('lunesse is for scripts: a spec requires "lunesse.test" and loads them')
+end
 
 local function on_load(app)
   loaded[app] = true

@@ -210,8 +210,8 @@ function App:reload(scripts) end
 ---@return lunesse.TestApp app
 function App:signal(name) end
 
----Lets something fail from now on: "memory" is refused to scripts, the next run of a script is
----struck by "run_timeout".
+---Lets something fail from now on: "memory" is refused to scripts until `false` ends it, over
+---reloads too, which then fail; the next run of a script is struck by "run_timeout".
 ---@param what "memory" | "run_timeout"
 ---@param is_on? boolean  default true
 ---@return lunesse.TestApp app

@@ -322,6 +322,8 @@ describe("the engine of the test kit", function()
     assert.is_true(app:fail("memory", false))
     assert.equal("hello", (get(app, "/")))
     app:fail "memory"
+    assert.is_nil((app:reload()))
+    app:fail("memory", false)
     assert.is_true(app:reload())
     assert.equal("hello", (get(app, "/")))
     assert.same({ nil, "no such fault: there are memory and run_timeout" }, { app:fail "disk" })

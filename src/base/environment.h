@@ -35,6 +35,7 @@ struct environment {
     struct counters *_Atomic counters[ENVIRONMENT_WORKERS_MAX]; // of each worker, or NULL
     atomic_int_fast64_t limits_said_s[ENVIRONMENT_LIMITS_MAX];  // when a limit may be logged again
     const char *const *variables; // "NAME=value", before the process's own; ends with NULL, or NULL
+    bool refuses_memory;          // scripts get none, as if they had passed `lua_bytes`: for specs
     /// Where scripts are that were given as texts: it is no part of their names. No slash at the
     /// end; NULL where there are none.
     const char *texts_folder;

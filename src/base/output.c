@@ -7,6 +7,7 @@
 #include "base/output.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "base/outlet.h"
 
@@ -45,6 +46,9 @@ void output_wait_for_reader(void)
 
 FILE *output_stream(void)
 {
+    if (environment_is_still(environment_here)) {
+        return output_error_stream();
+    }
     if (stream == NULL) {
         stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = take});
         CHECK(stream != NULL);

@@ -16,6 +16,8 @@
 #include "kit/folder.h"
 #include "net/loop.h"
 #include "script/guard.h"
+#include "script/scheduler.h"
+#include "script/task.h"
 #include "server/metrics.h"
 #include "shared/shared.h"
 
@@ -40,6 +42,7 @@ static void on_reload(void *owner, bool is_over);
 static bool turn_once(struct app *app);
 static bool turn_worker(struct app *app, struct worker *worker);
 static void drop_gone(struct app *app);
+static void show_awake(struct parts *parts, struct buf *text);
 static void add_path(void *paths, const char *path);
 static char **copy_all(const char *const *texts, size_t count);
 static void free_all(char **texts);
@@ -123,9 +126,10 @@ bool app_turn(struct app *app)
 {
     int rounds = 0;
     struct app_place place = app_enter(app, 0);
-    while (app->is_open && turn_once(app) && rounds < ROUNDS_MAX) {
+    while (app->is_open && rounds < ROUNDS_MAX && turn_once(app)) {
         rounds++;
     }
+    app->is_restless = rounds == ROUNDS_MAX;
     app_leave(place);
     return rounds > 0;
 }
@@ -134,7 +138,7 @@ void app_advance(struct app *app, uint64_t ms)
 {
     struct app_place place = app_enter(app, 0);
     app_turn(app);
-    while (ms > 0) {
+    while (ms > 0 && !app->is_restless) {
         uint64_t step = app_next_ms(app);
         step = step == 0 ? 1 : step < ms ? step : ms; // 0: something is due again and again
         clock_advance(step);
@@ -142,6 +146,39 @@ void app_advance(struct app *app, uint64_t ms)
         app_turn(app);
     }
     app_leave(place);
+}
+
+void app_show_restless(struct app *app, struct buf *text)
+{
+    struct app_place place = app_enter(app, 0);
+    DCHECK(app->is_restless);
+    for (size_t i = 0; app->is_open && i < app->engine.worker_count; i++) {
+        struct generation *generation = app->engine.workers[i].generations.current;
+        if (generation != NULL) {
+            show_awake(&generation->parts, text);
+        }
+    }
+    app_leave(place);
+}
+
+/// Appends where each task stands that goes on in the next turn.
+static void show_awake(struct parts *parts, struct buf *text)
+{
+    LIST_EACH (node, after, scheduler_tasks(parts->scheduler)) {
+        const struct task *task = LIST_ITEM(node, struct task, node);
+        bool is_due = task->state == TASK_READY ||
+                      (timer_is_armed(&task->timer) &&
+                       timer_due_ms(&task->timer) <= loop_now_ms(parts->options->loop));
+        lua_State *L = task->waiting != NULL ? task->waiting : task->L;
+        lua_Debug at;
+        bool is_known = is_due && lua_getstack(L, 1, &at) != 0 && lua_getinfo(L, "Sl", &at) != 0;
+        if (is_known && at.currentline > 0) {
+            char line[LUA_IDSIZE + NUMBER_BYTES];
+            int len = snprintf(line, sizeof(line), "%s%s:%d", buf_is_empty(text) ? "" : ", ",
+                               at.short_src, at.currentline);
+            IGNORE(buf_append(text, bytes_of(line, (size_t)len)));
+        }
+    }
 }
 
 uint64_t app_next_ms(struct app *app)
@@ -185,7 +222,6 @@ void app_reload(struct app *app, const struct app_options *options)
     app->config.script = app->_path;
     mem_free(app->_why);
     app->_why = problem;
-    app->_lua_bytes = 0;
     if (failure == 0) {
         struct app_place place = app_enter(app, 1);
         engine_reload(&app->engine);
@@ -228,21 +264,14 @@ void app_list_sources(struct app *app, struct buf *paths)
 
 void app_fail(struct app *app, enum app_fault fault, bool is_on)
 {
-    bool was_on = app->_lua_bytes != 0;
     DCHECK(app->is_open);
-    for (size_t i = 0; i < app->engine.worker_count; i++) {
-        struct generation *generation = app->engine.workers[i].generations.current;
-        struct limits *limits = generation->options.limits;
-        if (fault == APP_RUN_TIMEOUT && is_on) {
-            guard_strike_next(generation->parts.guard);
-        } else if (fault == APP_MEMORY && is_on && limits->script.lua_bytes != 0) {
-            app->_lua_bytes = limits->script.lua_bytes;
-            limits->script.lua_bytes = 0;
-        } else if (fault == APP_MEMORY && !is_on && was_on) {
-            limits->script.lua_bytes = app->_lua_bytes;
-        }
+    if (fault == APP_MEMORY) {
+        app->environment.refuses_memory = is_on;
+        return;
     }
-    app->_lua_bytes = fault == APP_MEMORY && !is_on ? 0 : app->_lua_bytes;
+    for (size_t i = 0; i < app->engine.worker_count && is_on; i++) {
+        guard_strike_next(app->engine.workers[i].generations.current->parts.guard);
+    }
 }
 
 struct app_place app_enter(struct app *app, unsigned number)

@@ -51,14 +51,14 @@ struct app {
     struct config config;
     struct engine engine;
     struct list remotes;
-    bool is_open; // the engine is there
+    bool is_open;     // the engine is there
+    bool is_restless; // the last `app_turn` ended because something happened again and again
     char **_arguments;
     char **_variables;
-    uint64_t _lua_bytes; // the limit, while memory is refused; 0: it is not
-    char *_path;         // of the scripts
-    char *_folder;       // that the app has made for them; or NULL
-    char *_why;          // why the last reload failed
-    size_t _next;        // worker for the next peer
+    char *_path;   // of the scripts
+    char *_folder; // that the app has made for them; or NULL
+    char *_why;    // why the last reload failed
+    size_t _next;  // worker for the next peer
 };
 
 /// Loads scripts. Returns 0, or a negative errno; `why` is then what the log would say, to be freed
@@ -76,7 +76,12 @@ void app_free(struct app *app);
 /// has happened.
 bool app_turn(struct app *app);
 
-/// Moves the clock by `ms`, from one timer that is due to the next, and turns at each.
+/// Appends the lines of scripts that run again and again, as far as there is room. None are known
+/// of timers and of scripts that load.
+void app_show_restless(struct app *app, struct buf *text);
+
+/// Moves the clock by `ms`, from one timer that is due to the next, and turns at each. It moves no
+/// further once the app is restless.
 void app_advance(struct app *app, uint64_t ms);
 
 /// How long it is until the next timer is due; UINT64_MAX for never.
@@ -104,8 +109,9 @@ void app_list_sources(struct app *app, struct buf *paths);
 
 enum app_fault { APP_MEMORY, APP_RUN_TIMEOUT };
 
-/// APP_MEMORY: the scripts get no memory while this is on, or until a reload. APP_RUN_TIMEOUT: the
-/// next run of each worker is ended, as if it had passed `run_timeout`.
+/// APP_MEMORY: no script gets memory while this is on, in whatever generation. Scripts that are
+/// loaded meanwhile fail to load. APP_RUN_TIMEOUT: the next run of each worker is ended, as if it
+/// had passed `run_timeout`.
 void app_fail(struct app *app, enum app_fault fault, bool is_on);
 
 /// Where the calling thread was before it entered an app.

@@ -17,7 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MS_PER_SECOND = 1000, WORKERS_MAX = 64, SOURCES_BYTES_MAX = 1024 * 1024 };
+enum {
+    MS_PER_SECOND = 1000,
+    WORKERS_MAX = 64,
+    SOURCES_BYTES_MAX = 1024 * 1024,
+    RESTLESS_BYTES_MAX = 4096
+};
 
 static const char type_name[] = "lunesse.test.app";
 static const double seconds_max = 1e12;
@@ -247,10 +252,21 @@ static int push_failure(lua_State *L, const char *why)
     return 2;
 }
 
+/// app:turn() -> whether anything has happened [, where the scripts run again and again]
 static int l_turn(lua_State *L)
 {
-    lua_pushboolean(L, app_turn(check_app(L)));
-    return 1;
+    struct app *app = check_app(L);
+    lua_pushboolean(L, app_turn(app));
+    if (!app->is_restless) {
+        return 1;
+    }
+    struct buf text;
+    buf_init(&text, RESTLESS_BYTES_MAX);
+    app_show_restless(app, &text);
+    struct bytes bytes = buf_bytes(&text);
+    lua_pushlstring(L, bytes.at, bytes.len);
+    buf_reset(&text);
+    return 2;
 }
 
 static int l_advance(lua_State *L)

@@ -8,6 +8,7 @@
 #include "script/generation.h"
 
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
@@ -46,6 +47,7 @@ static void free_parts(struct parts *parts);
 static void generation_check(const struct generation *generation);
 static int open_libraries(struct generation *generation, char **why);
 static void preload(lua_State *L);
+static int l_refuse_test(lua_State *L);
 static int l_load_embedded(lua_State *L);
 static int l_open_lunesse(lua_State *L);
 static int l_list_modules(lua_State *L);
@@ -271,6 +273,8 @@ static void preload(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_lunesse_core);
     lua_setfield(L, -2, "lunesse.core");
+    lua_pushcfunction(L, l_refuse_test);
+    lua_setfield(L, -2, "lunesse.test");
     for (size_t i = 0; i < embedded_lua_count; i++) {
         lua_pushinteger(L, (lua_Integer)i);
         lua_pushcclosure(L, l_load_embedded, 1);
@@ -278,6 +282,13 @@ static void preload(lua_State *L)
     }
     lua_pop(L, 1);
     DCHECK_STACK(L, 0);
+}
+
+/// Has `require "lunesse.test"` say the same, whether the shared object of the kit can be found
+/// from here or not.
+static int l_refuse_test(lua_State *L)
+{
+    return luaL_error(L, "lunesse.test is for specs, which load scripts: a script cannot use it");
 }
 
 static int l_load_embedded(lua_State *L)
@@ -295,6 +306,10 @@ static int l_load_embedded(lua_State *L)
 /// Loads the module `lunesse` and all that it requires, and keeps the functions that C calls.
 static int l_open_lunesse(lua_State *L)
 {
+    if (environment_is_still(environment_here)) {
+        lua_pushcfunction(L, l_seed_random);
+        lua_call(L, 0, 0);
+    }
     lua_getglobal(L, "require");
     lua_pushliteral(L, "lunesse");
     lua_call(L, 1, 1);

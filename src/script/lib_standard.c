@@ -72,6 +72,19 @@ void lib_standard_register(lua_State *L)
     DCHECK_STACK(L, 0);
 }
 
+int l_seed_random(lua_State *L)
+{
+    lua_Integer seeds[2];
+    environment_fill(seeds, sizeof(seeds));
+    lua_getglobal(L, LUA_MATHLIBNAME);
+    lua_getfield(L, -1, "randomseed");
+    DCHECK(lua_isfunction(L, -1));
+    lua_pushinteger(L, seeds[0]);
+    lua_pushinteger(L, seeds[1]);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
 static void remove_fields(lua_State *L, const char *library, const char *const *names)
 {
     lua_getglobal(L, library);

@@ -11,3 +11,7 @@
 
 /// Opens the libraries in a new state. Fails only when memory runs out.
 void lib_standard_register(lua_State *L);
+
+/// A function for Lua: has `math.random` give the same numbers in each run, for an app of the test
+/// kit.
+int l_seed_random(lua_State *L);

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/environment.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,6 +32,7 @@ struct state {
     size_t bytes;       // in use
     size_t body_bytes;  // the part of `bytes` that is bodies of requests that are being answered
     bool is_capped;     // the limit holds, because a script runs
+    bool is_struck;     // no memory at all is given to it, for a spec
     bool was_refused;   // the limit refused memory since this was last forgotten
     bool has_ended;     // only finalizers run now
     int encoder_ref;    // LUA_NOREF without
@@ -84,6 +86,7 @@ bool state_cap(struct state *state, bool is_capped)
 {
     bool was_capped = state->is_capped;
     state->is_capped = is_capped;
+    state->is_struck = is_capped && environment_here->refuses_memory;
     return was_capped;
 }
 
@@ -160,7 +163,7 @@ static void *allocate(void *arg, void *memory, size_t old_size, size_t size)
     }
     bool may_fail = state->is_capped && size > freed;
     size_t bytes_max = state->limits->script.lua_bytes + state->body_bytes;
-    bool is_over = state->bytes - freed + size > bytes_max;
+    bool is_over = state->is_struck || state->bytes - freed + size > bytes_max;
     void *resized = may_fail && is_over ? NULL
                     : may_fail          ? slab_try_resize(memory, freed, size)
                                         : slab_resize(memory, freed, size);
