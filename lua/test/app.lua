@@ -197,24 +197,63 @@ local FILTER = { level = true, message = true, fields = true }
 local LEVELS = { debug = true, info = true, warn = true, error = true }
 local SIGNALS = { TERM = true, INT = true, HUP = true }
 
+---Whether `text` contains `wanted`, or matches it as a pattern.
+local function has_text(text, wanted)
+  return text:find(wanted, 1, true) ~= nil or text:find(wanted) ~= nil
+end
+
+---Whether a field is as wanted: a function is asked, and all else is equal. Of an error, which has
+---a place and a traceback around its text, a part will do.
+local function has_field(name, value, wanted)
+  if type(wanted) == "function" then
+    return value ~= nil and wanted(value)
+  elseif name == "error" and type(wanted) == "string" and value ~= nil then
+    return has_text(tostring(value), wanted)
+  end
+  return tostring(value) == tostring(wanted)
+end
+
 local function is_wanted(record, filter)
+  local fields = record.fields or {}
   if filter.level and record.level ~= filter.level then
     return false
-  elseif filter.message and not record.message:find(filter.message, 1, true) and
-    not record.message:find(filter.message) then
+  elseif filter.message and not has_text(record.message, filter.message) and
+    not has_text(tostring(fields.error or ""), filter.message) then
     return false
   end
   for name, value in pairs(filter.fields or {}) do
-    if tostring((record.fields or {})[name]) ~= tostring(value) then
+    if not has_field(name, fields[name], value) then
       return false
     end
   end
   return true
 end
 
+local function check_pattern(text)
+  local ok, why = pcall(string.find, "", text)
+  if type(text) ~= "string" or not ok then
+    blame.misuse("app:log: %s is no text and no pattern: %s", tostring(text), tostring(why))
+  end
+end
+
+---Raises where a filter is none, before anything is compared with it.
+local function check_filter(filter)
+  blame.check_options(filter, FILTER, "app:log")
+  if filter.message ~= nil then
+    check_pattern(filter.message)
+  end
+  if filter.fields ~= nil and type(filter.fields) ~= "table" then
+    blame.misuse("app:log: fields: a table expected, got %s", type(filter.fields))
+  end
+  if filter.fields and filter.fields.error ~= nil and type(filter.fields.error) ~= "function" then
+    check_pattern(filter.fields.error)
+  end
+end
+
 ---What the app has logged since it was loaded, or what of it `filter` wants: a text (or pattern) in
----the message, or a table with `level`, `message`, `fields`. Each record has `time`, `level`,
----`message` and `fields`.
+---the message or in the field `error`, or a table with `level`, `message` (such a text) and
+---`fields`: of each its value or a function of it, and of `error` such a text. Each record has
+---`time`, `level`, `message` and `fields`.
 ---@param filter? string | table
 function App:log(filter)
   if not self.is_stopped then
@@ -224,7 +263,7 @@ function App:log(filter)
   if type(filter) == "string" then
     filter = { message = filter }
   end
-  blame.check_options(filter or {}, FILTER, "app:log")
+  check_filter(filter or {})
   blame.check_word(filter and filter.level, LEVELS, "app:log: level")
   local found = {}
   for _, record in ipairs(self._records) do

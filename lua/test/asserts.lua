@@ -39,7 +39,7 @@ end
 local function take_app(name, first, ...)
   if getmetatable(first) == App then
     return first, ...
-  elseif not latest or latest.is_stopped then
+  elseif not latest or (latest.is_stopped and name ~= "logged") then
     blame.misuse("assert.%s: no app is loaded", name)
   end
   return latest, first, ...
@@ -244,13 +244,8 @@ function checks.logged(_, ...)
   local app, filter, extra = take_app("logged", ...)
   no_more("logged", extra)
   local record = app:log(filter)[1]
-  local lines = {}
-  for i, each in ipairs(app:log()) do
-    lines[i] = ("    %s %s %s"):format(show.time(app, each.time or app.began), each.level,
-      show.line(each.message))
-  end
   return record ~= nil, record, ("%s: the log has\n%s"):format(
-    record and "it was logged" or "nothing like it was logged", table.concat(lines, "\n"))
+    record and "it was logged" or "nothing like it was logged", show.records(app))
 end
 
 for name, check in pairs(checks) do
@@ -272,7 +267,7 @@ function asserts.register()
   for name, check in pairs(checks) do
     luassert:register("assertion", name, function(state, arguments)
       local holds, value, message = check(not state.mod, table.unpack(arguments, 1, arguments.n))
-      rawset(state, "failure_message", message)
+      rawset(state, "failure_message", blame.printable(message))
       arguments.n = 0 -- the message says it all
       return holds, { value, n = 1 }
     end)

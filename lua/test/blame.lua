@@ -22,14 +22,36 @@ local function author_level()
   return info and level - 1 or 1
 end
 
+local function escaped(chars)
+  return (chars:gsub(".", function(char)
+    return ("\\x%02X"):format(char:byte())
+  end))
+end
+
+---`text` as it can be shown and written to XML and JSON: what is no UTF-8, and control characters
+---but the ends of lines, is written as in \x1B.
+function blame.printable(text)
+  local parts, at = {}, 1
+  while at <= #text do
+    local _, bad = utf8.len(text, at)
+    local good = text:sub(at, (bad or #text + 1) - 1)
+    good = good:gsub("[^\n\t\x20-\x7E\x80-\xFF]", escaped)
+    good = good:gsub("\xC2[\x80-\x9F]", escaped):gsub("\xEF\xBF[\xBE\xBF]", escaped)
+    parts[#parts + 1] = good .. (bad and escaped(text:sub(bad, bad)) or "")
+    at = (bad or #text) + 1
+  end
+  return table.concat(parts)
+end
+
 ---Raises that a call of the kit makes no sense.
 function blame.misuse(format, ...)
-  error(format:format(...), author_level())
+  error(blame.printable(format:format(...)), author_level())
 end
 
 ---Raises that the program under test does not do what the spec expects.
 function blame.fail(message)
   local busted = package.loaded["busted"]
+  message = blame.printable(message)
   local level = author_level()
   if type(busted) == "table" and busted.fail then
     busted.fail(message, level)

@@ -39,16 +39,29 @@ local function sorted_names(fields)
   return names
 end
 
+local function record_line(app, record, message)
+  local line = ("    %s %s"):format(show.time(app, record.time or app.began), message)
+  for _, name in ipairs(sorted_names(record.fields or {})) do
+    local value = tostring(record.fields[name]):gsub("\n", "\n      ")
+    line = line .. (" %s=%s"):format(name, value)
+  end
+  return line
+end
+
+---All that the app has logged, a record a line.
+function show.records(app)
+  local lines = {}
+  for i, record in ipairs(app:log()) do
+    lines[i] = record_line(app, record, record.level .. " " .. record.message)
+  end
+  return table.concat(lines, "\n")
+end
+
 ---The errors that the app has logged, the last of them.
 function show.errors(app)
   local lines = {}
-  for _, record in ipairs(app:log { level = "error" }) do
-    local line = ("    %s %s"):format(show.time(app, record.time or app.began), record.message)
-    for _, name in ipairs(sorted_names(record.fields or {})) do
-      local value = tostring(record.fields[name]):gsub("\n", "\n      ")
-      line = line .. (" %s=%s"):format(name, value)
-    end
-    lines[#lines + 1] = line
+  for i, record in ipairs(app:log { level = "error" }) do
+    lines[i] = record_line(app, record, record.message)
   end
   return #lines > 0 and "  the app's log has errors:\n" .. tail(lines, ERRORS_MAX) .. "\n" or ""
 end

@@ -189,7 +189,8 @@ function App:turn() end
 function App:now() end
 
 ---What the app has logged since it was loaded, or what of it the filter wants: a text (or pattern)
----in the message, or a table.
+---in the message or in the field `error`, or a table. Of a field the table has its value, or a
+---function of it; of the field `error` such a text.
 ---@param filter? string | lunesse.TestLogFilter
 ---@return lunesse.TestRecord[] records
 function App:log(filter) end

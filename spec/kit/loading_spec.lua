@@ -121,6 +121,14 @@ describe("a load of scripts that wait", function()
     app:stop()
   end)
 
+  it("raises after load_timeout, too, where a script goes on and waits for no time", function()
+    local _, why = pcall(test.load, {
+      ["a.lua"] = 'local lunesse = require "lunesse"\nwhile true do lunesse.sleep(0) end',
+    })
+    assert.matches("a.lua:2: the scripts have not loaded within load_timeout (30 s)",
+      tostring(type(why) == "table" and why.message or why), 1, true)
+  end)
+
   it("raises after load_timeout", function()
     local _, why = pcall(test.load, { ["a.lua"] = slow(31, "first") })
     assert.matches("a.lua:4: the scripts have not loaded within load_timeout (30 s)",

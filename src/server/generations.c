@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATIENCE_MS = 100 };
+enum { PATIENCE_MS = 100, STILL_TURNS_MAX = 10000, STILL_STEP_MS = 1000 };
 
 /// What `generations_load` waits for.
 struct first_load {
@@ -89,7 +89,8 @@ void generations_deinit(struct generations *generations)
 }
 
 /// The loop runs until the scripts have loaded. A clock that stands still is moved to what comes
-/// next, because nobody else could move it meanwhile.
+/// next, because nobody else could move it meanwhile; and by a second where a script goes on and on
+/// and waits for no time, so that `load_timeout` comes.
 int generations_load(struct generations *generations)
 {
     struct loop *loop = generations->options.loop;
@@ -104,10 +105,15 @@ int generations_load(struct generations *generations)
         first.runs_loop = true;
         loop_run(loop);
     }
-    while (!first.is_over && !first.is_given_up) {
+    for (int turns = 0; !first.is_over && !first.is_given_up; turns++) {
         uint64_t due_ms = loop_next_ms(loop);
+        uint64_t step_ms = turns == STILL_TURNS_MAX ? STILL_STEP_MS : 0;
         if (!loop_turn(loop) && due_ms > loop_now_ms(loop)) {
-            loop_advance(loop, due_ms - loop_now_ms(loop));
+            step_ms = due_ms - loop_now_ms(loop);
+        }
+        if (step_ms > 0) {
+            loop_advance(loop, step_ms);
+            turns = 0;
         }
     }
     timer_deinit(&first.timer);
