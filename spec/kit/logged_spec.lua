@@ -1,4 +1,4 @@
--- app:log and assert.logged: what scripts log and what goes wrong in them; and what a failure shows.
+-- app:log and assert.logged: what scripts log and what goes wrong; and what a failure shows.
 
 local test = require "lunesse.test"
 
