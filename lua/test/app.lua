@@ -188,6 +188,7 @@ end
 
 ---The Unix time of the app.
 function App:now()
+  self:_check_is_running()
   return self.core:now()
 end
 
@@ -338,15 +339,30 @@ function App:fail(what, is_on)
   return self
 end
 
----Gives the app time to drain, and answers what is left then.
+---Adds the requests of a list, and not the event streams: a reader that is slow is the spec's.
+local function add_requests(left, list)
+  for _, what in ipairs(list) do
+    if what:find(", a request under way", 1, true) then
+      left[#left + 1] = what
+    end
+  end
+end
+
+---Gives the app time to drain, and answers what is left then, and which requests were cut off.
 function App:_drain()
+  local under_way = {}
   self.core:signal("TERM")
   self:turn()
   self:_advance_until(function()
-    local _, may_end = self.core:left()
+    local left, may_end = self.core:left()
+    under_way = may_end and left or under_way
     return not may_end
   end, DRAIN_SECONDS)
-  return (self.core:left())
+  local left = self.core:left()
+  if #self:log("drain_timeout is over") > 0 then
+    add_requests(left, under_way)
+  end
+  return left
 end
 
 ---Ends the app in order, as SIGTERM does: streams and requests are drained, in the app's time.

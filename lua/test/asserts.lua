@@ -197,31 +197,34 @@ function checks.ended(_, answer, how, ...)
     show.stream(answer)
 end
 
-local function is_event(fields)
-  for name in pairs(fields) do
+---Whether a published event has these fields: a text is its data; of a table `event`, `data` and
+---`id` are the event's, and all others are fields of its data as JSON. Data may have such fields,
+---too.
+local function has_fields(event, fields)
+  local others = {}
+  if type(fields) ~= "table" then
+    return (match.data(fields, event.data, "the data"))
+  end
+  for name, value in pairs(fields) do
     if not EVENT_FIELDS[name] then
-      return false
+      others[name] = value
     end
   end
-  return next(fields) ~= nil
-end
-
----Whether a published event has these fields: a text is its data; a table is the event's `event`,
----`data` and `id`, or else the fields of its data as JSON.
-local function has_fields(event, fields)
-  if type(fields) == "table" and is_event(fields) and
-    (fields.event == nil or fields.event == event.event) and
+  local is_it = (fields.event == nil or fields.event == event.event) and
     (fields.id == nil or tostring(fields.id) == event.id) and
-    match.data(fields.data, event.data, "the data") then
-    return true
-  end
-  return (match.data(fields, event.data, "the data"))
+    match.data(fields.data, event.data, "the data") and
+    (next(others) == nil or match.data(others, event.data, "the data"))
+  return is_it or (match.data(fields, event.data, "the data"))
 end
 
 ---The channel has the event in its history.
 function checks.published(_, ...)
-  local app, name, fields, extra = take_app("published", ...)
+  local app, name, fields, data, extra = take_app("published", ...)
   no_more("published", extra)
+  if data ~= nil then -- the name of the event, and its data, as in assert.event
+    blame.check_type(fields, "string", "assert.published: the name of an event")
+    fields = { event = fields, data = data }
+  end
   if type(name) ~= "string" then
     blame.misuse("assert.published: the name of a channel expected, got %s", type(name))
   end

@@ -375,14 +375,15 @@ function Assert.comment(stream, text) end
 ---@return lunesse.TestAnswer answer
 function Assert.ended(answer, how) end
 
----A channel's history has an event with these fields: `event`, `data` and `id`, or else fields of
----its data as JSON. An app in front of the name says which; else it is the one that was loaded
----last.
+---A channel's history has an event with these fields: `event`, `data` and `id` are the event's, all
+---others are fields of its data as JSON. Or with this name and this data. An app in front of the
+---name says which; else it is the one that was loaded last.
 ---@param name string
----@param fields? any
+---@param fields? any  or the event's name
+---@param data? any
 ---@return table event
 ---@overload fun(app: lunesse.TestApp, name: string, fields: any): table
-function Assert.published(name, fields) end
+function Assert.published(name, fields, data) end
 
 ---The log has a record that the filter wants.
 ---@param filter? string | lunesse.TestLogFilter

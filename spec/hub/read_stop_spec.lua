@@ -62,6 +62,6 @@ describe("a read that waits when the server stops", function()
     app:signal "TERM"
     app:advance(5)
     assert.equal("complete", stream.ended)
-    assert.equal("2", app:log("read")[1].fields.rounds) -- ended by the stop, and by finish
+    assert.equal(2, app:log("read")[1].fields.rounds) -- ended by the stop, and by finish
   end)
 end)

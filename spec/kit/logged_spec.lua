@@ -7,7 +7,9 @@ local lunesse = require "lunesse"
 local server = lunesse.server()
 server:get("/wrong", function() error("oh no: 7%") end)
 server:get("/said", function(_, response)
-  lunesse.log.warn("it rains", { mm = 5 })
+  lunesse.log.warn("it rains", {
+    mm = 5, cold = true, place = "7", wind = { north = 2.5 },
+  })
   response:send("said")
 end)
 server:get("/bytes", function(_, response) response:send("\0\1\255 \27[31m red \u{FFFF}") end)
@@ -43,9 +45,16 @@ describe("what an app logs", function()
     assert.no.logged { fields = { route = "/wro" } } -- of other fields the whole value
   end)
 
+  it("has numbers and booleans as the script has them", function()
+    app:get("/said"):expect(200)
+    assert.same({ mm = 5, cold = true, place = "7", wind = '{"north":2.5}' },
+      app:log("it rains")[1].fields)
+  end)
+
   it("is shown with its fields when a record is missing", function()
     app:get("/said"):expect(200)
-    assert.matches("warn it rains mm=5\n", complaint(assert.logged, "it snows"), 1, true)
+    assert.matches('warn it rains cold=true mm=5 place=7 wind={"north":2%.5}',
+      complaint(assert.logged, "it snows"))
   end)
 
   it("can be asked for after the end", function()

@@ -248,6 +248,10 @@ describe("the assertion", function()
       assert.published(app, "room", fields)
     end
     assert.equal("1", assert.published("room").id)
+    assert.published("room", "said", { text = "hi" })
+    assert.published("room", { event = "said", text = "hi" })
+    assert.no.published("room", "said", { text = "ho" })
+    assert.no.published("room", { event = "moved", text = "hi" })
     refuses('{"text":"ho"} was not published on "room", which has:\n    1  said  {"text":"hi"',
       assert.published, "room", { text = "ho" })
     refuses('was not published on "sea", which is not there', assert.published, "sea", {})

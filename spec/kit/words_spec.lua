@@ -71,7 +71,7 @@ describe("an assertion of the kit", function()
     refuses(text:format("comment", '"x"'), assert.comment, stream, "c", "x")
     refuses(text:format("ended", '"x"'), assert.ended, stream, "cut", "x")
     refuses(text:format("logged", '"oh no"'), assert.logged, "error", "oh no")
-    refuses(text:format("published", '"x"'), assert.published, "room", "said", "x")
+    refuses(text:format("published", "8"), assert.published, "room", "said", "x", 8)
   end)
 
   it("names the ways to end, the levels of the log and the keys of its filter", function()

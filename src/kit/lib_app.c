@@ -9,6 +9,7 @@
 #include "hub/journal.h"
 #include "kit/app.h"
 #include "kit/lib_left.h"
+#include "kit/lib_records.h"
 #include "kit/lib_remote.h"
 #include "net/socket_address.h"
 
@@ -51,9 +52,6 @@ static int l_lines(lua_State *L);
 static int l_signal(lua_State *L);
 static int l_fail(lua_State *L);
 static int l_log(lua_State *L);
-static void push_records(lua_State *L, struct app *app);
-static void push_record(lua_State *L, const struct record *record);
-static void push_lost(lua_State *L, const struct app *app);
 static int l_channel(lua_State *L);
 static void push_channel(lua_State *L, const struct channel *channel);
 static void push_frame(lua_State *L, const struct journal *journal, uint64_t number);
@@ -416,60 +414,6 @@ static int l_log(lua_State *L)
 {
     push_records(L, check_app(L));
     return 1;
-}
-
-/// Pushes the list of the records that have not been taken, and takes them.
-static void push_records(lua_State *L, struct app *app)
-{
-    struct record *record;
-    lua_newtable(L);
-    for (lua_Integer i = 1; (record = records_take(&app->records)) != NULL; i++) {
-        push_record(L, record);
-        record_free(record);
-        lua_rawseti(L, -2, i);
-    }
-    if (app->records.lost_count > 0) {
-        push_lost(L, app);
-        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-        app->records.lost_count = 0;
-    }
-}
-
-static void push_record(lua_State *L, const struct record *record)
-{
-    DCHECK(record->text.at != NULL);
-    lua_createtable(L, 0, 4);
-    lua_pushnumber(L, record->time);
-    lua_setfield(L, -2, "time");
-    lua_pushstring(L, log_level_name(record->level));
-    lua_setfield(L, -2, "level");
-    lua_pushlstring(L, record->text.at, record->text.len);
-    lua_setfield(L, -2, "message");
-    lua_createtable(L, 0, (int)record->field_count);
-    for (size_t i = 0; i < record->field_count; i++) {
-        const struct log_field *field = &record->fields[i];
-        lua_pushlstring(L, field->key.at, field->key.len);
-        if (field->type == LOG_FIELD_INT) {
-            lua_pushinteger(L, field->number);
-        } else if (field->type == LOG_FIELD_MICROSECONDS) {
-            lua_pushnumber(L, (lua_Number)field->number / 1000);
-        } else {
-            lua_pushlstring(L, field->text.at, field->text.len);
-        }
-        lua_rawset(L, -3);
-    }
-    lua_setfield(L, -2, "fields");
-}
-
-static void push_lost(lua_State *L, const struct app *app)
-{
-    struct bytes text = BYTES("records lost: the log was not taken");
-    struct record record = {.level = LOG_WARN, .text = text};
-    push_record(L, &record);
-    lua_getfield(L, -1, "fields");
-    lua_pushinteger(L, (lua_Integer)app->records.lost_count);
-    lua_setfield(L, -2, "records");
-    lua_pop(L, 1);
 }
 
 /// app:channel(name) -> { first, last, readers, finished, events } | nil
