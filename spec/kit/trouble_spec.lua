@@ -80,6 +80,21 @@ describe("the kit, when something is wrong with a script,", function()
     assert.equal(numbers[1], numbers[2])
   end)
 
+  it("shows of a channel what readers are given, and nothing that is too old", function()
+    load [[
+      local room = lunesse.channel("room", { ttl = 10 })
+      room:publish("old")
+      server:get("/", function(_, response)
+        response.sse:subscribe(room, { since = "earliest" })
+      end)]]
+    app:advance(9.9)
+    assert.equal(1, #app:channel("room").history)
+    app:advance(0.2)
+    assert.equal(0, #app:channel("room").history)
+    assert.equal(2, app:channel("room").first)
+    assert.equal(0, #app:stream("/").events)
+  end)
+
   it("tells scripts and specs apart", function()
     local ok, why = pcall(load, 'require "lunesse.test"')
     assert.is_false(ok)

@@ -53,7 +53,7 @@ static int l_signal(lua_State *L);
 static int l_fail(lua_State *L);
 static int l_log(lua_State *L);
 static int l_channel(lua_State *L);
-static void push_channel(lua_State *L, const struct channel *channel);
+static void push_channel(lua_State *L, const struct channel *channel, uint64_t now_ms);
 static void push_frame(lua_State *L, const struct journal *journal, uint64_t number);
 static void push_lines(lua_State *L, struct bytes fields, const char *name);
 static int l_left(lua_State *L);
@@ -428,15 +428,26 @@ static int l_channel(lua_State *L)
     if (channel == NULL) {
         return 0;
     }
-    push_channel(L, channel);
+    struct app_place place = app_enter(app, 1);
+    uint64_t now_ms = loop_now_ms(&app->engine.workers[0].loop);
+    app_leave(place);
+    push_channel(L, channel, now_ms);
     return 1;
 }
 
-static void push_channel(lua_State *L, const struct channel *channel)
+/// Events that are too old stay in the journal for up to a second. No reader is given them, and no
+/// spec is.
+static void push_channel(lua_State *L, const struct channel *channel, uint64_t now_ms)
 {
     const struct journal *journal = &channel->journal;
+    uint64_t ttl_ms = journal->bounds.ttl_ms;
+    uint64_t first = journal->first;
+    while (first < journal->next && ttl_ms != UINT64_MAX &&
+           journal_frame(journal, first)->made_ms + ttl_ms <= now_ms) {
+        first++;
+    }
     lua_createtable(L, 0, 5);
-    lua_pushinteger(L, (lua_Integer)journal->first);
+    lua_pushinteger(L, (lua_Integer)first);
     lua_setfield(L, -2, "first");
     lua_pushinteger(L, (lua_Integer)journal->next - 1);
     lua_setfield(L, -2, "last");
@@ -445,9 +456,9 @@ static void push_channel(lua_State *L, const struct channel *channel)
     lua_pushboolean(L, channel->state == CHANNEL_FINISHED);
     lua_setfield(L, -2, "finished");
     lua_newtable(L);
-    for (uint64_t number = journal->first; number < journal->next; number++) {
+    for (uint64_t number = first; number < journal->next; number++) {
         push_frame(L, journal, number);
-        lua_rawseti(L, -2, (lua_Integer)(number - journal->first) + 1);
+        lua_rawseti(L, -2, (lua_Integer)(number - first) + 1);
     }
     lua_setfield(L, -2, "events");
 }
