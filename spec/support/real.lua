@@ -15,8 +15,8 @@ local Process = require "spec.support.process"
 local Server = require "spec.support.server"
 
 -- How far time goes at once, as it is not known when something is due: further and further, while
--- nothing comes.
-local STEP_SECONDS, STEP_SECONDS_MAX = 0.05, 0.8
+-- nothing comes; after a long silence, by a part of that.
+local STEP_SECONDS, STEP_SECONDS_MAX, STEP_SHARE_MAX = 0.05, 0.8, 1 / 50
 local DRAIN_STEPS = 3 -- after which the readers of a process that is to end leave
 local READ_SIZE = 65536
 local START = 1893456000
@@ -75,7 +75,7 @@ function Conn:take()
       break
     end
     parts[#parts + 1] = bytes
-    self.core.step = STEP_SECONDS
+    self.core.step, self.core.silence = STEP_SECONDS, 0
     self.room = self.room and self.room - #bytes
   end
   return table.concat(parts)
@@ -137,7 +137,8 @@ end
 function Core:advance(seconds)
   if seconds > 0 and not self.is_ending then
     self.server:advance(seconds)
-    self.step = math.min(self.step * 2, STEP_SECONDS_MAX)
+    self.silence = self.silence + seconds
+    self.step = math.min(self.step * 2, math.max(STEP_SECONDS_MAX, self.silence * STEP_SHARE_MAX))
   elseif seconds > 0 then
     self:_await_end()
   end
@@ -285,7 +286,7 @@ function engine.load(options)
   end
   return setmetatable({
     server = server, time = options.time or START, log_at = 1, is_busy = true, conns = {},
-    step = STEP_SECONDS, drain_steps = 0,
+    step = STEP_SECONDS, silence = 0, drain_steps = 0,
   }, Core)
 end
 
