@@ -367,9 +367,10 @@ describe("the engine of the test kit", function()
   it("leaves memory where it was, after a hundred loads", function()
     local code, out, err = Process.run { "lua5.4", "spec/kit/loads.lua", MODULE, "100", SCRIPT }
     assert.equal(0, code, err)
-    local before, after = out:match("(%d+)%s(%d+)")
+    local first, last = out:match("^(%d+)\n.*\n(%d+)\n$")
+    local more = (last - first) / 3 -- the allocator grows now and then, and a leak each time
     local most = Server.is_sanitized() and 256 * 1024 or 100 -- it keeps what is freed for a while
-    assert.is_true(after - before < most, ("%d KiB more after 100 loads"):format(after - before))
+    assert.is_true(more < most, ("%.0f KiB more after each 100 loads"):format(more))
   end)
 
   it("lets two apps live side by side", function()
