@@ -1,7 +1,7 @@
 -- Scripts that wait while they load: `test.load` and `app:reload` return when it is decided whether
 -- they have loaded.
 
-require "spec.support.kit"
+local kit = require "spec.support.kit"
 local test = require "lunesse.test"
 
 local START = 1893456000 -- 2030-01-01T00:00:00Z
@@ -32,9 +32,7 @@ describe("a reload of scripts that wait", function()
     app:get("/"):expect { text = "first" }
   end
 
-  after_each(function()
-    app:stop()
-  end)
+  after_each(test.stop)
 
   it("is over when they have slept, and time has gone on for all", function()
     load()
@@ -122,6 +120,7 @@ describe("a load of scripts that wait", function()
   end)
 
   it("raises after load_timeout, too, where a script goes on and waits for no time", function()
+    kit.ask()
     local _, why = pcall(test.load, {
       ["a.lua"] = 'local lunesse = require "lunesse"\nwhile true do lunesse.sleep(0) end',
     })
@@ -130,6 +129,7 @@ describe("a load of scripts that wait", function()
   end)
 
   it("raises after load_timeout", function()
+    kit.ask()
     local _, why = pcall(test.load, { ["a.lua"] = slow(31, "first") })
     assert.matches("a.lua:4: the scripts have not loaded within load_timeout (30 s)",
       tostring(type(why) == "table" and why.message or why), 1, true)

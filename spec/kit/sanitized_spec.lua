@@ -5,11 +5,12 @@ local kit = require "spec.support.kit"
 local Process = require "spec.support.process"
 
 local FILES = {
-  "spec/hub/read_stop_spec.lua", "spec/kit/both_spec.lua", "spec/kit/logged_spec.lua",
-  "spec/kit/stop_spec.lua", "spec/scripts/answers_spec.lua", "spec/scripts/by_hand_spec.lua",
-  "spec/scripts/ceilings_spec.lua", "spec/scripts/chat_spec.lua", "spec/scripts/clock_spec.lua",
-  "spec/scripts/countdown_spec.lua", "spec/scripts/index_spec.lua", "spec/scripts/poll_spec.lua",
-  "spec/scripts/publish_spec.lua", "spec/scripts/tokens_spec.lua",
+  "spec/hub/read_stop_spec.lua", "spec/kit/both_spec.lua", "spec/kit/left_spec.lua",
+  "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/names_spec.lua",
+  "spec/kit/stop_spec.lua", "spec/kit/trouble_spec.lua", "spec/scripts/answers_spec.lua",
+  "spec/scripts/by_hand_spec.lua", "spec/scripts/ceilings_spec.lua", "spec/scripts/chat_spec.lua",
+  "spec/scripts/clock_spec.lua", "spec/scripts/countdown_spec.lua", "spec/scripts/index_spec.lua",
+  "spec/scripts/poll_spec.lua", "spec/scripts/publish_spec.lua", "spec/scripts/tokens_spec.lua",
 }
 
 describe("what is tested in the kit", function()

@@ -96,6 +96,7 @@ describe("the kit, when something is wrong with a script,", function()
   end)
 
   it("tells scripts and specs apart", function()
+    kit.ask()
     local ok, why = pcall(load, 'require "lunesse.test"')
     assert.is_false(ok)
     assert.matches("lunesse.test is for specs", tostring(why))

@@ -1,6 +1,7 @@
 -- What the shipped scripts may use up at most, and what they say where that is used up, in the test
 -- kit: a script beside them fills groups of channels, channels and shared stores.
 
+local clock = require "spec.support.clock"
 local test = require "lunesse.test"
 
 local SCRIPT = [[
@@ -71,7 +72,10 @@ local function start(...)
     local file <close> = assert(io.open("scripts/" .. name, "rb"))
     files[name] = file:read("a")
   end
-  app = test.load(files, { env = { LUNESSE_PUBLISH_TOKEN = TOKEN } })
+  app = test.load(files, {
+    env = { LUNESSE_PUBLISH_TOKEN = TOKEN },
+    limits = { run_timeout = 2 * clock.slow }, -- one event is 64 MiB, which a sanitizer looks at
+  })
 end
 
 ---What the script that fills answers, which may be a number.

@@ -117,9 +117,11 @@ end
 function World:_left()
   local counts, is_busy = {}, {}
   for _, text in ipairs(self.app:left()) do
-    local worker = tonumber(text:match("^worker (%d+) "))
-    is_busy[worker] = true
-    counts[worker] = counts[worker] or tonumber(text:match("has (%d+) spawned tasks"))
+    local worker, what = text:match("^worker (%d+): (.*)")
+    worker = tonumber(worker)
+    local is_task = what:find("^a task that goes on") ~= nil
+    counts[worker] = (counts[worker] or 0) + (is_task and 1 or 0)
+    is_busy[worker] = is_busy[worker] or not what:find("^a timer ")
   end
   return counts, is_busy
 end

@@ -33,6 +33,13 @@ function kit.is_unable()
   return is_unable
 end
 
+---For a test that catches what `test.load` raises: ends it here where there is no app.
+function kit.ask()
+  if kit.is_unable() then
+    kit.pending(kit.REASON)
+  end
+end
+
 ---Variables for a program that is to load the module: the sanitizer's library, where there is one.
 ---Nil when this compiler has its sanitizer in programs alone.
 function kit.environment()
