@@ -29,13 +29,6 @@ local function start(workers)
   return support.start(ROUTES, { workers = workers })
 end
 
----ThreadSanitizer runs a handler when the thread next calls something that it knows: never, for one
----that is stuck.
-local function holds_signals_back()
-  local _, _, help = Server.run({ "--version" }, { env = { TSAN_OPTIONS = "help=1" } })
-  return help ~= ""
-end
-
 local function is_stuck(server)
   return #server:log_lines(" warn stuck") > 0
 end
@@ -54,7 +47,7 @@ describe("a second signal", function()
   for _, workers in ipairs { 1, 3 } do
     for _, target in ipairs { "/pattern", "/child" } do
       it(("ends %d workers of whom one is stuck in %s"):format(workers, target), function()
-        if holds_signals_back() then
+        if Server.holds_signals_back() then
           return pending("ThreadSanitizer holds signals back from a thread that is stuck")
         end
         local server = start(workers)
@@ -69,7 +62,7 @@ describe("a second signal", function()
     end
 
     it(("ends %d workers of whom one is stuck in a finalizer"):format(workers), function()
-      if holds_signals_back() then
+      if Server.holds_signals_back() then
         return pending("ThreadSanitizer holds signals back from a thread that is stuck")
       end
       local server = start(workers)

@@ -364,6 +364,13 @@ function Server.recent_logs()
   return table.concat(logs, "\n")
 end
 
+---Whether signals may never reach a thread that is stuck. ThreadSanitizer runs a handler when the
+---thread next calls something that it knows.
+function Server.holds_signals_back()
+  local _, _, help = Server.run({ "--version" }, { env = { TSAN_OPTIONS = "help=1" } })
+  return help ~= ""
+end
+
 ---Whether the program under test keeps what is freed for a while, 256 MiB of it, as a build with
 ---AddressSanitizer does, or has shadows of its memory, as ThreadSanitizer does.
 function Server.is_sanitized()
