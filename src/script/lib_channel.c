@@ -109,8 +109,8 @@ static void wake_publishers(struct loop_job *job)
         DCHECK(task->state == TASK_PARKED && replica != NULL);
         if (!replica_await_room(replica, &publishers->waiter)) {
             list_remove(&task->wait_node);
-            push_id(task->waiting, journal_id(&replica->journal, task->wait_sequence));
-            task_wake(task, 1);
+            push_id(task->parts->L, journal_id(&replica->journal, task->wait_sequence));
+            task_wake_with(task, 1);
         }
     }
 }

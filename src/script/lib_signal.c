@@ -73,7 +73,7 @@ static void on_time_up(struct timer *timer)
 {
     struct task *task = CONTAINER_OF(timer, struct task, timer);
     leave_wait(task);
-    task_wake(task, push_timeout(task->waiting));
+    task_wake_with(task, push_timeout(task->parts->L));
 }
 
 static int push_timeout(lua_State *L)

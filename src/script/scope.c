@@ -254,7 +254,7 @@ void scope_wake_waiters(struct scope *scope)
             lua_pushboolean(task->waiting, 1);
             task_wake(task, 1);
         } else {
-            task_wake(task, box_push_closed(task->waiting));
+            task_wake_with(task, box_push_closed(task->parts->L));
         }
     }
 }

@@ -141,6 +141,13 @@ void task_wake(struct task *task, int value_count)
     make_ready(task);
 }
 
+void task_wake_with(struct task *task, int value_count)
+{
+    DCHECK(lua_gettop(task->parts->L) >= value_count && task->waiting != task->parts->L);
+    lua_xmove(task->parts->L, task->waiting, value_count);
+    task_wake(task, value_count);
+}
+
 void task_cancel(struct task *task)
 {
     OWNED(&task->parts->options->loop->owner);

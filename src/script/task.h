@@ -118,6 +118,11 @@ void task_arm_timer(struct task *task, uint64_t delay_ms, timer_fn fired);
 /// then.
 void task_wake(struct task *task, int value_count);
 
+/// As `task_wake`, with the `value_count` values on top of the main coroutine, which move to the
+/// task. A string is made there and not in the coroutine that waits: making it may collect garbage,
+/// and a finalizer cannot call anything in a coroutine that has yielded.
+void task_wake_with(struct task *task, int value_count);
+
 /// Ends the task: its undo function runs, its coroutine is closed (to-be-closed variables run), and
 /// it is freed. A task that is running ends when it next waits. *Calls Lua.*
 void task_cancel(struct task *task);
