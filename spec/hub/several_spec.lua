@@ -256,6 +256,7 @@ end)
           end
         end)]])
       stream:resume()
+      app:run_until(function() return #stream.events >= 3000 end)
       for n, event in ipairs(hub.take(stream, 3000)) do
         assert.equal(tostring(n), event.data:match("^%d+"))
       end
