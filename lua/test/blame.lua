@@ -59,14 +59,19 @@ function blame.fail(message)
   error(message, level)
 end
 
----The keys of a table as a text, in order.
-local function names_of(known)
+---The keys of a table in order.
+function blame.sorted_names(fields)
   local names = {}
-  for each in pairs(known) do
-    names[#names + 1] = each
+  for name in pairs(fields) do
+    names[#names + 1] = name
   end
   table.sort(names)
-  return table.concat(names, ", ")
+  return names
+end
+
+---The keys of a table as a text, in order.
+local function names_of(known)
+  return table.concat(blame.sorted_names(known), ", ")
 end
 
 ---Raises unless every key of `options` is one of `known`, a table of names.

@@ -1,6 +1,8 @@
 -- What a failed expectation prints: the answer, or the stream as it arrived, each line with the
 -- app's time since the app was loaded; and what the app has logged of errors.
 
+local blame = require "lunesse.test.blame"
+
 local show = {}
 
 local LINES_MAX = 60
@@ -30,18 +32,9 @@ local function tail(lines, max)
     table.concat(lines, "\n", #lines - max + 1)
 end
 
-local function sorted_names(fields)
-  local names = {}
-  for name in pairs(fields) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
-
 local function record_line(app, record, message)
   local line = ("    %s %s"):format(show.time(app, record.time or app.began), message)
-  for _, name in ipairs(sorted_names(record.fields or {})) do
+  for _, name in ipairs(blame.sorted_names(record.fields or {})) do
     local value = tostring(record.fields[name]):gsub("\n", "\n      ")
     line = line .. (" %s=%s"):format(name, value)
   end

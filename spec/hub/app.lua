@@ -43,22 +43,7 @@ function hub.run_at(app, number, code)
   return hub.answer(hub.begin(app, code, number))
 end
 
----Publishes to the channel `name`, and returns the id.
-function hub.publish(app, name, ...)
-  local words = {}
-  for i, word in ipairs { ... } do
-    words[i] = type(word) == "string" and ("%q"):format(word) or tostring(word)
-  end
-  local id = hub.run(app, "return channel(%q):publish(%s)", name, table.concat(words, ", "))
-  assert(id:find("^%x+%-%d+$"), id)
-  return id
-end
-
----Publishes `first` to `last` to the channel, as the numbers they are, in one turn.
-function hub.publish_numbers(app, name, first, last)
-  local code = "local c, id = channel(%q) for n = %d, %d do id = c:publish(n) end return id"
-  return hub.run(app, code, name, first, last)
-end
+base.add_publishing(hub)
 
 ---Keeps the channel `name`, with options as Lua text, for as long as the app runs.
 function hub.keep(app, name, options)

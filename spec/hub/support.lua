@@ -108,22 +108,28 @@ function hub.hold(held, other, code)
   end
 end
 
----Publishes to the channel `name`, and returns the id. `where` as for `run`.
-function hub.publish(where, name, ...)
-  local words = {}
-  for i, word in ipairs { ... } do
-    words[i] = type(word) == "string" and ("%q"):format(word) or tostring(word)
+---Gives `target` what publishes by its function `run`, whose first argument says where.
+function hub.add_publishing(target)
+  ---Publishes to the channel `name`, and returns the id. `where` as for `run`.
+  function target.publish(where, name, ...)
+    local words = {}
+    for i, word in ipairs { ... } do
+      words[i] = type(word) == "string" and ("%q"):format(word) or tostring(word)
+    end
+    local code = "return channel(%q):publish(%s)"
+    local id = target.run(where, code, name, table.concat(words, ", "))
+    assert(id:find("^%x+%-%d+$"), id)
+    return id
   end
-  local id = hub.run(where, "return channel(%q):publish(%s)", name, table.concat(words, ", "))
-  assert(id:find("^%x+%-%d+$"), id)
-  return id
+
+  ---Publishes `first` to `last` to the channel, as the numbers they are, in one turn.
+  function target.publish_numbers(where, name, first, last)
+    local code = "local c, id = channel(%q) for n = %d, %d do id = c:publish(n) end return id"
+    return target.run(where, code, name, first, last)
+  end
 end
 
----Publishes `first` to `last` to the channel, as the numbers they are, in one turn.
-function hub.publish_numbers(where, name, first, last)
-  local code = "local c, id = channel(%q) for n = %d, %d do id = c:publish(n) end return id"
-  return hub.run(where, code, name, first, last)
-end
+hub.add_publishing(hub)
 
 ---Whether memory that was freed is not given back, so that nothing can be said of it: under
 ---valgrind, and in builds with a sanitizer.
