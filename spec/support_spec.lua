@@ -324,6 +324,15 @@ describe("a process of the kit", function()
     process:forget()
   end)
 
+  it("says what each thread of a program does", function()
+    local process = Process.start { "sleep", "100" }
+    local line = "^thread " .. process.pid .. ": state %a, schedstat %d+ %d+ %d+"
+    assert.matches(line, process:whereabouts())
+    process:kill()
+    assert.equal("no thread is left", process:whereabouts())
+    process:forget()
+  end)
+
   it("exits with 127 when there is no such program", function()
     assert.equal(127, (Process.run { "/nonexistent/program" }))
   end)

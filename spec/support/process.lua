@@ -140,6 +140,24 @@ function Process:kill()
   self:wait(5)
 end
 
+---What each thread does at this moment, a line or more a thread: its state, the nanoseconds that it
+---ran and waited for a processor, and where it stands in the kernel as far as that may be read.
+function Process:whereabouts()
+  local folder, lines = ("/proc/%d/task"):format(self.pid), {}
+  if lfs.attributes(folder, "mode") ~= "directory" then
+    return "no thread is left"
+  end
+  for name in lfs.dir(folder) do
+    local thread = folder .. "/" .. name
+    local state = name:find("^%d") and read_file(thread .. "/stat"):match(".*%) (%a)")
+    if state then
+      lines[#lines + 1] = ("thread %s: state %s, schedstat %s%s"):format(name, state,
+        read_file(thread .. "/schedstat"), read_file(thread .. "/stack"))
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
 ---Removes the files; the process must have ended.
 function Process:forget()
   if lfs.attributes(self.folder, "mode") == "directory" then

@@ -220,9 +220,10 @@ end
 
 function Server:_judge(code, why)
   if why == "timeout" then
+    local whereabouts = self.process:whereabouts()
     self:kill()
-    error(("the server did not end within %g s of SIGTERM:\n%s"):format(
-      STOP_SECONDS * clock.slow, tail(self.last_log, 20)), 0)
+    error(("the server did not end within %g s of SIGTERM:\n%s\n%s"):format(
+      STOP_SECONDS * clock.slow, whereabouts, tail(self.last_log, 20)), 0)
   end
   if code ~= 0 then
     error(("the server ended with %s:\n%s"):format(why, tail(self.last_log, 60)), 0)
