@@ -4,6 +4,7 @@ local lfs = require "lfs"
 local support = require "spec.reload.support"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
+local strace = require "spec.support.strace"
 
 local get, says = support.get, support.says
 
@@ -135,6 +136,22 @@ server:get("/wait", function(_, response) lunesse.sleep(0.1) response:send("over
     end
     await(server, "100")
     assert.is_true(support.count(server, "reloaded") + support.count(server, "failed") <= 10)
+  end)
+
+  it("asks the kernel for nothing more when files are edited", function()
+    local folder = Server.write { ["scripts/a.lua"] = text "old" }
+    local server = watch(folder, "/scripts", { args = { "--workers=1" } })
+    local traced = strace.during(server, "inotify_add_watch,inotify_rm_watch,write,writev",
+      "reloaded.*\n.*reloaded", function()
+        put(folder .. "/scripts/a.lua", text "new")
+        await(server, "new")
+        put(folder .. "/scripts/b.lua", support.script "")
+        eventually(function() return support.count(server, "reloaded") == 2 end)
+      end)
+    if not traced then
+      return pending("strace is not there, or may not attach")
+    end
+    assert.not_matches("inotify", traced)
   end)
 
   it("is not kept waiting by saves that never end", function()

@@ -47,7 +47,7 @@ static void forget(struct watched *watched);
 static void on_closed(uv_handle_t *handle);
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int failure);
 static void await_quiet(struct watch *watch);
-static bool has_path_to(const struct watched *folder, const char *name);
+static const struct watched *way_to(const struct watched *folder, const char *name);
 static bool is_source(const char *name);
 static void on_quiet(struct timer *timer);
 
@@ -78,8 +78,14 @@ void watch_add_file(struct watch *watch, const char *path)
     } while (count++ < LINKS_MAX && follow_link(way));
 }
 
+/// To watch a folder anew costs the kernel a look at every name of it that it remembers: 124 ms for
+/// a /tmp of 30 000. So an edit, which moves no folder, does not pay for that.
 void watch_renew(struct watch *watch)
 {
+    if (!watch->_is_moved) {
+        return;
+    }
+    watch->_is_moved = false;
     LIST_EACH (node, after, &watch->_paths) {
         start(LIST_ITEM(node, struct watched, node));
     }
@@ -237,6 +243,7 @@ static void start(struct watched *watched)
     }
     uv_fs_event_stop(&watched->handle);
     int failure = uv_fs_event_start(&watched->handle, on_event, watched->path, 0);
+    watched->watch->_is_moved |= failure != 0; // the next `watch_renew` tries again
     bool is_missing = failure == UV_ENOENT || failure == UV_ENOTDIR;
     if (failure != 0 && !is_missing && !watched->is_told) {
         watched->is_told = true;
@@ -266,8 +273,12 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int fa
     struct watched *watched = CONTAINER_OF(handle, struct watched, handle);
     struct watch *watch = watched->watch;
     (void)events;
-    if (failure == 0 && name != NULL &&
-        ((watched->has_sources && is_source(name)) || has_path_to(watched, name))) {
+    if (failure != 0 || name == NULL) {
+        return;
+    }
+    const struct watched *below = way_to(watched, name);
+    watch->_is_moved |= below != NULL && !below->is_file;
+    if (below != NULL || (watched->has_sources && is_source(name))) {
         if (watch->on_named != NULL) {
             watch->on_named(watch->user, watched->path, name);
         }
@@ -289,16 +300,16 @@ static void await_quiet(struct watch *watch)
     timer_arm_at(&watch->_quiet, is_over ? watch->_patient_until_ms : due_ms);
 }
 
-/// Whether a path that is watched leads through `name` in `folder`.
-static bool has_path_to(const struct watched *folder, const char *name)
+/// Returns the path that is watched and that `name` in `folder` is; NULL when there is none.
+static const struct watched *way_to(const struct watched *folder, const char *name)
 {
     LIST_EACH (node, after, &folder->watch->_paths) {
         const struct watched *watched = LIST_ITEM(node, struct watched, node);
         if (watched->above == folder && strcmp(watched->name, name) == 0) {
-            return true;
+            return watched;
         }
     }
-    return false;
+    return NULL;
 }
 
 /// Whether people edit files of this name. A script may write other files into its own folder, and

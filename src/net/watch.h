@@ -29,7 +29,8 @@ struct watch {
     struct loop *loop;
     struct list _paths; // a folder stands before those below it
     size_t _count;
-    bool _is_full; // there was no room, and the log has said so
+    bool _is_full;  // there was no room, and the log has said so
+    bool _is_moved; // another folder may stand at one of the paths than the one that is watched
     struct timer _quiet;
     uint64_t _patient_until_ms; // when a burst is told at the latest; set while `_quiet` is armed
     void *user;
@@ -49,7 +50,8 @@ void watch_add_folder(struct watch *watch, const char *folder);
 /// Watches the file `path`, whatever its name, and the source files beside it, through every link.
 void watch_add_file(struct watch *watch, const char *path);
 
-/// Looks all paths up again. Called before the files are read, so that every later change is told.
+/// Looks all paths up again, if a folder on the way to them has come, gone or changed. Called
+/// before the files are read, so that every later change is told.
 void watch_renew(struct watch *watch);
 
 /// Between these two the caller adds everything that is to be watched. `watch_end_list` forgets
