@@ -143,7 +143,7 @@ server:get("/stream", function(_, response)
     lunesse.sleep(any() / 100)
     chaos()
   end))
-  if any(2) == 1 then lunesse.sleep(any()) end
+  if any(2) == 1 then lunesse.sleep(any() / 5) end -- a stop may wait for it
   chaos()
 end)
 server:get("/plain", function(_, response)
