@@ -1,6 +1,7 @@
 -- The judges are judged: the parsers that decide over the program must accept what the standards
 -- allow, refuse what they forbid, and not care how the bytes were cut.
 
+local lfs = require "lfs"
 local http = require "lunesse.test.http"
 local sse = require "spec.support.sse"
 local wire = require "spec.support.wire"
@@ -322,6 +323,15 @@ describe("a process of the kit", function()
     process:signal("TERM")
     assert.same({ n = 2, nil, "signal 15" }, table.pack(process:wait(5)))
     process:forget()
+  end)
+
+  it("leaves no file behind its test, whether the program has ended or not", function()
+    local ended, going = Process.start { "true" }, Process.start { "sleep", "100" }
+    ended:wait(5)
+    Process.kill_all()
+    assert.is_nil(lfs.attributes(ended.folder, "mode"))
+    assert.is_nil(lfs.attributes(going.folder, "mode"))
+    assert.is_true(going:has_ended())
   end)
 
   it("says what each thread of a program does", function()

@@ -12,7 +12,7 @@ local SIGNALS = {
 local Process = {}
 Process.__index = Process
 
-local running = {}
+local kept = {} -- those whose folders are there
 
 local function read_file(path)
   local file = io.open(path, "rb")
@@ -73,7 +73,7 @@ function Process.start(argv, options)
     stderr = options.stderr or folder .. "/stderr",
     sockets = options.sockets,
   })
-  running[self] = true
+  kept[self] = true
   clock.watch(self.pid)
   return self
 end
@@ -109,7 +109,6 @@ function Process:has_ended()
   end
   self.code = how == "exit" and number or nil
   self.why = ("%s %s"):format(how or "wait:", number)
-  running[self] = nil
   clock.unwatch(self.pid)
   return true
 end
@@ -160,14 +159,16 @@ end
 
 ---Removes the files; the process must have ended.
 function Process:forget()
+  kept[self] = nil
   if lfs.attributes(self.folder, "mode") == "directory" then
     remove_folder(self.folder)
   end
 end
 
----Kills what is left of a test, except what was started to be shared.
+---Kills what a test has started, and removes the files of what had ended too, except of what was
+---started to be shared.
 function Process.kill_all()
-  for process in pairs(running) do
+  for process in pairs(kept) do
     if not process.is_shared then
       process:kill()
       process:forget()
