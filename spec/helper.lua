@@ -15,9 +15,11 @@ local busted = require "busted"
 -- Ends the servers that a test has started, and the apps of the kit, if there are any.
 local function stop_all()
   Server.stop_all()
-  local apps = package.loaded["spec.support.app"]
-  if apps then
-    apps.stop_all()
+  for _, name in ipairs { "spec.support.inner_server", "spec.support.app" } do
+    local owner = package.loaded[name]
+    if owner then
+      owner.stop_all()
+    end
   end
 end
 

@@ -6,6 +6,7 @@ local http = require "lunesse.test.http"
 local sse = require "spec.support.sse"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"
+local InnerServer = require "spec.support.inner_server"
 local Process = require "spec.support.process"
 
 local DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
@@ -147,6 +148,7 @@ describe("the stream reader", function()
   local function stream_of(body)
     local parts = { body }
     local client = {
+      deadline = wire.Client.deadline, left = wire.Client.left,
       receive_some = function()
         local part = table.remove(parts)
         return part, not part and "closed" or nil
@@ -307,6 +309,76 @@ describe("eventually", function()
         return false
       end, 0.01)
     end)
+  end)
+end)
+
+-- Where a build is watched these ask a process, which does the same.
+describe("a server that is in the test kit where it can be", function()
+  local SCRIPT = [[
+local lunesse = require "lunesse"
+local server = lunesse.server()
+server:get("/later", function(_, response)
+  lunesse.sleep(0.1)
+  response:send("later")
+end)
+server:get("/much_later", function(_, response)
+  lunesse.sleep(100)
+  response:send("much later")
+end)
+server:get("/large", function(_, response) response:send(("x"):rep(900000)) end)
+server:get("/log", function(_, response)
+  lunesse.log.warn("said", { word = "two words", number = 7 })
+  response:send("logged")
+end)
+]]
+  local LATER = wire.request { target = "/later" }
+
+  it("has a time that stands still until the spec moves it", function()
+    local server = InnerServer.start(SCRIPT, { clock = true, workers = 1 })
+    local client = server:connect()
+    client:send(wire.request { target = "/much_later" })
+    assert.is_true(client:is_silent(0.01))
+    server:advance(50)
+    assert.is_true(client:is_silent(0.01))
+    server:advance(51)
+    assert.equal("much later", client:response().body)
+    client:close()
+  end)
+
+  it("has a time that goes on while the spec waits, where it does not move it", function()
+    local server = InnerServer.start(SCRIPT)
+    local client = server:connect()
+    client:send(LATER)
+    assert.is_true(client:is_silent(0.01))
+    assert.equal("later", client:response().body)
+    client:send(LATER)
+    assert.same({ nil, "timeout" }, { client:receive_some(0.02) })
+    assert.equal("later", client:response().body)
+    client:close()
+  end)
+
+  it("waits for a reader that takes a part, and has peers whose leaving it notices", function()
+    local server = InnerServer.start(SCRIPT, { workers = 1 })
+    local before = server:descriptors()
+    local client = server:connect { receive_buffer = 4096 }
+    client:send(wire.request { target = "/large" })
+    assert.equal(1000, #client:receive(1000))
+    assert.equal(before + 1, server:descriptors())
+    client:close()
+    eventually(function()
+      return server:descriptors() == before
+    end)
+    client = server:connect { receive_buffer = 4096 }
+    client:send(wire.request { target = "/large" })
+    assert.equal(900000, #client:response("GET").body)
+    client:close()
+  end)
+
+  it("has a log of lines", function()
+    local server = InnerServer.start(SCRIPT)
+    assert.equal("logged", server:request({ target = "/log" }).body)
+    local lines = server:log_lines(' warn said number=7 word="two words"')
+    assert.equal(1, #lines)
   end)
 end)
 

@@ -278,29 +278,33 @@ describe("an error answer", function()
   end)
 
   it("ends the connection when the peer has closed as well", function()
-    local client = server:connect()
+    local process = support.start(SCRIPT, { process = true })
+    local client = process:connect()
     client:send("nonsense\r\n\r\n")
     support.refused(client, 400)
-    local before = server:descriptors()
+    local before = process:descriptors()
     client:close()
     eventually(function()
-      return server:descriptors() < before
+      return process:descriptors() < before
     end, 1)
+    support.stop(process)
   end)
 
   it("ends the connection of a peer that never closes", function()
-    local before, clients = server:descriptors(), {}
+    local process = support.start(SCRIPT, { process = true })
+    local before, clients = process:descriptors(), {}
     for i = 1, 5 do
-      clients[i] = server:connect()
+      clients[i] = process:connect()
       clients[i]:send("nonsense\r\n\r\n")
       support.refused(clients[i], 400)
     end
     eventually(function()
-      return server:descriptors() <= before
+      return process:descriptors() <= before
     end, 5)
     for _, client in ipairs(clients) do
       client:close()
     end
+    support.stop(process)
   end)
 
   it("says in words what was wrong, as text", function()

@@ -2,6 +2,7 @@
 -- which bytes can arrive, and the two verdicts, taken and refused.
 
 local cjson = require "cjson"
+local InnerServer = require "spec.support.inner_server"
 local Server = require "spec.support.server"
 local wire = require "spec.support.wire"
 
@@ -68,13 +69,15 @@ end
 support.NEXT = support.head("GET /next HTTP/1.1", "Host: a")
 support.SMUGGLED = support.head("GET /smuggled HTTP/1.1", "Host: a")
 
----Starts a server that outlives the test; the spec's teardown stops it. `limits` is a table's text.
+---Starts a server that outlives the test; the spec's teardown stops it. It is in the test kit,
+---unless `options.process` asks for one with sockets. `limits` is a table's text.
 function support.start(script, options)
   options = options or {}
   local text = (script or support.ECHO):gsub("LIMITS", options.limits or "{}")
   local args = { "--log-level", "warn" }
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
-  return Server.start(text, {
+  local start = options.process and Server.start or InnerServer.start
+  return start(text, {
     shared = true, args = args, clock = options.clock, workers = options.workers,
     wrap = options.wrap,
   })
@@ -128,6 +131,15 @@ function support.deliver(server, ways)
   return clients
 end
 
+---A connection to a server in the test kit, on which each piece came in a read of its own.
+local function send_apart(server, pieces)
+  local client = server:connect()
+  for _, piece in ipairs(pieces) do
+    client:send(piece)
+  end
+  return client
+end
+
 local function describe_way(bytes, i)
   if i == 1 then
     return "in one piece"
@@ -139,9 +151,11 @@ end
 
 ---Holds `judge(client)` for every way in which `bytes` can arrive.
 function support.each_way(server, bytes, judge)
-  local clients = support.deliver(server, support.ways(bytes))
+  local ways = support.ways(bytes)
+  local clients = server.app and {} or support.deliver(server, ways)
   local complaint
-  for i, client in ipairs(clients) do
+  for i, pieces in ipairs(ways) do
+    local client = clients[i] or send_apart(server, pieces)
     if not complaint then
       local ok, why = pcall(judge, client)
       if not ok then

@@ -35,9 +35,13 @@ local function is_open(client)
 end
 
 describe("a peer", function()
-  before_each(function()
-    server = support.start(SCRIPT, { clock = true, workers = 1, limits =
+  local function start(is_process)
+    return support.start(SCRIPT, { process = is_process, clock = true, workers = 1, limits =
       "{ head_timeout = 10, body_timeout = 30, idle_timeout = 75, peer_timeout = 60 }" })
+  end
+
+  before_each(function()
+    server = start(false)
   end)
 
   after_each(function()
@@ -101,23 +105,25 @@ describe("a peer", function()
 
   it("that connects and says nothing is noticed after a second, and sent away after head_timeout",
     function()
-      local idle = server:descriptors()
+      local process = start(true)
+      local idle = process:descriptors()
       local function await_conns(count, seconds)
         eventually(function()
-          return server:descriptors() == idle + count
+          return process:descriptors() == idle + count
         end, seconds)
       end
-      local client = server:connect()
-      server:request { target = "/next" }
+      local client = process:connect()
+      process:request { target = "/next" }
       await_conns(0, 0.5)
       await_conns(1, 3)
-      server:advance(9)
+      process:advance(9)
       assert.is_true(is_open(client))
-      server:advance(1.1)
+      process:advance(1.1)
       local bytes, how = client:receive_all()
       assert.equal("closed", how)
       assert.is_true(bytes == "" or bytes:find("^HTTP/1.1 408 ") ~= nil)
       client:close()
+      support.stop(process)
     end)
 
   it("that keeps an idle connection loses it after idle_timeout, without an answer", function()

@@ -37,13 +37,21 @@ end)
 
 hub.SCRIPT = SCRIPT
 
+local function begin(start, text, options)
+  local shares = text:find("%f[%w]kept%.") or text:find("%f[%w]env[ .]")
+  options.workers = options.workers or shares and 1 or nil
+  return start(SCRIPT:gsub("\n", " ") .. text, options)
+end
+
 ---Starts a server that does what it is told, with the further lines `text`. The first line of
 ---`text` is its line 1. Where its routes share variables with `POST /do`, there is one worker.
 function hub.start(text, options)
-  text, options = text or "", options or {}
-  local shares = text:find("%f[%w]kept%.") or text:find("%f[%w]env[ .]")
-  options.workers = options.workers or shares and 1 or nil
-  return support.start(SCRIPT:gsub("\n", " ") .. text, options)
+  return begin(support.start, text or "", options or {})
+end
+
+---The same in the test kit; see spec/support/inner_server.lua.
+function hub.start_inside(text, options)
+  return begin(support.start_inside, text or "", options or {})
 end
 
 ---A kept connection to the worker `number`. The server has the route `/worker`.
@@ -79,7 +87,7 @@ end
 ---in whose first worker it runs, or a connection, in whose worker it runs. Values that are to be
 ---put into it are given as to `string.format`.
 function hub.run(where, code, ...)
-  local client = where.socket and where or hub.connect(where, 1)
+  local client = where.buffer and where or hub.connect(where, 1)
   hub.begin(client, code, ...)
   local words = hub.answer(client, 20)
   if client ~= where then
@@ -221,7 +229,7 @@ end
 
 ---A connection that takes little into its kernel, asked for `target`, and reads nothing.
 function hub.stalled(server, target, last_event_id, version)
-  local client = server:connect { receive_buffer = server.port and 4096 or nil }
+  local client = server:connect { receive_buffer = not server.unix and 4096 or nil }
   client:send(wire.request { target = target, version = version, headers = {
     ["Accept"] = "text/event-stream", ["Last-Event-ID"] = last_event_id,
   } })

@@ -6,8 +6,8 @@ local clock = require "spec.support.clock"
 local base = require "spec.sse.support"
 
 local support = {
-  start = base.start, get = base.get, marks = base.marks, await_marks = base.await_marks,
-  script = base.script,
+  start = base.start, start_inside = base.start_inside, get = base.get, marks = base.marks,
+  await_marks = base.await_marks, script = base.script,
 }
 
 local DONE = { reloaded = " info reloaded ", failed = " error not reloaded: the scripts that ran" }

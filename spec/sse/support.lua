@@ -2,34 +2,30 @@
 -- lines, marks that a script leaves in the log, and heads as literal bytes.
 
 local assert = require "luassert"
+local InnerServer = require "spec.support.inner_server"
 local Server = require "spec.support.server"
+local apps = require "spec.support.app"
 local http = require "lunesse.test.http"
 local clock = require "spec.support.clock"
 local wire = require "spec.support.wire"
 
-local support = {}
+local support = { script = apps.script }
 
--- `mark(text)` leaves a line in the log that `support.marks` finds; `hold()` parks for good.
-local PRELUDE = [[
-local lunesse = require "lunesse"
-local server = lunesse.server()
-local function mark(...) lunesse.log.info("mark", { what = table.concat({ ... }, " ") }) end
-local function hold() lunesse.sleep(1000000) end
-]]
-
----A script of the usual first lines and `text`, all in front of its first line, so that the lines
----of `text` keep their numbers: the first one is line 1.
-function support.script(text)
-  return PRELUDE:gsub("\n", " ") .. text
-end
-
----Starts a server with a script of the usual first lines and `text`.
+---Starts a server with a script of the usual first lines and `text`: a process, with sockets.
 function support.start(text, options)
   return Server.start(support.script(text), options)
 end
 
+---The same in the test kit; see spec/support/inner_server.lua.
+function support.start_inside(text, options)
+  return InnerServer.start(support.script(text), options)
+end
+
 ---What the scripts of `server` have marked so far, in order.
 function support.marks(server)
+  if server.app then
+    return apps.marks(server.app)
+  end
   local marks = {}
   for _, line in ipairs(server:log_lines(" info mark what=")) do
     marks[#marks + 1] = line:match('what="(.*)"$') or line:match("what=(.*)$")

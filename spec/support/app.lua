@@ -10,31 +10,49 @@ local assert = require "luassert"
 local test = require "lunesse.test"
 local kit = require "spec.support.kit"
 local clock = require "spec.support.clock"
-local support = require "spec.sse.support"
 
 local apps = {}
 
 local running = {}
 
-local function is_watched()
+-- `mark(text)` leaves a line in the log that `apps.marks` finds; `hold()` parks for good.
+local PRELUDE = [[
+local lunesse = require "lunesse"
+local server = lunesse.server()
+local function mark(...) lunesse.log.info("mark", { what = table.concat({ ... }, " ") }) end
+local function hold() lunesse.sleep(1000000) end
+]]
+
+---A script of the usual first lines and `text`, all in front of its first line, so that the lines
+---of `text` keep their numbers: the first one is line 1.
+function apps.script(text)
+  return PRELUDE:gsub("\n", " ") .. text
+end
+
+---Whether a build is watched from outside, so that specs have to ask a process.
+function apps.is_watched()
   return kit.is_unable() or (os.getenv("LUNESSE_WRAP") or "") ~= ""
 end
 
-local load = is_watched() and require("spec.support.real").load or test.load
+local load = apps.is_watched() and require("spec.support.real").load or test.load
 
----Loads `scripts`, as `test.load` does; the app ends with the test, which fails when something is
----left behind. It has as many workers as LUNESSE_WORKERS says, unless the options say how many.
-function apps.load(scripts, options)
-  options = options or {}
+---Loads `scripts`, as `test.load` does, with as many workers as LUNESSE_WORKERS says, unless the
+---options say how many. The app ends when it is stopped.
+function apps.load_alone(scripts, options)
   options.workers = options.workers or tonumber(os.getenv("LUNESSE_WORKERS"))
-  local app = load(scripts, options)
+  return load(scripts, options)
+end
+
+---The same; the app ends with the test, which fails when something is left behind.
+function apps.load(scripts, options)
+  local app = apps.load_alone(scripts, options or {})
   running[#running + 1] = app
   return app
 end
 
 ---Loads a script of the usual first lines (`lunesse`, `server`, `mark`, `hold`) and `text`.
 function apps.start(text, options)
-  return apps.load({ ["script.lua"] = support.script(text) }, options)
+  return apps.load({ ["script.lua"] = apps.script(text) }, options)
 end
 
 ---What the scripts of `app` have marked so far, in order.

@@ -64,7 +64,8 @@ local function tail(text, count)
   return table.concat(lines, "\n", math.max(1, #lines - count + 1))
 end
 
-local function write_files(folder, files)
+---Writes `files`, by their names in `folder`.
+function Server.write_files(folder, files)
   for name, text in pairs(files) do
     local path = folder
     for part in name:gmatch("([^/]+)/") do
@@ -81,9 +82,9 @@ local function lay_out(folder, script, options)
     return options.path
   end
   local files = type(script) == "table" and script or { ["script.lua"] = script }
-  write_files(folder, files)
+  Server.write_files(folder, files)
   if options.clock then
-    write_files(folder, { ["zz_clock.lua"] = CLOCK_SCRIPT })
+    Server.write_files(folder, { ["zz_clock.lua"] = CLOCK_SCRIPT })
   end
   local is_one_file = type(script) == "string" and not options.clock
   return is_one_file and folder .. "/script.lua" or folder
@@ -194,7 +195,7 @@ end
 function Server.write(files)
   local folder = assert(posix.make_folder())
   written[#written + 1] = folder
-  write_files(folder, files)
+  Server.write_files(folder, files)
   return folder
 end
 

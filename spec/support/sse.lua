@@ -5,7 +5,6 @@
 local http = require "lunesse.test.http"
 local parsers = require "lunesse.test.sse"
 local wire = require "spec.support.wire"
-local clock = require "spec.support.clock"
 
 local sse = { parser = parsers.parser, parse = parsers.parse }
 
@@ -90,7 +89,7 @@ end
 ---Takes in whatever has arrived, waiting until `deadline` for something. False when there is no
 ---more.
 function Stream:_read(deadline)
-  local bytes, why = self.client:receive_some((deadline - clock.now()) / clock.slow)
+  local bytes, why = self.client:receive_some(self.client:left(deadline))
   if bytes then
     self:_feed(bytes)
     return true
@@ -100,7 +99,7 @@ end
 
 ---Reads until `is_enough()` answers true; nil and why ("timeout", "closed", "reset") otherwise.
 function Stream:read_until(is_enough, seconds)
-  local deadline = clock.deadline(seconds or 2)
+  local deadline = self.client:deadline(seconds or 2)
   while not is_enough() do
     local ok, why = self:_read(deadline)
     if not ok then

@@ -17,6 +17,7 @@ local wire = { responses = http.responses, request = requests.bytes }
 
 local Client = {}
 Client.__index = Client
+wire.Client = Client
 
 local function new_socket(where)
   local path = type(where) == "table" and where.unix or type(where) == "string" and where
@@ -27,9 +28,13 @@ local function new_socket(where)
 end
 
 ---Connects to a server object, a port of 127.0.0.1, or the path of a Unix socket. Options:
----`receive_buffer` (bytes; small makes a reader that fills up soon), `host`.
+---`receive_buffer` (bytes; small makes a reader that fills up soon), `host`. A server in the test
+---kit has connections of its own.
 function wire.connect(where, options)
   options = options or {}
+  if type(where) == "table" and where.app then
+    return where:connect(options)
+  end
   local peer, path, port = new_socket(where)
   if options.receive_buffer then
     assert(peer:setoption("recv-buffer-size", options.receive_buffer))
@@ -45,6 +50,16 @@ function wire.connect(where, options)
   return setmetatable({
     socket = peer, port = port, local_port = tonumber(local_port), buffer = "", ended = nil,
   }, Client)
+end
+
+---The moment that is so many seconds from now.
+function Client.deadline(_, seconds)
+  return clock.deadline(seconds)
+end
+
+---How many seconds it is until `deadline`.
+function Client.left(_, deadline)
+  return (deadline - clock.now()) / clock.slow
 end
 
 ---Sends all of `bytes`: true, or nil and why ("closed": the peer does not read any more).
@@ -137,7 +152,7 @@ end
 ---Fills the buffer until `is_enough(buffer)` answers something true, and returns that; nil and why
 ---when the time or the connection is over before.
 function Client:_fill_until(is_enough, seconds)
-  local deadline = clock.deadline(seconds or RECEIVE_SECONDS)
+  local deadline = self:deadline(seconds or RECEIVE_SECONDS)
   while true do
     local answer = is_enough(self.buffer)
     if answer then
@@ -192,7 +207,7 @@ end
 ---Everything until the connection ends, and how it ended: "closed", "reset" or "timeout".
 function Client:receive_all(seconds)
   local parts = { self:_take(#self.buffer) }
-  local deadline = clock.deadline(seconds or RECEIVE_SECONDS)
+  local deadline = self:deadline(seconds or RECEIVE_SECONDS)
   while self:_fill(deadline) do
     parts[#parts + 1] = self:_take(#self.buffer)
   end
@@ -202,7 +217,7 @@ end
 ---As `receive_all`, but taken from the kernel `step` bytes at a time.
 function Client:receive_slowly(step, seconds)
   local parts = { self:_take(#self.buffer) }
-  local deadline = clock.deadline(seconds or RECEIVE_SECONDS)
+  local deadline = self:deadline(seconds or RECEIVE_SECONDS)
   while self:_fill(deadline, step) do
     parts[#parts + 1] = self:_take(#self.buffer)
   end
