@@ -7,7 +7,7 @@ local MOON = "\u{1F319}"
 
 describe("data that ends within a UTF-8 character", function()
   it("raises wherever data is given, at the caller's line, and says what helps", function()
-    local server = support.start [[
+    local server = support.start_inside [[
 local room = lunesse.channel("room")
 server:get("/", function(_, response)
   local sse = response.sse
@@ -46,7 +46,7 @@ describe("lunesse.whole", function()
   it("keeps half a character for the next event, wherever tokens are cut", function()
     local text = "caf\u{e9} \u{20ac}5 " .. MOON .. "\u{1F469}\u{200D}\u{1F680} end"
     for size = 1, 5 do
-      local server = support.start(([[
+      local server = support.start_inside(([[
 server:get("/", function(_, response)
   local all, size, rest = %q, %d, ""
   for at = 1, #all, size do
@@ -71,7 +71,7 @@ end)
   end)
 
   it("holds back nothing that no further bytes can mend", function()
-    local server = support.start [[
+    local server = support.start_inside [[
 server:get("/", function(_, response)
   for _, text in ipairs { "", "x", "\xff", "\xed\xa0", "\x80\x80", "\xc0", "\u{1F319}", 5 } do
     local whole, rest = lunesse.whole(text)

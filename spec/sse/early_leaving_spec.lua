@@ -6,7 +6,7 @@
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 
-local start, await_marks = support.start, support.await_marks
+local start, await_marks = support.start_inside, support.await_marks
 
 local STREAM = { headers = { Accept = "text/event-stream" } }
 
@@ -186,7 +186,9 @@ end)
     server:advance(60)
     local head = client:head()
     assert.equal(200, head.status)
-    assert.is_true(#head.interim >= 3 and #head.interim <= 5, #head.interim .. " interim answers")
+    -- The last step is a single moment for a process, and has four heartbeats in the kit.
+    local count, most = #head.interim, server.app and 9 or 5
+    assert.is_true(count >= 3 and count <= most, count .. " interim answers")
     for _, interim in ipairs(head.interim) do
       assert.equal(100, interim.status)
     end

@@ -4,7 +4,7 @@
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 
-local start = support.start
+local start = support.start_inside
 
 local STREAM = { Accept = "text/event-stream" }
 
@@ -67,6 +67,10 @@ describe("a stream that is complete", function()
       stream:close()
     end
     support.await_marks(server, { "close finished", "close finished" })
+  end)
+
+  it("is so for curl", function()
+    local server = support.start(ROUTES, LIMITS)
     assert.equal(0, (curl(server, "/close")))
     assert.equal(0, (curl(server, "/close", "--http1.0")))
   end)
@@ -96,7 +100,7 @@ describe("a stream that failed", function()
   end
 
   it("says 18 to curl, which has all that was sent", function()
-    local server = start(ROUTES)
+    local server = support.start(ROUTES)
     local code, body = curl(server, "/raise")
     assert.same({ 18, ":\n\ndata: x\n\n" }, { code, body })
   end)
@@ -121,7 +125,10 @@ describe("a stream that failed", function()
       assert.matches(case[2], bytes)
       assert.equal("reset", why)
     end
-    local code, body = curl(server, "/many/raise", "--http1.0")
+  end)
+
+  it("says 56 to curl without chunks", function()
+    local code, body = curl(support.start(ROUTES), "/many/raise", "--http1.0")
     assert.equal(56, code)
     assert.matches("data: last\n\n$", body)
   end)

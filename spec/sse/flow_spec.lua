@@ -339,19 +339,19 @@ end)
   end
 
   it("is a colon and one newline, in a chunk of its own, after 15 s of silence", function()
-    local server = start(BEATS, { clock = true })
+    local server = support.start_inside(BEATS, { clock = true })
     local stream = open(server, "/")
     for _ = 1, 3 do
-      server:advance(14.8)
+      server:advance(14.7)
       assert.is_true(is_quiet(stream))
-      server:advance(0.3)
+      server:advance(0.4)
       assert.equal(support.chunk(":\n\n"), (stream.client:receive_some()))
     end
     stream:close()
   end)
 
   it("is no event in a strict parser", function()
-    local server = start(BEATS, { workers = 1, clock = true })
+    local server = support.start_inside(BEATS, { workers = 1, clock = true })
     local stream = open(server, "/")
     server:advance(16)
     assert.equal("", stream:comment())
@@ -361,7 +361,7 @@ end)
   end)
 
   it("starts anew with everything that is sent: events, comments and retries", function()
-    local server = start(BEATS, { clock = true })
+    local server = support.start_inside(BEATS, { clock = true })
     local stream = open(server, "/")
     for _, what in ipairs { "send", "comment", "retry" } do
       server:advance(14)
@@ -377,7 +377,7 @@ end)
 
   it("is changed and switched off per route and per stream, where the stream's word counts",
     function()
-      local server = start(BEATS, { clock = true })
+      local server = support.start_inside(BEATS, { clock = true })
       local intervals = {
         ["/off"] = false, ["/five"] = 5, ["/open-off"] = false, ["/open-two"] = 2,
         ["/open-on"] = 2,
@@ -399,7 +399,9 @@ end)
 
   it("is changed and switched off for all by a limit", function()
     for seconds, expected in pairs { ["3"] = 3, ["0"] = false } do
-      local server = start(BEATS, { clock = true, args = { "--limit", "heartbeat=" .. seconds } })
+      local server = support.start_inside(BEATS, {
+        clock = true, args = { "--limit", "heartbeat=" .. seconds },
+      })
       local stream = open(server, "/")
       server:advance(expected and expected + 0.1 or 1000)
       if expected then
@@ -440,7 +442,7 @@ end)
   end)
 
   it("ends with the stream", function()
-    local server = start([[
+    local server = support.start_inside([[
 server:get("/", function(_, response)
   response.sse:open { heartbeat = 1 }
   response.sse:close()

@@ -4,7 +4,7 @@ local support = require "spec.sse.support"
 local sse = require "spec.support.sse"
 local wire = require "spec.support.wire"
 
-local start = support.start
+local start = support.start_inside
 
 -- Each route is a list of expressions that are run on an open stream; their results are marked.
 local HELPERS = [[

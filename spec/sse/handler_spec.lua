@@ -3,9 +3,8 @@
 
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
-local Server = require "spec.support.server"
 
-local start, await_marks = support.start, support.await_marks
+local start, await_marks = support.start_inside, support.await_marks
 
 local STREAM = { headers = { Accept = "text/event-stream" } }
 
@@ -347,7 +346,7 @@ end)
 describe("too many connections", function()
   it("get an event stream with a retry that is cut, because an EventSource never retries a 503",
     function()
-      local server = Server.start(support.script(HELD), { args = { "--limit", "connections=2" } })
+      local server = start(HELD, { args = { "--limit", "connections=2" } })
       local one, two = open(server), open(server)
       local retries = {}
       local bytes, why = support.raw(server, STREAM)
@@ -364,7 +363,7 @@ describe("too many connections", function()
     end)
 
   it("get a 503 with Retry-After when they ask for something plain", function()
-    local server = Server.start(support.script(HELD), { args = { "--limit", "connections=1" } })
+    local server = start(HELD, { args = { "--limit", "connections=1" } })
     local one = open(server)
     local response = server:request {}
     assert.equal(503, response.status)
@@ -373,7 +372,7 @@ describe("too many connections", function()
   end)
 
   it("are followed by ordinary service when there is room again", function()
-    local server = Server.start(support.script(HELD), { args = { "--limit", "connections=1" } })
+    local server = start(HELD, { args = { "--limit", "connections=1" } })
     local one = open(server)
     assert.equal(503, server:request({}).status)
     one:close()

@@ -5,7 +5,7 @@ local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"
 
-local start = support.start
+local start = support.start_inside
 
 local ROUTES = [[
 local kept
@@ -428,7 +428,7 @@ end)
 
 describe("the time to the first byte", function()
   it("does not wait for the first event", function()
-    local server = start [[
+    local server = support.start [[
 server:get("/", function(_, response)
   response.sse:open()
   hold()

@@ -4,7 +4,7 @@ local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 local clock = require "spec.support.clock"
 
-local start, await_marks = support.start, support.await_marks
+local start, await_marks = support.start_inside, support.await_marks
 
 -- A stream whose close is marked with its reason; its handler waits for good.
 local HELD = [[
@@ -211,7 +211,7 @@ end)
   end)
 
   it("fires within 100 ms of the peer's closing, in every way of closing", function()
-    local server = start(HELD)
+    local server = support.start(HELD)
     for round, how in ipairs { "close", "reset", "close", "reset" } do
       local stream = open(server)
       local before = #support.marks(server)
@@ -269,7 +269,7 @@ end)
 
 describe("a half-close", function()
   it("does not end the stream: what is sent later still arrives", function()
-    local server = start [[
+    local server = support.start [[
 server:get("/", function(_, response)
   response:on("close", function(reason) mark("close", reason) end)
   local sse = response.sse
@@ -288,7 +288,7 @@ end)
   end)
 
   it("together with the request is fine as well, as from printf | nc", function()
-    local server = start [[
+    local server = support.start [[
 server:get("/", function(_, response)
   for n = 1, 3 do response.sse:send(n) lunesse.sleep(0.02) end
   response.sse:close()
@@ -306,7 +306,7 @@ end)
   end)
 
   it("may be followed by the peer's leaving, which is noticed with the next event", function()
-    local server = start([[
+    local server = support.start([[
 local sse
 server:get("/", function(_, response)
   response:on("close", function(reason) mark("close", reason) end)
@@ -327,7 +327,7 @@ server:get("/send", function(_, response) sse:send("x") response:send("sent") en
   end)
 
   it("may be followed by the peer's leaving, which is noticed with the next heartbeat", function()
-    local server = start(HELD, { clock = true })
+    local server = support.start(HELD, { clock = true })
     local stream = open(server)
     stream.client:finish_sending()
     assert.equal("", stream:comment())
@@ -342,7 +342,7 @@ server:get("/send", function(_, response) sse:send("x") response:send("sent") en
   -- What Chromium does with an EventSource that is closed right after it opened: TCP says nothing
   -- of the second step, and it would be noticed 15 s later.
   it("may be followed by the peer's leaving, which is noticed 0.1 to 3 s after", function()
-    local server = start(HELD, { clock = true })
+    local server = support.start(HELD, { clock = true })
     local pauses = { 0.1, 0.2, 0.7, 2 }
     for last = 1, #pauses do
       local stream = open(server)
@@ -361,7 +361,7 @@ server:get("/send", function(_, response) sse:send("x") response:send("sent") en
   end)
 
   it("is asked about four times within 3 s, and then only by heartbeats", function()
-    local server = start([[
+    local server = support.start([[
 server:get("/:heartbeat", function(request, response)
   response:on("close", function(reason) mark("close", reason) end)
   response.sse:open { heartbeat = request.params.heartbeat == "yes" and 15 }
@@ -392,7 +392,7 @@ end)
   end)
 
   it("leaves the heartbeat running", function()
-    local server = start([[
+    local server = support.start([[
 server:get("/", function(_, response) response.sse:open() hold() end)
 ]], { clock = true })
     local stream = open(server)
@@ -473,7 +473,7 @@ end)
   end)
 
   it("deliver to a slow reader what it takes a while to read", function()
-    local server = start [[
+    local server = support.start [[
 server:get("/", function(_, response)
   local sse = response.sse
   sse:send(("x"):rep(900000))
@@ -531,8 +531,9 @@ server:get("/:place", function(request, response)
   sse:open()
   if place == "listener" then response:on("close", function() all(response) end) end
   if place == "timer" then
-    lunesse.every(0.01, function()
-      if not sse.active then all(response) hold() end
+    local timer
+    timer = lunesse.every(0.01, function()
+      if not sse.active then timer:stop() all(response) end
     end, { detached = true })
   end
   local guard <close> = setmetatable({}, { __close = function()

@@ -33,7 +33,7 @@ describe("response.sse", function()
   local server
 
   setup(function()
-    server = support.start(ASK, { shared = true })
+    server = support.start_inside(ASK, { shared = true })
   end)
 
   teardown(function()
@@ -147,7 +147,7 @@ describe("last_event_id", function()
   local server
 
   setup(function()
-    server = support.start(ASK, { shared = true })
+    server = support.start_inside(ASK, { shared = true })
   end)
 
   teardown(function()

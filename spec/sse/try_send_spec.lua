@@ -3,7 +3,7 @@
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 
-local start, await_marks = support.start, support.await_marks
+local start, await_marks = support.start_inside, support.await_marks
 
 -- Streams that stay, by name; `/each` sends to all of them in one loop.
 local SCRIPT = [[
