@@ -10,7 +10,7 @@ describe("a channel", function()
   local server
 
   setup(function()
-    server = hub.start(nil, { shared = true })
+    server = hub.start_inside(nil, { shared = true })
   end)
 
   teardown(function()
@@ -101,7 +101,7 @@ describe("a channel", function()
   end)
 
   it("has as many channels beside it as the limit allows, closed ones included", function()
-    local limited = hub.start(nil, { args = { "--limit", "channels=3" } })
+    local limited = hub.start_inside(nil, { args = { "--limit", "channels=3" } })
     assert.equal("nil there are as many channels as the limit allows E2BIG", run(limited, [[
       for i = 1, 3 do kept[i] = channel("c" .. i) end
       return channel("c4")]]))
@@ -116,13 +116,13 @@ describe("a channel", function()
   end)
 
   it("has a name as long as the limit allows", function()
-    local limited = hub.start(nil, { args = { "--limit", "channel_name_bytes=5" } })
+    local limited = hub.start_inside(nil, { args = { "--limit", "channel_name_bytes=5" } })
     assert.equal("12345", run(limited, "return channel('12345').name"))
     assert.matches("longer than channel_name_bytes", run(limited, "return channel('123456')"))
   end)
 
   it("can be made while the scripts load, and published to", function()
-    local loading = hub.start [[
+    local loading = hub.start_inside [[
 local room = lunesse.channel("room", { history = 3 })
 for n = 1, 5 do room:publish(n) end
 env.kept.room = room
@@ -145,7 +145,7 @@ describe("publish", function()
   local server
 
   setup(function()
-    server = hub.start(nil, { shared = true })
+    server = hub.start_inside(nil, { shared = true })
     hub.keep(server, "room", "{ bytes = 1000 }")
   end)
 
@@ -275,7 +275,7 @@ end)
 
 describe("the options of a channel", function()
   it("are changed by a later call, but only those that it names", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room", "{ history = 5, on_lag = 'skip', reset_event = 'again' }")
     hub.publish_numbers(server, "room", 1, 20)
     hub.keep(server, "room", "{ bytes = 100000 }")
@@ -293,7 +293,7 @@ describe("the options of a channel", function()
   end)
 
   it("are not touched by a call that is refused", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room", "{ history = 5 }")
     assert.matches("bad argument", run(server, "channel('room', { history = 1, ttl = 'x' })"))
     hub.publish_numbers(server, "room", 1, 20)
@@ -305,7 +305,7 @@ end)
 
 describe("subscribers", function()
   it("counts the streams that are on the channel, as they come and leave", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local streams = {}
     for i = 1, 5 do
@@ -323,7 +323,7 @@ end)
 
 describe("cursor", function()
   it("is the place before the first event, then the id of the newest", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local before = run(server, "return kept.room:cursor()")
     assert.matches("^%x+%-0$", before)
@@ -333,7 +333,7 @@ describe("cursor", function()
   end)
 
   it("stays when the history goes", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room", "{ history = 0 }")
     local id = hub.publish_numbers(server, "room", 1, 3)
     assert.equal(id, run(server, "return kept.room:cursor()"))
@@ -342,7 +342,7 @@ end)
 
 describe("close", function()
   it("delivers what was published in the same turn, and then ends the readers properly", function()
-    local server = hub.start [[
+    local server = hub.start_inside [[
 server:get("/room", function(_, response)
   response:on("close", function(reason) mark("close", reason) end)
   response.sse:subscribe(env.kept.room)
@@ -366,7 +366,7 @@ end)
   end)
 
   it("makes every method answer that it is closed", function()
-    local server = hub.start [[
+    local server = hub.start_inside [[
 server:get("/late", function(_, response)
   local sse = response.sse
   mark(tostring((sse:subscribe(env.kept.room))), select(2, sse:subscribe(env.kept.room)),
@@ -387,7 +387,7 @@ end)
   end)
 
   it("lets a new channel of that name begin, empty and with another epoch", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room", "{ history = 7 }")
     local id = hub.publish_numbers(server, "room", 1, 9)
     local epoch = hub.parts(id)
@@ -403,7 +403,7 @@ end)
   end)
 
   it("ends a stream only with the last of its channels", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "a")
     hub.keep(server, "b")
     local stream = hub.open(server, "a,b")
@@ -421,7 +421,7 @@ end)
   end)
 
   it("of a channel whose last events are many lets readers have them all", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     for _, size in ipairs { 1000, 262144, 300000, 900000 } do
       hub.keep(server, "room")
       local stream = hub.open(server, "room")

@@ -28,7 +28,7 @@ describe("channel_total_bytes", function()
   local function start(bytes, options)
     options = options or {}
     options.args = { "--limit", "channel_total_bytes=" .. bytes }
-    return hub.start(FILL, options)
+    return hub.start_inside(FILL, options)
   end
 
   it("refuses new channels and events beyond it, and leaves the others what they have", function()
@@ -74,7 +74,7 @@ describe("channel_total_bytes", function()
   end)
 
   it("counts for all workers together", function()
-    local server = hub.start(FILL, { workers = 3, args = {
+    local server = hub.start_inside(FILL, { workers = 3, args = {
       "--limit", "channel_total_bytes=1000000",
     } })
     local total = 0
@@ -90,7 +90,9 @@ describe("channel_total_bytes", function()
     if hub.keeps_freed_memory() then
       return pending("needs the memory of a plain build")
     end
-    local server = start(16 * 1024 * 1024, { workers = 1 })
+    local server = hub.start(FILL, {
+      workers = 1, args = { "--limit", "channel_total_bytes=" .. 16 * 1024 * 1024 },
+    })
     local before = server:memory()
     run(server, [[
       for n = 1, 30 do channel('big', { bytes = 2^25 | 0 }):publish(('x'):rep(1000000)) end]])
@@ -104,7 +106,7 @@ describe("a group of channels", function()
   local server
 
   before_each(function()
-    server = hub.start(FILL, { workers = 1 })
+    server = hub.start_inside(FILL, { workers = 1 })
     run(server, "lunesse.channel_group('rooms', { channels = 10, bytes = 50000 })")
   end)
 
@@ -196,7 +198,7 @@ end)
   end
 
   it("hold when all has loaded, and the old ones when it has not", function()
-    local server = reload.start(script(3, 100000))
+    local server = reload.start_inside(script(3, 100000))
     local function expect(count, publishing)
       eventually(function() -- the channels of the last request have gone
         return reload.get(server, "/make") == count

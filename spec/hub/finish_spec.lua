@@ -11,7 +11,7 @@ local run = hub.run
 
 ---A server that keeps the channel `room`, with options as Lua text, and has published 1 to `count`.
 local function start(count, options, start_options, text)
-  local server = hub.start(text, start_options)
+  local server = hub.start_inside(text, start_options)
   hub.keep(server, "room", options)
   if count > 0 then
     hub.publish_numbers(server, "room", 1, count)
@@ -94,7 +94,7 @@ describe("channel:finish", function()
   end)
 
   it("ends a stream of several channels only with the last of them", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "a")
     hub.keep(server, "b")
     hub.keep(server, "c")
@@ -175,7 +175,7 @@ end)
   end)
 
   it("leaves a reader that lags what its channel does: it comes back, or is told", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "back", "{ history = 5 }")
     hub.keep(server, "told", "{ history = 5, on_lag = 'skip' }")
     for _, name in ipairs { "back", "told" } do
@@ -223,7 +223,7 @@ describe("a finished channel", function()
   end)
 
   it("keeps an end without a history for a ttl as well, and with ttl = false for ever", function()
-    local server = hub.start("", { clock = true })
+    local server = hub.start_inside("", { clock = true })
     hub.keep(server, "a", "{ history = 0, ttl = 60 }")
     hub.keep(server, "b", "{ ttl = false }")
     run(server, "kept.a:publish(1) kept.a:finish() kept.b:publish(1) kept.b:finish()")
@@ -238,7 +238,9 @@ describe("a finished channel", function()
   end)
 
   it("goes when its end has expired, with nobody to hold it, in every worker", function()
-    local server = hub.start("", { workers = 2, clock = true, args = { "--limit", "channels=2" } })
+    local server = hub.start_inside("", {
+      workers = 2, clock = true, args = { "--limit", "channels=2" },
+    })
     hub.run(hub.connect(server, 2), "channel('a', { ttl = 10 }):publish(1)")
     run(server, "channel('a'):finish() collectgarbage() collectgarbage()")
     assert.equal("nil", run(server, [[
@@ -251,7 +253,7 @@ describe("a finished channel", function()
   end)
 
   it("is not changed by a reload: old and new scripts find the same end", function()
-    local server = reload.start [[
+    local server = reload.start_inside [[
 local room = lunesse.channel("room", { ttl = 100 })
 server:get("/room", function(_, response)
   response.sse:subscribe(room, { since = "earliest" })

@@ -108,7 +108,7 @@ end
 ---Sends `ids` to a server, each as one reader's, and judges what comes of each. `put` makes the
 ---fields of the request. An id that cannot even be a header gets a 400.
 local function judge(ids, put)
-  local server = hub.start(nil, { args = { "--log-level", "warn" } })
+  local server = hub.start_inside(nil, { args = { "--log-level", "warn" } })
   hub.keep(server, "room", ("{ history = %d }"):format(HISTORY))
   local last = 40
   local id = hub.publish_numbers(server, "room", 1, last)
@@ -197,7 +197,7 @@ describe("an id that a peer sends", function()
   end)
 
   it("is the first one when there are several fields", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local id = hub.publish_numbers(server, "room", 1, 10)
     local client = server:connect()
@@ -211,7 +211,7 @@ describe("an id that a peer sends", function()
   end)
 
   it("asks for nothing that its sender may not subscribe to", function()
-    local server = hub.start [[
+    local server = hub.start_inside [[
 server:get("/of/:name", function(request, response)
   local name = request.params.name
   if name ~= "public" then return response:status(403):send("no\n") end

@@ -29,7 +29,7 @@ end
 
 describe("the texts of a notice", function()
   it("of a reset have a name and data of their own, and its id all the same", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room", "{ reset = { event = 'anew', data = '<b>\\nagain</b>' } }")
     local id = hub.publish(server, "room", "x")
     local event = reset_event(server)
@@ -37,7 +37,7 @@ describe("the texts of a notice", function()
   end)
 
   it("have no name where none is given, and the usual data where none are given", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room", "{ reset = { data = '<turbo-stream action=\"refresh\">' } }")
     local event = reset_event(server)
     assert.same({ "message", '<turbo-stream action="refresh">' }, { event.type, event.data })
@@ -53,7 +53,7 @@ describe("the texts of a notice", function()
   end)
 
   it("of a lag have them as well", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room",
       "{ history = 5, on_lag = 'skip', lagged = { event = 'gap', data = 'some' } }")
     local event = lagged_event(server)
@@ -62,7 +62,7 @@ describe("the texts of a notice", function()
   end)
 
   it("are set by the last call that names them, of any worker", function()
-    local server = hub.start("", { workers = 2 })
+    local server = hub.start_inside("", { workers = 2 })
     hub.keep(server, "room", "{ reset = { event = 'one', data = 'one' } }")
     run(hub.connect(server, 2), "channel('room', { history = 7 })")
     assert.equal("one", reset_event(server).type)
@@ -81,7 +81,7 @@ options.reset.event, options.reset.data.n = "late", 0
 server:get("/room", function(_, response) response.sse:subscribe(room) end)
 %s
 ]]
-    local server = reload.start(text:format("one", 1, ""))
+    local server = reload.start_inside(text:format("one", 1, ""))
     local function first()
       local stream = server:stream("/room", { last_event_id = "abc-1" })
       local event = stream:event()
@@ -96,7 +96,7 @@ server:get("/room", function(_, response) response.sse:subscribe(room) end)
   end)
 
   it("are checked like those of any event", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     local wrong = {
       ["'x'"] = "reset: a table with event and data, and no reset_event, expected",
       ["{ event = 'a\\nb' }"] = "reset: an event name without line break and NUL expected",

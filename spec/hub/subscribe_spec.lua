@@ -39,7 +39,7 @@ describe("subscribe", function()
   local server
 
   setup(function()
-    server = hub.start(TRY, { shared = true })
+    server = hub.start_inside(TRY, { shared = true })
     hub.keep(server, "room")
     hub.keep(server, "other")
   end)
@@ -67,7 +67,7 @@ describe("subscribe", function()
   end)
 
   it("answers E2BIG beyond stream_channels, and lets the stream go on", function()
-    local limited = hub.start(TRY, { args = { "--limit", "stream_channels=2" } })
+    local limited = hub.start_inside(TRY, { args = { "--limit", "stream_channels=2" } })
     assert.equal("true true nil a stream follows at most stream_channels channels E2BIG",
       try(limited, [[
         local a, b = sse:subscribe(channel("a")), sse:subscribe(channel("b"))
@@ -155,7 +155,7 @@ describe("unsubscribe", function()
   local server
 
   setup(function()
-    server = hub.start(TRY, { shared = true })
+    server = hub.start_inside(TRY, { shared = true })
     hub.keep(server, "room")
     hub.keep(server, "other")
   end)
@@ -229,7 +229,7 @@ describe("the bytes of a subscribed stream", function()
   end
 
   it("are the head, a comment and the replay, which arrive in one piece", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local first = hub.publish(server, "room", "said", "one")
     local second = hub.publish(server, "room", "two\nlines")
@@ -244,7 +244,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("are the head, a comment and the place, for a reader that has none", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     hub.publish(server, "room", "old")
     local client = server:connect()
@@ -256,7 +256,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("are the head and a comment, for a reader that has missed nothing", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local id = hub.publish(server, "room", "old")
     local client = server:connect()
@@ -270,7 +270,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("are exactly one chunk for each event that is published", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local client = bytes_of(server, "/on/room", hub.opening(run(server, CURSOR)))
     local id = hub.publish(server, "room", "said", "hello")
@@ -281,7 +281,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("are the bare text for a reader of HTTP/1.0, replayed and live", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     local first = hub.publish(server, "room", "one")
     local client, bytes = bytes_of(server, "/on/room?since=earliest", "data: one\n\n",
@@ -297,7 +297,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("are the same to a reader that takes one byte at a time", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "room")
     hub.publish_numbers(server, "room", 1, 50)
     run(server, "lunesse.after(0.05, function() kept.room:close() end)")
@@ -316,7 +316,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("name the place in each channel when there are several", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     hub.keep(server, "a")
     hub.keep(server, "b")
     local place_a = run(server, "return kept.a:cursor()")
@@ -329,7 +329,7 @@ describe("the bytes of a subscribed stream", function()
   end)
 
   it("have own events, comments and retries among them, without ids", function()
-    local server = hub.start(TRY)
+    local server = hub.start_inside(TRY)
     hub.keep(server, "room")
     local client = bytes_of(server, "/try?code=kept.live%3dsse%20sse%3asubscribe(kept.room)",
       hub.opening(run(server, CURSOR)))
@@ -350,7 +350,7 @@ describe("the bytes of a subscribed stream", function()
 
   it("end properly after close, with everything that was published before it and nothing after",
     function()
-      local server = hub.start(TRY)
+      local server = hub.start_inside(TRY)
       hub.keep(server, "room")
       local client = bytes_of(server, "/try?code=kept.live%3dsse%20sse%3asubscribe(kept.room)",
         hub.opening(run(server, CURSOR)))
