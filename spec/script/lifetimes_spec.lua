@@ -5,7 +5,7 @@
 local support = require "spec.sse.support"
 local clock = require "spec.support.clock"
 
-local start, await_marks = support.start, support.await_marks
+local start, await_marks = support.start_inside, support.await_marks
 
 describe("bytes that a script has given away", function()
   -- `text` is held by nobody but whom it was given to; `churn` puts others in its place.

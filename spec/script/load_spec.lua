@@ -3,10 +3,11 @@
 local support = require "spec.sse.support"
 local reload = require "spec.reload.support"
 local Process = require "spec.support.process"
+local InnerServer = require "spec.support.inner_server"
 local Server = require "spec.support.server"
 local clock = require "spec.support.clock"
 
-local start, get, await_marks = support.start, support.get, support.await_marks
+local start, get, await_marks = support.start_inside, support.get, support.await_marks
 
 ---A script that waits and then says a word.
 local function waits(seconds, word)
@@ -28,7 +29,7 @@ describe("a script that waits while it loads", function()
   end)
 
   it("is waited for by the next script", function()
-    local server = Server.start {
+    local server = InnerServer.start {
       ["a.lua"] = support.script [[
 lunesse.sleep(0.02)
 settings = { word = require "m.word" }

@@ -4,7 +4,7 @@ local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 local cjson = require "cjson"
 
-local start = support.start
+local start = support.start_inside
 
 ---The JSON answer to a request.
 local function ask(server, fields)
@@ -146,7 +146,7 @@ end)
   end)
 
   it("has a table for what middlewares say of it, its own", function()
-    local other = support.start [[
+    local other = start [[
 server:use(function(request, _, next)
   request.state.count = (request.state.count or 0) + 1
   next()

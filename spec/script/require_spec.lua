@@ -4,6 +4,7 @@
 local support = require "spec.sse.support"
 local reload = require "spec.reload.support"
 local Process = require "spec.support.process"
+local InnerServer = require "spec.support.inner_server"
 local Server = require "spec.support.server"
 local wire = require "spec.support.wire"
 local eventually = require("spec.support.clock").eventually
@@ -18,13 +19,17 @@ server:get("/:name", function(request, response)
 end)
 ]]
 
----Starts a server with modules in folders of their own, so that they are no scripts.
-local function start(modules, script, options)
+---The files of a server with modules in folders of their own, so that they are no scripts.
+local function files_with(modules, script)
   local files = { ["main.lua"] = script or SCRIPT }
   for name, text in pairs(modules) do
     files[name] = text
   end
-  return Server.start(files, options)
+  return files
+end
+
+local function start(modules, script, options)
+  return InnerServer.start(files_with(modules, script), options)
 end
 
 ---What a request answers, without the folder's name.
@@ -233,7 +238,7 @@ describe("the tree lua_modules beside the scripts", function()
   end)
 
   it("has C modules too", function()
-    local server = start {}
+    local server = Server.start(files_with {})
     local folder = server.folder .. "/lua_modules/lib/lua/5.4"
     assert.equal(0, (Process.run { "mkdir", "-p", folder }))
     Process.write_file(server.folder .. "/answer.c", [[
@@ -248,10 +253,10 @@ int luaopen_answer(lua_State *L) { lua_pushinteger(L, 42); return 1; }
 
   it("is watched: an edit of a module there is loaded", function()
     local module = "lua_modules/share/lua/5.4/word.lua"
-    local server = start({ [module] = "return 'old'" }, support.script [[
+    local server = Server.start(files_with({ [module] = "return 'old'" }, support.script [[
 local word = require "word"
 server:get("/", function(_, response) response:send(word) end)
-]], { args = { "--watch" } })
+]]), { args = { "--watch" } })
     assert.equal("old", says(server, "/"))
     Process.write_file(server.folder .. "/" .. module, "return 'new'")
     eventually(function() return reload.count(server, "reloaded") == 1 end)

@@ -3,7 +3,7 @@
 local support = require "spec.sse.support"
 local wire = require "spec.support.wire"
 
-local start, get = support.start, support.get
+local start, get = support.start_inside, support.get
 
 ---The answer of a handler made of `text`.
 local function answer(text, request)

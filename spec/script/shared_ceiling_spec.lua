@@ -22,7 +22,7 @@ describe("the ceiling of a store", function()
   local server
 
   before_each(function()
-    server = hub.start("env.s = lunesse.shared('s', { bytes = 10000 }) " ..
+    server = hub.start_inside("env.s = lunesse.shared('s', { bytes = 10000 }) " ..
       "env.t = lunesse.shared('t') " .. FILL, { workers = 1, clock = true })
   end)
 
@@ -46,7 +46,7 @@ describe("the ceiling of a store", function()
   end)
 
   it("is that of every handle and worker, and another call changes it or takes it away", function()
-    local several = hub.start(FILL, { workers = 3 })
+    local several = hub.start_inside(FILL, { workers = 3 })
     run(several, "kept.s = lunesse.shared('s', { bytes = 10000 })")
     local before = tonumber(run(several, "return fill(kept.s)"))
     local other = hub.connect(several, 2)

@@ -4,7 +4,7 @@ local clock = require "spec.support.clock"
 local hub = require "spec.hub.support"
 local reload = require "spec.reload.support"
 local Process = require "spec.support.process"
-local Server = require "spec.support.server"
+local InnerServer = require "spec.support.inner_server"
 
 local run = hub.run
 
@@ -23,7 +23,7 @@ describe("a shared store", function()
   local server
 
   setup(function()
-    server = hub.start(nil, { shared = true })
+    server = hub.start_inside(nil, { shared = true })
     run(server, "shared = lunesse.shared")
   end)
 
@@ -313,7 +313,7 @@ describe("a value with a ttl", function()
   local server
 
   before_each(function()
-    server = hub.start("env.s = lunesse.shared('s')", { clock = true })
+    server = hub.start_inside("env.s = lunesse.shared('s')", { clock = true })
   end)
 
   it("is there until its time is over, and never after", function()
@@ -375,7 +375,7 @@ end)
 
 describe("shared_bytes", function()
   it("is the limit of all stores together, and nothing is thrown away for it", function()
-    local server = hub.start("env.s, env.t = lunesse.shared('s'), lunesse.shared('t')",
+    local server = hub.start_inside("env.s, env.t = lunesse.shared('s'), lunesse.shared('t')",
       { args = { "--limit", "shared_bytes=100000" } })
     local count = tonumber(run(server, [[
       local n = 0
@@ -396,7 +396,7 @@ describe("shared_bytes", function()
   end)
 
   it("refuses at once what is larger than all of it", function()
-    local server = hub.start("env.s = lunesse.shared('s')",
+    local server = hub.start_inside("env.s = lunesse.shared('s')",
       { args = { "--limit", "shared_bytes=1000" } })
     assert.equal(FULL, run(server, "return s:set('a', ('x'):rep(50000000))"))
     assert.equal(FULL, run(server, "return s:set('a', ('x'):rep(1000))"))
@@ -404,7 +404,7 @@ describe("shared_bytes", function()
   end)
 
   it("counts nothing of what has expired", function()
-    local server = hub.start("env.s, env.t = lunesse.shared('s'), lunesse.shared('t')",
+    local server = hub.start_inside("env.s, env.t = lunesse.shared('s'), lunesse.shared('t')",
       { clock = true, args = { "--limit", "shared_bytes=1000000" } })
     run(server, "local n = 0 while s:set('key' .. n, 'text', { ttl = 5 }) do n = n + 1 end")
     assert.equal(FULL, run(server, "return t:set('a', ('x'):rep(900000))"))
@@ -413,7 +413,7 @@ describe("shared_bytes", function()
   end)
 
   it("may be zero, and is set by a script as other limits are", function()
-    local server = hub.start [[
+    local server = hub.start_inside [[
 lunesse.server { limits = { shared_bytes = 0 } }
 env.s = lunesse.shared("s")
 ]]
@@ -439,7 +439,7 @@ end)
 
 describe("a shared value", function()
   it("survives reloads of the scripts, and is the new code's as well as the old's", function()
-    local server = hub.start("env.s = lunesse.shared('s') env.s:incr('loads')")
+    local server = hub.start_inside("env.s = lunesse.shared('s') env.s:incr('loads')")
     run(server, "s:set('text', 'a\\0b') s:set('integer', 3) s:set('truth', true)")
     for loads = 2, 4 do
       reload_same(server)
@@ -449,7 +449,7 @@ describe("a shared value", function()
   end)
 
   it("is seen at once by a handler of the old code that still runs", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     run(server, [[
       lunesse.after(0, function()
         local s = lunesse.shared("s")
@@ -468,7 +468,7 @@ describe("a shared value", function()
   end)
 
   it("survives when no variable of a script holds its store", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     run(server, "lunesse.shared('s'):set('key', 'kept')")
     run(server, "collectgarbage() collectgarbage()")
     reload_same(server)
@@ -476,7 +476,7 @@ describe("a shared value", function()
   end)
 
   it("keeps its ttl over a reload", function()
-    local server = hub.start(nil, { clock = true })
+    local server = hub.start_inside(nil, { clock = true })
     run(server, "lunesse.shared('s'):set('key', 1, { ttl = 10 })")
     server:advance(9)
     reload_same(server)
@@ -486,14 +486,14 @@ describe("a shared value", function()
   end)
 
   it("stays when the new code does not load, with what that wrote before", function()
-    local server = hub.start("env.s = lunesse.shared('s')")
+    local server = hub.start_inside("env.s = lunesse.shared('s')")
     run(server, "s:set('key', 'old')")
     reload.fail(server, "lunesse.shared('s'):set('tried', true)\nerror('no')\n")
     assert.equal("old true", run(server, "return s:get('key'), s:get('tried')"))
   end)
 
   it("can be left behind in stores of many names", function()
-    local server = hub.start()
+    local server = hub.start_inside()
     assert.equal("2000", run(server, [[
       for i = 1, 2000 do
         lunesse.shared("full" .. i):set("key", i)
@@ -506,7 +506,7 @@ describe("a shared value", function()
   end)
 
   it("is at hand in a close listener and in a finalizer, as long as there is Lua", function()
-    local server = hub.start [[
+    local server = hub.start_inside [[
 server:get("/", function(_, response)
   response:once("close", function() lunesse.shared("s"):incr("closed") end)
   response:send("x")
@@ -522,7 +522,7 @@ env.kept.anchor = setmetatable({}, { __gc = function() pcall(s.get, s, "key") en
   end)
 
   it("that the script's memory has no room for fails the handler, and is kept", function()
-    local server = hub.start("env.s = lunesse.shared('s')",
+    local server = hub.start_inside("env.s = lunesse.shared('s')",
       { args = { "--limit", "lua_bytes=20000000" } })
     run(server, "s:set('large', ('x'):rep(3000000))")
     for _ = 1, 3 do
@@ -535,7 +535,7 @@ env.kept.anchor = setmetatable({}, { __gc = function() pcall(s.get, s, "key") en
   end)
 
   it("is counted right by many requests at once", function()
-    local server = hub.start [[
+    local server = hub.start_inside [[
 server:get("/count", function(_, response)
   lunesse.sleep(0)
   response:send(tostring(lunesse.shared("s"):incr("n")))
@@ -557,7 +557,7 @@ end)
 describe("the example of docs/shared.md", function()
   it("counts visits over a reload, and five tries a minute", function()
     local script = assert(Process.read_file("docs/shared.md"):match("\n```lua\n(.-)```"))
-    local server = Server.start({ ["a.lua"] = script }, { clock = true })
+    local server = InnerServer.start({ ["a.lua"] = script }, { clock = true })
     assert.equal('{"visits":1}', reload.get(server, "/"))
     reload_same(server)
     assert.equal('{"visits":2}', reload.get(server, "/"))

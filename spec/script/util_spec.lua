@@ -5,7 +5,7 @@ local cjson = require "cjson"
 local Server = require "spec.support.server"
 local wall = require("spec.support.clock").wall
 
-local start, get, await_marks = support.start, support.get, support.await_marks
+local start, get, await_marks = support.start_inside, support.get, support.await_marks
 
 ---What a handler made of `text` answers.
 local function say(text)
@@ -128,7 +128,7 @@ server:get("/", function() end)
 ]]
 
   it("writes one line a record, whatever is logged", function()
-    local server = start(NASTY, { workers = 1 })
+    local server = support.start(NASTY, { workers = 1 })
     local log = server:log()
     local lines = {}
     for line in log:gmatch("([^\n]*)\n") do
@@ -146,7 +146,7 @@ server:get("/", function() end)
   end)
 
   it("writes valid JSON with --log-format json", function()
-    local server = start(NASTY .. [[
+    local server = support.start(NASTY .. [[
 server:get("/a", function(_, response) response:send("x") end)
 ]], { workers = 1, args = { "--log-format", "json" } })
     server:request { target = "/a?x=%22\\" }
@@ -172,7 +172,7 @@ server:get("/a", function(_, response) response:send("x") end)
 
   it("shows the levels from --log-level on, all of them with --dev, none with silent", function()
     local function levels(...)
-      local server = start([[
+      local server = support.start([[
 for _, level in ipairs { "debug", "info", "warn", "error" } do lunesse.log[level]("said") end
 ]], { workers = 1, args = { ... } })
       local seen = {}
@@ -190,7 +190,7 @@ for _, level in ipairs { "debug", "info", "warn", "error" } do lunesse.log[level
   end)
 
   it("raises for what it cannot write, at the caller's line", function()
-    local server = start [[
+    local server = support.start [[
 server:get("/", function(_, response)
   local many = {}
   for i = 1, 40 do many["k" .. i] = i end
@@ -214,7 +214,7 @@ end)
   end)
 
   it("survives a flood without loss or torn lines", function()
-    local server = start [[
+    local server = support.start [[
 server:get("/", function(_, response)
   for n = 1, 5000 do lunesse.log.info("flood", { n = n, pad = ("x"):rep(50) }) end
   response:send("x")
@@ -267,7 +267,7 @@ server:get("/", function(_, response) response:send(tostring(lunesse.clock() - b
   end)
 
   it("has a test clock that runs as much slower as the program that is tested", function()
-    local server = start([[
+    local server = support.start([[
 server:get("/", function(_, response)
   local began = lunesse.clock()
   lunesse.sleep(0.002)
