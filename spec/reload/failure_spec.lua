@@ -2,12 +2,13 @@
 
 local lfs = require "lfs"
 local support = require "spec.reload.support"
+local InnerServer = require "spec.support.inner_server"
 local Server = require "spec.support.server"
 local Process = require "spec.support.process"
 local clock = require "spec.support.clock"
 local wire = require "spec.support.wire"
 
-local start, get, fail, says = support.start, support.get, support.fail, support.says
+local start, get, fail, says = support.start_inside, support.get, support.fail, support.says
 
 local BROKEN = {
   { "a syntax error", "\nlocal = 1\n", "script%.lua:2: .*'='" },
@@ -72,7 +73,7 @@ describe("a reload of", function()
   end)
 
   it("a folder that has gone leaves the old code", function()
-    local server = Server.start { ["inner/a.lua"] = support.script(says "old") ,
+    local server = InnerServer.start { ["inner/a.lua"] = support.script(says "old") ,
       ["zz.lua"] = "" }
     assert(os.rename(server.folder, server.folder .. "-away"))
     assert.matches("cannot read /tmp/[^ ]*: No such file", fail(server))
@@ -81,7 +82,7 @@ describe("a reload of", function()
   end)
 
   it("one bad script among good ones takes none of them", function()
-    local server = Server.start { ["a.lua"] = support.script(says "old") }
+    local server = InnerServer.start { ["a.lua"] = support.script(says "old") }
     Process.write_file(server.folder .. "/a.lua", support.script(says "new"))
     Process.write_file(server.folder .. "/b.lua", "error 'bad'")
     assert.matches("b%.lua:1: bad", fail(server))
@@ -89,7 +90,7 @@ describe("a reload of", function()
   end)
 
   it("a mistake is shown with its traceback with --dev", function()
-    local server = start(says "old", { args = { "--dev" } })
+    local server = support.start(says "old", { args = { "--dev" } })
     fail(server, "local function inner()\n error 'bad'\nend\ninner()")
     assert.matches('why="[^\n]*script%.lua:2: bad"\n  stack traceback:\n', server:log())
     assert.matches("\n      %S*script%.lua:4: in main chunk\n", server:log())
@@ -155,7 +156,7 @@ server:post("/", function(request, response) response:send(tostring(#request:tex
   end)
 
   it("leaves nothing behind, many times", function()
-    local server = start(says "old", { args = { "--log-level", "warn" } })
+    local server = support.start(says "old", { args = { "--log-level", "warn" } })
     local bad = [[
 local t = {} for i = 1, 1000 do t[i] = { i } end
 lunesse.channel("c" .. math.random(1e9))

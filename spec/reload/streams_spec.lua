@@ -4,7 +4,7 @@
 local support = require "spec.reload.support"
 local wire = require "spec.support.wire"
 
-local start, get, reload = support.start, support.get, support.reload
+local start, get, reload = support.start_inside, support.get, support.reload
 
 local ROOM = [[
 local room = lunesse.channel("room")

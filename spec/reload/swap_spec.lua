@@ -3,11 +3,11 @@
 local cjson = require "cjson"
 local lfs = require "lfs"
 local support = require "spec.reload.support"
-local Server = require "spec.support.server"
+local InnerServer = require "spec.support.inner_server"
 local Process = require "spec.support.process"
 local wire = require "spec.support.wire"
 
-local start, get, reload, says = support.start, support.get, support.reload, support.says
+local start, get, reload, says = support.start_inside, support.get, support.reload, support.says
 
 describe("SIGHUP", function()
   it("brings the new code, and new routes, and takes old ones away", function()
@@ -41,7 +41,7 @@ server:get("/same", function(_, response) response:send("same") end)
   end)
 
   it("reads the folder anew: scripts come and go", function()
-    local server = Server.start { ["a.lua"] = support.script(says "a") }
+    local server = InnerServer.start { ["a.lua"] = support.script(says "a") }
     Process.write_file(server.folder .. "/b.lua",
       support.script 'server:get("/b", function(_, response) response:send("b") end)')
     reload(server)
@@ -52,7 +52,7 @@ server:get("/same", function(_, response) response:send("same") end)
   end)
 
   it("loads modules anew", function()
-    local server = Server.start({ ["a.lua"] = support.script(says "none") })
+    local server = InnerServer.start({ ["a.lua"] = support.script(says "none") })
     local module = server.folder .. "/inner/word.lua"
     assert(lfs.mkdir(server.folder .. "/inner"))
     Process.write_file(module, 'return "first"')
@@ -81,7 +81,7 @@ local _ = require "inner.word"
   end)
 
   it("twice in a turn is one reload", function()
-    local server = start([[
+    local server = support.start([[
 server:get("/busy", function(_, response)
   lunesse.log.warn("busy") -- which is written at once, and not at the turn's end
   local start = lunesse.clock()
@@ -294,7 +294,7 @@ describe("a kept-alive connection", function()
   end)
 
   it("is answered throughout, whenever reloads come", function()
-    local server = start(says "word")
+    local server = support.start(says "word")
     local client = server:connect()
     eventually(function()
       for _ = 1, 100 do
