@@ -167,7 +167,7 @@ end)
 
 describe("pipelined requests", function()
   setup(function()
-    server = support.start(SCRIPT)
+    server = support.start(SCRIPT, { workers = 1 }) -- which counts what it has run
   end)
 
   teardown(function()
