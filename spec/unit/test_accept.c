@@ -93,3 +93,32 @@ TEST(a_malformed_parameter_makes_its_range_absent)
     EXPECT_QUALITY("a/b;x=\"y\\\"\"", "c/d", 0);
     EXPECT_QUALITY("a/b;x=\"\"", "c/d", 0);
 }
+
+#define EXPECT_CODING(field, coding, quality)                                                      \
+    EXPECT_INT(accept_encoding_quality(BYTES(field), BYTES(coding)), quality)
+
+TEST(codings_are_ranked_as_the_standard_ranks_them)
+{
+    // RFC 9110, section 12.5.3
+    EXPECT_CODING("compress, gzip", "gzip", 1000);
+    EXPECT_CODING("compress, gzip", "br", 0);
+    EXPECT_CODING("", "gzip", 0);
+    EXPECT_CODING("*", "gzip", 1000);
+    EXPECT_CODING("compress;q=0.5, gzip;q=1.0", "compress", 500);
+    EXPECT_CODING("gzip;q=1.0, identity; q=0.5, *;q=0", "gzip", 1000);
+    EXPECT_CODING("gzip;q=1.0, identity; q=0.5, *;q=0", "identity", 500);
+    EXPECT_CODING("gzip;q=1.0, identity; q=0.5, *;q=0", "br", 0);
+}
+
+TEST(a_coding_that_is_named_goes_before_any)
+{
+    EXPECT_CODING("*;q=0.1, br", "br", 1000);
+    EXPECT_CODING("br;q=0, *", "br", 0);
+    EXPECT_CODING("br;q=0.2, br;q=0.7", "br", 700);
+    EXPECT_CODING("GZIP", "gzip", 1000);
+    EXPECT_CODING("x-gzip;q=0.3", "gzip", 300);
+    EXPECT_CODING("gzipped, brotli", "gzip", 0);
+    EXPECT_CODING("gzip;q=2, br;level=3, deflate;q=", "gzip", 0);
+    EXPECT_CODING("gzip;q=2, br;level=3, deflate;q=", "br", 0);
+    EXPECT_CODING("gzip ; q=0.25 ,br", "gzip", 250);
+}

@@ -17,6 +17,7 @@ struct range {
 
 static bool parse_range(struct bytes member, struct range *range);
 static bool parse_parameter(struct bytes text, struct range *range);
+static bool parse_coding_weight(struct bytes text, int *quality);
 static bool parse_weight(struct bytes text, int *quality);
 static bool is_parameter_value(struct bytes text);
 static int specificity(const struct range *range, struct bytes type, struct bytes subtype);
@@ -44,6 +45,30 @@ int accept_quality(struct bytes accept, struct bytes type)
     }
     DCHECK(quality >= 0 && quality <= 1000);
     return has_range ? quality : 1000;
+}
+
+int accept_encoding_quality(struct bytes accept_encoding, struct bytes coding)
+{
+    struct bytes rest;
+    int named = -1;
+    int any = 0;
+    while (headers_next_member(&accept_encoding, &rest)) {
+        int quality = 1000;
+        struct bytes name = bytes_trim(take_until(&rest, ';'));
+        if (rest.len > 0 && !parse_coding_weight(bytes_trim(rest), &quality)) {
+            continue;
+        }
+        bool is_named =
+            bytes_equal_nocase(name, coding) ||
+            (bytes_equal(coding, BYTES("gzip")) && bytes_equal_nocase(name, BYTES("x-gzip")));
+        if (is_named && quality > named) {
+            named = quality;
+        } else if (bytes_equal(name, BYTES("*"))) {
+            any = quality;
+        }
+    }
+    DCHECK(named <= 1000 && any >= 0 && any <= 1000);
+    return named >= 0 ? named : any;
 }
 
 /// Parses `type/subtype *( OWS ; OWS [parameter] )`. False when it is anything else.
@@ -76,6 +101,14 @@ static bool parse_parameter(struct bytes text, struct range *range)
     }
     range->has_parameters = true;
     return headers_is_token(name) && is_parameter_value(value);
+}
+
+/// Parses `q=weight`, the one parameter that a coding has.
+static bool parse_coding_weight(struct bytes text, int *quality)
+{
+    struct bytes value = text;
+    struct bytes name = take_until(&value, '=');
+    return bytes_equal_nocase(name, BYTES("q")) && parse_weight(value, quality);
 }
 
 /// Parses a weight: 0 or 1 with at most three decimals, not above 1. `.2` is accepted for `0.2`,
