@@ -268,29 +268,6 @@ describe("docs/howto.md, notes.lua,", function()
   end)
 end)
 
-describe("docs/howto.md, files.lua,", function()
-  it("says that texts are UTF-8, and for how long a browser may keep them", function()
-    local files = { ["public/a.css"] = "p {}", ["public/a.txt"] = "é" }
-    local server = serve({ "files.lua" }, nil, files)
-    for name, kind in pairs { ["a.css"] = "text/css", ["a.txt"] = "text/plain" } do
-      local response = server:request { target = "/files/" .. name }
-      assert.equal("max-age=300", response.headers["cache-control"])
-      assert.equal(kind .. "; charset=utf-8", response.headers["content-type"])
-    end
-  end)
-end)
-
-describe("docs/howto.md, files.lua, with a file that does not fit into memory,", function()
-  it("answers 500, says so, and serves the next", function()
-    local files = { ["public/a.bin"] = ("a"):rep(10^6), ["public/b.bin"] = ("b"):rep(5 * 10^6) }
-    local server = serve({ "files.lua" },
-      { workers = 1, args = { "--limit", "lua_bytes=8388608" } }, files)
-    assert.equal(500, server:request { target = "/files/b.bin" }.status)
-    assert.matches("not enough memory", server:log_lines(" error ")[1])
-    assert.equal(files["public/a.bin"], server:request { target = "/files/a.bin" }.body)
-  end)
-end)
-
 describe("docs/howto.md, login.lua,", function()
   local function login(server, body, forwarded)
     return server:request {

@@ -3,6 +3,7 @@
 -- the middlewares of each request. So the order in which files and lines come does not matter.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local files = require "lunesse.files"
 
 local server = {}
 
@@ -39,6 +40,8 @@ local route_options = {
   },
 }
 
+local answer_unrouted
+
 local routes = {} -- { method, pattern, options, handlers, source }
 local middlewares = {} -- { prefix, fn }
 local hooks = {} -- not_found, on_error
@@ -46,7 +49,10 @@ local the_server
 
 local function source_of_caller()
   local info = debug.getinfo(3, "Sl")
-  return info.short_src .. ":" .. info.currentline
+  return {
+    place = info.short_src .. ":" .. info.currentline,
+    folder = core.beside(info.source, ""),
+  }
 end
 
 local function check_loading(what)
@@ -126,7 +132,8 @@ local function add_route(group, method, pattern, source, ...)
     pattern = group.prefix .. pattern,
     options = options,
     handlers = handlers,
-    source = source,
+    source = source.place,
+    folder = source.folder,
   }
   return group
 end
@@ -142,6 +149,21 @@ end
 function Group:any(pattern, ...)
   check_call(self, "any", "a route")
   return add_route(self, "*", pattern, source_of_caller(), ...)
+end
+
+-- Serves the files of a folder. What is not there is answered as what no route takes.
+function Group:static(prefix, folder, options)
+  check_call(self, "static", "a folder")
+  local source = source_of_caller()
+  prefix = check_prefix(prefix)
+  local handler = files.handler(folder, options, source.folder, function(request, response)
+    response:status(404)
+    return answer_unrouted(request, response)
+  end)
+  if self.prefix .. prefix ~= "" then
+    add_route({ prefix = "" }, "GET", self.prefix .. prefix, source, files.add_slash)
+  end
+  return add_route(self, "GET", prefix .. "/*path", source, handler)
 end
 
 function Group:use(...)
@@ -330,7 +352,7 @@ local function run(list, i, request, response)
 end
 
 -- Answers a request that no route takes. The status, and Allow, are already set.
-local function answer_unrouted(request, response)
+function answer_unrouted(request, response)
   local status = response:status()
   if status == 404 and hooks.not_found then
     return hooks.not_found(request, response)
@@ -369,6 +391,7 @@ function server.complete()
       raw_path = options.raw_path,
       always_streams = options.sse == "always",
       heartbeat = options.heartbeat,
+      folder = route.folder,
       code = code_of(route),
     })
   end

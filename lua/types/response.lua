@@ -106,6 +106,34 @@ function Response:send(body) end
 ---@return "ECLOSED" | nil code
 function Response:json(value) end
 
+---What `response:file` is told of a file.
+---@class (exact) lunesse.FileOptions
+---The folder that the file is in: neither the path nor a link leads out of it, and nothing in it
+---whose name begins with a dot is sent, so the path may come from a peer. Relative to the script
+---of the route. Default: none, and any path is opened.
+---@field root? string
+---The name under which a browser keeps the file, instead of showing it. UTF-8, up to 255 bytes.
+---@field download? string
+---Seconds for which a client may keep the file without asking again; with 0 it asks each time.
+---Default: what the header Cache-Control of the response says.
+---@field cache? integer
+---Whether `path.br` or `path.gz` is sent in its place to a client that takes it. Default false.
+---@field precompressed? boolean
+
+---Answers with a file: with its type, `ETag` and `Last-Modified`, for conditions, ranges and HEAD.
+---Waits until the file is open; a large one is then sent on without the handler. Without such a
+---file the answer is 404, and this returns `nil`. A relative path is beside the route's script.
+---
+---```lua
+---response:file("2026/may.csv", { root = "reports", download = "May.csv" })
+---```
+---@param path string
+---@param options? lunesse.FileOptions
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "ENOENT" | "EISDIR" | "EMFILE" | "EIO" | nil code
+function Response:file(path, options) end
+
 ---Answers with a redirection.
 ---
 ---```lua

@@ -27,6 +27,18 @@
 ---Seconds of silence before a heartbeat, or none. Default: the limit of that name.
 ---@field heartbeat? number | false
 
+---What `server:static` is told of a folder.
+---@class (exact) lunesse.StaticOptions
+---The file of a folder, or none. Default "index.html".
+---@field index? string | false
+---Seconds for which a client may keep a file without asking again. Default 0: it asks each time,
+---and 304 answers what it has.
+---@field cache? integer
+---A file in the folder that answers where there is none, unless the path's last part has a dot.
+---@field fallback? string
+---Whether `name.br` or `name.gz` beside a file is sent to a client that takes it. Default false.
+---@field precompressed? boolean
+
 ---What stands behind a route's pattern.
 ---@alias lunesse.RoutePart lunesse.RouteOptions | lunesse.Middleware | lunesse.Handler
 
@@ -101,6 +113,19 @@ function Group:options(pattern, ...) end
 ---@param ... lunesse.RoutePart  options (may be left out), middlewares, and last the handler
 ---@return lunesse.Group self
 function Group:any(pattern, ...) end
+
+---Answers GET and HEAD below `prefix` with the files of a folder, which is beside the script when
+---it is relative. Links that lead out of it, and names that begin with a dot, are not there. More
+---exact routes go before it.
+---
+---```lua
+---server:static("/", "public", { cache = 3600, fallback = "index.html" })
+---```
+---@param prefix string  such as "/assets", or "/"
+---@param folder string
+---@param options? lunesse.StaticOptions
+---@return lunesse.Group self
+function Group:static(prefix, folder, options) end
 
 ---Puts middlewares before every route of this group, wherever in the scripts those are declared;
 ---with a prefix, before those under it. They run in the order in which they were given, also for

@@ -25,16 +25,18 @@ local FLOORS = {
   client = { "net", "wire", "base" },
   bench = { "client", "net", "wire", "base" },
   http = { "net", "wire", "base" },
+  files = { "http", "net", "wire", "base" },
   hub = { "net", "wire", "base" },
   shared = { "base" },
   sse = { "http", "hub", "net", "wire", "base" },
-  script = { "sse", "http", "hub", "shared", "client", "net", "wire", "base" },
-  server = { "script", "sse", "http", "hub", "shared", "client", "net", "wire", "base" },
+  script = { "sse", "files", "http", "hub", "shared", "client", "net", "wire", "base" },
+  server = { "script", "sse", "files", "http", "hub", "shared", "client", "net", "wire", "base" },
   kit = {
-    "server", "script", "sse", "http", "hub", "shared", "client", "net", "wire", "base",
+    "server", "script", "sse", "files", "http", "hub", "shared", "client", "net", "wire", "base",
   },
   main = {
-    "kit", "server", "script", "sse", "http", "hub", "shared", "client", "net", "wire", "base",
+    "kit", "server", "script", "sse", "files", "http", "hub", "shared", "client", "net", "wire",
+    "base",
   },
 }
 
@@ -43,6 +45,7 @@ local OF_LUA = { "^src/script/", "^src/kit/" }
 -- The only places that may include a third-party header.
 local HOMES = {
   ["uv.h"] = "^src/net/",
+  ["linux/openat2.h"] = "^src/files/beneath%.c$",
   ["llhttp.h"] = "^src/http/http1%.c$",
   ["nghttp2/nghttp2.h"] = "^src/http/http2%.c$",
   ["openssl/ssl.h"] = "^src/net/tls%.c$",

@@ -84,6 +84,15 @@ struct carrier_ops {
     /// negative errno when the peer is gone.
     ssize_t (*deliver)(struct exchange *exchange, const struct bytes *pieces, int count);
 
+    /// Returns one more descriptor of the socket, for content that another thread gives to the
+    /// kernel while no output is pending. The caller closes it. -ENOTSUP, or NULL in the place of
+    /// this function, where the codec frames the content or there is no bare socket.
+    int (*duplicate_socket)(const struct exchange *exchange);
+
+    /// Sets `is_blocked` until the kernel takes something again. Only where there is
+    /// `duplicate_socket`.
+    void (*block)(struct exchange *exchange);
+
     /// Bytes of output that the kernel has not taken.
     size_t (*pending_bytes)(const struct exchange *exchange);
 

@@ -8,6 +8,9 @@
 #include "http/conn_parts.h"
 #include "http/exchange.h"
 #include "http/http1_head.h"
+#include "net/transport.h"
+
+#include <errno.h>
 
 enum {
     ASK_MS_MIN = 100, // before the first question whether the peer is there
@@ -22,6 +25,8 @@ static void finish(struct exchange *exchange);
 static struct buf *output(struct exchange *exchange);
 static void wake(struct exchange *exchange);
 static ssize_t deliver(struct exchange *exchange, const struct bytes *pieces, int count);
+static int duplicate_socket(const struct exchange *exchange);
+static void block(struct exchange *exchange);
 static size_t pending_bytes(const struct exchange *exchange);
 static void ask_peer(struct exchange *exchange);
 static void note_health_check(struct exchange *exchange);
@@ -37,6 +42,8 @@ const struct carrier_ops conn_carrier_ops = {
     .output = output,
     .wake = wake,
     .deliver = deliver,
+    .duplicate_socket = duplicate_socket,
+    .block = block,
     .pending_bytes = pending_bytes,
     .ask_peer = ask_peer,
     .note_health_check = note_health_check,
@@ -133,6 +140,19 @@ static void wake(struct exchange *exchange)
 static ssize_t deliver(struct exchange *exchange, const struct bytes *pieces, int count)
 {
     return conn_deliver(conn_of(exchange->carrier), pieces, count);
+}
+
+static int duplicate_socket(const struct exchange *exchange)
+{
+    if (exchange->response.framing != FRAMING_LENGTH) {
+        return -ENOTSUP;
+    }
+    return transport_duplicate_socket(conn_of(exchange->carrier)->transport);
+}
+
+static void block(struct exchange *exchange)
+{
+    conn_block(conn_of(exchange->carrier));
 }
 
 static size_t pending_bytes(const struct exchange *exchange)

@@ -13,8 +13,6 @@ enum {
     INPUT_BYTES_MAX = LIMITS_HEAD_BYTES_MAX + 2 * LOOP_READ_BYTES,
 };
 
-static void block(struct conn *conn);
-
 struct conn_work *conn_work(struct conn *conn)
 {
     if (conn->_work != NULL) {
@@ -81,13 +79,25 @@ ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count)
     }
     DCHECK((size_t)taken <= size);
     if ((size_t)taken < size || transport_is_holding(conn->transport)) {
-        block(conn);
+        conn_block(conn);
     }
     if (own > 0) {
         own = own < (size_t)taken ? own : (size_t)taken;
         buf_consume(&conn->_work->output, own);
     }
     return taken - (ssize_t)own;
+}
+
+/// Only in ANSWER a deadline watches the peer: in BODY the blocked output is an interim answer, and
+/// the body that still comes has a deadline of its own.
+void conn_block(struct conn *conn)
+{
+    DCHECK(conn->exchange != NULL);
+    conn->exchange->is_blocked = true;
+    transport_await_room(conn->transport);
+    if (conn->state == CONN_ANSWER) {
+        conn_watch_stall(conn);
+    }
 }
 
 void conn_watch_stall(struct conn *conn)
@@ -127,17 +137,4 @@ void conn_check(const struct conn *conn)
     CHECK(work == NULL || work->conn == conn);
     CHECK(exchange == NULL || exchange->carrier == &conn->base.carrier);
     CHECK(!conn->has_ended || !conn->is_reading);
-}
-
-/// Blocks the exchange until the transport has room. Only in ANSWER a deadline watches the peer: in
-/// BODY the blocked output is an interim answer, and the body that still comes has a deadline of
-/// its own.
-static void block(struct conn *conn)
-{
-    DCHECK(conn->exchange != NULL);
-    conn->exchange->is_blocked = true;
-    transport_await_room(conn->transport);
-    if (conn->state == CONN_ANSWER) {
-        conn_watch_stall(conn);
-    }
 }

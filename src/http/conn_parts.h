@@ -136,6 +136,10 @@ static inline size_t conn_pending_bytes(const struct conn *conn)
 /// the peer is gone.
 MUST_USE ssize_t conn_deliver(struct conn *conn, const struct bytes *pieces, int count);
 
+/// Blocks the exchange until the transport has room. While the exchange is answered, the connection
+/// watches whether the peer takes anything.
+void conn_block(struct conn *conn);
+
 /// Starts to watch whether the peer acknowledges what was sent to it.
 void conn_watch_stall(struct conn *conn);
 

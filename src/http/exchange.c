@@ -186,6 +186,52 @@ int exchange_send(struct exchange *exchange, struct bytes content)
     return 0;
 }
 
+int exchange_begin_sized(struct exchange *exchange, uint64_t length)
+{
+    struct response *response = &exchange->response;
+    OWNED(&exchange_loop(exchange)->owner);
+    if (exchange->is_aborted) {
+        return -ECANCELED;
+    }
+    if (response->state != RESPONSE_FRESH) {
+        return -EALREADY;
+    }
+    const struct carrier_ops *ops = ops_of(exchange);
+    bool has_content = status_has_content(response->status);
+    length = response->status == 205 ? 0 : length;
+    ops->begin(exchange, has_content ? CONTENT_SIZED : CONTENT_NONE, length);
+    response->state = RESPONSE_ENDED;
+    if (!sends_content(exchange) || length == 0) {
+        ops->finish(exchange);
+    }
+    return 0;
+}
+
+void exchange_finish_sized(struct exchange *exchange)
+{
+    DCHECK(exchange->response.state == RESPONSE_ENDED && sends_content(exchange));
+    ops_of(exchange)->finish(exchange);
+}
+
+int exchange_duplicate_socket(const struct exchange *exchange)
+{
+    const struct carrier_ops *ops = ops_of(exchange);
+    DCHECK(exchange_pending_bytes(exchange) == 0 && !exchange->is_blocked);
+    return ops->duplicate_socket == NULL ? -ENOTSUP : ops->duplicate_socket(exchange);
+}
+
+void exchange_sent(struct exchange *exchange, size_t size, bool is_full)
+{
+    const struct carrier_ops *ops = ops_of(exchange);
+    OWNED(&exchange_loop(exchange)->owner);
+    exchange->response.content_bytes += size;
+    if (is_full) {
+        ops->block(exchange);
+    } else {
+        ops->wake(exchange);
+    }
+}
+
 int exchange_begin(struct exchange *exchange)
 {
     struct response *response = &exchange->response;

@@ -106,6 +106,24 @@ struct exchange_facts exchange_facts(const struct exchange *exchange);
 /// function that sends aborts the exchange when there is no memory for what is sent.
 MUST_USE int exchange_send(struct exchange *exchange, struct bytes content);
 
+/// Sends the head of a response with `length` bytes of content, which the holder's `flush` delivers
+/// (`exchange_deliver`, `exchange_sent`). The response has ended for everybody else. The exchange
+/// is done when `flush` has returned true, before which the holder calls `exchange_finish_sized`.
+/// The answer to HEAD, and a status without content, need neither. Returns as `exchange_send`.
+MUST_USE int exchange_begin_sized(struct exchange *exchange, uint64_t length);
+
+/// All content of a response of `exchange_begin_sized` is with the kernel.
+void exchange_finish_sized(struct exchange *exchange);
+
+/// Returns one more descriptor of the socket, to which another thread may give content while no
+/// output is pending; `exchange_sent` reports it. The caller closes it. A negative errno, such as
+/// -ENOTSUP, where that cannot be: the content is then delivered as always.
+MUST_USE int exchange_duplicate_socket(const struct exchange *exchange);
+
+/// Reports that `size` bytes of content went to a descriptor of `exchange_duplicate_socket`, and
+/// whether the kernel takes no more at the moment: then the exchange is blocked. `flush` follows.
+void exchange_sent(struct exchange *exchange, size_t size, bool is_full);
+
 /// Sends the head of a response whose content follows in pieces. Returns as `exchange_send`.
 MUST_USE int exchange_begin(struct exchange *exchange);
 

@@ -5,8 +5,6 @@
 #include "base/environment.h"
 #include "net/loop.h"
 
-#include <stdlib.h>
-
 static void do_nothing(struct offload *offload);
 static void on_run(uv_work_t *work);
 static void on_done(uv_work_t *work, int status);
@@ -14,7 +12,6 @@ static void on_done(uv_work_t *work, int status);
 void offload_prepare(struct loop *loop)
 {
     static struct offload nothing = {.run = do_nothing, .done = do_nothing};
-    (void)setenv("UV_THREADPOOL_SIZE", "1", 0); // if that fails there are four, which do as well
     offload_start(&nothing, loop);
 }
 

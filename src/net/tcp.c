@@ -10,6 +10,7 @@
 #include "net/socket_address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ static void await_room(struct transport *transport);
 static size_t unsent_bytes(const struct transport *transport);
 static void shut(struct transport *transport);
 static void close_down(struct transport *transport, bool is_reset);
+static int duplicate_socket(const struct transport *transport);
 static ssize_t send_pieces(int fd, const struct bytes *pieces, int count);
 static void want(struct tcp *tcp, unsigned events);
 static void on_ready(struct polled *polled, unsigned events);
@@ -43,6 +45,7 @@ static const struct transport_ops tcp_ops = {
     .unsent_bytes = unsent_bytes,
     .shut = shut,
     .close = close_down,
+    .duplicate_socket = duplicate_socket,
 };
 
 struct transport *tcp_of_socket(struct loop *loop, int fd)
@@ -157,6 +160,13 @@ static void close_down(struct transport *transport, bool is_reset)
         (void)setsockopt(tcp->polled.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
     polled_close(&tcp->loop->poller, &tcp->polled);
+}
+
+static int duplicate_socket(const struct transport *transport)
+{
+    DCHECK(!polled_is_closing(&tcp_of(transport)->polled));
+    int fd = fcntl(tcp_of(transport)->polled.fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 /// `send` and `recv` go straight to the socket. `write` and `read` do more in the kernel, because

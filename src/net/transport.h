@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -40,6 +41,7 @@ struct transport_ops {
     size_t (*unsent_bytes)(const struct transport *transport);
     void (*shut)(struct transport *transport);
     void (*close)(struct transport *transport, bool is_reset);
+    int (*duplicate_socket)(const struct transport *transport); // NULL: there is no bare socket
 };
 
 struct transport {
@@ -99,6 +101,17 @@ static inline void transport_await_room(struct transport *transport)
 static inline size_t transport_unsent_bytes(const struct transport *transport)
 {
     return transport->ops->unsent_bytes(transport);
+}
+
+/// Returns one more descriptor of the socket that carries the bytes as they are, for content that
+/// another thread gives to the kernel (sendfile). It is the caller's, who closes it soon: until
+/// then the peer does not see that the transport was closed. The user writes nothing while that
+/// thread does. -ENOTSUP where the transport has no such socket or changes the bytes, as TLS does;
+/// otherwise a negative errno.
+MUST_USE static inline int transport_duplicate_socket(const struct transport *transport)
+{
+    return transport->ops->duplicate_socket == NULL ? -ENOTSUP
+                                                    : transport->ops->duplicate_socket(transport);
 }
 
 /// Closes the sending side after the bytes that were written. Reading goes on.

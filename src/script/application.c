@@ -215,5 +215,6 @@ static void free_route(struct route *route)
     mem_free(route->method);
     mem_free(route->pattern);
     mem_free(route->source);
+    mem_free(route->folder);
     mem_free(route);
 }

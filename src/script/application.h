@@ -64,6 +64,7 @@ struct route {
     char *method;
     char *pattern;
     char *source;    // "scripts/clock.lua:5"
+    char *folder;    // of that script, with a slash at its end; "" for the working folder
     void *counts;    // where dispatch counts the route's answers; NULL before the first
     uint64_t digest; // of the route's code: equal for equal code
 };

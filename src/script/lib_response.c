@@ -27,6 +27,7 @@ static struct bytes opt_content(lua_State *L, int index);
 static int push_result(lua_State *L, int failure);
 static int write_piece_or_raise(lua_State *L, struct scope *scope, struct bytes piece);
 static int l_keep_headers(lua_State *L);
+static int l_forget_content(lua_State *L);
 static int l_status(lua_State *L);
 static int l_header(lua_State *L);
 static int l_add_header(lua_State *L);
@@ -55,7 +56,11 @@ static const struct box_property properties[] = {
     {NULL, NULL},
 };
 
-const luaL_Reg lib_response_functions[] = {{"keep_headers", l_keep_headers}, {NULL, NULL}};
+const luaL_Reg lib_response_functions[] = {
+    {"keep_headers", l_keep_headers},
+    {"forget_content", l_forget_content},
+    {NULL, NULL},
+};
 
 const struct box_class lib_response_class = {"Response", methods, properties, NULL};
 
@@ -102,6 +107,16 @@ static int l_keep_headers(lua_State *L)
     const struct scope *scope = check_scope(L);
     if (!is_closed(scope) && scope->exchange->response.state == RESPONSE_FRESH) {
         response_keep_fields(&scope->exchange->response);
+    }
+    return 0;
+}
+
+/// forget_content(response). Takes away the headers that describe content which is not sent.
+static int l_forget_content(lua_State *L)
+{
+    const struct scope *scope = check_scope(L);
+    if (!is_closed(scope) && scope->exchange->response.state == RESPONSE_FRESH) {
+        response_forget_content(&scope->exchange->response);
     }
     return 0;
 }

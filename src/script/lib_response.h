@@ -9,5 +9,5 @@
 
 extern const struct box_class lib_response_class;
 
-/// The function `keep_headers`.
+/// The functions `keep_headers` and `forget_content`.
 extern const luaL_Reg lib_response_functions[];

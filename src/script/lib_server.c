@@ -112,6 +112,8 @@ static int l_route(lua_State *L)
     route->method = mem_string(method);
     route->pattern = mem_string(pattern);
     route->source = mem_string(source);
+    route->folder =
+        opt_field(L, 5, "folder") == LUA_TSTRING ? mem_string(check_bytes(L, lua_gettop(L))) : NULL;
     route->options.takes_body = route->options.has_body_bytes || !is_without_body(method);
     struct route_problem problem = {0};
     int refusal = application_add_route(application, route, method, pattern, &problem);

@@ -4,6 +4,7 @@
 #include "script/lib_channel.h"
 #include "script/lib_coroutine.h"
 #include "script/lib_event.h"
+#include "script/lib_file.h"
 #include "script/lib_json.h"
 #include "script/lib_log.h"
 #include "script/lib_metric.h"
@@ -41,6 +42,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_signal_functions, 0);
     luaL_setfuncs(L, lib_channel_functions, 0);
     luaL_setfuncs(L, lib_event_functions, 0);
+    luaL_setfuncs(L, lib_file_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);
     luaL_setfuncs(L, lib_json_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);

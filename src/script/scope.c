@@ -110,7 +110,8 @@ void scope_check(const struct scope *scope)
     bool is_anchored = scope->_anchor_ref != LUA_NOREF;
     const struct exchange *exchange = scope->exchange;
     CHECK(scope->parts != NULL && scope->route != NULL);
-    CHECK(exchange == NULL || scope->stream != NULL || exchange->holder == scope);
+    bool is_sent = exchange != NULL && exchange->response.state == RESPONSE_ENDED;
+    CHECK(exchange == NULL || scope->stream != NULL || exchange->holder == scope || is_sent);
     CHECK((exchange != NULL) == list_is_linked(&scope->node));
     CHECK(scope->stream == NULL || (scope->was_stream && exchange != NULL));
     CHECK(scope->stream == NULL || scope->stream->holder == &scope->holder);
