@@ -130,6 +130,9 @@ int loop_close(struct loop *loop, uint64_t patience_ms)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_close((uv_handle_t *)&patience, NULL);
     uv_run(&loop->uv, UV_RUN_NOWAIT);
+    while (loop->offload_count > 0) {
+        uv_run(&loop->uv, UV_RUN_ONCE); // work on another thread ends, but cannot be hurried
+    }
     int open_count = (int)loop->poller.count;
     if (open_count > 0) {
         fprintf(stderr, "open handle: %d sockets\n", open_count);

@@ -78,8 +78,9 @@ uint64_t loop_next_ms(struct loop *loop);
 void loop_end_turn(struct loop *loop);
 
 /// Closes the loop's own handles and runs until every handle of libuv has closed, at most
-/// `patience_ms`. Names on standard error what is still open then, sockets and handles, and returns
-/// how many there are.
+/// `patience_ms`, and until work on other threads has come back (offload.h), however long that
+/// takes. Names on standard error what is still open then, sockets and handles, and returns how
+/// many there are.
 int loop_close(struct loop *loop, uint64_t patience_ms);
 
 /// The loop's clock in milliseconds, see clock.h.
