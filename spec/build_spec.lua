@@ -50,7 +50,8 @@ local function deps(case)
   return out, code
 end
 
-local ALL = "gcc libc6-dev cmake ninja-build pkg-config liblua5.4-dev libuv1-dev"
+local ALL = "gcc libc6-dev cmake ninja-build pkg-config liblua5.4-dev libuv1-dev" ..
+  " libssl-dev"
 
 describe("cmake/deps.sh", function()
   it("does nothing where all is there", function()
@@ -89,7 +90,9 @@ describe("the program", function()
   it("needs the libraries at run time that the docs say, and no others", function()
     local code, out = Process.run { "ldd", BUILD .. "/lunesse" }
     assert.equal(0, code)
-    local packages = { lua5 = "liblua5.4-0", uv = "libuv1", llhttp = "libllhttp" }
+    local packages = {
+      lua5 = "liblua5.4-0", uv = "libuv1", llhttp = "libllhttp", crypto = "libssl3",
+    }
     local of_the_system = { c = true, m = true, pthread = true, gcc_s = true }
     local of_other_builds = {
       asan = true, ubsan = true, tsan = true, gcov = true, stdc = true, dl = true, rt = true,

@@ -343,6 +343,7 @@ local room, news = lunesse.channel("room"), lunesse.channel("news")
 local settings, sessions = lunesse.shared("settings"), lunesse.shared("sessions")
 local jobs, scores, visits = lunesse.shared("jobs"), lunesse.shared("scores"), lunesse.shared("v")
 local online, logins = lunesse.shared("online"), lunesse.shared("logins")
+local users, password = lunesse.shared("users"), "moonshine"
 local messages, report, user, name, token, points = {}, {}, {}, "Ada", "t0ken", 7
 local page, key, readers, reader_count = "<p>", "k3y", {}, 1
 local function work() end
@@ -414,7 +415,7 @@ describe("what is made from the source", function()
       end
     end
     Process.remove_folder(folder)
-    assert.equal(17, count)
+    assert.equal(18, count)
   end)
 
   it("has a row for every limit", function()

@@ -34,6 +34,7 @@ methods("Server", getmetatable(server))
 methods("Group", getmetatable(server:route("/x")))
 add("lunesse", lunesse)
 add("json", lunesse.json)
+add("crypto", lunesse.crypto)
 add("log", lunesse.log)
 add("metric", lunesse.metric)
 table.sort(names)
@@ -44,7 +45,7 @@ server:get("/", function() end)
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
-  lunesse = true, json = true,
+  lunesse = true, json = true, crypto = true,
   log = true, metric = true,
 }
 

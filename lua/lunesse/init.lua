@@ -1,6 +1,7 @@
 -- The module `lunesse`, which route scripts require. It joins the C half (`lunesse.core`) with the
 -- helpers that are easier to write in Lua. The types are described in lua/types/.
 local core = require "lunesse.core"
+local crypto = require "lunesse.crypto"
 local log = require "lunesse.log"
 local metric = require "lunesse.metric"
 local server = require "lunesse.server"
@@ -32,6 +33,7 @@ return {
   now = core.now,
   clock = core.clock,
   json = core.json,
+  crypto = crypto,
   log = log,
   metric = metric,
   stats = core.stats,

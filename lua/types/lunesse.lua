@@ -12,6 +12,7 @@
 ---```
 ---@class lunesse
 ---@field json lunesse.json  text to values and back
+---@field crypto lunesse.crypto  digests, random bytes, passwords
 ---@field log lunesse.log    the server's log
 ---@field metric lunesse.metric  a script's own metrics
 ---@field version string     of the program, such as "0.1.0"
@@ -45,6 +46,7 @@ local lunesse = {}
 ---@field load_timeout? number
 ---@field lua_bytes? integer
 ---@field tasks? integer
+---@field passwords? integer
 ---@field drain_delay? number
 ---@field drain_timeout? number
 

@@ -85,6 +85,13 @@ server:get("/tasks", function(_, response)
   tasks[1]:wait()
   response:send(code)
 end)
+server:get("/passwords", function(_, response)
+  local waiting = lunesse.spawn(lunesse.crypto.password_hash, "x")
+  lunesse.sleep(0)
+  local _, _, code = lunesse.crypto.password_hash("x")
+  waiting:wait()
+  response:send(code)
+end)
 server:get("/run", function() while true do end end)
 server:get("/memory", function() local t = {} while true do t[#t + 1] = ("x"):rep(#t) end end)
 ]]
@@ -229,6 +236,7 @@ local CASES = {
   channel_name_bytes = { 20, "20", answers_with(500, { target = "/name" }) },
   shared_bytes = { 1000, "1000", answers("ENOMEM", "/shared") },
   tasks = { 2, "2", answers("E2BIG", "/tasks") },
+  passwords = { 1, "1", answers("EAGAIN", "/passwords") },
   load_timeout = { 0.1, "0.100", function(server) reload.fail(server, "hold()") end },
   run_timeout = { 0.1, "0.100", answers_with(500, { target = "/run" }) },
   lua_bytes = { 8 * MEBIBYTE, tostring(8 * MEBIBYTE), answers_with(500, { target = "/memory" }) },

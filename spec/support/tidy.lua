@@ -28,15 +28,21 @@ local FLOORS = {
   files = { "http", "net", "wire", "base" },
   hub = { "net", "wire", "base" },
   shared = { "base" },
+  crypto = { "base" },
   sse = { "http", "hub", "net", "wire", "base" },
-  script = { "sse", "files", "http", "hub", "shared", "client", "net", "wire", "base" },
-  server = { "script", "sse", "files", "http", "hub", "shared", "client", "net", "wire", "base" },
+  script = {
+    "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire", "base",
+  },
+  server = {
+    "script", "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire", "base",
+  },
   kit = {
-    "server", "script", "sse", "files", "http", "hub", "shared", "client", "net", "wire", "base",
+    "server", "script", "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire",
+    "base",
   },
   main = {
-    "kit", "server", "script", "sse", "files", "http", "hub", "shared", "client", "net", "wire",
-    "base",
+    "kit", "server", "script", "sse", "files", "http", "hub", "shared", "crypto", "client", "net",
+    "wire", "base",
   },
 }
 
@@ -49,7 +55,10 @@ local HOMES = {
   ["llhttp.h"] = "^src/http/http1%.c$",
   ["nghttp2/nghttp2.h"] = "^src/http/http2%.c$",
   ["openssl/ssl.h"] = "^src/net/tls%.c$",
-  ["openssl/err.h"] = "^src/net/tls%.c$",
+  ["openssl/err.h"] = { "^src/crypto/", "^src/net/tls%.c$" },
+  ["openssl/crypto.h"] = "^src/crypto/",
+  ["openssl/evp.h"] = "^src/crypto/",
+  ["openssl/rand.h"] = "^src/crypto/",
   ["lua.h"] = OF_LUA,
   ["lauxlib.h"] = OF_LUA,
   ["lualib.h"] = OF_LUA,

@@ -105,6 +105,9 @@ static const struct limit table[] = {
     // after a reload, are counted apart | `lunesse.spawn` fails with `E2BIG`, and `lunesse.all`
     // raises
     {"tasks", offsetof(struct limits, script.tasks), UNIT_COUNT, 0},
+    // passwords of a worker that are being hashed or verified, or wait for that | `password_hash`
+    // and `password_verify` fail with `EAGAIN`
+    {"passwords", offsetof(struct limits, script.passwords), UNIT_COUNT, 0},
     // the time from the signal to the end of accepting | the server drains
     {"drain_delay", offsetof(struct limits, drain.delay_ms), UNIT_SECONDS, 0},
     // the time from there to the end: streams end within half of it, handlers finish | they are cut
@@ -161,6 +164,7 @@ struct limits limits_default(void)
         .script.load_timeout_ms = 30 * 1000,
         .script.lua_bytes = 256 * 1024 * 1024,
         .script.tasks = 10 * 1000,
+        .script.passwords = 64,
         .drain.delay_ms = 0,
         .drain.timeout_ms = 10 * 1000,
         ._holds = 1,

@@ -63,6 +63,7 @@ struct script_limits {
     uint64_t load_timeout_ms; // in which the scripts have to load
     uint64_t lua_bytes;       // memory of one worker's Lua state
     uint64_t tasks;           // that scripts have spawned in one worker and that have not ended
+    uint64_t passwords;       // that are being hashed or verified, or wait for that, in one worker
 };
 
 /// The end of the server.

@@ -22,6 +22,7 @@
 #include "script/guard.h"
 #include "script/handler.h"
 #include "script/lib_channel.h"
+#include "script/lib_password.h"
 #include "script/lib_request.h"
 #include "script/lib_shared.h"
 #include "script/lib_standard.h"
@@ -76,6 +77,7 @@ int generation_new(const struct generation_options *options, struct generation *
     lib_timer_open(parts);
     load_init(&generation->_load, parts);
     lib_channel_open(parts);
+    lib_password_open(parts);
     *made = generation;
     int failure = open_libraries(generation, why);
     DEBUG_CALL(generation_check(generation));
@@ -101,6 +103,7 @@ void generation_free(struct generation *generation)
 static void free_parts(struct parts *parts)
 {
     state_free(parts->state);
+    lib_password_close(parts);
     lib_channel_close(parts);
     lib_timer_close(parts);
     scopes_free(parts->scopes);

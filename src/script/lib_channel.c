@@ -80,15 +80,15 @@ void lib_channel_open(struct parts *parts)
     loop_job_init(&publishers->job, wake_publishers);
     list_init(&publishers->waiter.node);
     publishers->waiter.job = &publishers->job;
-    parts->publishers = publishers;
+    parts->bindings.publishers = publishers;
 }
 
 void lib_channel_close(struct parts *parts)
 {
-    CHECK(list_is_empty(&parts->publishers->tasks));
-    list_remove(&parts->publishers->waiter.node);
-    loop_job_cancel(&parts->publishers->job);
-    mem_free(parts->publishers);
+    CHECK(list_is_empty(&parts->bindings.publishers->tasks));
+    list_remove(&parts->bindings.publishers->waiter.node);
+    loop_job_cancel(&parts->bindings.publishers->job);
+    mem_free(parts->bindings.publishers);
 }
 
 /// Wakes the publishers whose channels have room. The task at the head of the list goes to its end
@@ -276,7 +276,7 @@ static int l_publish(lua_State *L)
 static int wait_for_room(lua_State *L, struct replica *replica, struct event_id id)
 {
     struct task *task = task_current(L);
-    struct publishers *publishers = parts_of(L)->publishers;
+    struct publishers *publishers = parts_of(L)->bindings.publishers;
     DCHECK(lua_touserdata(L, 1) != NULL); // the box stays there and keeps the replica
     task->wait_replica = replica;
     task->wait_sequence = id.sequence;

@@ -74,26 +74,26 @@ const luaL_Reg lib_timer_functions[] = {
 
 void lib_timer_open(struct parts *parts)
 {
-    parts->timers = mem_new(struct timers);
-    list_init(&parts->timers->armed);
+    parts->bindings.timers = mem_new(struct timers);
+    list_init(&parts->bindings.timers->armed);
 }
 
 void lib_timer_close(struct parts *parts)
 {
     CHECK(!lib_timer_has_armed(parts));
-    mem_free(parts->timers);
+    mem_free(parts->bindings.timers);
 }
 
 bool lib_timer_has_armed(const struct parts *parts)
 {
-    return !list_is_empty(&parts->timers->armed);
+    return !list_is_empty(&parts->bindings.timers->armed);
 }
 
 void lib_timer_each_of_handlers(const struct parts *parts, lib_timer_tell_fn tell, void *user)
 {
     lua_State *L = parts->L;
     STACK_BEGIN(L);
-    LIST_EACH (node, after, &parts->timers->armed) {
+    LIST_EACH (node, after, &parts->bindings.timers->armed) {
         const struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
         lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref);
         if (lua_getiuservalue(L, -1, SLOT_WHERE) == LUA_TSTRING && box->interval_ms > 0) {
@@ -122,7 +122,7 @@ void lib_timer_untie(struct scope *scope)
 
 void lib_timer_start_loaded(struct parts *parts)
 {
-    LIST_EACH (node, after, &parts->timers->armed) {
+    LIST_EACH (node, after, &parts->bindings.timers->armed) {
         struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
         timer_arm_at(&box->timer, box->due_ms);
     }
@@ -130,7 +130,7 @@ void lib_timer_start_loaded(struct parts *parts)
 
 void lib_timer_stop_loaded(struct parts *parts)
 {
-    LIST_EACH (node, after, &parts->timers->armed) {
+    LIST_EACH (node, after, &parts->bindings.timers->armed) {
         struct timer_box *box = LIST_ITEM(node, struct timer_box, node);
         if (box->is_of_load) {
             stop(box);
@@ -143,8 +143,8 @@ void lib_timer_stop_loaded(struct parts *parts)
 
 void lib_timer_stop_all(struct parts *parts)
 {
-    while (!list_is_empty(&parts->timers->armed)) {
-        stop(LIST_ITEM(parts->timers->armed.next, struct timer_box, node));
+    while (!list_is_empty(&parts->bindings.timers->armed)) {
+        stop(LIST_ITEM(parts->bindings.timers->armed.next, struct timer_box, node));
     }
 }
 
@@ -211,7 +211,7 @@ static int make_or_raise(lua_State *L, bool is_repeating)
     keep_place(L, task);
     lua_pushvalue(L, -1);
     box->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    list_append(&parts->timers->armed, &box->node);
+    list_append(&parts->bindings.timers->armed, &box->node);
     if (task != NULL && task->scope != NULL && !is_detached) {
         tie(box, task->scope);
     }

@@ -3,6 +3,7 @@
 
 #include "script/lib_channel.h"
 #include "script/lib_coroutine.h"
+#include "script/lib_crypto.h"
 #include "script/lib_event.h"
 #include "script/lib_file.h"
 #include "script/lib_json.h"
@@ -55,6 +56,8 @@ int luaopen_lunesse_core(lua_State *L)
     }
     lib_json_push(L);
     lua_setfield(L, -2, "json");
+    lib_crypto_push(L);
+    lua_setfield(L, -2, "crypto");
     lua_pushcfunction(L, l_methods);
     lua_setfield(L, -2, "methods");
     lua_pushcfunction(L, l_properties);

@@ -22,6 +22,7 @@ struct guard;
 struct heartbeats;
 struct local_hub;
 struct loop;
+struct passwords;
 struct publishers;
 struct scheduler;
 struct shared;
@@ -46,6 +47,13 @@ struct generation_options {
     void *owner;
 };
 
+/// What bindings keep for a generation, each for itself.
+struct bindings {
+    struct passwords *passwords;
+    struct publishers *publishers;
+    struct timers *timers;
+};
+
 struct parts {
     const struct generation_options *options;
     lua_State *L; // the main coroutine
@@ -57,8 +65,7 @@ struct parts {
     struct slices *slices;
     struct application *application;
     struct scopes *scopes;
-    struct timers *timers;
-    struct publishers *publishers;
+    struct bindings bindings;
 };
 
 /// A coroutine's extra space points to one of its state's two marks. A coroutine that the scheduler

@@ -196,6 +196,8 @@ static int bind_and_run(struct server *server)
     if (server->config->admin != NULL && admin_bind(&server->admin, server->config->admin) != 0) {
         return 1;
     }
+    // A worker has one password hashed at a time; three more threads are for what is short.
+    offload_set_size(server->engine.worker_count + 3);
     if (server->config->metrics_path != NULL || server->config->admin != NULL) {
         offload_prepare(&first->loop); // for the first scrape
     }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include "crypto/secret.h"
+
+#include "base/environment.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include <limits.h>
+
+void secret_fill(void *at, size_t size)
+{
+    DCHECK(size <= INT_MAX);
+    if (environment_is_still(environment_here)) {
+        environment_fill(at, size);
+        return;
+    }
+    CHECK(RAND_bytes(at, (int)size) == 1);
+}
+
+bool secret_equals(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.at, b.at, a.len) == 0);
+}
+
+void secret_overwrite(void *at, size_t size)
+{
+    DCHECK(at != NULL || size == 0);
+    OPENSSL_cleanse(at, size);
+}

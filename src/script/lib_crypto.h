@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+//
+// The C half of the table `lunesse.crypto`: what is done at once, and passwords (lib_password.h).
+// The Lua half is lua/lunesse/crypto.lua.
+#pragma once
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/// Pushes the table. Called once for a state.
+void lib_crypto_push(lua_State *L);
