@@ -1,5 +1,6 @@
--- The methods of a request that need no C: forms.
+-- The methods of a request that need no C: forms, signed cookies.
 local core = require "lunesse.core"
+local signature = require "lunesse.signature"
 
 local Request = core.methods("Request")
 
@@ -9,4 +10,38 @@ function Request:form()
     return nil, "the body is not application/x-www-form-urlencoded", "ETYPE"
   end
   return core.form(self:text())
+end
+
+local function decode(text)
+  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- The text may be percent-encoded, as the whole of it is by many who write cookies. Express puts
+-- `s:` in front, which is not signed.
+local function value_of(text, keys)
+  local value = signature.verify(text, keys)
+  if not value then
+    text = decode(text)
+    value = signature.verify(text, keys)
+  end
+  if not value and text:sub(1, 2) == "s:" then
+    value = signature.verify(text:sub(3), keys)
+  end
+  return value
+end
+
+function Request:signed_cookie(name, keys)
+  if type(name) ~= "string" then
+    error("a cookie name is a string, got " .. type(name), 2)
+  end
+  keys = signature.keys(keys) or error(signature.WANTED, 2)
+  local text = self.cookies[name]
+  if not text then
+    return nil, "there is no such cookie", "ENOENT"
+  end
+  local value = value_of(text, keys)
+  if not value then
+    return nil, "none of the keys has signed the cookie", "EBADMSG"
+  end
+  return value
 end

@@ -1,6 +1,7 @@
 -- The methods of a response that need no C: redirects, cookies.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local signature = require "lunesse.signature"
 
 local Response = core.methods("Response")
 
@@ -49,11 +50,30 @@ local order = { "path", "domain", "max_age", "expires", "secure", "http_only", "
 
 local function check_options(options)
   for key in pairs(options) do
-    if not attributes[key] then
-      error(("unknown cookie option '%s'; there are %s"):format(tostring(key),
+    if not attributes[key] and key ~= "sign" then
+      error(("unknown cookie option '%s'; there are %s, sign"):format(tostring(key),
         table.concat(order, ", ")), 3)
     end
   end
+end
+
+-- Percent-encodes what a cookie cannot have, and the percent sign itself.
+local function encode(text)
+  return (text:gsub("[^\x21\x23\x24\x26-\x2b\x2d-\x3a\x3c-\x5b%]\x5e-\x7e]", function(byte)
+    return ("%%%02X"):format(byte:byte())
+  end))
+end
+
+-- Returns the value as the cookie has it.
+local function text_of(value, options)
+  value = tostring(value)
+  if options.sign == nil then
+    if not value:match(value_pattern) then
+      error("a cookie value has no spaces, quotes, commas, semicolons, backslashes or controls", 3)
+    end
+    return value
+  end
+  return encode(signature.sign(value, signature.keys(options.sign) or error(signature.WANTED, 3)))
 end
 
 function Response:cookie(name, value, options)
@@ -61,11 +81,8 @@ function Response:cookie(name, value, options)
   if type(name) ~= "string" or not name:match(name_pattern) then
     error("a cookie name is letters, digits and !#$%&'*+-.^_`|~", 2)
   end
-  if not tostring(value):match(value_pattern) then
-    error("a cookie value has no spaces, quotes, commas, semicolons, backslashes or controls", 2)
-  end
   check_options(options)
-  local parts = { name .. "=" .. tostring(value) }
+  local parts = { name .. "=" .. text_of(value, options) }
   for _, key in ipairs(order) do
     if options[key] ~= nil then
       local part = attributes[key](options[key])

@@ -71,3 +71,17 @@ function Request:query_values(name) end
 ---@param ... string  media types such as "text/html"
 ---@return string? type
 function Request:accepts(...) end
+
+---The value of a cookie that `response:cookie` has signed, or npm's `cookie-signature`, or Express.
+---Each of several keys may have signed it, so a new key is put in front of the list, and the old
+---one goes when its cookies have expired.
+---
+---```lua
+---local user = request:signed_cookie("user", { key, "the old key" })
+---```
+---@param name string
+---@param key string | string[]
+---@return string? value
+---@return string? err
+---@return "ENOENT" | "EBADMSG" | nil code  it is not there, or none of the keys has signed it
+function Request:signed_cookie(name, key) end

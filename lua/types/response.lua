@@ -70,11 +70,16 @@ function Response:type(mime) end
 ---@field secure? boolean                        default false
 ---@field http_only? boolean                     default false
 ---@field same_site? "strict" | "lax" | "none"
+---@field sign? string | string[]                a key, or several of which the first one signs
 
 ---Sets a cookie. A name or value that RFC 6265 does not allow raises: encode it before.
 ---
+---With `sign` the value may have any bytes, and whoever has the cookie cannot change it unnoticed:
+---`request:signed_cookie` gives it back. It is signed, not hidden, and its name is not signed: use
+---one key for one cookie, or begin the value with what it is for.
+---
 ---```lua
----response:cookie("key", key, { path = "/", http_only = true, same_site = "lax" })
+---response:cookie("user", name, { path = "/", http_only = true, same_site = "lax", sign = key })
 ---```
 ---@param name string
 ---@param value string | number
