@@ -26,6 +26,14 @@ enum { ERROR_OURS = -10000 }; // ours are below it
     X(RESPONSE_BAD_VALUE, "a header value has no control characters and no space at its ends")     \
     X(RESPONSE_RESERVED, "this header is set by the server itself")                                \
     X(RESPONSE_HEAD_SENT, "the head is already sent")                                              \
+    X(UPSTREAM_BAD_URL, "a URL such as https://example.com/path expected")                         \
+    X(UPSTREAM_PASSWORD, "the URL has a user name in it; give it as the header authorization")     \
+    X(UPSTREAM_NO_NAME, "there is no such host")                                                   \
+    X(UPSTREAM_NAME_AGAIN, "the host's name cannot be looked up now")                              \
+    X(UPSTREAM_CERTIFICATE, "the server's certificate is not accepted")                            \
+    X(UPSTREAM_TLS, "TLS could not be agreed on")                                                  \
+    X(UPSTREAM_PROXY, "the proxy refuses")                                                         \
+    X(UPSTREAM_IN_KIT, "a spec reaches no network, and no app:upstream stands in for this host")   \
     X(JSON_EXPECTED_VALUE, "expected a value")                                                     \
     X(JSON_EXPECTED_KEY, "expected a key in double quotes")                                        \
     X(JSON_EXPECTED_COLON, "expected ':'")                                                         \
