@@ -29,20 +29,22 @@ local FLOORS = {
   hub = { "net", "wire", "base" },
   shared = { "base" },
   crypto = { "base" },
+  upstream = { "net", "wire", "base" },
   sse = { "http", "hub", "net", "wire", "base" },
   script = {
-    "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire", "base",
+    "upstream", "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire", "base",
   },
   server = {
-    "script", "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire", "base",
+    "script", "upstream", "sse", "files", "http", "hub", "shared", "crypto", "client", "net",
+    "wire", "base",
   },
   kit = {
-    "server", "script", "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire",
-    "base",
+    "server", "script", "upstream", "sse", "files", "http", "hub", "shared", "crypto", "client",
+    "net", "wire", "base",
   },
   main = {
-    "kit", "server", "script", "sse", "files", "http", "hub", "shared", "crypto", "client", "net",
-    "wire", "base",
+    "kit", "server", "script", "upstream", "sse", "files", "http", "hub", "shared", "crypto",
+    "client", "net", "wire", "base",
   },
 }
 
@@ -52,6 +54,7 @@ local OF_LUA = { "^src/script/", "^src/kit/" }
 local HOMES = {
   ["uv.h"] = "^src/net/",
   ["linux/openat2.h"] = "^src/files/beneath%.c$",
+  ["curl/curl.h"] = "^src/upstream/",
   ["llhttp.h"] = "^src/http/http1%.c$",
   ["nghttp2/nghttp2.h"] = "^src/http/http2%.c$",
   ["openssl/ssl.h"] = "^src/net/tls%.c$",

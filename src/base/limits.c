@@ -108,6 +108,9 @@ static const struct limit table[] = {
     // passwords of a worker that are being hashed or verified, or wait for that | `password_hash`
     // and `password_verify` fail with `EAGAIN`
     {"passwords", offsetof(struct limits, script.passwords), UNIT_COUNT, 0},
+    // the body of another server's answer; `body_bytes` of the request or its client goes before |
+    // the request fails with `EMSGSIZE`
+    {"upstream_body_bytes", offsetof(struct limits, upstream.body_bytes), UNIT_BYTES, 0},
     // the time from the signal to the end of accepting | the server drains
     {"drain_delay", offsetof(struct limits, drain.delay_ms), UNIT_SECONDS, 0},
     // the time from there to the end: streams end within half of it, handlers finish | they are cut
@@ -165,6 +168,7 @@ struct limits limits_default(void)
         .script.lua_bytes = 256 * 1024 * 1024,
         .script.tasks = 10 * 1000,
         .script.passwords = 64,
+        .upstream.body_bytes = 16 * 1024 * 1024,
         .drain.delay_ms = 0,
         .drain.timeout_ms = 10 * 1000,
         ._holds = 1,

@@ -66,6 +66,11 @@ struct script_limits {
     uint64_t passwords;       // that are being hashed or verified, or wait for that, in one worker
 };
 
+/// Requests of scripts to other servers.
+struct upstream_limits {
+    uint64_t body_bytes; // of an answer that is collected, unless the request says otherwise
+};
+
 /// The end of the server.
 struct drain_limits {
     uint64_t delay_ms;   // from the signal to the end of accepting: a balancer's time to notice
@@ -80,6 +85,7 @@ struct limits {
     struct stream_limits stream;
     struct channel_limits channel;
     struct script_limits script;
+    struct upstream_limits upstream;
     struct drain_limits drain;
     size_t _holds; // how many owners hold it; see `limits_hold`
 };

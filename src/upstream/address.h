@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// The URL of a request, taken apart as far as a request needs it. A value that holds copies; read
+// by curl's own parser, so that no two parsers can disagree about where a URL leads.
+#pragma once
+
+#include "base/check.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct upstream_address {
+    char *host;     // a name, or an address without brackets
+    uint16_t port;  // the scheme's own when the URL has none
+    bool is_tls;    // the scheme is https
+    bool is_direct; // no name to look up: an address, or localhost
+};
+
+/// Reads `url`. Returns 0, UPSTREAM_BAD_URL, or UPSTREAM_PASSWORD; then there is nothing to free.
+/// Only http and https are URLs here.
+MUST_USE int upstream_address_init(struct upstream_address *address, const char *url);
+void upstream_address_deinit(struct upstream_address *address);
