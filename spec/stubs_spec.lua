@@ -32,6 +32,13 @@ end
 local server = lunesse.server()
 methods("Server", getmetatable(server))
 methods("Group", getmetatable(server:route("/x")))
+methods("HttpClient", getmetatable(lunesse.http.client()))
+add("http", lunesse.http)
+local page = require "lunesse.page".of(200, "", "")
+methods("HttpPage", getmetatable(page))
+for name in pairs(page) do
+  names[#names + 1] = not name:find("^_") and "HttpPage." .. name or nil
+end
 add("lunesse", lunesse)
 add("json", lunesse.json)
 add("crypto", lunesse.crypto)
@@ -45,7 +52,7 @@ server:get("/", function() end)
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
-  lunesse = true, json = true, crypto = true,
+  HttpClient = true, HttpPage = true, http = true, lunesse = true, json = true, crypto = true,
   log = true, metric = true,
 }
 

@@ -2,6 +2,7 @@
 -- helpers that are easier to write in Lua. The types are described in lua/types/.
 local core = require "lunesse.core"
 local crypto = require "lunesse.crypto"
+local http = require "lunesse.http"
 local log = require "lunesse.log"
 local metric = require "lunesse.metric"
 local server = require "lunesse.server"
@@ -32,6 +33,7 @@ return {
   whole = core.whole,
   now = core.now,
   clock = core.clock,
+  http = http,
   json = core.json,
   crypto = crypto,
   log = log,

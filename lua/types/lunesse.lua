@@ -11,6 +11,7 @@
 ---end)
 ---```
 ---@class lunesse
+---@field http lunesse.http    requests to other servers
 ---@field json lunesse.json  text to values and back
 ---@field crypto lunesse.crypto  digests, random bytes, passwords
 ---@field log lunesse.log    the server's log
@@ -47,6 +48,7 @@ local lunesse = {}
 ---@field lua_bytes? integer
 ---@field tasks? integer
 ---@field passwords? integer
+---@field upstream_body_bytes? integer
 ---@field drain_delay? number
 ---@field drain_timeout? number
 

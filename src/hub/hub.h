@@ -71,6 +71,12 @@ struct local_hub {
     bool has_room;   // publishers may go on
 };
 
+/// The mailbox of the worker, for what else comes to it from another thread.
+static inline struct mailbox *hub_mailbox(const struct local_hub *local)
+{
+    return local->mailbox;
+}
+
 void hub_init(struct hub *hub);
 
 /// CHECKs that every channel has gone.

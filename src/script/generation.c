@@ -22,6 +22,7 @@
 #include "script/guard.h"
 #include "script/handler.h"
 #include "script/lib_channel.h"
+#include "script/lib_http.h"
 #include "script/lib_password.h"
 #include "script/lib_request.h"
 #include "script/lib_shared.h"
@@ -326,6 +327,7 @@ static int l_open_lunesse(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &complete_key);
     channel_box_register(L);
     channel_reader_register(L);
+    lib_http_register(L);
     lib_shared_open_boxes(L);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "script/lib_crypto.h"
 #include "script/lib_event.h"
 #include "script/lib_file.h"
+#include "script/lib_http.h"
 #include "script/lib_json.h"
 #include "script/lib_log.h"
 #include "script/lib_metric.h"
@@ -45,6 +46,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_event_functions, 0);
     luaL_setfuncs(L, lib_file_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);
+    luaL_setfuncs(L, lib_http_functions, 0);
     luaL_setfuncs(L, lib_json_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);
     luaL_setfuncs(L, lib_metric_functions, 0);

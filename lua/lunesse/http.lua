@@ -1,0 +1,277 @@
+-- `lunesse.http`: requests to other servers. What a script says is checked here; the request
+-- itself, and the wait for its answer, are the C half's (`core.http_request`).
+local caller = require "lunesse.caller"
+local core = require "lunesse.core"
+local page = require "lunesse.page"
+
+local http = {}
+
+local Client = {}
+Client.__index = Client
+
+local connections_default = 64
+local bounds_default = { connect_timeout = 10, first_byte_timeout = 60, idle_timeout = 60 }
+
+local longest = 1e9 -- seconds
+
+local function is_seconds(value)
+  return type(value) == "number" and value >= 0 and value <= longest
+end
+
+local function is_bytes(value)
+  return math.type(value) == "integer" and value >= 0
+end
+
+local function is_table(value)
+  return type(value) == "table"
+end
+
+local function is_string(value)
+  return type(value) == "string"
+end
+
+local bounds = {
+  connect_timeout = { what = "seconds", takes = is_seconds },
+  first_byte_timeout = { what = "seconds", takes = is_seconds },
+  idle_timeout = { what = "seconds", takes = is_seconds },
+  body_bytes = { what = "a whole number of bytes", takes = is_bytes },
+}
+
+local client_options = setmetatable({
+  base = { what = "a URL such as 'https://api.example.com'", takes = is_string },
+  headers = { what = "a table of names and values", takes = is_table },
+  connections = {
+    what = "a whole number, 1 or more",
+    takes = function(value) return math.type(value) == "integer" and value > 0 end,
+  },
+}, { __index = bounds })
+
+local request_options = setmetatable({
+  json = { what = "any value", takes = function() return true end },
+  form = { what = "a table of names and values", takes = is_table },
+  body = { what = "a string", takes = is_string },
+  headers = { what = "a table of names and values", takes = is_table },
+  query = { what = "a table of names and values", takes = is_table },
+}, { __index = bounds })
+
+-- What the client says itself.
+local reserved = {
+  ["connection"] = true, ["content-length"] = true, ["expect"] = true, ["keep-alive"] = true,
+  ["te"] = true, ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
+}
+
+local function check_options(options, known, what)
+  if options == nil then
+    return {}
+  elseif type(options) ~= "table" then
+    error(what .. " takes a table of options, got " .. type(options), caller.level())
+  end
+  for key, value in pairs(options) do
+    local option = known[key]
+    if not option then
+      error(("%s: unknown option '%s'"):format(what, tostring(key)), caller.level())
+    elseif not option.takes(value) then
+      error(("%s: %s is %s"):format(what, key, option.what), caller.level())
+    end
+  end
+  return options
+end
+
+local function is_text(value)
+  local type = type(value)
+  return type == "string" or type == "number"
+end
+
+local function check_field(name, value)
+  if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+    error("a header name is letters, digits and !#$%&'*+-.^_`|~", caller.level())
+  elseif reserved[name:lower()] then
+    error(("the header '%s' is set by the client itself"):format(name), caller.level())
+  end
+  for _, item in ipairs(is_table(value) and value or { value }) do
+    if item ~= false and (not is_text(item) or tostring(item):find("[\0-\8\10-\31\127]")) then
+      error(("the header '%s': a string or a number without control characters, a list of them, "
+        .. "or false, expected"):format(name), caller.level())
+    end
+  end
+end
+
+-- Puts the fields of `headers` into `fields`, by their names in lower case.
+local function add_fields(fields, headers)
+  for name, value in pairs(headers or {}) do
+    check_field(name, value)
+    fields[name:lower()] = { name = name, value = value }
+  end
+end
+
+local function sorted_keys(list)
+  local keys = {}
+  for key in pairs(list) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
+-- The fields as curl takes them: of one without a value a semicolon takes the colon's place, and
+-- behind a colon nothing means that it is not sent at all: curl has a type of its own for bodies.
+local function field_lines(fields)
+  local lines = {}
+  for _, key in ipairs(sorted_keys(fields)) do
+    local field = fields[key]
+    for _, value in ipairs(is_table(field.value) and field.value or { field.value }) do
+      local text = value and tostring(value):match("^[ \t]*(.-)[ \t]*$")
+      lines[#lines + 1] = not text and field.name .. ":" or text == "" and field.name .. ";"
+        or field.name .. ": " .. text
+    end
+  end
+  if not fields["content-type"] then
+    lines[#lines + 1] = "Content-Type:"
+  end
+  lines[#lines + 1] = ""
+  return table.concat(lines, "\n")
+end
+
+local function hex_of(byte)
+  return ("%%%02X"):format(byte:byte())
+end
+
+-- Names and values as a form and a query have them. A list stands for the name as often as it has
+-- values.
+local function encode_pairs(values, what)
+  local parts = {}
+  for _, name in ipairs(sorted_keys(values)) do
+    local value = values[name]
+    for _, item in ipairs(is_table(value) and value or { value }) do
+      if not is_text(name) or not (is_text(item) or type(item) == "boolean") then
+        error(("%s: names with strings, numbers, true, false, or lists of them, expected"):format(
+          what), caller.level())
+      end
+      parts[#parts + 1] = tostring(name):gsub("[^%w%-._~]", hex_of) .. "=" ..
+        tostring(item):gsub("[^%w%-._~]", hex_of)
+    end
+  end
+  return table.concat(parts, "&")
+end
+
+local function origin_of(url)
+  return (url:match("^%a[%w+.-]*://[^/?#]*") or ""):lower()
+end
+
+-- The whole URL, or nil and why. With a base it is a path below it, or a URL of the same server:
+-- the client's headers are for that server alone.
+local function url_of(base, url)
+  if base and url:find("^%a[%w+.-]*://") then
+    if origin_of(url) ~= origin_of(base) then
+      return nil, url .. ": this client is for " .. origin_of(base) .. " alone"
+    end
+  elseif base then
+    url = base:gsub("/+$", "") .. (url:find("^[/?]") and "" or "/") .. url
+  end
+  local front, rest = url:match("^(%a[%w+.-]*://[^/?#]*)(.*)$")
+  if not front then
+    return nil, url .. ": a URL such as https://example.com/path expected"
+  end
+  return front .. rest:gsub("#.*", ""):gsub("[\128-\255]", hex_of)
+end
+
+local function with_query(url, query)
+  local text = query and encode_pairs(query, "query") or ""
+  if text == "" then
+    return url
+  end
+  return url .. (url:find("?", 1, true) and (url:find("[?&]$") and "" or "&") or "?") .. text
+end
+
+-- The body, and the type that it has by itself.
+local function body_of(options)
+  local count = (options.json ~= nil and 1 or 0) + (options.form and 1 or 0) +
+    (options.body and 1 or 0)
+  if count > 1 then
+    error("a request has one of json, form and body", caller.level())
+  elseif options.json ~= nil then
+    return caller.call(core.json.encode, options.json), "application/json"
+  elseif options.form then
+    return encode_pairs(options.form, "form"), "application/x-www-form-urlencoded"
+  end
+  return options.body
+end
+
+local function check_client(self, name)
+  if type(self) ~= "table" or getmetatable(self) ~= Client then
+    error(("%s is called with a colon: client:%s(...)"):format(name, name), caller.level())
+  end
+end
+
+local function perform(self, method, url, options)
+  if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+    error("a method is a word such as 'GET'", caller.level())
+  elseif type(url) ~= "string" then
+    error("a URL is a string, got " .. type(url), caller.level())
+  end
+  options = check_options(options, request_options, "a request")
+  local body, body_type = body_of(options)
+  local fields = {}
+  add_fields(fields, self._headers)
+  if body_type then
+    fields["content-type"] = { name = "Content-Type", value = body_type }
+  end
+  add_fields(fields, options.headers)
+  local whole, why = url_of(self._base, url)
+  if not whole then
+    return nil, why, "EINVAL"
+  end
+  local limits = {}
+  for name in pairs(bounds) do
+    limits[name] = options[name] or self._bounds[name]
+  end
+  local status, head, answer = core.http_request(self._pool, method,
+    with_query(whole, options.query), field_lines(fields), body, limits)
+  if not status then
+    return nil, head, answer
+  end
+  return page.of(status, head, answer)
+end
+
+function Client:request(method, url, options)
+  check_client(self, "request")
+  return perform(self, method, url, options)
+end
+
+for _, name in ipairs { "get", "post", "put", "patch", "delete", "head" } do
+  Client[name] = function(self, url, options)
+    check_client(self, name)
+    return perform(self, name:upper(), url, options)
+  end
+end
+
+function http.client(options)
+  options = check_options(options, client_options, "http.client")
+  add_fields({}, options.headers)
+  if options.base and not options.base:find("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+[^?#]*$") then
+    error("http.client: base is " .. client_options.base.what, caller.level())
+  end
+  local limits = {}
+  for name in pairs(bounds) do
+    limits[name] = options[name] or bounds_default[name]
+  end
+  local headers = {}
+  for name, value in pairs(options.headers or {}) do
+    headers[name] = value
+  end
+  return setmetatable({
+    _base = options.base, _headers = headers, _bounds = limits,
+    _pool = core.http_pool(options.connections or connections_default),
+  }, Client)
+end
+
+local shared -- the client of those who have none; made when it is first used
+
+for _, name in ipairs { "get", "post", "put", "patch", "delete", "head", "request" } do
+  http[name] = function(...)
+    shared = shared or http.client()
+    return shared[name](shared, ...)
+  end
+end
+
+return http

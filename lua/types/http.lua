@@ -1,0 +1,217 @@
+---@meta
+
+---Requests to other servers, from handlers, timers and tasks. A request waits as `lunesse.sleep`
+---does: other requests are served meanwhile, and it ends with the task that waits for it.
+---@class lunesse.http
+local http = {}
+
+---What `http.client` takes.
+---@class (exact) lunesse.HttpClientOptions
+---What the paths of its requests stand below, such as "https://api.example.com/v1". A client with
+---a base speaks to that server alone.
+---@field base? string
+---Headers of each of its requests.
+---@field headers? lunesse.HttpHeaders
+---Seconds until a connection stands: from the call, with the wait for a free connection, the name
+---and TLS. Default 10.
+---@field connect_timeout? number
+---Seconds from there to the end of the answer's head. Default 60.
+---@field first_byte_timeout? number
+---Seconds of silence inside the answer's body. Default 60.
+---@field idle_timeout? number
+---Bytes of an answer's body at most; a longer one fails with "EMSGSIZE". Default: the limit
+---`upstream_body_bytes`.
+---@field body_bytes? integer
+---Requests at a time in one worker; more wait. Default 64.
+---@field connections? integer
+
+---Names to a value, a list of values, or false: without the client's header of this name.
+---@alias lunesse.HttpHeaders table<string, string | number | false | (string | number)[]>
+
+---Names to a value, or a list of values.
+---@alias lunesse.HttpPairs table<string, string | number | boolean | (string | number | boolean)[]>
+
+---What a request takes. It has one of `json`, `form` and `body`, or none.
+---@class (exact) lunesse.HttpRequestOptions
+---The body, a value as `lunesse.json.encode` takes it, and the type `application/json`.
+---@field json? any
+---The body, as a form of a page has it.
+---@field form? lunesse.HttpPairs
+---The body, as it is.
+---@field body? string
+---Go before those of the client.
+---@field headers? lunesse.HttpHeaders
+---Is added to the URL.
+---@field query? lunesse.HttpPairs
+---The client's, for this request.
+---@field connect_timeout? number
+---@field first_byte_timeout? number
+---@field idle_timeout? number
+---@field body_bytes? integer
+
+---What all requests can fail with; docs/http-client.md says what each means.
+---@alias lunesse.HttpCode string
+
+---A client: what its requests have in common, and the connections that they are sent over. Its
+---connections are kept open for its next requests, and are no other client's.
+---
+---```lua
+---local books = lunesse.http.client {
+---  base = "https://api.example.com/v1",
+---  headers = { authorization = "Bearer " .. token },
+---}
+---```
+---@param options? lunesse.HttpClientOptions
+---@return lunesse.HttpClient
+function http.client(options) end
+
+---Asks as `client:get` does, with a client that all scripts of a worker share. So do the others.
+---
+---```lua
+---local page, why, code = lunesse.http.get("https://example.com/")
+---```
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.get(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.post(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.put(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.patch(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.delete(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.head(url, options) end
+
+---Asks with any method.
+---@param method string  "PROPFIND"
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function http.request(method, url, options) end
+
+---Made by `http.client`.
+---@class lunesse.HttpClient
+local HttpClient = {}
+
+---Sends GET, and waits for the whole answer. An answer of any status is a page; nil and why is for
+---requests that got none.
+---
+---```lua
+---local page, why, code = books:get("/new", { query = { limit = 10 } })
+---if not page then
+---  return response:status(code == "ETIMEDOUT" and 504 or 502):send(why .. "\n")
+---end
+---```
+---@param url string  a path, or a whole URL
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:get(url, options) end
+
+---```lua
+---local page, why = books:post("/orders", { json = { title = "Solaris" } })
+---```
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:post(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:put(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:patch(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:delete(url, options) end
+
+---The answer has headers and no body.
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:head(url, options) end
+
+---Asks with any method.
+---@param method string  "PROPFIND"
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpClient:request(method, url, options) end
+
+---An answer.
+---@class lunesse.HttpPage
+---@field status integer                  200
+---@field headers table<string, string>   blind to case; repeated: joined by ", ", cookies by "\n"
+local HttpPage = {}
+
+---The body, unpacked if it came packed by gzip or brotli.
+---@return string
+function HttpPage:text() end
+
+---The body as JSON, as `lunesse.json.decode` reads it.
+---@return any value
+---@return string? err
+---@return "EJSON" | nil code
+function HttpPage:json() end
+
+---The body in pieces, for a loop.
+---
+---```lua
+---local page = books:get("/all")
+---if page then
+---  for chunk in page:chunks() do response:write(chunk) end
+---end
+---```
+---@return fun(): string?
+function HttpPage:chunks() end

@@ -1,0 +1,311 @@
+-- A request ends with whoever waits for it, and in time: in each of its phases, and the other
+-- server sees it at once.
+
+local socket = require "socket"
+local clock = require "spec.support.clock"
+local Process = require "spec.support.process"
+local Server = require "spec.support.server"
+local support = require "spec.upstream.support"
+
+local LEFT_SECONDS = 0.05
+local TRIES = 5
+
+local SCRIPT = support.RELAY .. [[
+local api = http.client { connect_timeout = 5, first_byte_timeout = 7, idle_timeout = 9 }
+server:get("/api", { on_leave = "cancel" }, function(request, response)
+  response:send(told(api:get(request.query.url)))
+end)
+local task
+server:get("/begin", function(request, response)
+  task = lunesse.spawn(function() api:get(request.query.url) end)
+  response:send("begun")
+end)
+server:get("/cancel", function(_, response)
+  task:cancel()
+  response:send("cancelled")
+end)
+local found
+server:get("/found", function(request, response)
+  found = http.client { connect_timeout = 20 }
+  response:send(told(found:get(request.query.url)))
+end)
+server:get("/hello", function(_, response) response:send("hello") end)
+]]
+
+local function start(options)
+  options = options or {}
+  options.workers = 1
+  return Server.start(SCRIPT, options)
+end
+
+local function target(path, url)
+  return path .. "?url=" .. url:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end)
+end
+
+local function begin(server, path, url)
+  local client = server:connect()
+  client:send(("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(target(path, url)))
+  return client
+end
+
+-- The connections to `port` that the kernel has in `state`: 1 stands, 2 waits for an answer.
+local function count_of(port, state)
+  local count = 0
+  for line in io.lines("/proc/net/tcp") do
+    local remote, code = line:match("^%s*%d+: %x+:%x+ %x+:(%x+) (%x+)")
+    if remote and tonumber(remote, 16) == port and tonumber(code, 16) == state then
+      count = count + 1
+    end
+  end
+  return count
+end
+
+-- A server whose queue of connections is full, so that the next gets no answer.
+local function full_upstream(options)
+  options = options or {}
+  local upstream = support.listen { backlog = 0, host = options.host, port = options.port }
+  upstream.fillers = {}
+  for i = 1, 2 do
+    upstream.fillers[i] = socket.tcp4()
+    upstream.fillers[i]:settimeout(0)
+    upstream.fillers[i]:connect(options.host or "127.0.0.1", upstream.port)
+  end
+  return upstream
+end
+
+-- Each phase: brings a request to `url` into it, and says how it is seen to have ended.
+local PHASES = {
+  connect = {
+    listen = full_upstream,
+    bring = function(upstream)
+      local before = 1 -- the second of those that fill the queue
+      clock.eventually(function() return count_of(upstream.port, 2) > before end)
+      return function()
+        clock.eventually(function() return count_of(upstream.port, 2) <= before end)
+      end
+    end,
+  },
+  TLS = {
+    scheme = "https",
+    bring = function(upstream)
+      local conn = upstream:accept()
+      conn:await_bytes()
+      return function() conn:seconds_to_close() end
+    end,
+  },
+  ["first byte"] = {
+    bring = function(upstream)
+      local conn = upstream:accept()
+      conn:request()
+      return function() conn:seconds_to_close() end
+    end,
+  },
+  head = {
+    bring = function(upstream)
+      local conn = upstream:accept()
+      conn:request()
+      conn:send("HTTP/1.1 200 OK\r\nContent-")
+      return function() conn:seconds_to_close() end
+    end,
+  },
+  body = {
+    bring = function(upstream)
+      local conn = upstream:accept()
+      conn:request()
+      conn:send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc")
+      return function() conn:seconds_to_close() end
+    end,
+  },
+}
+
+local function bring(phase)
+  local upstream = (phase.listen or support.listen)()
+  return upstream, upstream.url:gsub("^http", phase.scheme or "http") .. "/"
+end
+
+describe("a request that waits for the", function()
+  after_each(support.close_all)
+
+  for name, phase in pairs(PHASES) do
+    -- A busy machine makes some tries slow; a server that waits for something makes all of them so.
+    it(name .. " ends within 50 ms when its reader leaves", function()
+      local server, best = start(), math.huge
+      for _ = 1, TRIES do
+        local upstream, url = bring(phase)
+        local client = begin(server, "/get", url)
+        local await_end = phase.bring(upstream)
+        local begun = clock.now()
+        client:reset() -- of a peer that closes in order, the server first asks whether it is gone
+        await_end()
+        best = math.min(best, clock.now() - begun)
+        if best < LEFT_SECONDS * clock.slow then
+          break
+        end
+        support.close_all()
+      end
+      assert.is_true(best < LEFT_SECONDS * clock.slow, best)
+      assert.equal("hello", server:request { target = "/hello" }.body)
+    end)
+
+    it(name .. " ends with its task", function()
+      local upstream, url = bring(phase)
+      local server = start()
+      assert.equal("begun", server:request { target = target("/begin", url) }.body)
+      local await_end = phase.bring(upstream)
+      assert.equal("cancelled", server:request { target = "/cancel" }.body)
+      await_end()
+    end)
+
+    it(name .. " ends with the server", function()
+      local upstream, url = bring(phase)
+      local server = start { args = { "--limit", "drain_timeout=0.1" } }
+      begin(server, "/get", url)
+      phase.bring(upstream)
+      server:stop { seconds = 2 }
+    end)
+  end
+end)
+
+describe("the time for", function()
+  after_each(support.close_all)
+
+  local TIMES = {
+    connect = { seconds = 5, why = "no connection within 5 s" },
+    TLS = { seconds = 5, why = "no connection within 5 s" },
+    ["first byte"] = { seconds = 7, why = "no answer within 7 s" },
+    head = { seconds = 7, why = "no answer within 7 s" },
+    body = { seconds = 9, why = "nothing more of the answer came for 9 s" },
+  }
+
+  for name, time in pairs(TIMES) do
+    it(name .. " is bounded, by the clock that specs move", function()
+      local upstream, url = bring(PHASES[name])
+      local server = start { clock = true }
+      local client = begin(server, "/api", url)
+      local await_end = PHASES[name].bring(upstream)
+      server:advance(time.seconds - 1)
+      assert.is_true(client:is_silent())
+      server:advance(1)
+      assert.equal(("nil 127.0.0.1:%d: %s ETIMEDOUT"):format(upstream.port, time.why),
+        client:response().body)
+      await_end()
+    end)
+  end
+
+  it("the next piece of a body begins anew with each piece", function()
+    local upstream = support.listen()
+    local server = start { clock = true }
+    local client = begin(server, "/api", upstream.url)
+    local conn = upstream:accept()
+    conn:request()
+    conn:send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+    for byte in ("abc"):gmatch(".") do
+      server:advance(6)
+      conn:send(byte)
+      assert.is_true(client:is_silent() or byte == "c")
+    end
+    assert.equal("200 abc", client:response().body)
+  end)
+
+  it("a free connection is bounded", function()
+    local upstream = support.listen()
+    local server = Server.start(support.RELAY .. [[
+      local api = http.client { connections = 1, connect_timeout = 5, first_byte_timeout = 60 }
+      server:get("/api", function(request, response)
+        response:send(told(api:get(request.query.url)))
+      end)
+    ]], { clock = true, workers = 1 })
+    local first = begin(server, "/api", upstream.url)
+    local conn = upstream:accept()
+    conn:request()
+    local second = begin(server, "/api", upstream.url)
+    assert.is_true(second:is_silent())
+    server:advance(5)
+    assert.matches("all connections of this client were in use for 5 s ETIMEDOUT$",
+      second:response().body)
+    conn:answer("first")
+    assert.equal("200 first", first:response().body)
+  end)
+end)
+
+-- /etc/resolv.conf of the program alone names a server that takes questions and never answers.
+local function with_deaf_names()
+  local deaf = assert(socket.udp4())
+  if not deaf:setsockname("127.0.0.1", 53) then
+    return nil
+  end
+  local folder = Server.write { ["resolv.conf"] = "nameserver 127.0.0.1\noptions timeout:30\n",
+    ["nsswitch.conf"] = "hosts: files dns\n" }
+  local line = ("mount --bind %s/resolv.conf /etc/resolv.conf; mount --bind %s/nsswitch.conf " ..
+    "/etc/nsswitch.conf; exec \"$@\""):format(folder, folder)
+  return deaf, { "unshare", "-m", "sh", "-c", line, "sh" }
+end
+
+describe("a host with several addresses", function()
+  after_each(support.close_all)
+
+  it("is tried at the next one when the first refuses late", function()
+    local upstream = support.listen { host = "127.0.0.2" }
+    local first = { host = "127.0.0.1", port = upstream.port } -- as the system sorts them
+    local silent = full_upstream(first)
+    local folder = Server.write { hosts = "127.0.0.2 two.test\n127.0.0.1 two.test\n" }
+    if Process.run { "unshare", "-m", "true" } ~= 0 then
+      pending("it takes root")
+    end
+    local server = start { wrap = { "unshare", "-m", "sh", "-c",
+      ("mount --bind %s/hosts /etc/hosts; exec \"$@\""):format(folder), "sh" } }
+    local client = begin(server, "/found", ("http://two.test:%d/"):format(upstream.port))
+    clock.eventually(function() return count_of(upstream.port, 2) > 1 end)
+    silent:close()
+    local conn = upstream:accept()
+    conn:request()
+    conn:answer("found")
+    assert.equal("200 found", client:response().body)
+  end)
+end)
+
+describe("a name server that never answers", function()
+  local deaf, wrap
+  setup(function() deaf, wrap = with_deaf_names() end)
+  teardown(function() if deaf then deaf:close() end end)
+  after_each(support.close_all)
+
+  local function start_or_skip(options)
+    if not deaf or Process.run { "unshare", "-m", "true" } ~= 0 then
+      pending("it takes root, and port 53 of a network of its own")
+    end
+    options = options or {}
+    options.wrap = wrap
+    return start(options)
+  end
+
+  it("holds up nobody else, and nobody who leaves", function()
+    local server = start_or_skip()
+    local upstream = support.listen()
+    local clients = {}
+    for i = 1, 40 do
+      clients[i] = begin(server, "/get", ("http://a%d.example.com/"):format(i))
+    end
+    deaf:settimeout(5)
+    assert.truthy(deaf:receive()) -- it was asked
+    local client = begin(server, "/get", upstream.url)
+    local conn = upstream:accept()
+    conn:request()
+    conn:answer("x")
+    assert.equal("200 x", client:response().body)
+    for i = 1, 40 do
+      clients[i]:reset()
+    end
+    assert.equal("hello", server:request { target = "/hello" }.body)
+  end)
+
+  it("is not waited for when the time is up, nor at the server's end", function()
+    local server = start_or_skip { clock = true }
+    local client = begin(server, "/api", "http://a.example.com/")
+    deaf:settimeout(5)
+    assert.truthy(deaf:receive())
+    server:advance(5)
+    assert.equal("nil a.example.com:80: the name was not looked up within 5 s ETIMEDOUT",
+      client:response().body)
+  end)
+end)
