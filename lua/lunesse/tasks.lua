@@ -1,4 +1,4 @@
--- `lunesse.all`: functions that run at once, over tasks and a signal.
+-- `lunesse.all`: functions that run at once, each as a task that its caller joins.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 
@@ -6,11 +6,10 @@ local tasks = {}
 
 local Children = {}
 
--- Whoever waits for the children may end while they run: because one of them has failed, or because
--- the reader of its stream has left.
+-- Memory may run out before they are joined. They have not begun then.
 function Children:__close()
-  for i = 1, self.count do
-    self[i]:cancel()
+  for _, child in ipairs(self) do
+    child:cancel()
   end
 end
 
@@ -30,47 +29,27 @@ local function check(functions)
   end
 end
 
--- Which of two children ended first. There may be only the second one.
-local function first_of(one, other)
-  if one and core.end_number(one) < core.end_number(other) then
-    return one
-  end
-  return other
-end
-
 -- lunesse.all { f, g } -> the first result of each
 function tasks.all(functions)
   check(functions)
   core.check_wait("all")
-  local ended <const> = core.signal()
-  local children <close> = setmetatable({ count = 0 }, Children)
+  local has_room, lack = core.check_room(#functions)
+  if not has_room then
+    error(lack, caller.level())
+  end
+  local children <close> = setmetatable({}, Children)
   for i, fn in ipairs(functions) do
-    local child, why = core.spawn(fn)
-    if not child then
-      error(why, caller.level())
-    end
-    core.tell_end(child, ended)
-    children[i], children.count = child, i
+    children[i] = core.spawn(fn)
   end
-  local results, is_done, left = {}, {}, children.count
-  while left > 0 do
-    ended:wait()
-    ended:clear()
-    local failed -- first, of those that have ended meanwhile
-    for i = 1, children.count do
-      if not is_done[i] and not children[i].active then
-        local ok, result = children[i]:wait(0)
-        results[i], is_done[i], left = result, true, left - 1
-        if not ok then
-          failed = first_of(failed, children[i])
-        end
-      end
-    end
-    if failed then
-      error(select(2, failed:wait(0)), 0)
-    end
+  local cause = core.join(children)
+  if cause then
+    error(select(2, children[cause]:wait(0)), 0)
   end
-  return table.unpack(results, 1, children.count)
+  local results = {}
+  for i, child in ipairs(children) do
+    results[i] = select(2, child:wait(0))
+  end
+  return table.unpack(results, 1, #children)
 end
 
 return tasks

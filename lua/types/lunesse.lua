@@ -232,7 +232,8 @@ function lunesse.spawn(fn, ...) end
 
 ---Runs functions at once, and returns the first result of each when all have returned. The first
 ---error cancels the others and is raised here, as it would be by a direct call. When the caller
----ends while it waits, because its reader has left or it is cancelled, they are cancelled too.
+---ends while it waits, because its reader has left or it is cancelled, they are cancelled too. In
+---either case their to-be-closed variables have run before the caller goes on, or ends.
 ---
 ---```lua
 ---local user, orders = lunesse.all {

@@ -87,7 +87,7 @@ end)
   it("raises where tasks are at their limit, and leaves none of its own", function()
     says("false script.lua:3: there are as many tasks as the limit allows true", [[
       local ok, why = pcall(function()
-lunesse.all { hold, hold, hold } end) lunesse.sleep(0)
+lunesse.all { hold, hold, hold } end)
       return told(ok, why, lunesse.spawn(print) ~= nil)]], { limits = { tasks = 2 } })
   end)
 
@@ -108,6 +108,176 @@ lunesse.all(%s) end)))]]):format(what))
       function() return lunesse.all { print } end)))]]
     assert.matches("^script.lua:%d+: all can only wait inside a handler, timer, task or " ..
       "callback; not inside the C function", text)
+  end)
+end)
+
+-- A function that waits for ever, and marks its name when it is closed.
+local CLOSES = [[
+local function closes(name)
+  return function()
+    local _ <close> = setmetatable({}, { __close = function() mark(name) end })
+    hold()
+  end
+end
+]]
+
+-- `CLOSES` in one line, so that scripts keep their line numbers.
+local function start_closing(text)
+  return start(CLOSES:gsub("\n", " ") .. text)
+end
+
+describe("what lunesse.all has begun", function()
+  it("has ended when it raises, and its to-be-closed variables have run", function()
+    local app = start_closing [[
+server:get("/", function(_, response)
+  local function fails() lunesse.sleep(1) error("x", 0) end
+  mark(select(2, pcall(lunesse.all, { closes "a", closes "b", fails })))
+  response:send("raised")
+end)
+]]
+    assert.equal("raised", get(app, "/"))
+    expect_marks(app, { "a", "b", "x" })
+  end)
+
+  it("has ended before a caller that is cancelled, from the innermost on", function()
+    local app = start_closing [[
+server:get("/", function(_, response)
+  local task = lunesse.spawn(function()
+    local _ <close> = setmetatable({}, { __close = function() mark("outer") end })
+    lunesse.all { closes "a", function()
+      local _ <close> = setmetatable({}, { __close = function() mark("middle") end })
+      lunesse.all { closes "b", closes "c" }
+    end }
+  end)
+  lunesse.sleep(1)
+  task:cancel()
+  mark(select(3, task:wait()))
+  response:send("ended")
+end)
+]]
+    assert.equal("ended", get(app, "/"))
+    expect_marks(app, { "a", "b", "c", "middle", "outer", "ECANCELED" })
+  end)
+
+  it("has ended before the handler whose reader leaves", function()
+    local app = start_closing [[
+server:get("/", function(_, response)
+  local _ <close> = setmetatable({}, { __close = function() mark("handler") end })
+  response.sse:send("begun")
+  coroutine.wrap(function() lunesse.all { closes "a", closes "b" } end)()
+end)
+]]
+    app:stream("/"):leave()
+    expect_marks(app, { "a", "b", "handler" })
+  end)
+
+  it("has ended before its caller when the code of both is too old", function()
+    local app = start_closing [[
+server:get("/", function(_, response)
+  lunesse.spawn(function()
+    local _ <close> = setmetatable({}, { __close = function() mark("caller") end })
+    lunesse.all { closes "a", function() lunesse.all { closes "b" } end }
+  end)
+  response:send("begun")
+end)
+]]
+    get(app, "/")
+    for _ = 1, 3 do
+      assert(app:reload())
+    end
+    expect_marks(app, { "a", "b", "caller" })
+  end)
+
+  it("may fail while it is closed, which is logged, and cannot wait there", function()
+    local app = start [[
+local function fails(fn)
+  return function()
+    local _ <close> = setmetatable({}, { __close = fn })
+    hold()
+  end
+end
+server:get("/", function(_, response)
+  local _, why = pcall(lunesse.all, {
+    fails(function() lunesse.sleep(1) mark("slept") end),
+    fails(function() error("oh no", 0) end),
+    fails(function() mark("closed") end),
+    function() lunesse.sleep(1) error("first", 0) end,
+  })
+  response:send(why)
+end)
+]]
+    assert.equal("first", get(app, "/"))
+    expect_marks(app, { "closed" })
+    local records = app:log("a closing variable failed")
+    assert.equal(2, #records)
+    assert.matches("sleep can only wait", records[1].fields.error, 1, true)
+    assert.equal("oh no", records[2].fields.error:match("^[^\n]*"))
+  end)
+
+  it("may cancel its caller, and ends before it", function()
+    local app = start_closing [[
+server:get("/", function(_, response)
+  local caller
+  caller = lunesse.spawn(function()
+    local _ <close> = setmetatable({}, { __close = function() mark("caller") end })
+    lunesse.all { closes "a", function()
+      local _ <close> = setmetatable({}, { __close = function() mark("b") end })
+      lunesse.sleep(1)
+      caller:cancel()
+      error("nobody waits for this")
+    end }
+  end)
+  mark(select(3, caller:wait()))
+  response:send("ended")
+end)
+]]
+    get(app, "/")
+    expect_marks(app, { "b", "a", "caller", "ECANCELED" })
+    assert.matches("nobody waits for this", apps.script_errors(app)[1])
+  end)
+
+  it("does not begin in a caller that was cancelled before", function()
+    local app = start_closing [[
+server:get("/", function(_, response)
+  local self
+  self = lunesse.spawn(function()
+    self:cancel()
+    lunesse.all { function() mark("no") end, closes "no" }
+  end)
+  mark(select(3, self:wait()))
+  response:send("ended")
+end)
+]]
+    get(app, "/")
+    expect_marks(app, { "ECANCELED" })
+    assert.same({}, apps.script_errors(app))
+  end)
+
+  it("may be nested thousands deep, and all of it ends with its reader", function()
+    local depth = apps.fewer(9000)
+    local app = start(([[
+local open = 0
+local function nest(depth)
+  local _ <close> = setmetatable({}, { __close = function() open = open - 1 end })
+  open = open + 1
+  if depth > 0 then lunesse.all { function() nest(depth - 1) end } end
+  hold()
+end
+server:get("/", function(_, response) response.sse:send("begun") nest(DEPTH) end)
+server:post("/cancel", function(_, response)
+  local task = lunesse.spawn(nest, DEPTH)
+  while open <= DEPTH do lunesse.sleep(0) end
+  task:cancel()
+  task:wait()
+  response:send(tostring(open))
+end)
+server:get("/open", function(_, response) response:send(tostring(open)) end)
+]]):gsub("DEPTH", depth), { workers = 1 })
+    local stream = app:stream("/")
+    assert.equal(tostring(depth + 1), get(app, "/open"))
+    stream:leave()
+    assert.equal("0", get(app, "/open"))
+    assert.equal("0", app:post("/cancel"):text())
   end)
 end)
 

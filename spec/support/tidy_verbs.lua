@@ -37,6 +37,7 @@ verbs.excused = {
 -- What is begun and needs no second half, with the reason.
 verbs.alone = {
   ["src/script/task.h:task_new"] = "a task frees itself when it has ended",
+  ["src/script/task.h:task_join"] = "a task leaves its joiner when it has ended",
 }
 
 ---The table of verbs -> the ending verbs as a set, and for each beginning verb the list of those

@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "script/obstacle.h"
 #include "script/parts.h"
-#include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
 
@@ -37,25 +36,6 @@ const struct box_class lib_signal_class = {"Signal", methods, properties, NULL};
 
 const luaL_Reg lib_signal_functions[] = {
     {"signal", l_signal}, {"check_wait", l_check_wait}, {NULL, NULL}};
-
-/// The value moves from stack to stack without any memory being asked for.
-void lib_signal_set(lua_State *L)
-{
-    struct signal_box *box = lua_touserdata(L, -2);
-    STACK_BEGIN(L);
-    DCHECK(box != NULL);
-    while (!list_is_empty(&box->waiters)) {
-        struct task *task = LIST_ITEM(box->waiters.next, struct task, wait_node);
-        DCHECK(task->waiting != L);
-        leave_wait(task);
-        lua_pushvalue(L, -1);
-        lua_xmove(L, task->waiting, 1);
-        task_wake(task, 1);
-    }
-    lua_setiuservalue(L, -2, SLOT_VALUE);
-    box->is_set = true;
-    DCHECK_STACK(L, -1);
-}
 
 static void leave_wait(struct task *task)
 {
@@ -92,15 +72,25 @@ static int l_signal(lua_State *L)
     return 1;
 }
 
-/// signal:set([value]): without a value it is set to true. nil is a value.
+/// signal:set([value]): without a value it is set to true. nil is a value. The value moves from
+/// stack to stack without any memory being asked for.
 static int l_set(lua_State *L)
 {
-    check_box(L, 1, BOX_SIGNAL);
+    struct signal_box *box = check_box(L, 1, BOX_SIGNAL);
     if (lua_gettop(L) == 1) {
         lua_pushboolean(L, 1);
     }
     lua_settop(L, 2);
-    lib_signal_set(L);
+    while (!list_is_empty(&box->waiters)) {
+        struct task *task = LIST_ITEM(box->waiters.next, struct task, wait_node);
+        DCHECK(task->waiting != L);
+        leave_wait(task);
+        lua_pushvalue(L, 2);
+        lua_xmove(L, task->waiting, 1);
+        task_wake(task, 1);
+    }
+    lua_setiuservalue(L, 1, SLOT_VALUE);
+    box->is_set = true;
     return 0;
 }
 

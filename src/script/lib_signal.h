@@ -11,6 +11,3 @@ extern const struct box_class lib_signal_class;
 
 /// The function `signal`, and `check_wait`.
 extern const luaL_Reg lib_signal_functions[];
-
-/// [.., signal, value] -> [.., signal]. Sets the signal to the value. Does not raise.
-void lib_signal_set(lua_State *L);

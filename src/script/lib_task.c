@@ -7,6 +7,10 @@
 //
 // A task that waits for another is parked in the list `waiters` of that one's box. When it resumes,
 // it reads the outcome from the box, so nothing is copied for tasks that are cancelled meanwhile.
+//
+// `lunesse.all` is `lua/lunesse/tasks.lua` over `l_join`: the caller joins the tasks of its
+// functions (see task.h). The first of them that fails cancels the others, and the caller goes on
+// when all have ended.
 #include "script/lib_task.h"
 
 #include "base/check.h"
@@ -14,7 +18,6 @@
 #include "base/log.h"
 #include "script/application.h"
 #include "script/failure.h"
-#include "script/lib_signal.h"
 #include "script/obstacle.h"
 #include "script/parts.h"
 #include "script/scheduler.h"
@@ -26,7 +29,7 @@
 
 /// The user values of a task box. SLOT_OUTCOME is the error, the only result, or a table of
 /// results.
-enum { SLOT_OUTCOME = 1, SLOT_ORIGIN, SLOT_SIGNAL, SLOT_COUNT = SLOT_SIGNAL };
+enum { SLOT_OUTCOME = 1, SLOT_ORIGIN, SLOT_COUNT = SLOT_ORIGIN };
 
 enum {
     ARGUMENTS_MAX = 250, // of the function
@@ -39,24 +42,23 @@ struct task_box {
     struct task *task;          // NULL once it has ended
     struct list waiters;        // tasks that wait for it
     struct task_box *waits_for; // whose end it waits for, without an end of its own; NULL for none
-    struct task_box *joiner;    // whose `all` waits for it; NULL for none
     struct task_box *next;      // in the list that `waits_on` makes; NULL while in none
-    lua_Integer end_number;     // 1 for the first task that ended; 0 while it has not
     int anchor_ref;
     int result_count;
     uint8_t outcome; // enum outcome
     bool is_awaited; // the end of the server waits for it
-    bool is_watched; // a signal tells of its end, and whoever set that sees to its error
+    bool is_cause;   // it failed first of those that its joiner waits for
 };
 
 static void on_failed(struct task *task, struct bytes message, void *arg);
 static void on_ended(struct task *task, void *arg);
 static void log_failure(lua_State *L, struct bytes message);
-static void tell_signal(struct task_box *box, lua_State *L);
 static void leave_wait(struct task *task);
 static void stop_waiting(struct task *task, void *arg);
 static void on_time_up(struct timer *timer);
 static int l_spawn(lua_State *L);
+static bool has_room(const struct parts *parts, size_t count);
+static int push_lack_of_room(lua_State *L);
 static struct task_box *push_new(lua_State *L);
 static void push_origin(lua_State *L);
 static int l_body(lua_State *L);
@@ -69,8 +71,10 @@ static struct task_box *append(struct task_box *last, struct task_box *box);
 static struct task_box *box_of(const struct task *task);
 static int push_outcome_or_raise(lua_State *L, const struct task_box *box);
 static int l_cancel(lua_State *L);
-static int l_tell_end(lua_State *L);
-static int l_end_number(lua_State *L);
+static int l_check_room(lua_State *L);
+static int l_join(lua_State *L);
+static int l_after_join(lua_State *L, int status, lua_KContext context);
+static void stop_joining(struct task *task, void *arg);
 static int l_task(lua_State *L);
 static int p_active(lua_State *L);
 
@@ -82,8 +86,8 @@ static const struct box_property properties[] = {{"active", p_active}, {NULL, NU
 const struct box_class lib_task_class = {"Task", methods, properties, NULL};
 
 const luaL_Reg lib_task_functions[] = {{"spawn", l_spawn},
-                                       {"tell_end", l_tell_end},
-                                       {"end_number", l_end_number},
+                                       {"check_room", l_check_room},
+                                       {"join", l_join},
                                        {"task", l_task},
                                        {NULL, NULL}};
 
@@ -113,8 +117,10 @@ void lib_task_each_awaited(const struct parts *parts, lib_task_tell_fn tell, voi
     DCHECK_STACK(L, 0);
 }
 
-/// Keeps the error. It is logged unless a task waits for this one, which then gets it. When the
-/// guard ended the run, there may be no error, so the message stands for it.
+/// Keeps the error. It is logged unless a task waits for this one, which then gets it. The first
+/// error of those that a task has joined cancels the others, and the joiner gets it; one that was
+/// cancelled before it failed has no joiner any more that would want its error. When the guard
+/// ended the run, there may be no error, so the message stands for it.
 static void on_failed(struct task *task, struct bytes message, void *arg)
 {
     struct task_box *box = arg;
@@ -129,7 +135,10 @@ static void on_failed(struct task *task, struct bytes message, void *arg)
     }
     lua_setiuservalue(L, -2, SLOT_OUTCOME);
     box->outcome = OUTCOME_RAISED;
-    if (list_is_empty(&box->waiters) && !box->is_watched) {
+    if (task_joiner(task) != NULL && !task_is_cancelled(task)) {
+        box->is_cause = true;
+        task_cancel_others_later(task);
+    } else if (list_is_empty(&box->waiters)) {
         log_failure(L, message);
     }
     lua_pop(L, 1);
@@ -163,28 +172,13 @@ static void on_ended(struct task *task, void *arg)
     }
     spawned->count--;
     spawned->awaited_count -= box->is_awaited;
-    box->end_number = ++spawned->end_count;
     while (!list_is_empty(&box->waiters)) {
         struct task *waiter = LIST_ITEM(box->waiters.next, struct task, wait_node);
         leave_wait(waiter);
         task_wake(waiter, 0);
     }
-    if (box->is_watched) {
-        tell_signal(box, parts->L);
-    }
     luaL_unref(parts->L, LUA_REGISTRYINDEX, box->anchor_ref);
     box->anchor_ref = LUA_NOREF;
-}
-
-static void tell_signal(struct task_box *box, lua_State *L)
-{
-    STACK_BEGIN(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor_ref); // [box]
-    lua_getiuservalue(L, -1, SLOT_SIGNAL);              // [box, signal]
-    lua_pushboolean(L, 1);
-    lib_signal_set(L);
-    lua_pop(L, 2);
-    DCHECK_STACK(L, 0);
 }
 
 static void leave_wait(struct task *task)
@@ -220,10 +214,8 @@ static int l_spawn(lua_State *L)
     check_not_ended(L);
     struct parts *parts = parts_of(L);
     struct spawned *spawned = scheduler_spawned(parts->scheduler);
-    uint64_t count_max = parts->options->limits->script.tasks;
-    if (spawned->count >= count_max) {
-        limit_met("tasks", count_max);
-        return box_push_failure(L, "there are as many tasks as the limit allows", "E2BIG");
+    if (!has_room(parts, 1)) {
+        return push_lack_of_room(L);
     }
     int argument_count = lua_gettop(L) + 1; // of `l_body`: the box and all of these
     luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -243,6 +235,23 @@ static int l_spawn(lua_State *L)
     task_start(box->task);
     DCHECK(lua_gettop(L) == 1);
     return 1;
+}
+
+/// Whether `count` more tasks may be spawned.
+static bool has_room(const struct parts *parts, size_t count)
+{
+    uint64_t count_max = parts->options->limits->script.tasks;
+    size_t present = scheduler_spawned(parts->scheduler)->count;
+    if (present + count <= count_max) {
+        return true;
+    }
+    limit_met("tasks", count_max);
+    return false;
+}
+
+static int push_lack_of_room(lua_State *L)
+{
+    return box_push_failure(L, "there are as many tasks as the limit allows", "E2BIG");
 }
 
 static struct task_box *push_new(lua_State *L)
@@ -376,8 +385,9 @@ static bool waits_on(struct task_box *box, struct task_box *own)
                 last = append(last, waiter);
             }
         }
-        if (each->joiner != NULL && !task_is_cancelled(each->joiner->task)) {
-            last = append(last, each->joiner);
+        const struct task *joiner = task_joiner(each->task);
+        if (joiner != NULL && !task_is_cancelled(joiner) && box_of(joiner) != NULL) {
+            last = append(last, box_of(joiner));
         }
         is_more = each != last;
     }
@@ -453,27 +463,58 @@ static int l_cancel(lua_State *L)
     return 1;
 }
 
-/// tell_end(task, signal): sets the signal when the task has ended. The caller sees to its error,
-/// waits until it has ended, and does not end before it unless it cancels it.
-static int l_tell_end(lua_State *L)
+/// check_room(count) -> true when so many more tasks may be spawned; nil, message, "E2BIG"
+static int l_check_room(lua_State *L)
 {
-    struct task_box *box = check_box(L, 1, BOX_TASK);
-    check_box(L, 2, BOX_SIGNAL);
-    DCHECK(box->task != NULL && !box->is_watched);
-    box->joiner = box_of(task_current(L));
-    lua_settop(L, 2);
-    lua_setiuservalue(L, 1, SLOT_SIGNAL);
-    box->is_watched = true;
+    if (!has_room(parts_of(L), (size_t)luaL_checkinteger(L, 1))) {
+        return push_lack_of_room(L);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// join(tasks): waits until all have ended. They were spawned in this run. Returns the place of the
+/// one that failed first, which cancelled the others; nothing when none has failed. A caller that
+/// was cancelled before it waits ends here without them: they have not begun.
+static int l_join(lua_State *L)
+{
+    struct task *task = task_current(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+    for (lua_Integer i = 1; i <= count && !task_is_cancelled(task); i++) {
+        lua_rawgeti(L, 1, i);
+        const struct task_box *box = check_box(L, -1, BOX_TASK);
+        DCHECK(box->task != NULL);
+        task_join(box->task);
+        lua_pop(L, 1);
+    }
+    return count == 0 ? 0 : task_park_then(L, stop_joining, l_after_join, 0);
+}
+
+/// [tasks]
+static int l_after_join(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, 1, i);
+        const struct task_box *box = lua_touserdata(L, -1);
+        DCHECK(box->task == NULL);
+        if (box->is_cause) {
+            lua_pushinteger(L, i);
+            return 1;
+        }
+        lua_pop(L, 1);
+    }
     return 0;
 }
 
-/// end_number(task) -> a number that is lower than that of every task which ended later; 0 while
-/// the task has not ended
-static int l_end_number(lua_State *L)
+/// The tasks that it has joined leave it by themselves.
+static void stop_joining(struct task *task, void *arg)
 {
-    const struct task_box *box = check_box(L, 1, BOX_TASK);
-    lua_pushinteger(L, box->end_number);
-    return 1;
+    (void)arg;
+    (void)task;
 }
 
 /// task() -> what stands for the running task, as a key; nil when none runs

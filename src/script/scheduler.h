@@ -28,8 +28,7 @@ struct task_events {
 /// The tasks that scripts have spawned and that have not ended.
 struct spawned {
     size_t count;
-    size_t awaited_count;  // those that the end of the server waits for
-    lua_Integer end_count; // how many have ended since the scripts were loaded
+    size_t awaited_count; // those that the end of the server waits for
 };
 
 /// Makes a scheduler, which calls `run` with the ready node of each task whose turn it is.

@@ -8,6 +8,11 @@
 //
 // The order in `release` matters. Closing a coroutine runs code of the script, which can reach any
 // list and any other task; it must not find this one there.
+//
+// Tasks that have joined others make trees. A task leaves the tree when it is released, and a
+// joiner is released after all that it has joined. So a tree is cancelled from its leaves on: at
+// once by `end_joined`, or by `task_cancel_later`, which puts them into the list of ready tasks in
+// this order. No function here calls itself for that, because a script decides how deep a tree is.
 #include "script/task.h"
 
 #include "base/check.h"
@@ -28,6 +33,11 @@ static void run(struct task *task);
 static void begin_wait(lua_State *L, task_undo_fn undo, void *arg);
 static void unpark(struct task *task);
 static void make_ready(struct task *task);
+static struct task *first_leaf(struct task *task);
+static struct task *next_in_tree(const struct task *task);
+static void cancel_one_later(struct task *task);
+static void end_joined(struct task *task);
+static void leave_joiner(struct task *task);
 static void end(struct task *task, enum call_outcome outcome);
 static void report(struct task *task);
 static void release(struct task *task, bool is_sound);
@@ -44,6 +54,8 @@ struct task *task_new(lua_State *L, int argument_count)
     list_append(scheduler_tasks(parts->scheduler), &task->node);
     list_init(&task->ready_node);
     list_init(&task->scope_node);
+    list_init(&task->_joined);
+    list_init(&task->_joined_node);
     list_init(&task->wait_node);
     timer_init(&task->timer, &parts->options->loop->timers, NULL);
     task->L = scheduler_take_thread(parts->scheduler, &task->thread_ref);
@@ -122,6 +134,32 @@ int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KCon
     return lua_yieldk(L, 0, context, then);
 }
 
+void task_join(struct task *task)
+{
+    struct task *joiner = task_current(task->parts->L);
+    DCHECK(task != joiner && task->_joiner == NULL);
+    DCHECK(joiner->state == TASK_RUNNING && !joiner->_is_cancelled);
+    task->_joiner = joiner;
+    list_append(&joiner->_joined, &task->_joined_node);
+}
+
+struct task *task_joiner(const struct task *task)
+{
+    return task->_joiner;
+}
+
+void task_cancel_others_later(struct task *task)
+{
+    OWNED(&task->parts->options->loop->owner);
+    DCHECK(task->_joiner != NULL);
+    LIST_EACH (node, after, &task->_joiner->_joined) {
+        struct task *other = LIST_ITEM(node, struct task, _joined_node);
+        if (other != task) {
+            task_cancel_later(other);
+        }
+    }
+}
+
 /// The loop's own time stands still while a script runs, so a wait is counted by the clock.
 void task_arm_timer(struct task *task, uint64_t delay_ms, timer_fn fired)
 {
@@ -156,6 +194,7 @@ void task_cancel(struct task *task)
         task->_is_cancelled = true;
         return;
     }
+    end_joined(task);
     unpark(task);
     release(task, true);
 }
@@ -164,12 +203,11 @@ void task_cancel_later(struct task *task)
 {
     OWNED(&task->parts->options->loop->owner);
     DEBUG_CALL(task_check(task));
-    task->_is_cancelled = true;
-    if (task->state == TASK_PARKED) {
-        unpark(task);
-        list_remove(&task->wait_node);
-        make_ready(task);
+    struct task *each = first_leaf(task);
+    for (; each != task; each = next_in_tree(each)) {
+        cancel_one_later(each);
     }
+    cancel_one_later(task);
 }
 
 bool task_is_cancelled(const struct task *task)
@@ -202,6 +240,7 @@ void task_check(const struct task *task)
     CHECK(list_is_linked(&task->node)); // a task that was released is in no list
     CHECK(parts_of(task->L) == task->parts && parts_of(task->waiting) == task->parts);
     CHECK((task->scope != NULL) == list_is_linked(&task->scope_node));
+    CHECK((task->_joiner != NULL) == list_is_linked(&task->_joined_node));
     CHECK(task->state == TASK_READY || !list_is_linked(&task->ready_node));
     CHECK(task->_undo == NULL || task->state == TASK_PARKED);
     CHECK(!is_running || task->state != TASK_READY);
@@ -244,6 +283,7 @@ static void run(struct task *task)
 static void end(struct task *task, enum call_outcome outcome)
 {
     struct parts *parts = task->parts;
+    end_joined(task);
     unpark(task);
     switch (outcome) {
     case CALL_DONE:
@@ -316,18 +356,74 @@ static void make_ready(struct task *task)
     scheduler_add_ready(task->parts->scheduler, &task->ready_node);
 }
 
+/// The first task of the tree below `task` that has joined none; `task` itself if it has not.
+static struct task *first_leaf(struct task *task)
+{
+    while (!list_is_empty(&task->_joined)) {
+        task = LIST_ITEM(task->_joined.next, struct task, _joined_node);
+    }
+    return task;
+}
+
+/// The task that comes behind `task` when each one follows those that it has joined.
+static struct task *next_in_tree(const struct task *task)
+{
+    const struct list *next = task->_joined_node.next;
+    return next == &task->_joiner->_joined ? task->_joiner
+                                           : first_leaf(LIST_ITEM(next, struct task, _joined_node));
+}
+
+static void cancel_one_later(struct task *task)
+{
+    task->_is_cancelled = true;
+    if (task->state == TASK_PARKED) {
+        unpark(task);
+        list_remove(&task->wait_node);
+        make_ready(task);
+    }
+}
+
+/// Releases all tasks of the tree below `task`. Each is taken out of the tree before code of the
+/// script runs.
+static void end_joined(struct task *task)
+{
+    struct task *each = first_leaf(task);
+    while (each != task) {
+        struct task *joiner = each->_joiner;
+        DCHECK(each->state != TASK_RUNNING);
+        unpark(each);
+        release(each, true);
+        each = first_leaf(joiner);
+    }
+}
+
+/// Wakes the joiner when it waits for no other task.
+static void leave_joiner(struct task *task)
+{
+    struct task *joiner = task->_joiner;
+    task->_joiner = NULL;
+    list_remove(&task->_joined_node);
+    if (list_is_empty(&joiner->_joined) && joiner->state == TASK_PARKED) {
+        task_wake(joiner, 0);
+    }
+}
+
 /// Takes the task out of every list before the coroutine is closed, because closing runs code of
 /// the script. `is_sound` says that the code did not fail.
 static void release(struct task *task, bool is_sound)
 {
     struct scope *scope = task->scope;
     DCHECK(task->_undo == NULL && !list_is_linked(&task->ready_node));
+    CHECK(list_is_empty(&task->_joined));
     list_remove(&task->node);
     list_remove(&task->scope_node);
     list_remove(&task->wait_node);
     timer_deinit(&task->timer);
     if (task->_watcher != NULL) {
         task->_watcher->on_ended(task, task->_watcher_arg);
+    }
+    if (task->_joiner != NULL) {
+        leave_joiner(task);
     }
     if (task->state != TASK_RUNNING) {
         close_inner(task);

@@ -10,9 +10,10 @@
 // feet, so it is marked, and ends when it next waits. Code of a script calls `task_cancel_later`
 // instead: closing a coroutine is a run of its own, and runs are not nested.
 //
-// A task is owned by its generation. It may belong to a scope, which then cancels it. A parked task
-// has one undo slot, which takes it out of whatever it waits for. Every way out of the wait (wake,
-// cancel, end of the state) clears the slot first, and the slot's function runs at most once.
+// A task is owned by its generation. It may belong to a scope, which then cancels it. It may wait
+// for tasks that it has joined: those end before it does, however it ends. A parked task has one
+// undo slot, which takes it out of whatever it waits for. Every way out of the wait (wake, cancel,
+// end of the state) clears the slot first, and the slot's function runs at most once.
 #pragma once
 
 #include "base/bytes.h"
@@ -51,9 +52,12 @@ struct task {
     struct scope *scope; // the request scope that it belongs to; NULL for none
     lua_State *L;
     int thread_ref;
-    lua_State *waiting;    // the coroutine that waits: L, or one of the script's inside it
-    int _value_count;      // how many values are on the stack of `waiting`, to resume it with
-    struct list wait_node; // in the list of whatever it waits for
+    lua_State *waiting;       // the coroutine that waits: L, or one of the script's inside it
+    int _value_count;         // how many values are on the stack of `waiting`, to resume it with
+    struct list _joined;      // the tasks that it waits for, and that end before it
+    struct list _joined_node; // _joiner->_joined
+    struct task *_joiner;     // who waits for it and ends after it; NULL for nobody
+    struct list wait_node;    // in the list of whatever it waits for
     struct replica *wait_replica; // where it published and waits for room; see lib_channel.c
     uint64_t wait_sequence;
     struct timer timer; // ends a sleep
@@ -109,6 +113,16 @@ int task_park(lua_State *L, task_undo_fn undo, void *arg);
 /// the binding's return, with the stack as it was and the values of `task_wake` on top.
 int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context);
 
+/// Has the running task wait for `task` when it parks next: `task` ends before it, however it ends,
+/// and it is woken when the last one that it has joined has ended. It must park in the same run.
+void task_join(struct task *task);
+
+/// The task that has joined it; NULL for none.
+struct task *task_joiner(const struct task *task);
+
+/// Cancels, when this turn ends, all tasks that the joiner of `task` waits for, but `task` itself.
+void task_cancel_others_later(struct task *task);
+
 /// Has `fired` called in `delay_ms` with the task's timer, which bounds a wait of the running task.
 /// The undo function has to disarm it.
 void task_arm_timer(struct task *task, uint64_t delay_ms, timer_fn fired);
@@ -123,12 +137,14 @@ void task_wake(struct task *task, int value_count);
 /// and a finalizer cannot call anything in a coroutine that has yielded.
 void task_wake_with(struct task *task, int value_count);
 
-/// Ends the task: its undo function runs, its coroutine is closed (to-be-closed variables run), and
-/// it is freed. A task that is running ends when it next waits. *Calls Lua.*
+/// Ends the task: the tasks that it has joined end first; its undo function runs, its coroutine is
+/// closed (to-be-closed variables run), and it is freed. A task that is running ends when it next
+/// waits. *Calls Lua.*
 void task_cancel(struct task *task);
 
-/// Takes the task out of what it waits for, and cancels it when this turn ends. Does not call Lua,
-/// so scripts may ask for it while they run.
+/// Takes the task out of what it waits for, and cancels it when this turn ends. Those that it has
+/// joined are cancelled with it, and end before it. Does not call Lua, so scripts may ask for it
+/// while they run.
 void task_cancel_later(struct task *task);
 
 /// Whether the task was cancelled and has not ended yet.

@@ -76,14 +76,9 @@ function Books:logged(message, text)
 end
 
 local function drop_pending(books, state)
-  for _, task in ipairs(state.pending) do
-    task.is_pending, task.is_gone = false, true
-    life.end_task(books, task, life.CANCELLED, "cancelled")
+  while #state.pending > 0 do
+    life.end_pending(books, state.pending[1])
   end
-  local unnamed = state.unnamed or 0
-  state.count = state.count - unnamed
-  state.awaited = state.awaited - (state.is_loaded and unnamed or 0)
-  state.pending, state.pending_count, state.unnamed = {}, 0, nil
 end
 
 ---Why the task should not be where it is when nothing is ready; nil when it may wait on.
@@ -99,7 +94,7 @@ local function overdue(books, task)
     return "was not woken when it " .. doing.verb
   elseif doing.verb == "waits" and doing.target.ended then
     return "waits for a task that has ended"
-  elseif doing.join and (doing.join.failed or doing.join.left == 0) then
+  elseif doing.join and doing.join.left == 0 then
     return "waits for functions of `all` that are over"
   elseif doing.place and Channels.has_news(doing.place) then
     return "waits for events that are there"
@@ -219,8 +214,7 @@ function Books:leave(id)
   for _, state in ipairs(self.order) do
     local task = state.open[id]
     if task then
-      life.cancel(self, task)
-      task.place = nil
+      life.cancel_at_once(self, task)
     end
   end
 end
@@ -262,8 +256,7 @@ function Books:_cut(worker)
   for _, state in ipairs(self.order) do
     for _, task in pairs(state.worker == worker and state.open or {}) do
       if task.kind == "visit" then
-        life.cancel(self, task)
-        task.place = nil
+        life.cancel_at_once(self, task)
       end
     end
   end

@@ -90,6 +90,23 @@ local function uncount(task)
   end
 end
 
+---One of the functions of an `all` has ended. The first that fails cancels the others, and the last
+---one wakes the caller.
+local function leave_join(books, join, task)
+  join.left = join.left - 1
+  join.last = books.now
+  if task.failure and not join.failed and not task.cancelled then
+    join.failed = task
+    for _, other in ipairs(join.children) do
+      life.cancel(books, other)
+    end
+  end
+  local doing = join.caller.doing
+  if join.left == 0 and not join.caller.cancelled and doing and doing.join == join then
+    wake(books, join.caller)
+  end
+end
+
 ---`text` is what a wait for the task returns from now on.
 function life.end_task(books, task, text, failure)
   expect(not task.ended, "task %s of %s ends twice", task.id, task.state.key)
@@ -97,14 +114,18 @@ function life.end_task(books, task, text, failure)
   uncount(task)
   life.wake_all(books, task.waiters)
   task.waiters = {}
-  local join = task.join
-  if join then
-    join.left = join.left - 1
-    join.last = books.now
-    if failure and not join.failed then
-      join.failed = task
+  if task.join then
+    leave_join(books, task.join, task)
+  end
+end
+
+local function has_pending(join)
+  for _, child in ipairs(join.children) do
+    if child.is_pending then
+      return true
     end
   end
+  return false
 end
 
 ---Whether the place in the queue of a task that is cancelled is known to be the next one.
@@ -114,15 +135,20 @@ local function is_surely_parked(books, task)
     return false
   end
   return doing.verb == "sleeps" or doing.verb == "awaits" or
-    doing.verb == "waits" and not doing.target.is_pending
+    doing.verb == "waits" and not doing.target.is_pending or
+    doing.verb == "joins" and doing.join ~= nil and not has_pending(doing.join)
 end
 
----Returns whether that was the first time.
+---Cancels the task, and before it the functions of an `all` that it waits for. Returns whether that
+---was the first time.
 function life.cancel(books, task)
   if task.ended or task.cancelled then
     return false
   end
-  local state = task.state
+  local state, join = task.state, task.doing and task.doing.join
+  for _, child in ipairs(join and join.children or {}) do
+    life.cancel(books, child)
+  end
   task.cancelled = books.now
   if not task.began then
     task.is_pending = true
@@ -137,10 +163,38 @@ function life.cancel(books, task)
   return true
 end
 
-function life.cancel_children(books, join)
-  for _, child in ipairs(join.children) do
-    life.cancel(books, child)
+local function forget_places(task)
+  local join = task.doing and task.doing.join
+  task.place = nil
+  for _, child in ipairs(join and join.children or {}) do
+    forget_places(child)
   end
+end
+
+---Cancels the task and the functions of its `all` at once: they are not put into the queue.
+function life.cancel_at_once(books, task)
+  life.cancel(books, task)
+  forget_places(task)
+end
+
+---Nothing of the functions of an `all` is left when its caller goes on or ends: their to-be-closed
+---variables have run. Those that were cancelled before they began have said nothing.
+function life.check_over(books, join)
+  for _, child in ipairs(join.children) do
+    local is_silent = not child.began and child.cancelled
+    expect(child.is_gone or is_silent, "task %s of %s goes on, and its function %s has not ended",
+      join.caller.id, child.state.key, child.id)
+    if is_silent and not child.ended then
+      life.end_pending(books, child)
+    end
+  end
+end
+
+function life.end_pending(books, task)
+  forget(task.state.pending, task)
+  task.state.pending_count = task.state.pending_count - 1
+  task.is_pending, task.is_gone = false, true
+  life.end_task(books, task, life.CANCELLED, "cancelled")
 end
 
 ---All tasks of a generation are cancelled, in no order that counts.
@@ -151,20 +205,27 @@ function life.force(books, state)
   state.is_forced = true
   state.forced_count, state.forced_pending = state.count, state.pending_count
   for _, task in pairs(state.open) do
-    task.is_forced = life.cancel(books, task)
+    task.is_forced = not task.cancelled
+  end
+  for _, task in pairs(state.open) do
+    life.cancel(books, task)
     task.place = nil
   end
 end
 
 ---The task was cancelled, and its to-be-closed variables run from now on.
 local function unwind(books, task)
-  local doing = task.doing
+  local join = task.doing and task.doing.join
   life.leave_wait(task)
+  if join and task.cancels_itself then -- before it called `all`, so its functions never begin
+    for _, child in ipairs(join.children) do
+      life.cancel(books, child)
+    end
+  elseif join then
+    life.check_over(books, join)
+  end
   task.doing, task.is_unwinding, task.returns, task.guards = nil, true, nil, {}
   life.end_task(books, task, life.CANCELLED, "cancelled")
-  if doing and doing.join then
-    life.cancel_children(books, doing.join)
-  end
   for i = #task.closables, 1, -1 do
     if task.closables[i].is_closing then
       table.remove(task.closables, i)
