@@ -1,6 +1,7 @@
 -- channel:finish: nothing more is published, and every reader, however late, gets what is kept and
 -- then a complete end.
 
+local apps = require "spec.support.app"
 local hub = require "spec.hub.support"
 local reload = require "spec.reload.support"
 local sse = require "spec.support.sse"
@@ -235,6 +236,28 @@ describe("a finished channel", function()
     assert.equal("false", run(server, "return channel('a').finished"))
     server:advance(100000)
     assert.equal("1", hub.data(read(server, { since = "earliest" }, "b"), 1))
+  end)
+
+  it("makes its name free at the moment at which its end expires, in each worker", function()
+    local app = apps.start([[
+      server:post("/publish", function(_, response)
+        local channel <const> = lunesse.channel("a", { ttl = 600 })
+        response:send(select(3, channel:publish(1)) or "published")
+      end)
+      server:post("/finish", function(_, response)
+        lunesse.channel("a"):finish()
+        response:send("finished")
+      end)]], { workers = 2 })
+    for _, worker in ipairs { 1, 2, 1 } do
+      app:post("/publish", { worker = worker }):expect { text = "published" }
+      app:advance(7.25)
+      app:post("/publish", { worker = 3 - worker }):expect { text = "published" }
+      app:advance(0.5)
+      app:post("/finish", { worker = worker }):expect(200)
+      app:advance(599.999)
+      app:post("/publish", { worker = 3 - worker }):expect { text = "EFINISHED" }
+      app:advance(0.001)
+    end
   end)
 
   it("goes when its end has expired, with nobody to hold it, in every worker", function()

@@ -123,7 +123,8 @@ void worker_turn(struct worker *worker)
 bool worker_is_busy(const struct worker *worker)
 {
     return !list_is_empty(&worker->loop._jobs[LOOP_RUN]) ||
-           !list_is_empty(&worker->loop._jobs[LOOP_WRITE]) || worker->mailbox._first != NULL;
+           !list_is_empty(&worker->loop._jobs[LOOP_WRITE]) || worker->mailbox._first != NULL ||
+           timer_heap_next_ms(&worker->loop.timers) <= worker->world->now_ms;
 }
 
 struct replica *worker_replica(const struct worker *worker, const struct channel *channel)

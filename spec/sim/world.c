@@ -26,6 +26,7 @@ static const char *const names[SLOTS_MAX] = {"room", "a\"b\\c", "n\xc3\xa4he", "
 static void choose_limits(struct limits *limits);
 static void check_hub(struct world *world);
 static void check_need(struct world *world, struct life *life);
+static uint64_t end_expiry_ms(const struct life *life);
 static bool has_due(const struct worker *worker, const struct life *life);
 static void take_view(const struct world *world, const struct life *life, struct ledger_view *view);
 static void expire(struct world *world, struct life *life);
@@ -285,11 +286,25 @@ static void choose_limits(struct limits *limits)
         chance_one_in(3) ? chance_between(1000, TIGHT_BYTES - 1) : limits->channel.total_bytes;
 }
 
+/// When a finished channel has to be gone. An event may be newer than the end: the clock of the
+/// worker that published it may have been ahead.
+static uint64_t end_expiry_ms(const struct life *life)
+{
+    uint64_t newest_ms = life->finished_ms;
+    for (uint64_t sequence = life->first; sequence <= life->count; sequence++) {
+        uint64_t made_ms = life->records[sequence - 1].made_ms;
+        newest_ms = made_ms > newest_ms ? made_ms : newest_ms;
+    }
+    return life->ttl_ms == UINT64_MAX ? UINT64_MAX : newest_ms + life->ttl_ms;
+}
+
 /// A channel that nothing needs must be gone. A stream needs its channels until it ends. If another
 /// worker dropped the last event, the channel may stay until the event would have expired.
 static void check_need(struct world *world, struct life *life)
 {
     world_look_for(world, life);
+    EXPECT(life->is_over || life->finished == 0 || end_expiry_ms(life) > world->now_ms,
+           "%s was finished, its end has expired, and it is still there", life->name);
     if (life->is_over || life->first <= life->count || life->finished != 0) {
         return;
     }

@@ -225,11 +225,17 @@ int channel_finish(struct channel *channel, uint64_t now_ms)
 /// one.
 uint64_t channel_expiry_ms(const struct channel *channel)
 {
-    const struct journal *journal = &channel->journal;
     HUB_LOCKED(channel->hub);
-    bool has_end = channel->state == CHANNEL_FINISHED && journal->bounds.ttl_ms != UINT64_MAX;
-    return has_end && journal_is_empty(journal) ? channel->finished_ms + journal->bounds.ttl_ms
-                                                : journal_expiry_ms(journal);
+    return journal_is_empty(&channel->journal) ? channel_end_expiry_ms(channel)
+                                               : journal_expiry_ms(&channel->journal);
+}
+
+uint64_t channel_end_expiry_ms(const struct channel *channel)
+{
+    uint64_t ttl_ms = channel->journal.bounds.ttl_ms;
+    HUB_LOCKED(channel->hub);
+    bool has_expiry = channel->state == CHANNEL_FINISHED && ttl_ms != UINT64_MAX;
+    return has_expiry ? channel->finished_ms + ttl_ms : UINT64_MAX;
 }
 
 void channel_close(struct channel *channel)

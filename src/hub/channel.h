@@ -129,6 +129,10 @@ MUST_USE int channel_finish(struct channel *channel, uint64_t now_ms);
 /// and has no frame, the channel itself. UINT64_MAX for never.
 uint64_t channel_expiry_ms(const struct channel *channel);
 
+/// Returns when the end of a finished channel is too old; UINT64_MAX for never, and while it is
+/// open.
+uint64_t channel_end_expiry_ms(const struct channel *channel);
+
 /// Marks the channel as closed and frees its name. Idempotent.
 void channel_close(struct channel *channel);
 

@@ -455,6 +455,7 @@ static void note_offered(struct replica *replica, uint64_t keep_from)
         replica->link.follows ? replica->journal.next : replica->channel->journal.next;
     worker_set woken = hub_tell_room(hub);
     uint64_t first = trim(replica, keep_from);
+    arm_age(replica);
     hub_unlock(hub);
     hub_wake(hub, woken);
     journal_drop(&replica->journal, first);
@@ -467,6 +468,7 @@ static void on_age(struct timer *timer)
     note_idle(replica);
     uint64_t first = trim(replica, replica->link.offered);
     worker_set woken = close_expired(replica);
+    arm_age(replica); // after it, because an end that has expired is due at once
     hub_unlock(replica->local->hub);
     hub_wake(replica->local->hub, woken);
     journal_drop(&replica->journal, first);
@@ -478,8 +480,7 @@ static worker_set close_expired(struct replica *replica)
 {
     struct channel *channel = replica->channel;
     bool is_empty = journal_is_empty(&channel->journal);
-    uint64_t now_ms = loop_now_ms(replica->local->loop);
-    if (channel->state != CHANNEL_FINISHED || !is_empty || channel_expiry_ms(channel) > now_ms) {
+    if (!is_empty || channel_end_expiry_ms(channel) > loop_now_ms(replica->local->loop)) {
         return 0;
     }
     channel_close(channel);
@@ -494,25 +495,31 @@ static uint64_t trim(struct replica *replica, uint64_t keep_from)
 {
     const struct journal *journal = &replica->channel->journal;
     channel_trim(replica->channel, loop_now_ms(replica->local->loop), keep_from);
-    arm_age(replica);
     return journal->first < keep_from ? journal->first : keep_from;
 }
 
 /// Arms the timer for the oldest frame, a step later than its age: all frames that get too old
 /// within the step leave together, and the timer does not run for each. A frame that is too old and
-/// has to stay, because some worker has yet to offer it, is looked at again after a step.
+/// has to stay, because some worker has yet to offer it, is looked at again after a step. The end
+/// of a finished channel expires at its moment, because a script may make the name anew from then
+/// on.
 static void arm_age(struct replica *replica)
 {
-    uint64_t expiry_ms = channel_expiry_ms(replica->channel);
+    const struct channel *channel = replica->channel;
+    uint64_t expiry_ms = channel_expiry_ms(channel);
     if (expiry_ms == UINT64_MAX) {
         timer_disarm(&replica->age);
         return;
     }
     uint64_t now_ms = loop_now_ms(replica->local->loop);
-    uint64_t step_ms = replica->channel->journal.bounds.ttl_ms / AGE_STEPS;
+    uint64_t step_ms = channel->journal.bounds.ttl_ms / AGE_STEPS;
     step_ms = step_ms < AGE_STEP_MS_MAX ? step_ms : AGE_STEP_MS_MAX;
     bool is_late = expiry_ms + step_ms <= now_ms;
-    timer_arm_at(&replica->age, (is_late ? now_ms + 1 : expiry_ms) + step_ms);
+    uint64_t due_ms = (is_late ? now_ms + 1 : expiry_ms) + step_ms;
+    uint64_t end_ms = channel_end_expiry_ms(channel);
+    uint64_t exact_ms = end_ms > now_ms ? end_ms : expiry_ms;
+    bool is_exact = exact_ms > now_ms || journal_is_empty(&channel->journal);
+    timer_arm_at(&replica->age, is_exact && exact_ms < due_ms ? exact_ms : due_ms);
 }
 
 /// Frees the replica when nobody needs it any more. A replica that stays only for the history has
