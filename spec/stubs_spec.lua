@@ -34,6 +34,7 @@ methods("Server", getmetatable(server))
 methods("Group", getmetatable(server:route("/x")))
 methods("HttpClient", getmetatable(lunesse.http.client()))
 add("http", lunesse.http)
+local html = lunesse.html -- which is there from now on
 local page = require "lunesse.page".of(200, "", "")
 methods("HttpPage", getmetatable(page))
 for name in pairs(page) do
@@ -42,6 +43,7 @@ end
 add("lunesse", lunesse)
 add("json", lunesse.json)
 add("crypto", lunesse.crypto)
+add("html", html)
 add("log", lunesse.log)
 add("metric", lunesse.metric)
 table.sort(names)
@@ -53,7 +55,7 @@ local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
   HttpClient = true, HttpPage = true, http = true, lunesse = true, json = true, crypto = true,
-  log = true, metric = true,
+  html = true, log = true, metric = true,
 }
 
 local function offered()

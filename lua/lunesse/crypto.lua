@@ -11,10 +11,12 @@ local function check_text(name, text)
   end
 end
 
-local hex_of, byte_of = {}, {}
-for code = 0, 255 do
-  local char, hex = string.char(code), ("%02x"):format(code)
-  hex_of[char], byte_of[hex] = hex, char
+local function hex_of(byte)
+  return ("%02x"):format(byte:byte())
+end
+
+local function byte_of(digits)
+  return string.char(tonumber(digits, 16))
 end
 
 -- hex(bytes) -> text in lower case
@@ -29,7 +31,7 @@ function crypto.hex_decode(text)
   if #text % 2 == 1 or text:find("%X") then
     return nil, "the text is not pairs of hexadecimal digits", "EINVAL"
   end
-  return (text:lower():gsub("..", byte_of))
+  return (text:gsub("..", byte_of))
 end
 
 return crypto

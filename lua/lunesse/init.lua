@@ -17,7 +17,7 @@ coroutine.yield = core.yield
 coroutine.close = core.close
 rawset(_G, "require", require "lunesse.require")
 
-return {
+local lunesse = {
   server = server.open,
   channel = core.channel,
   channel_group = core.channel_group,
@@ -43,3 +43,14 @@ return {
   worker = core.worker(),
   advance = core.advance,
 }
+
+-- What not every script needs costs nothing until it is used.
+local later = { html = "lunesse.html" }
+
+return setmetatable(lunesse, { __index = function(self, name)
+  local module = later[name] and require(later[name])
+  if module then
+    rawset(self, name, module)
+  end
+  return module
+end })

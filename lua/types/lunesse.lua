@@ -14,6 +14,7 @@
 ---@field http lunesse.http    requests to other servers
 ---@field json lunesse.json  text to values and back
 ---@field crypto lunesse.crypto  digests, random bytes, passwords
+---@field html lunesse.html  pages
 ---@field log lunesse.log    the server's log
 ---@field metric lunesse.metric  a script's own metrics
 ---@field version string     of the program, such as "0.1.0"
