@@ -49,14 +49,19 @@ install: build ## the programs, the manual, stubs, scripts, units and docs, belo
 test: test-deps build debug ## the whole suite
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED)
 
-# What runs in the test kit (the kit itself, the shipped scripts, what scripts can do, channels), and
-# the C units. Under 30 s: what starts many programs, or a browser, is left to `make test`.
+# What runs in the test kit (the kit itself, the shipped scripts, what scripts can do, channels,
+# streams, requests and answers), and the C units. Under 30 s: what starts many programs, or a
+# browser, and what cuts requests at every byte, is left to `make test`.
 FAST := spec/unit_spec.lua spec/support_spec.lua spec/stubs_spec.lua \
   $(foreach name,both client core loading names parts stream,spec/kit/$(name)_spec.lua) \
   $(foreach name,answers by_hand chat clock countdown index poll publish tokens, \
     spec/scripts/$(name)_spec.lua) \
-  $(foreach name,all answers event server standard tasks timers,spec/script/$(name)_spec.lua) \
-  $(foreach name,greet read several,spec/hub/$(name)_spec.lua)
+  $(foreach name,all answers event lifetimes request response server shared_ceiling standard tasks \
+    timers,spec/script/$(name)_spec.lua) \
+  $(foreach name,api greet notices read several subscribe,spec/hub/$(name)_spec.lua) \
+  $(foreach name,characters early_leaving framing handler head negotiation try_send, \
+    spec/sse/$(name)_spec.lua) \
+  $(foreach name,expect methods response routing,spec/http/$(name)_spec.lua)
 
 test-fast: test-deps debug ## the specs to run while working; `make test` has the rest
 	@LUNESSE_BUILD=$(CURDIR)/$(DEBUG) $(BUSTED) $(FAST)
