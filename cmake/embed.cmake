@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
 #
 # Writes OUTPUT, a C file that holds the files FILES as the array NAME of HEADER, such as
-# `embedded_lua` of script/embedded.h. With the MODULE "lunesse", lua/lunesse/server.lua is called
-# "lunesse.server" and lua/lunesse/init.lua is called "lunesse"; without a MODULE each file is
-# called by its path. Run by the build, again whenever one of the files changes.
+# `embedded_lua` of script/embedded.h. With the MODULE "lunesse" and the BASE lua/lunesse,
+# lua/lunesse/server.lua is called "lunesse.server", lua/lunesse/web/cors.lua "lunesse.web.cors" and
+# lua/lunesse/init.lua "lunesse"; without a MODULE each file is called by its path. Run by the
+# build, again whenever one of the files changes.
 set(arrays "")
 set(entries "")
 set(count 0)
 foreach(file IN LISTS FILES)
-  cmake_path(GET file STEM stem)
-  set(module "${MODULE}.${stem}")
-  if(NOT MODULE)
-    cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${SOURCE} OUTPUT_VARIABLE module)
-  elseif(stem STREQUAL "init")
-    set(module "${MODULE}")
+  cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${SOURCE}/${BASE} OUTPUT_VARIABLE module)
+  if(MODULE)
+    string(REGEX REPLACE "\\.lua$" "" module "${module}")
+    string(REPLACE "/" "." module "${MODULE}.${module}")
+    string(REGEX REPLACE "\\.init$" "" module "${module}")
   endif()
   file(READ ${file} hex HEX)
   file(SIZE ${file} len)

@@ -46,6 +46,7 @@ add("crypto", lunesse.crypto)
 add("html", html)
 add("log", lunesse.log)
 add("metric", lunesse.metric)
+add("web", lunesse.web)
 table.sort(names)
 print(table.concat(names, "\n"))
 server:get("/", function() end)
@@ -55,7 +56,7 @@ local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
   HttpClient = true, HttpPage = true, http = true, lunesse = true, json = true, crypto = true,
-  html = true, log = true, metric = true,
+  html = true, log = true, metric = true, web = true,
 }
 
 local function offered()

@@ -7,6 +7,7 @@ local log = require "lunesse.log"
 local metric = require "lunesse.metric"
 local server = require "lunesse.server"
 local tasks = require "lunesse.tasks"
+local web = require "lunesse.web"
 
 require "lunesse.request"
 require "lunesse.response"
@@ -38,6 +39,7 @@ local lunesse = {
   crypto = crypto,
   log = log,
   metric = metric,
+  web = web,
   stats = core.stats,
   version = core.version(),
   worker = core.worker(),

@@ -268,7 +268,7 @@ local function parse_mode(mode)
   return tonumber(digits, 8)
 end
 
-local ADDRESS_KEYS = { host = true, port = true, unix = true, mode = true }
+local ADDRESS_KEYS = { host = true, port = true, unix = true, mode = true, proxy_protocol = true }
 
 local function check_address(where)
   for key in pairs(where) do
@@ -276,6 +276,9 @@ local function check_address(where)
       error(("unknown listen option '%s'; there are %s"):format(tostring(key),
         names_of(ADDRESS_KEYS)), 3)
     end
+  end
+  if where.proxy_protocol ~= nil and type(where.proxy_protocol) ~= "boolean" then
+    error("proxy_protocol is true or false", 3)
   end
   if where.mode ~= nil and where.unix == nil then
     error("mode is for a Unix socket: { unix =, mode = }", 3)
@@ -304,7 +307,7 @@ function Server:listen(where)
   end
   check_address(where)
   caller.call(core.listen, where.unix or where.host or "127.0.0.1", where.port or 0,
-    where.unix ~= nil, where.mode and parse_mode(where.mode))
+    where.unix ~= nil, where.mode and parse_mode(where.mode), where.proxy_protocol)
   return self
 end
 

@@ -18,7 +18,7 @@ local CLIENT_OPTIONS = { headers = true, cookies = true, worker = true }
 local OPTIONS = {
   headers = true, json = true, form = true, body = true, query = true, slow = true, every = true,
   worker = true, window = true, peer = true, seconds = true, last_event_id = true, accept = true,
-  method = true, chunked = true, cookies = true, version = true,
+  method = true, chunked = true, cookies = true, version = true, proxy_header = true,
 }
 
 ---A client of `app`. Options: `headers` (sent with each request), `cookies` (false: it keeps none;
@@ -215,12 +215,14 @@ function Client:_connect(options)
   local kept = self.conn
   local worker = options.worker or self.worker
   if kept and kept.is_open and kept.is_idle and not options.slow and not options.window and
+    not options.proxy_header and
     (not worker or kept.core:worker() == worker) then
     kept.is_idle = false
     return kept
   end
   local conn = self.app:_connect {
     worker = worker, window = options.window, peer = options.peer, slow = options.slow,
+    proxy_header = options.proxy_header,
   }
   if self.jar then
     self.conn, conn.is_kept = conn, true

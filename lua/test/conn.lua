@@ -8,18 +8,24 @@ local Conn = {}
 Conn.__index = Conn
 
 ---Opens a connection. Options: `worker`, `window` (bytes of a body that the peer takes; the head of
----an answer is always taken), `peer` (an address), `slow` (bytes that are sent in one turn).
+---an answer is always taken), `peer` (an address), `slow` (bytes that are sent in one turn),
+---`proxy_header` (bytes that the connection begins with; it comes to a listener that expects them).
 function Conn.open(app, options)
   local inner, why = app.core:connect {
     worker = options.worker, window = options.window and 1 or nil, peer = options.peer,
+    proxied = options.proxy_header ~= nil,
   }
   if not inner then
     return nil, why
   end
-  return setmetatable({
+  local self = setmetatable({
     app = app, core = inner, slow = options.slow, window = options.window, _queue = {},
     is_open = true,
   }, Conn)
+  if options.proxy_header then
+    self:send(options.proxy_header)
+  end
+  return self
 end
 
 ---Begins a request: `answer` is told what comes back.

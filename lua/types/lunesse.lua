@@ -17,6 +17,7 @@
 ---@field html lunesse.html  pages
 ---@field log lunesse.log    the server's log
 ---@field metric lunesse.metric  a script's own metrics
+---@field web lunesse.web    what stands around handlers: proxies, CORS, limits
 ---@field version string     of the program, such as "0.1.0"
 ---@field worker integer     number of the worker that runs this script, from 1
 local lunesse = {}

@@ -10,7 +10,12 @@
 ---@field params table<string, string>    what `:name` and `*rest` of the pattern stand for, decoded
 ---@field headers table<string, string>   blind to case; repeated: joined by ", ", Cookie by "; "
 ---@field cookies table<string, string>   by name; of a repeated name the first value
----@field ip string?                      the peer's address, or "unix"; nil when asked too late
+---The address of the peer, or "unix"; behind a proxy that is trusted (`lunesse.web.trust_proxy`),
+---what it says of the client, which may be "unknown" or a name such as "_gazonk". It is nil when
+---it is first asked for after the peer has left; so are `scheme` and `host`.
+---@field ip string?
+---@field scheme "http" | "https" | nil   what the client asked by, as a trusted proxy says
+---@field host string?                    that the client asked for: "example.com:8080"
 ---@field id string                       names this request in the log
 ---@field http_version "1.0" | "1.1"
 ---@field state table                    empty at first: for middlewares to say what they found

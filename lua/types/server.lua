@@ -251,6 +251,9 @@ function Server:on_reload(what) end
 ---@field host? string   an IPv4 or IPv6 address or "localhost"; default "127.0.0.1"
 ---@field port? integer  0 picks a free one
 ---@field unix? string   path of a Unix socket, in place of host and port
+---Each connection begins with a PROXY header, of version 1 or 2, by which a balancer names the
+---client: `request.ip`. One without it is closed. Default false.
+---@field proxy_protocol? boolean
 ---@field mode? string | integer  of the socket's file, as chmod writes it: "660" lets its group
 ---                               connect, too; default: what the umask leaves
 
@@ -261,6 +264,7 @@ function Server:on_reload(what) end
 ---server:listen(3000)
 ---server:listen { host = "0.0.0.0", port = 8080 }
 ---server:listen { unix = "/run/lunesse.sock", mode = "660" }
+---server:listen { host = "10.0.0.5", port = 8081, proxy_protocol = true }
 ---```
 ---@param where integer | lunesse.ListenAddress  a port, or an address
 ---@return lunesse.Server self

@@ -58,7 +58,9 @@ function test.stop() end
 ---Bytes of the answer's body that the peer takes, until `stream:window` or `:resume`.
 ---@field window? integer
 ---@field worker? integer                  where the connection goes; else to the workers in turn
----@field peer? string                     the peer's address. Default "127.0.0.1".
+---@field peer? string                     the peer's address, or "unix". Default "127.0.0.1".
+---Bytes that the connection begins with, which comes to a listener with `proxy_protocol`.
+---@field proxy_header? string
 ---@field version? string                  of HTTP. Default "1.1".
 ---Seconds of the app's time that a complete answer may take. Default 60.
 ---@field seconds? number

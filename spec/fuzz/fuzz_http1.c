@@ -201,7 +201,7 @@ static void run(struct outcome *outcome, struct bytes input, const struct plan *
     if (plan->record_max > 0) {
         transport = veil_over(transport, &the_loop, plan->record_max);
     }
-    service_accept(&outcome->service, transport, &peer);
+    service_accept(&outcome->service, transport, &peer, false);
     send_all(outcome, input, plan);
     if (plan->cut_at == SIZE_MAX) {
         settle(outcome, plan->output_step);

@@ -87,7 +87,7 @@ void caller_ask(struct caller *caller, struct worker *worker, const char *target
         snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", target, fields);
     CHECK(len > 0 && len < REQUEST_BYTES);
     loopback_init(&caller->transport, &worker->loop, SIZE_MAX);
-    service_accept(&worker->service, &caller->transport.base, &nowhere);
+    service_accept(&worker->service, &caller->transport.base, &nowhere, false);
     loopback_send(&caller->transport, bytes_of(request, (size_t)len));
 }
 

@@ -192,7 +192,7 @@ server:get("/a", print)]]
       ['lunesse.server { limits = { [true] = 1 } }'] = "bad.lua:1: there is no limit 'true'",
       ['lunesse.reload()'] = "bad.lua:1: reload is for later: the scripts are being loaded",
       ['server:listen { prot = 1 }'] = "bad.lua:1: unknown listen option 'prot'; " ..
-        "there are host, mode, port, unix",
+        "there are host, mode, port, proxy_protocol, unix",
       ['lunesse.server { limit = {} }'] = "bad.lua:1: unknown server option 'limit'; " ..
         "there is limits",
       ['lunesse.server { limits = { bytes = 1 } }'] = "bad.lua:1: there is no limit 'bytes'; " ..

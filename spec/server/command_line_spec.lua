@@ -37,7 +37,8 @@ describe("lunesse --help and --version", function()
     local code, out, err = run("--help")
     assert.same({ 0, "" }, { code, err })
     assert.matches("^usage: lunesse %[options%] SCRIPT|FOLDER\n", out)
-    for _, option in ipairs { "host", "port", "unix", "limit", "dev", "check", "log-level",
+    for _, option in ipairs { "host", "port", "unix", "limit", "trust-proxy", "proxy-protocol",
+      "dev", "check", "log-level",
       "log-format", "version", "help" } do
       assert.matches("  --" .. option .. " ", (out:gsub("%-%-(%a[%w-]*)", "--%1 ")), 1, true)
     end
@@ -66,6 +67,11 @@ describe("a wrong command line", function()
       { { "--limit", "body_bytes=", script }, "a whole number of bytes" },
       { { "--limit", "body_bytes=1.5", script }, "a whole number of bytes" },
       { { "--limit", "body_bytes=-1", script }, "a whole number of bytes" },
+      { { "--trust-proxy", "10.0.0.1/8", script },
+        "--trust-proxy '10.0.0.1/8': it has bits behind its prefix" },
+      { { "--trust-proxy", "10.0.0.0/8,all", script }, "--trust-proxy 'all': an address" },
+      { { "--trust-proxy", "", script }, "--trust-proxy '': it names no proxy" },
+      { { "--proxy-protocol=2", script }, "--proxy-protocol=2: no value expected" },
       { { "--limit", "head_timeout=0", script }, "a plain number of seconds" },
       { { "--limit", "heartbeat=20s", script },
         "--limit heartbeat=20s: a plain number of seconds, such as 20, expected" },

@@ -27,6 +27,9 @@ server:get("/half", function(_, response)
   lunesse.sleep(0.05)
   error("on purpose")
 end)
+server:get("/who", function(request, response)
+  response:send(("%s %s %s"):format(request.ip, request.scheme, request.host))
+end)
 server:get("/address", function(request, response)
   response:send(request.headers["x-forwarded-for"] or "none")
 end)
@@ -49,6 +52,7 @@ for _, name in ipairs(Proxy.names) do
     setup(function()
       server = support.start(ROUTES, { shared = true, args = {
         "--limit", "heartbeat=" .. HEARTBEAT[name], "--limit", "drain_timeout=0",
+        "--trust-proxy", "127.0.0.1",
       } })
       proxy = Proxy.start(name, server)
     end)
@@ -103,6 +107,13 @@ for _, name in ipairs(Proxy.names) do
 
     it("the script sees the address of the reader", function()
       assert.same("127.0.0.1", select(2, curl("/address")))
+    end)
+
+    it("a trusted proxy says who the client is, whatever the client says", function()
+      local _, out = Process.run { "curl", "-s", "--max-time", "5", "--interface", "127.0.0.3",
+        "-H", "X-Forwarded-For: 8.8.8.8, 127.0.0.1", "-H", "Forwarded: for=8.8.8.8;proto=https",
+        "-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-Host: evil", proxy.url .. "/who" }
+      assert.equal("127.0.0.3 http 127.0.0.1:" .. proxy.port, out)
     end)
 
     it("a quiet stream outlives the proxy's patience by its heartbeats", function()
@@ -195,9 +206,11 @@ local function curl(...)
   return out
 end
 
----Holds `proxy` to sending a stream by HTTPS and HTTP/2, event by event.
+---Holds `proxy` to sending a stream by HTTPS and HTTP/2, event by event, and to saying that it was
+---asked by HTTPS.
 local function expect_stream(proxy, server)
   local url = proxy.url:gsub("^http:", "https:")
+  assert.matches("^127.0.0.1 https ", curl("-k", url .. "/who"))
   local reader = Process.start { "curl", "-skNi", "--http2", url .. "/room" }
   for _, data in ipairs { "one", "two" } do
     eventually(function()
@@ -212,9 +225,11 @@ local function expect_stream(proxy, server)
   reader:kill()
 end
 
+local TRUSTING = { args = { "--trust-proxy", "127.0.0.1" } }
+
 describe("Behind nginx with TLS", function()
   it("plain HTTP is sent to HTTPS, and a stream comes by HTTP/2", function()
-    local server = support.start(ROUTES)
+    local server = support.start(ROUTES, TRUSTING)
     local proxy = Proxy.start("TLS", server)
     local out = curl("-I", "--unix-socket", proxy.folder .. "/plain", "http://example.com/room?a=b")
     assert.matches("^HTTP/1.1 301 ", out)
@@ -226,7 +241,7 @@ end)
 
 describe("Behind HAProxy with TLS", function()
   it("plain HTTP is sent to HTTPS, but for the authority, and a stream comes by HTTP/2", function()
-    local server = support.start(ROUTES)
+    local server = support.start(ROUTES, TRUSTING)
     local certbot = support.start [[
       server:get("/.well-known/acme-challenge/*rest", function(request, response)
         response:send("proof of " .. request.params.rest)
@@ -246,7 +261,7 @@ end)
 
 describe("Behind Apache with TLS", function()
   it("plain HTTP is sent to HTTPS, and a stream comes by HTTP/2", function()
-    local server = support.start(ROUTES)
+    local server = support.start(ROUTES, TRUSTING)
     local proxy = Proxy.start("Apache TLS", server)
     local plain = Process.read_file(proxy.folder .. "/plain")
     local out = curl("-I", "http://127.0.0.1:" .. plain .. "/room?a=b")

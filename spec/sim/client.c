@@ -284,7 +284,7 @@ static void connect_to(struct client *client)
     loopback_init(&client->transport, &client->worker->loop,
                   is_slow ? chance_below(2000) : SIZE_MAX);
     static const struct socket_address peer; // the address does not matter
-    service_accept(&client->worker->service, &client->transport.base, &peer);
+    service_accept(&client->worker->service, &client->transport.base, &peer, false);
 }
 
 /// The client keeps the subscriptions of the stream before: what it may resume is judged by them.

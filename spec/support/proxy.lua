@@ -71,6 +71,7 @@ LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
 LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
 User nobody
 Group nogroup
 %s
@@ -160,7 +161,7 @@ local kinds = {
     local plain = free_port()
     Process.write_file(folder .. "/plain", tostring(plain))
     local hosts = config:gsub("%*:443", "*:" .. port):gsub("%*:80", "*:" .. plain)
-      :gsub("# the three lines of[^\n]*", documented("Apache", server_port))
+      :gsub("# the lines of Apache[^\n]*", (documented("Apache", server_port):gsub("%%", "%%%%")))
       :gsub("/etc/%S+/fullchain.pem", chain):gsub("/etc/%S+/privkey.pem", key)
     return apache(folder, port, APACHE_TLS:format(plain) .. hosts)
   end,

@@ -47,7 +47,19 @@ enum { ERROR_OURS = -10000 }; // ours are below it
     X(JSON_NOT_UTF8, "a string is not UTF-8")                                                      \
     X(JSON_LONE_SURROGATE, "a surrogate without its partner is no character")                      \
     X(JSON_NUMBER_TOO_LARGE, "the number is beyond what a double holds")                           \
-    X(JSON_TOO_DEEP, "arrays and objects are nested deeper than 128 levels")
+    X(JSON_TOO_DEEP, "arrays and objects are nested deeper than 128 levels")                       \
+    X(NETWORK_BITS_BEHIND,                                                                         \
+      "it has bits behind its prefix: name the network's own address, such as 10.0.0.0/8")         \
+    X(TRUST_BAD_WORD,                                                                              \
+      "an address, a network such as 10.0.0.0/8, unix, forwarded or x-forwarded expected")         \
+    X(TRUST_NOBODY, "it names no proxy: an address, a network such as 10.0.0.0/8, or unix")        \
+    X(TRUST_BOTH_FIELDS, "proxies write forwarded or x-forwarded: name one of them")               \
+    X(TRUST_TOO_MANY, "there may be 64 networks")                                                  \
+    X(PROXY_NOT_ONE, "it does not begin with a PROXY header")                                      \
+    X(PROXY_MALFORMED, "its PROXY header is malformed")                                            \
+    X(PROXY_TOO_LONG, "its PROXY header is longer than head_bytes")                                \
+    X(PROXY_CUT, "it ended within its PROXY header")                                               \
+    X(PROXY_LATE, "its PROXY header was not complete within head_timeout")
 
 enum error_index {
 #define ERROR_INDEX(name, text) ERROR_INDEX_##name,

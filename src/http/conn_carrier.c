@@ -92,7 +92,7 @@ static void begin(struct exchange *exchange, enum codec_content content, uint64_
     struct http1_head head = {
         .surroundings =
             {
-                .common = service->common_fields,
+                .common = service->terms.common_fields,
                 .date = service_date(service),
                 .connection = connection_field(exchange),
             },

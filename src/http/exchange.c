@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/slab.h"
 #include "http/access.h"
+#include "http/origin.h"
 #include "net/socket_address.h"
 #include "wire/status.h"
 
@@ -23,16 +24,17 @@
 enum { CONTENT_BYTES_MAX = INT32_MAX / 2 }; // of an answer in one piece
 
 enum exchange_request_state {
-    REQUEST_OWNED,  // the exchange frees it
-    REQUEST_LENT,   // it lies in memory of a holder
-    REQUEST_LET_GO, // there is a trace in its place
+    REQUEST_OWNED,            // the exchange frees it
+    REQUEST_LENT,             // it lies in memory of a holder
+    REQUEST_LET_GO,           // there is a trace in its place
+    REQUEST_LET_GO_FORWARDED, // the same, and the trace has the client's address
 };
 
 /// What is left of a request that was let go.
 struct exchange_trace {
     uint64_t number;
     uint64_t started_ns;
-    char text[]; // method and target, each with its NUL
+    char text[]; // method and target, each with its NUL; the client's address, if a proxy said it
 };
 
 /// The texts that a record of the access log points to.
@@ -47,7 +49,10 @@ static bool sends_content(const struct exchange *exchange);
 static void log_opened(const struct exchange *exchange);
 static void log_answered(const struct exchange *exchange, enum end_reason reason, uint64_t now_ns);
 static struct access_record record_of(const struct exchange *exchange, struct log_texts *texts);
-static size_t trace_size(const struct exchange_trace *trace);
+static bool has_trace(const struct exchange *exchange);
+static char *put_text(char *at, struct bytes text);
+static struct bytes trace_text(const struct exchange_trace *trace, int index);
+static size_t trace_size(const struct exchange *exchange);
 static void drop_request(struct exchange *exchange);
 static void uncount_body(const struct exchange *exchange);
 
@@ -97,8 +102,8 @@ void exchange_end(struct exchange *exchange, enum end_reason reason)
 
 void exchange_free(struct exchange *exchange)
 {
-    if (exchange->_request_state == REQUEST_LET_GO) {
-        slab_free_text((char *)exchange->_trace, trace_size(exchange->_trace));
+    if (has_trace(exchange)) {
+        slab_free_text((char *)exchange->_trace, trace_size(exchange));
     } else {
         drop_request(exchange);
     }
@@ -118,28 +123,33 @@ void exchange_move_request(struct exchange *exchange, void *memory)
 void exchange_let_go(struct exchange *exchange)
 {
     DCHECK(exchange->response.state != RESPONSE_FRESH);
-    if (exchange->_request_state == REQUEST_LET_GO) {
+    if (has_trace(exchange)) {
         return;
     }
     const struct request *request = exchange->request;
     struct bytes method = request->method;
     struct bytes target = access_target(request->target_text); // all that the log may show
-    size_t size = sizeof(struct exchange_trace) + method.len + target.len + 2;
+    char client[PEER_HOST_BYTES_MAX];
+    bool is_forwarded = exchange_service(exchange)->terms.trust != NULL;
+    size_t client_len = is_forwarded ? exchange_client(exchange, client) : 0;
+    size_t size = sizeof(struct exchange_trace) + method.len + target.len + 2 +
+                  (is_forwarded ? client_len + 1 : 0);
     struct exchange_trace *trace = (struct exchange_trace *)(void *)slab_text(size);
     *trace = (struct exchange_trace){request->number, request->started_ns};
-    memcpy(trace->text, method.at, method.len);
-    trace->text[method.len] = '\0';
-    memcpy(trace->text + method.len + 1, target.at, target.len);
-    trace->text[method.len + 1 + target.len] = '\0';
+    char *end = put_text(put_text(trace->text, method), target);
+    if (is_forwarded) {
+        end = put_text(end, bytes_of(client, client_len));
+    }
+    DCHECK(end == (char *)trace + size);
     uncount_body(exchange);
     drop_request(exchange);
     exchange->_trace = trace;
-    exchange->_request_state = REQUEST_LET_GO;
+    exchange->_request_state = is_forwarded ? REQUEST_LET_GO_FORWARDED : REQUEST_LET_GO;
 }
 
 size_t exchange_body_bytes(const struct exchange *exchange)
 {
-    return exchange->_request_state == REQUEST_LET_GO ? 0 : exchange->request->body.counted;
+    return has_trace(exchange) ? 0 : exchange->request->body.counted;
 }
 
 struct exchange_facts exchange_facts(const struct exchange *exchange)
@@ -147,10 +157,9 @@ struct exchange_facts exchange_facts(const struct exchange *exchange)
     const struct request *request = exchange->request;
     const struct exchange_trace *trace = exchange->_trace;
     struct exchange_facts facts;
-    if (exchange->_request_state == REQUEST_LET_GO) {
-        struct bytes method = bytes_from_string(trace->text);
-        facts = (struct exchange_facts){trace->number, trace->started_ns, method,
-                                        bytes_from_string(trace->text + method.len + 1)};
+    if (has_trace(exchange)) {
+        facts = (struct exchange_facts){trace->number, trace->started_ns, trace_text(trace, 0),
+                                        trace_text(trace, 1)};
     } else {
         facts = (struct exchange_facts){request->number, request->started_ns, request->method,
                                         request->target_text};
@@ -386,6 +395,29 @@ size_t exchange_peer_host(const struct exchange *exchange, char *out)
     return ops_of(exchange)->peer_host(exchange, out);
 }
 
+size_t exchange_client(const struct exchange *exchange, char *out)
+{
+    if (exchange->_request_state == REQUEST_LET_GO_FORWARDED) {
+        struct bytes client = trace_text(exchange->_trace, 2);
+        memcpy(out, client.at, client.len);
+        return client.len;
+    }
+    if (exchange_service(exchange)->terms.trust == NULL || has_trace(exchange)) {
+        return exchange_peer_host(exchange, out);
+    }
+    struct origin origin;
+    exchange_origin(exchange, exchange->request, &origin);
+    return origin_client(&origin, out);
+}
+
+void exchange_origin(const struct exchange *exchange, const struct request *request,
+                     struct origin *origin)
+{
+    char peer[PEER_HOST_BYTES_MAX];
+    size_t len = exchange_peer_host(exchange, peer);
+    origin_init(origin, request, exchange_service(exchange)->terms.trust, bytes_of(peer, len));
+}
+
 size_t exchange_id(const struct exchange *exchange, char *out)
 {
     return exchange_id_format(exchange_seed(exchange), exchange_facts(exchange).number, out);
@@ -452,16 +484,39 @@ static struct access_record record_of(const struct exchange *exchange, struct lo
     return (struct access_record){
         .method = facts.method,
         .target = facts.target,
-        .host = bytes_of(texts->host, exchange_peer_host(exchange, texts->host)),
+        .host = bytes_of(texts->host, exchange_client(exchange, texts->host)),
         .id = bytes_of(texts->id, exchange_id(exchange, texts->id)),
     };
 }
 
-/// Puts two strings one behind the other.
-static size_t trace_size(const struct exchange_trace *trace)
+static bool has_trace(const struct exchange *exchange)
 {
-    size_t method_size = strlen(trace->text) + 1;
-    return sizeof(*trace) + method_size + strlen(trace->text + method_size) + 1;
+    return exchange->_request_state >= REQUEST_LET_GO;
+}
+
+/// Puts a text and its NUL to `at`; returns the place behind it.
+static char *put_text(char *at, struct bytes text)
+{
+    memcpy(at, text.at, text.len);
+    at[text.len] = '\0';
+    return at + text.len + 1;
+}
+
+static struct bytes trace_text(const struct exchange_trace *trace, int index)
+{
+    struct bytes text = bytes_from_string(trace->text);
+    for (; index > 0; index--) {
+        text = bytes_from_string(text.at + text.len + 1);
+    }
+    return text;
+}
+
+static size_t trace_size(const struct exchange *exchange)
+{
+    const struct exchange_trace *trace = exchange->_trace;
+    bool is_forwarded = exchange->_request_state == REQUEST_LET_GO_FORWARDED;
+    struct bytes last = trace_text(trace, is_forwarded ? 2 : 1);
+    return (size_t)(last.at + last.len + 1 - (const char *)trace);
 }
 
 static void drop_request(struct exchange *exchange)

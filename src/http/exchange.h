@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 struct exchange_trace;
+struct origin;
 
 /// What the holder of an exchange is told.
 struct exchange_events {
@@ -225,6 +226,13 @@ void exchange_set_health_check(struct exchange *exchange, bool is_health_check);
 
 /// Writes the host of the peer to `out`, which has PEER_HOST_BYTES_MAX; returns its length.
 size_t exchange_peer_host(const struct exchange *exchange, char *out);
+
+/// Writes the address of the client in the same way: that of the peer, or what trusted proxies say.
+size_t exchange_client(const struct exchange *exchange, char *out);
+
+/// Reads where `request` comes from, which is the exchange's, or was until it was let go.
+void exchange_origin(const struct exchange *exchange, const struct request *request,
+                     struct origin *origin);
 
 enum { EXCHANGE_ID_LEN_MAX = 32 };
 

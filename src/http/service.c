@@ -21,6 +21,7 @@ enum {
 };
 
 static struct connection *connection_of(struct list *node);
+static void release(struct codec **codec);
 static void tell_if_empty(struct service *service);
 static void on_tidy(struct timer *timer);
 
@@ -46,10 +47,8 @@ void service_deinit(struct service *service)
     CHECK(service->conn_count == 0);
     CHECK(service->_health_check_count == 0);
     CHECK(service->_body_bytes == 0);
-    if (service->codec != NULL) {
-        service->codec->connection_ops->release(service->codec);
-        service->codec = NULL;
-    }
+    release(&service->codec);
+    release(&service->_proxied_codec);
     timer_deinit(&service->_tidy_timer);
 }
 
@@ -59,8 +58,9 @@ size_t service_over_limit_max(size_t conns_max)
 }
 
 void service_accept(struct service *service, struct transport *transport,
-                    const struct socket_address *peer)
+                    const struct socket_address *peer, bool is_proxied)
 {
+    struct codec *codec = is_proxied ? service->_proxied_codec : service->codec;
     size_t most = service->conns_max + service_over_limit_max(service->conns_max);
     if (!service->is_draining && *service->_total >= most) {
         limit_met("connections", service->conns_max);
@@ -69,12 +69,12 @@ void service_accept(struct service *service, struct transport *transport,
         transport_reset(transport);
         return;
     }
-    CHECK(service->codec != NULL); // see codecs.h
+    CHECK(codec != NULL); // see codecs.h
     bool is_over_limit = *service->_total >= service->conns_max;
     if (is_over_limit) {
         limit_met("connections", service->conns_max);
     }
-    service->codec->connection_ops->open(service->codec, transport, peer, is_over_limit);
+    codec->connection_ops->open(codec, transport, peer, is_over_limit);
 }
 
 /// Each connection is asked in turn. One that closes may end exchanges, whose handlers may touch
@@ -155,6 +155,12 @@ size_t service_total(const struct service *service)
     return *service->_total;
 }
 
+void service_set_proxied_codec(struct service *service, struct codec *codec)
+{
+    DCHECK(service->_proxied_codec == NULL && codec->service == service);
+    service->_proxied_codec = codec;
+}
+
 uint64_t service_next_number(struct service *service)
 {
     OWNED(&service->loop->owner);
@@ -182,6 +188,14 @@ struct bytes service_date(struct service *service)
 static struct connection *connection_of(struct list *node)
 {
     return LIST_ITEM(node, struct connection, node);
+}
+
+static void release(struct codec **codec)
+{
+    if (*codec != NULL) {
+        (*codec)->connection_ops->release(*codec);
+        *codec = NULL;
+    }
 }
 
 /// The drain does not wait for health checks.

@@ -29,13 +29,19 @@ struct service_events {
     void (*on_answered)(void *user, const struct exchange *exchange, uint64_t ns);
 };
 
+/// What the scripts and the command line say of all requests.
+struct service_terms {
+    struct bytes common_fields; // of every answer, as `response_fields`
+    const struct trust *trust;  // the proxies that are believed; NULL for none
+};
+
 struct service {
     struct loop *loop;
     const struct limits *limits; // that are current; the owner sets them anew after a reload
     const struct service_events *events; // set by the owner, with `user`
     void *user;
     struct codec *codec;        // what is spoken; set by one of codecs.h, and owned
-    struct bytes common_fields; // of every answer, as `response_fields`; set as the limits are
+    struct service_terms terms; // set by the owner, as the limits are
     atomic_size_t conn_count;   // may be read by any thread
     size_t conns_max;           // of all workers together
     uint32_t seed;              // first part of every request id
@@ -48,6 +54,7 @@ struct service {
     uint64_t _next_number;      // of exchanges
     size_t _health_check_count; // connections that only ask whether the server is ready
     struct timer _tidy_timer; // fires a while after connections have closed: their memory goes back
+    struct codec *_proxied_codec; // what reads PROXY headers; owned
     int64_t _date_second;
     char _date[HTTP_DATE_LEN];
 };
@@ -58,16 +65,17 @@ struct service {
 void service_init(struct service *service, struct loop *loop, const struct limits *limits,
                   atomic_size_t *total);
 
-/// CHECKs that no connection is left, and frees the codec.
+/// CHECKs that no connection is left, and frees the codecs.
 void service_deinit(struct service *service);
 
 /// How many connections beyond `conns_max` are accepted and get an answer that says so.
 size_t service_over_limit_max(size_t conns_max);
 
-/// Takes over an accepted transport from `peer`. Beyond `conns_max` the connection is marked as
-/// over the limit, so that it is told to come back; beyond that many more it is reset at once.
+/// Takes over an accepted transport from `peer`, which begins with a PROXY header if it
+/// `is_proxied`. Beyond `conns_max` the connection is marked as over the limit, so that it is told
+/// to come back; beyond that many more it is reset at once.
 void service_accept(struct service *service, struct transport *transport,
-                    const struct socket_address *peer);
+                    const struct socket_address *peer, bool is_proxied);
 
 /// Stops taking requests: idle connections close, the others after their answer. When all are gone,
 /// or only health checks are left, `on_empty` is called: at once where there are none. Health
@@ -85,6 +93,9 @@ void service_each_exchange(const struct service *service, codec_visit_fn visit, 
 size_t service_total(const struct service *service);
 
 // For the codecs and their exchanges.
+
+/// Gives the service, which owns it from now on, the codec that reads PROXY headers.
+void service_set_proxied_codec(struct service *service, struct codec *codec);
 
 /// The number of the next exchange.
 uint64_t service_next_number(struct service *service);

@@ -194,7 +194,7 @@ uint64_t app_next_ms(struct app *app)
 }
 
 struct remote *app_connect(struct app *app, unsigned number, const struct socket_address *from,
-                           size_t window)
+                           size_t window, bool is_proxied)
 {
     struct remote *remote = NULL;
     DCHECK(app->is_open && number <= app->engine.worker_count);
@@ -202,7 +202,7 @@ struct remote *app_connect(struct app *app, unsigned number, const struct socket
     struct worker *worker = &app->engine.workers[index];
     struct app_place place = app_enter(app, worker->number);
     if (!worker->service.is_draining) {
-        remote = remote_new(worker, from, window);
+        remote = remote_new(worker, from, window, is_proxied);
         remote->app = app;
         list_append(&app->remotes, &remote->node);
     }

@@ -87,10 +87,10 @@ void app_advance(struct app *app, uint64_t ms);
 /// How long it is until the next timer is due; UINT64_MAX for never.
 uint64_t app_next_ms(struct app *app);
 
-/// A peer that is connected to worker `number`, or to the workers in turn for 0. NULL when nobody
-/// accepts connections any more.
+/// A peer that is connected to worker `number`, or to the workers in turn for 0. It begins with a
+/// PROXY header if it `is_proxied`. NULL when nobody accepts connections any more.
 struct remote *app_connect(struct app *app, unsigned number, const struct socket_address *from,
-                           size_t window);
+                           size_t window, bool is_proxied);
 
 /// Begins to load the same scripts again, or those that `options` names by path or files, and
 /// turns.

@@ -292,7 +292,7 @@ static int l_now(lua_State *L)
     return 1;
 }
 
-/// app:connect { worker, window, peer } -> conn | nil, message
+/// app:connect { worker, window, peer, proxied } -> conn | nil, message
 static int l_connect(lua_State *L)
 {
     struct app *app = check_app(L);
@@ -312,10 +312,15 @@ static int l_connect(lua_State *L)
     luaL_argcheck(L, lua_isnil(L, -1) || window >= 0, 2, "window: a number of bytes expected");
     lua_getfield(L, 2, "peer");
     struct socket_address from;
-    int failure = socket_address_parse(&from, luaL_optstring(L, -1, "127.0.0.1"), 50000);
-    luaL_argcheck(L, failure == 0, 2, "peer: an IP address expected");
+    const char *peer = luaL_optstring(L, -1, "127.0.0.1");
+    int failure = strcmp(peer, "unix") == 0 ? socket_address_of_path(&from, "")
+                                            : socket_address_parse(&from, peer, 50000);
+    luaL_argcheck(L, failure == 0, 2, "peer: an IP address or 'unix' expected");
+    lua_getfield(L, 2, "proxied");
+    bool is_proxied = lua_toboolean(L, -1);
     struct remote **place = push_new_remote(L);
-    *place = app_connect(app, (unsigned)worker, &from, window < 0 ? SIZE_MAX : (size_t)window);
+    *place = app_connect(app, (unsigned)worker, &from, window < 0 ? SIZE_MAX : (size_t)window,
+                         is_proxied);
     return *place != NULL ? 1 : push_failure(L, "connection refused: the app is stopping");
 }
 

@@ -14,7 +14,8 @@ enum {
 
 static bool is_listening(const struct remote *remote);
 
-struct remote *remote_new(struct worker *worker, const struct socket_address *from, size_t window)
+struct remote *remote_new(struct worker *worker, const struct socket_address *from, size_t window,
+                          bool is_proxied)
 {
     struct remote *remote = mem_new(struct remote);
     DCHECK(environment_is_still(environment_here));
@@ -22,7 +23,7 @@ struct remote *remote_new(struct worker *worker, const struct socket_address *fr
     list_init(&remote->node);
     buf_init(&remote->unsent, REMOTE_BYTES_MAX);
     loopback_init(&remote->transport, &worker->loop, window);
-    service_accept(&worker->service, &remote->transport.base, from);
+    service_accept(&worker->service, &remote->transport.base, from, is_proxied);
     return remote;
 }
 

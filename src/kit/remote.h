@@ -32,9 +32,11 @@ struct remote {
     unsigned hold_count;
 };
 
-/// Connects to the worker, which takes `window` bytes before it waits. Held once for the caller and
-/// once for the connection, until it is gone.
-struct remote *remote_new(struct worker *worker, const struct socket_address *from, size_t window);
+/// Connects to the worker, which takes `window` bytes before it waits. The connection begins with a
+/// PROXY header if it `is_proxied`. Held once for the caller and once for the connection, until it
+/// is gone.
+struct remote *remote_new(struct worker *worker, const struct socket_address *from, size_t window,
+                          bool is_proxied);
 
 void remote_release(struct remote *remote);
 

@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -57,6 +56,26 @@ int socket_address_of_path(struct socket_address *address, const char *path)
     memcpy(un->sun_path, path, strlen(path) + 1);
     address->len = sizeof(*un);
     return 0;
+}
+
+void socket_address_of_ip(struct socket_address *address, const unsigned char *ip, bool is_four,
+                          uint16_t port)
+{
+    *address = (struct socket_address){0};
+    struct sockaddr_in *four = (struct sockaddr_in *)&address->storage;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address->storage;
+    if (is_four) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        memcpy(&four->sin_addr, ip + sizeof(six->sin6_addr) - sizeof(four->sin_addr),
+               sizeof(four->sin_addr));
+        address->len = sizeof(*four);
+    } else {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        memcpy(&six->sin6_addr, ip, sizeof(six->sin6_addr));
+        address->len = sizeof(*six);
+    }
 }
 
 uint16_t socket_address_port(const struct socket_address *address)

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -20,6 +21,10 @@ MUST_USE int socket_address_parse(struct socket_address *address, const char *ho
 
 /// The address of a Unix socket. Returns 0, or -ENAMETOOLONG.
 MUST_USE int socket_address_of_path(struct socket_address *address, const char *path);
+
+/// The address of the 16 bytes at `ip`. If it `is_four`, the last four are an IPv4 address.
+void socket_address_of_ip(struct socket_address *address, const unsigned char *ip, bool is_four,
+                          uint16_t port);
 
 /// The port; 0 for a Unix socket.
 uint16_t socket_address_port(const struct socket_address *address);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "http/response.h"
 #include "wire/route.h"
+#include "wire/trust.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct application {
     int on_reload_ref; // for ON_RELOAD_CALL
     struct address addresses[ADDRESSES_MAX];
     size_t address_count;
+    struct trust trust; // of proxies; nobody is trusted until a script says so
 };
 
 static void free_route(struct route *route);
@@ -168,7 +170,9 @@ int application_add_address(struct application *application, const struct addres
         const struct address *known = &application->addresses[i];
         if (strcmp(known->text, address->text) == 0 && known->port == address->port &&
             known->is_unix == address->is_unix) {
-            return known->mode == address->mode ? 0 : -EEXIST;
+            return known->mode != address->mode               ? -EEXIST
+                   : known->is_proxied != address->is_proxied ? -EPROTOTYPE
+                                                              : 0;
         }
     }
     if (application->address_count == ADDRESSES_MAX) {
@@ -182,6 +186,11 @@ const struct address *application_addresses(const struct application *applicatio
 {
     *count = application->address_count;
     return application->addresses;
+}
+
+struct trust *application_trust(struct application *application)
+{
+    return &application->trust;
 }
 
 struct response *application_common(struct application *application)

@@ -19,6 +19,7 @@ struct response;
 struct route_link;
 struct route_problem;
 struct route_table;
+struct trust;
 
 enum {
     ADDRESSES_MAX = 16, // how many scripts may declare
@@ -31,6 +32,7 @@ struct address {
     uint16_t port;
     uint16_t mode; // mode of a Unix socket's file; 0 leaves it to the umask
     bool is_unix;
+    bool is_proxied; // its connections begin with a PROXY header
 };
 
 /// How requests of a route are treated.
@@ -129,7 +131,8 @@ enum on_reload application_on_reload(const struct application *application, int 
 void application_set_on_reload(struct application *application, enum on_reload what, int ref);
 
 /// Adds an address; the same one twice is one address. Fails with -EEXIST when it was declared with
-/// another mode before, and with -E2BIG when there are ADDRESSES_MAX already.
+/// another mode before, with -EPROTOTYPE when it was declared with another `is_proxied`, and with
+/// -E2BIG when there are ADDRESSES_MAX already.
 MUST_USE int application_add_address(struct application *application,
                                      const struct address *address);
 const struct address *application_addresses(const struct application *application, size_t *count);
@@ -139,6 +142,9 @@ struct response *application_common(struct application *application);
 
 /// The hosts that the server answers for, one in a line; empty when it answers for any.
 struct bytes application_hosts(const struct application *application);
+
+/// The proxies that the scripts trust; to be filled in while they load.
+struct trust *application_trust(struct application *application);
 
 /// Adds a host. Fails with -E2BIG when there is no room for it.
 MUST_USE int application_add_host(struct application *application, struct bytes host);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "http/exchange.h"
+#include "http/origin.h"
 #include "http/request.h"
 #include "net/socket_address.h"
 #include "script/application.h"
@@ -42,6 +43,10 @@ static void make_params(lua_State *L, const struct request *request);
 static void make_state(lua_State *L, const struct request *request);
 static void make_last_event_id(lua_State *L, const struct request *request);
 static void make_ip(lua_State *L, const struct request *request);
+static void make_scheme(lua_State *L, const struct request *request);
+static void make_host(lua_State *L, const struct request *request);
+static bool read_origin(lua_State *L, const struct request *request, struct origin *origin);
+static int push_made_or_nil_or_raise(lua_State *L, const char *name, make_fn make);
 static void set_header(lua_State *L, struct bytes name, struct bytes value);
 static int l_header_index(lua_State *L);
 static int l_text(lua_State *L);
@@ -56,6 +61,8 @@ static int p_params(lua_State *L);
 static int p_headers(lua_State *L);
 static int p_cookies(lua_State *L);
 static int p_ip(lua_State *L);
+static int p_scheme(lua_State *L);
+static int p_host(lua_State *L);
 static int p_id(lua_State *L);
 static int p_http_version(lua_State *L);
 static int p_last_event_id(lua_State *L);
@@ -75,6 +82,8 @@ static const struct box_property properties[] = {
     {"headers", p_headers},
     {"cookies", p_cookies},
     {"ip", p_ip},
+    {"scheme", p_scheme},
+    {"host", p_host},
     {"id", p_id},
     {"http_version", p_http_version},
     {"last_event_id", p_last_event_id},
@@ -187,6 +196,16 @@ static int push_made_or_raise(lua_State *L, const char *name, make_fn make)
         DCHECK(lua_istable(L, -2) && !lua_isnil(L, -1)); // nil would not be kept
         lua_pushvalue(L, -1);
         lua_setfield(L, -3, name);
+    }
+    return 1;
+}
+
+/// As `push_made_or_raise`, for a value that may be missing: false stands for it in the table.
+static int push_made_or_nil_or_raise(lua_State *L, const char *name, make_fn make)
+{
+    push_made_or_raise(L, name, make);
+    if (!lua_toboolean(L, -1)) {
+        lua_pushnil(L);
     }
     return 1;
 }
@@ -341,17 +360,52 @@ static void make_last_event_id(lua_State *L, const struct request *request)
     }
 }
 
-/// The peer's address as text. False stands for none, once the peer has left.
+/// The client's address as text. False stands for none, once the peer has left; so it does for
+/// scheme and host.
 static void make_ip(lua_State *L, const struct request *request)
 {
-    (void)request;
-    const struct request_box *box = lua_touserdata(L, 1);
+    struct origin origin;
     char host[PEER_HOST_BYTES_MAX];
-    if (box->scope->exchange == NULL) {
+    if (!read_origin(L, request, &origin)) {
         lua_pushboolean(L, 0);
     } else {
-        push_bytes(L, bytes_of(host, exchange_peer_host(box->scope->exchange, host)));
+        push_bytes(L, bytes_of(host, origin_client(&origin, host)));
     }
+}
+
+static void make_scheme(lua_State *L, const struct request *request)
+{
+    struct origin origin;
+    if (!read_origin(L, request, &origin)) {
+        lua_pushboolean(L, 0);
+    } else {
+        lua_pushstring(L, origin_is_https(&origin) ? "https" : "http");
+    }
+}
+
+static void make_host(lua_State *L, const struct request *request)
+{
+    struct origin origin;
+    struct bytes host = BYTES("");
+    if (read_origin(L, request, &origin)) {
+        host = origin_host(&origin);
+    }
+    if (host.len == 0) {
+        lua_pushboolean(L, 0);
+    } else {
+        push_bytes(L, host);
+    }
+}
+
+/// False once the exchange is over: the peer's address has gone with it.
+static bool read_origin(lua_State *L, const struct request *request, struct origin *origin)
+{
+    const struct request_box *box = lua_touserdata(L, 1);
+    if (box->scope->exchange == NULL) {
+        return false;
+    }
+    exchange_origin(box->scope->exchange, request, origin);
+    return true;
 }
 
 /// request:text() -> string. The body; empty when there was none.
@@ -461,11 +515,17 @@ static int p_cookies(lua_State *L)
 
 static int p_ip(lua_State *L)
 {
-    push_made_or_raise(L, "ip", make_ip);
-    if (!lua_toboolean(L, -1)) {
-        lua_pushnil(L);
-    }
-    return 1;
+    return push_made_or_nil_or_raise(L, "ip", make_ip);
+}
+
+static int p_scheme(lua_State *L)
+{
+    return push_made_or_nil_or_raise(L, "scheme", make_scheme);
+}
+
+static int p_host(lua_State *L)
+{
+    return push_made_or_nil_or_raise(L, "host", make_host);
 }
 
 static int p_id(lua_State *L)
@@ -483,11 +543,7 @@ static int p_http_version(lua_State *L)
 
 static int p_last_event_id(lua_State *L)
 {
-    push_made_or_raise(L, "last_event_id", make_last_event_id);
-    if (!lua_toboolean(L, -1)) {
-        lua_pushnil(L);
-    }
-    return 1;
+    return push_made_or_nil_or_raise(L, "last_event_id", make_last_event_id);
 }
 
 static int p_state(lua_State *L)

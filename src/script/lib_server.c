@@ -13,6 +13,7 @@
 #include "script/parts.h"
 #include "script/scheduler.h"
 #include "wire/route.h"
+#include "wire/trust.h"
 #include "wire/url.h"
 
 #include <assert.h>
@@ -37,6 +38,7 @@ static int l_listen(lua_State *L);
 static int l_limit(lua_State *L);
 static int l_header(lua_State *L);
 static int l_host(lua_State *L);
+static int l_trust_proxy(lua_State *L);
 static int l_unrouted_text(lua_State *L);
 
 const luaL_Reg lib_server_functions[] = {
@@ -50,6 +52,7 @@ const luaL_Reg lib_server_functions[] = {
     {"limit", l_limit},
     {"header", l_header},
     {"host", l_host},
+    {"trust_proxy", l_trust_proxy},
     {"unrouted_text", l_unrouted_text},
     {"on_reload", l_on_reload},
     {"reload", l_reload},
@@ -252,21 +255,23 @@ static int l_reload(lua_State *L)
     return 1;
 }
 
-/// listen(host or path, port, is_unix, mode). The same address twice is one address.
+/// listen(host or path, port, is_unix, mode, is_proxied). The same address twice is one address.
 static int l_listen(lua_State *L)
 {
     struct application *application = check_loading(L);
     struct bytes text = check_bytes(L, 1);
     struct address address = {.port = (uint16_t)luaL_checkinteger(L, 2),
                               .mode = (uint16_t)luaL_optinteger(L, 4, 0),
-                              .is_unix = lua_toboolean(L, 3)};
+                              .is_unix = lua_toboolean(L, 3),
+                              .is_proxied = lua_toboolean(L, 5)};
     luaL_argcheck(L, text.len > 0 && text.len < ADDRESS_TEXT_MAX, 1,
                   "an address of 1 to 107 characters expected");
     static_assert(ADDRESS_TEXT_MAX == 108, "the message says so");
     memcpy(address.text, text.at, text.len);
     int failure = application_add_address(application, &address);
-    if (failure == -EEXIST) {
-        return luaL_error(L, "%s was declared with another mode before", address.text);
+    if (failure == -EEXIST || failure == -EPROTOTYPE) {
+        return luaL_error(L, "%s was declared with another %s before", address.text,
+                          failure == -EEXIST ? "mode" : "proxy_protocol");
     }
     return failure == 0 ? 0 : luaL_error(L, "at most %d addresses", ADDRESSES_MAX);
 }
@@ -340,6 +345,24 @@ static int l_host(lua_State *L)
     if (application_add_host(application, host) != 0) {
         lua_pushnil(L);
         lua_pushliteral(L, "the hosts are more than 64 KiB");
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/// trust_proxy(list) -> true | nil, message. The list is words with commas between them.
+static int l_trust_proxy(lua_State *L)
+{
+    struct application *application = check_loading(L);
+    struct bytes bad;
+    int failure = trust_add_list(application_trust(application), check_bytes(L, 1), &bad);
+    if (failure != 0) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "'");
+        lua_pushlstring(L, bad.at, bad.len);
+        lua_pushfstring(L, "': %s", error_text(failure));
+        lua_concat(L, 3);
         return 2;
     }
     lua_pushboolean(L, 1);

@@ -18,8 +18,9 @@ static int bind_inherited(struct worker *first, int count);
 static int bind_own(struct worker *workers, size_t worker_count);
 static struct address address_of_config(const struct config *config);
 static int bind_address(struct worker *workers, size_t worker_count, const struct address *address);
+static int bind_unix(struct worker *first, const struct address *address);
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address);
-static struct listen_socket *next_socket(struct worker *worker);
+static struct listen_socket *next_socket(struct worker *worker, bool is_proxied);
 static void drop_socket(struct worker *worker);
 
 /// Sockets that a service manager has passed take the place of all addresses.
@@ -34,7 +35,8 @@ int addresses_bind(struct worker *workers, size_t worker_count, int inherited_co
 static int bind_inherited(struct worker *first, int count)
 {
     for (int fd = INHERITED_FIRST; fd < INHERITED_FIRST + count; fd++) {
-        struct listen_socket *socket = next_socket(first);
+        bool is_proxied = first->options.config->address.is_proxied;
+        struct listen_socket *socket = next_socket(first, is_proxied);
         int failure = listen_socket_adopt(socket, fd, first->limits->conn.peer_timeout_ms);
         if (failure != 0) {
             drop_socket(first);
@@ -59,7 +61,9 @@ static int bind_own(struct worker *workers, size_t worker_count)
     }
     int failure = 0;
     for (size_t i = 0; i < count && failure == 0; i++) {
-        failure = bind_address(workers, worker_count, &declared[i]);
+        struct address address = declared[i];
+        address.is_proxied = address.is_proxied || config->address.is_proxied;
+        failure = bind_address(workers, worker_count, &address);
     }
     return failure;
 }
@@ -68,6 +72,7 @@ static struct address address_of_config(const struct config *config)
 {
     struct address address = {.is_unix = config->address.unix_path != NULL,
                               .mode = config->address.unix_mode,
+                              .is_proxied = config->address.is_proxied,
                               .port =
                                   config->address.has_port ? config->address.port : PORT_DEFAULT};
     const char *host = config->address.host == NULL ? "127.0.0.1" : config->address.host;
@@ -78,9 +83,8 @@ static struct address address_of_config(const struct config *config)
 
 static int bind_address(struct worker *workers, size_t worker_count, const struct address *address)
 {
-    int failure = address->is_unix
-                      ? listen_socket_unix(next_socket(&workers[0]), address->text, address->mode)
-                      : bind_tcp(workers, worker_count, address);
+    int failure = address->is_unix ? bind_unix(&workers[0], address)
+                                   : bind_tcp(workers, worker_count, address);
     if (failure != 0) {
         drop_socket(&workers[0]);
         report_listen_failure(address, failure);
@@ -88,15 +92,21 @@ static int bind_address(struct worker *workers, size_t worker_count, const struc
     return failure;
 }
 
+static int bind_unix(struct worker *first, const struct address *address)
+{
+    struct listen_socket *socket = next_socket(first, address->is_proxied);
+    return listen_socket_unix(socket, address->text, address->mode);
+}
+
 /// Binds a socket of its own for each worker; the kernel spreads the connections over them.
 static int bind_tcp(struct worker *workers, size_t worker_count, const struct address *address)
 {
     uint64_t timeout_ms = workers[0].limits->conn.peer_timeout_ms;
-    struct listen_socket *first = next_socket(&workers[0]);
+    struct listen_socket *first = next_socket(&workers[0], address->is_proxied);
     int failure = listen_socket_tcp(first, address->text, address->port, timeout_ms);
     for (size_t i = 1; i < worker_count && failure == 0; i++) {
         struct worker *worker = &workers[i];
-        failure = listen_socket_share(next_socket(worker), first, timeout_ms);
+        failure = listen_socket_share(next_socket(worker, address->is_proxied), first, timeout_ms);
         if (failure != 0) {
             drop_socket(worker);
             listen_socket_close(first);
@@ -105,10 +115,12 @@ static int bind_tcp(struct worker *workers, size_t worker_count, const struct ad
     return failure;
 }
 
-static struct listen_socket *next_socket(struct worker *worker)
+static struct listen_socket *next_socket(struct worker *worker, bool is_proxied)
 {
-    CHECK(worker->listening.count < ADDRESSES_MAX);
-    return &worker->listening.sockets[worker->listening.count++];
+    struct worker_sockets *listening = &worker->listening;
+    CHECK(listening->count < ADDRESSES_MAX);
+    listening->are_proxied[listening->count] = is_proxied;
+    return &listening->sockets[listening->count++];
 }
 
 /// Takes back the last `next_socket`, of a socket that could not be bound.

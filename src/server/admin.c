@@ -88,7 +88,7 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
     struct admin *admin = user;
     DCHECK(admin->is_open && fd >= 0);
     struct transport *transport = tcp_of_socket(admin->service.loop, fd);
-    service_accept(&admin->service, transport, peer);
+    service_accept(&admin->service, transport, peer, false);
     tcp_read(transport); // the kernel waited until there was a request to read
 }
 

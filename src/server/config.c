@@ -6,6 +6,7 @@
 #include "server/config.h"
 
 #include "base/counters.h"
+#include "base/error.h"
 #include "hub/hub.h"
 #include "script/generation.h"
 #include "server/address_text.h"
@@ -40,6 +41,8 @@ enum option_id {
     OPTION_READY_PATH,
     OPTION_METRICS,
     OPTION_ADMIN,
+    OPTION_TRUST_PROXY,
+    OPTION_PROXY_PROTOCOL,
     OPTION_CHECK,
     OPTION_TEST_CLOCK,
     OPTION_VERSION,
@@ -61,6 +64,8 @@ static const struct option options[] = {
     {"ready-path", required_argument, NULL, OPTION_READY_PATH},
     {"metrics", required_argument, NULL, OPTION_METRICS},
     {"admin", required_argument, NULL, OPTION_ADMIN},
+    {"trust-proxy", required_argument, NULL, OPTION_TRUST_PROXY},
+    {"proxy-protocol", no_argument, NULL, OPTION_PROXY_PROTOCOL},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"test-clock", optional_argument, NULL, OPTION_TEST_CLOCK},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -88,6 +93,9 @@ static const char help[] =
     "  --ready-path PATH    answer 200 on this path, and 503 once the server is stopping\n"
     "  --metrics PATH       answer with the server's metrics on this path, for Prometheus\n"
     "  --admin ADDRESS      tell the metrics on an address of its own: unix:PATH or HOST:PORT\n"
+    "  --trust-proxy LIST   believe what proxies at these addresses say of clients: "
+    "10.0.0.0/8,unix\n"
+    "  --proxy-protocol     connections begin with a PROXY header (version 1 or 2) of a balancer\n"
     "  --dev                development: --watch, tracebacks in error answers, debug log\n"
     "  --watch              load the scripts anew when they change; so does SIGHUP\n"
     "  --check              load the scripts, print the routes, exit\n"
@@ -104,6 +112,7 @@ static const char help[] =
 
 static int apply(struct config *config, int option, const char *value);
 static int apply_port(struct config *config, const char *value);
+static int apply_unix(struct config *config, const char *value);
 static int apply_unix_mode(struct config *config, const char *value);
 static int apply_workers(struct config *config, const char *value);
 static int apply_test_clock(struct config *config, const char *value);
@@ -111,6 +120,7 @@ static bool parse_number(const char *text, unsigned max, unsigned *number);
 static int apply_log_format(struct config *config, const char *value);
 static int check_admin(const char *value);
 static int check_path(const char *option, const char *value);
+static int apply_trust(struct config *config, const char *value);
 static int apply_limit(struct config *config, const char *value);
 static int bad_limit(const char *name, const char *value, int refusal);
 static int complain(const char *option, const char *value, const char *wanted);
@@ -202,10 +212,7 @@ static int apply(struct config *config, int option, const char *value)
     case OPTION_PORT:
         return apply_port(config, value);
     case OPTION_UNIX:
-        config->address.unix_path = value;
-        return strlen(value) > 0 && strlen(value) < ADDRESS_TEXT_MAX
-                   ? 0
-                   : complain("--unix", value, "a path of 1 to 107 characters");
+        return apply_unix(config, value);
     case OPTION_UNIX_MODE:
         return apply_unix_mode(config, value);
     case OPTION_DEV:
@@ -238,6 +245,11 @@ static int apply(struct config *config, int option, const char *value)
     case OPTION_ADMIN:
         config->admin = value;
         return check_admin(value);
+    case OPTION_TRUST_PROXY:
+        return apply_trust(config, value);
+    case OPTION_PROXY_PROTOCOL:
+        config->address.is_proxied = true;
+        return 0;
     case OPTION_CHECK:
         config->is_check = true;
         return 0;
@@ -260,6 +272,14 @@ static int apply_port(struct config *config, const char *value)
     config->address.port = (uint16_t)port;
     config->address.has_port = true;
     return 0;
+}
+
+static int apply_unix(struct config *config, const char *value)
+{
+    size_t len = strlen(value);
+    config->address.unix_path = value;
+    bool is_path = len > 0 && len < ADDRESS_TEXT_MAX;
+    return is_path ? 0 : complain("--unix", value, "a path of 1 to 107 characters");
 }
 
 /// A mode without read and write for the owner is refused, because then not even the user of the
@@ -333,6 +353,16 @@ static int check_path(const char *option, const char *value)
         }
     }
     return *value == '/' ? 0 : complain(option, value, "a path that begins with a slash");
+}
+
+static int apply_trust(struct config *config, const char *value)
+{
+    struct bytes bad;
+    int failure = trust_add_list(&config->trust, bytes_from_string(value), &bad);
+    if (failure != 0) {
+        log_complain("--trust-proxy '%.*s': %s", (int)bad.len, bad.at, error_text(failure));
+    }
+    return failure;
 }
 
 static int apply_limit(struct config *config, const char *value)

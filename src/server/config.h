@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "wire/trust.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,7 @@ struct config_address {
     uint16_t port;
     uint16_t unix_mode; // of the Unix socket's file; 0 for what the umask leaves
     bool has_port;
+    bool is_proxied; // connections begin with a PROXY header
 };
 
 struct config {
@@ -41,6 +43,7 @@ struct config {
     bool logs_query; // in the access log
     enum log_level log_level;
     enum log_format log_format;
+    struct trust trust; // the proxies that are believed, over what scripts say, unless it is empty
     struct config_limit limits[CONFIG_LIMITS_MAX]; // --limit, over what scripts say
     size_t limit_count;
 };

@@ -14,6 +14,7 @@
 #include "base/jitter.h"
 #include "base/mem.h"
 #include "http/exchange.h"
+#include "http/origin.h"
 #include "script/dev_page.h"
 #include "script/generation.h"
 #include "script/handler.h"
@@ -268,13 +269,18 @@ static bool has_bad_path(const struct dispatch *dispatch, const struct exchange 
 
 /// Whether the request names a host that `server:hosts` does not list. Such a request comes from a
 /// page of a stranger whose name leads to this address (DNS rebinding), or from a proxy that
-/// forwards too much. A request of HTTP/1.0 without a host passes: no browser sends one.
+/// forwards too much. A request of HTTP/1.0 without a host passes: no browser sends one. Behind a
+/// trusted proxy the host counts that the proxy was asked for.
 static bool has_foreign_host(const struct dispatch *dispatch, const struct exchange *exchange)
 {
-    const struct request *request = exchange->request;
+    struct origin origin;
     struct bytes hosts = application_hosts(application_of(dispatch));
-    struct bytes host = request->target.authority;
-    if (hosts.len == 0 || (host.len == 0 && !request_field(request, BYTES("host"), &host))) {
+    if (hosts.len == 0) {
+        return false;
+    }
+    exchange_origin(exchange, exchange->request, &origin);
+    struct bytes host = origin_host(&origin);
+    if (host.len == 0) {
         return false;
     }
     while (hosts.len > 0) {

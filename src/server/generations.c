@@ -379,7 +379,8 @@ static bool has_same_addresses(const struct generation *a, const struct generati
     bool is_same = count == other_count;
     for (size_t i = 0; is_same && i < count; i++) {
         is_same = strcmp(one[i].text, other[i].text) == 0 && one[i].port == other[i].port &&
-                  one[i].mode == other[i].mode && one[i].is_unix == other[i].is_unix;
+                  one[i].mode == other[i].mode && one[i].is_unix == other[i].is_unix &&
+                  one[i].is_proxied == other[i].is_proxied;
     }
     return is_same;
 }

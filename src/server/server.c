@@ -60,6 +60,9 @@ static bool is_over_already(const struct server *server);
 static int bind_and_run(struct server *server);
 static void share_lone_sockets(struct server *server);
 static void on_accept(void *user, int fd, const struct socket_address *peer);
+static void on_accept_proxied(void *user, int fd, const struct socket_address *peer);
+static void share_out(struct server *server, int fd, const struct socket_address *peer,
+                      bool is_proxied);
 static int start_threads(struct server *server);
 static bool may_begin(struct server *server);
 static void *run_thread(void *arg);
@@ -217,17 +220,28 @@ static void share_lone_sockets(struct server *server)
     for (size_t i = 0; i < first->listening.count && server->engine.worker_count > 1; i++) {
         bool is_unix = first->listening.sockets[i].address.storage.ss_family == AF_UNIX;
         if (is_unix || server->inherited_count > 0) {
-            first->listening.acceptors[i].on_accept = on_accept;
+            first->listening.acceptors[i].on_accept =
+                first->listening.are_proxied[i] ? on_accept_proxied : on_accept;
             first->listening.acceptors[i].user = server;
         }
     }
 }
 
-/// Gives the connection to the worker that has the fewest. Connections that are handed over and
-/// have not arrived are counted too, because each has its descriptor already.
 static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
-    struct server *server = user;
+    share_out(user, fd, peer, false);
+}
+
+static void on_accept_proxied(void *user, int fd, const struct socket_address *peer)
+{
+    share_out(user, fd, peer, true);
+}
+
+/// Gives the connection to the worker that has the fewest. Connections that are handed over and
+/// have not arrived are counted too, because each has its descriptor already.
+static void share_out(struct server *server, int fd, const struct socket_address *peer,
+                      bool is_proxied)
+{
     struct worker *idlest = &server->engine.workers[0];
     size_t conns_max = idlest->service.conns_max;
     DCHECK(fd >= 0 && conns_max > 0);
@@ -241,9 +255,9 @@ static void on_accept(void *user, int fd, const struct socket_address *peer)
         limit_met("connections", conns_max);
         close(fd);
     } else if (idlest->number == 1) {
-        worker_accept(idlest, fd, peer);
+        worker_accept(idlest, fd, peer, is_proxied);
     } else {
-        worker_hand_over(idlest, fd, peer);
+        worker_hand_over(idlest, fd, peer, is_proxied);
     }
 }
 

@@ -56,6 +56,7 @@ struct handover {
     struct worker *worker;
     int fd;
     struct socket_address peer;
+    bool is_proxied;
 };
 
 static void init_messages(struct worker *worker);
@@ -65,8 +66,9 @@ static size_t socket_count_of_all(const struct worker *worker);
 static void init_service(struct worker *worker);
 static void on_begin(struct mailbox_message *message);
 static void on_accept(void *user, int fd, const struct socket_address *peer);
+static void on_accept_proxied(void *user, int fd, const struct socket_address *peer);
 static struct transport *accept_socket(struct worker *worker, int fd,
-                                       const struct socket_address *peer);
+                                       const struct socket_address *peer, bool is_proxied);
 static void on_handover(struct mailbox_message *message);
 static void on_drain(struct mailbox_message *message);
 static void on_delay(struct timer *timer);
@@ -79,7 +81,7 @@ static void on_look(struct mailbox_message *message);
 static void on_order(struct mailbox_message *message);
 static void on_built(void *arg, char *why);
 static void take_limits(struct worker *worker);
-static void take_common_fields(struct worker *worker);
+static void take_application(struct worker *worker);
 static void on_reload_wanted(void *owner);
 static void on_clock_moved(void *owner);
 static void on_turn_end(void *arg);
@@ -161,7 +163,7 @@ int worker_load(struct worker *worker)
     worker->status.has_failed = failure != 0 && failure != -ECANCELED;
     worker->status.is_given_up = failure == -ECANCELED;
     init_service(worker);
-    take_common_fields(worker);
+    take_application(worker);
     worker->_conns_fitting = descriptors_connections(
         worker->options.descriptors, worker->options.worker_count, socket_count_of_all(worker));
     bound_connections(worker);
@@ -200,6 +202,7 @@ static void init_service(struct worker *worker)
 {
     service_init(&worker->service, &worker->loop, worker->limits, worker->options.conn_total);
     codecs_use_http1(&worker->service);
+    codecs_use_proxied(&worker->service);
     worker->service.events = &dispatch_events;
     worker->service.user = &worker->_dispatch;
     worker->service.on_empty = on_empty;
@@ -235,7 +238,7 @@ static void on_begin(struct mailbox_message *message)
     for (size_t i = 0; i < worker->listening.count; i++) {
         struct acceptor *acceptor = &worker->listening.acceptors[i];
         if (acceptor->on_accept == NULL) {
-            acceptor->on_accept = on_accept;
+            acceptor->on_accept = worker->listening.are_proxied[i] ? on_accept_proxied : on_accept;
             acceptor->user = worker;
         }
         int failure = acceptor_open(acceptor, &worker->loop, &worker->listening.sockets[i]);
@@ -250,29 +253,36 @@ static void on_begin(struct mailbox_message *message)
 
 static void on_accept(void *user, int fd, const struct socket_address *peer)
 {
-    tcp_read(accept_socket(user, fd, peer)); // the kernel waited until there was a request to read
+    // the kernel waited until there was a request to read
+    tcp_read(accept_socket(user, fd, peer, false));
 }
 
-void worker_accept(struct worker *worker, int fd, const struct socket_address *peer)
+static void on_accept_proxied(void *user, int fd, const struct socket_address *peer)
+{
+    tcp_read(accept_socket(user, fd, peer, true));
+}
+
+void worker_accept(struct worker *worker, int fd, const struct socket_address *peer,
+                   bool is_proxied)
 {
     OWNED(&worker->loop.owner);
-    (void)accept_socket(worker, fd, peer);
+    (void)accept_socket(worker, fd, peer, is_proxied);
 }
 
 static struct transport *accept_socket(struct worker *worker, int fd,
-                                       const struct socket_address *peer)
+                                       const struct socket_address *peer, bool is_proxied)
 {
     struct transport *transport = tcp_of_socket(&worker->loop, fd);
-    service_accept(&worker->service, transport, peer);
+    service_accept(&worker->service, transport, peer, is_proxied);
     return transport;
 }
 
-void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer)
+void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer,
+                      bool is_proxied)
 {
     DCHECK(fd >= 0);
     struct handover *handover = mem_new(struct handover);
-    *handover =
-        (struct handover){.message.run = on_handover, .worker = worker, .fd = fd, .peer = *peer};
+    *handover = (struct handover){{.run = on_handover}, worker, fd, *peer, is_proxied};
     worker->_expected++;
     if (!mailbox_post(&worker->mailbox, &handover->message)) {
         worker->_expected--;
@@ -291,7 +301,7 @@ static void on_handover(struct mailbox_message *message)
     struct handover *handover = CONTAINER_OF(message, struct handover, message);
     DCHECK(handover->worker->_expected > 0);
     handover->worker->_expected--;
-    worker_accept(handover->worker, handover->fd, &handover->peer);
+    worker_accept(handover->worker, handover->fd, &handover->peer, handover->is_proxied);
     mem_free(handover);
 }
 
@@ -393,7 +403,7 @@ static void on_order(struct mailbox_message *message)
         dispatch_judge_anew(&worker->_dispatch); // also a request whose body still comes
         generations_swap(&worker->generations, &reload->change);
         take_limits(worker);
-        take_common_fields(worker);
+        take_application(worker);
         break;
     case STEP_DISCARD:
         DCHECK(reload->refusal != NULL);
@@ -430,14 +440,21 @@ static void take_limits(struct worker *worker)
     limits_release(old);
 }
 
-/// The fields of `server:headers` are the new generation's from now on, also in answers that the
-/// old generation has yet to give.
-static void take_common_fields(struct worker *worker)
+/// The fields of `server:headers` and the trusted proxies are the new generation's from now on,
+/// also for requests that the old generation has yet to answer. The command line's proxies take the
+/// place of the scripts'.
+static void take_application(struct worker *worker)
 {
-    struct generation *generation = worker->generations.current;
-    worker->service.common_fields =
-        generation == NULL ? BYTES("")
-                           : response_fields(application_common(generation->parts.application));
+    const struct generation *generation = worker->generations.current;
+    const struct trust *trust = &worker->options.config->trust;
+    struct service_terms terms = {.common_fields = BYTES("")};
+    if (generation != NULL) {
+        struct application *application = generation->parts.application;
+        terms.common_fields = response_fields(application_common(application));
+        trust = trust_is_given(trust) ? trust : application_trust(application);
+    }
+    terms.trust = trust_is_given(trust) ? trust : NULL;
+    worker->service.terms = terms;
 }
 
 static void on_reload_wanted(void *owner)

@@ -98,6 +98,7 @@ struct worker_news {
 struct worker_sockets {
     struct listen_socket sockets[ADDRESSES_MAX];
     struct acceptor acceptors[ADDRESSES_MAX];
+    bool are_proxied[ADDRESSES_MAX]; // connections of the socket begin with a PROXY header
     size_t count;
 };
 
@@ -154,12 +155,15 @@ void worker_post(struct worker *worker, struct mailbox_message *message);
 /// errno.
 MUST_USE int worker_open_admin(struct worker *worker, struct admin *admin);
 
-/// Serves `fd`, a socket that is connected to `peer`.
-void worker_accept(struct worker *worker, int fd, const struct socket_address *peer);
+/// Serves `fd`, a socket that is connected to `peer`, and begins with a PROXY header if it
+/// `is_proxied`.
+void worker_accept(struct worker *worker, int fd, const struct socket_address *peer,
+                   bool is_proxied);
 
 /// Has the worker serve `fd`, from any thread. It is for connections of sockets of which there is
 /// only one for all workers.
-void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer);
+void worker_hand_over(struct worker *worker, int fd, const struct socket_address *peer,
+                      bool is_proxied);
 
 /// How many connections the worker has, with those that are handed over to it. From any thread; the
 /// number may have changed since.

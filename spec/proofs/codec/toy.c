@@ -141,7 +141,7 @@ static void open_toy(struct toy *toy, const char *script)
     toy->service.events = &events;
     toy->service.user = toy;
     loopback_init(&toy->transport, &toy->loop, SIZE_MAX);
-    service_accept(&toy->service, &toy->transport.base, &nobody);
+    service_accept(&toy->service, &toy->transport.base, &nobody, false);
 }
 
 /// In the order in which a worker closes.

@@ -122,7 +122,7 @@ static void begin(struct exchange *exchange, enum codec_content content, uint64_
 {
     struct service *service = exchange_service(exchange);
     struct response_surroundings surroundings = {
-        .common = service->common_fields,
+        .common = service->terms.common_fields,
         .date = service_date(service),
     };
     char text[TEXT_MAX];

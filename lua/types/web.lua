@@ -1,0 +1,82 @@
+---@meta
+
+---What web applications need around their handlers. docs/web.md has examples.
+---@class lunesse.web
+local web = {}
+
+---Names the proxies whose word on a client is taken: `request.ip`, `.scheme` and `.host`, and the
+---address in the access log, are then what they say in `Forwarded` or in `X-Forwarded-For`,
+---`-Proto` and `-Host`. Each text is an address, a network, "unix", or "forwarded" or
+---"x-forwarded": which of the two the proxies write. A request that has both is not believed
+---unless one is named. Belongs to the script's top level; further calls add to it. `--trust-proxy`
+---takes its place.
+---
+---```lua
+---lunesse.web.trust_proxy { "10.0.0.0/8", "unix" }
+---```
+---@param list string | string[]
+function web.trust_proxy(list) end
+
+---What `web.cors` takes.
+---@class (exact) lunesse.CorsOptions
+---Who may read: origins such as "https://example.com"; or "*", for answers that are the same for
+---everybody; or a function that is given the origin and the request.
+---@field origins string[] | "*" | fun(origin: string, request: lunesse.Request): any
+---@field credentials? boolean    cookies are sent too. Not with "*". Default false.
+---@field methods? string[]       Default: those that the path has.
+---Headers that a page may send, beside `Last-Event-ID`; "*" for whatever it asks for. Default
+---`Authorization` and `Content-Type`.
+---@field headers? string[] | "*"
+---@field expose? string[]        headers that a page may read, beside `Last-Event-ID`
+---@field max_age? number         seconds for which a preflight is kept. Default 600.
+---@field private_network? boolean  pages of the internet may ask a private address. Default false.
+
+---A middleware by which pages of other origins may read the answers, event streams too. It answers
+---preflights, so it stands before what asks for a login, and in `server:use`, not at a route: a
+---preflight is an OPTIONS request. A page that may not read still has its request answered, without
+---the headers: `web.same_origin` refuses it.
+---
+---```lua
+---server:use("/api", lunesse.web.cors { origins = { "https://app.example" }, credentials = true })
+---```
+---@param options lunesse.CorsOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.cors(options) end
+
+---What `web.same_origin` takes.
+---@class (exact) lunesse.SameOriginOptions
+---@field origins? string[]    others that may send requests
+---@field same_site? boolean   other hosts of the same site may, too. Default false.
+---@field reads? boolean       GET and HEAD are judged as well, but for links. Default false.
+
+---A middleware that answers 403 to what a page of another site sends: to every method but GET, HEAD
+---and OPTIONS. It goes by `Sec-Fetch-Site`, or by `Origin` and the host, so forms need no token.
+---
+---```lua
+---server:use(lunesse.web.same_origin())
+---```
+---@param options? lunesse.SameOriginOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.same_origin(options) end
+
+---What `web.limit` takes; `requests` or `streams`, or both.
+---@class (exact) lunesse.LimitOptions
+---@field requests? integer   that a client may send in `window`
+---@field window? number      seconds. Default 60.
+---@field streams? integer    event streams that a client may have open at once
+---Who a request is counted for; nil for nobody. Default: the address, of IPv6 its first 64 bits.
+---@field key? fun(request: lunesse.Request): string?
+---Names the limit in `RateLimit`. Limits of one name count together. Default "default", then
+---"default-2".
+---@field name? string
+
+---A middleware that answers 429 with `Retry-After` to a client that asks for too much. The counts
+---are those of all workers and outlive a reload. A request takes its part of the quota, which comes
+---back evenly: of 60 a minute one a second. Answers have `RateLimit` and `RateLimit-Policy`.
+---
+---```lua
+---server:use(lunesse.web.limit { requests = 100, window = 60, streams = 5 })
+---```
+---@param options lunesse.LimitOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.limit(options) end
