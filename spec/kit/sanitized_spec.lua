@@ -5,7 +5,9 @@ local kit = require "spec.support.kit"
 local Process = require "spec.support.process"
 
 local FILES = {
-  "spec/hub/read_stop_spec.lua", "spec/kit/both_spec.lua", "spec/kit/left_spec.lua",
+  "spec/http/forwarded_spec.lua", "spec/http/proxy_header_spec.lua", "spec/web/cors_spec.lua",
+  "spec/web/limit_spec.lua", "spec/web/same_origin_spec.lua", "spec/hub/read_stop_spec.lua",
+  "spec/kit/both_spec.lua", "spec/kit/left_spec.lua",
   "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/names_spec.lua",
   "spec/kit/stop_spec.lua", "spec/kit/trouble_spec.lua", "spec/scripts/answers_spec.lua",
   "spec/scripts/by_hand_spec.lua", "spec/scripts/ceilings_spec.lua", "spec/scripts/chat_spec.lua",
