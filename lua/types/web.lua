@@ -12,6 +12,7 @@ local web = {}
 ---takes its place.
 ---
 ---```lua
+---local server = lunesse.server()
 ---lunesse.web.trust_proxy { "10.0.0.0/8", "unix" }
 ---```
 ---@param list string | string[]
