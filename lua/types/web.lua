@@ -81,3 +81,72 @@ function web.same_origin(options) end
 ---@param options lunesse.LimitOptions
 ---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
 function web.limit(options) end
+
+---What `web.headers` takes. `false` leaves a header out.
+---@class (exact) lunesse.HeadersOptions
+---The Content-Security-Policy; `'nonce'` in it becomes the nonce of the request. By default scripts
+---and styles come from the server itself or have the nonce, and there is no `<object>`.
+---@field csp? string | false
+---@field report_only? boolean       the policy is told, not enforced. Default false.
+---@field frame_ancestors? string    who may show the page in a frame. Default "'none'".
+---Seconds for which a browser asks by HTTPS alone; only in answers to who did. Default a year.
+---@field hsts? integer | lunesse.HstsOptions | false
+---@field referrer? string | false     Referrer-Policy. Default "strict-origin-when-cross-origin".
+---@field permissions? string | false  Permissions-Policy. Default false.
+---@field opener? string | false       Cross-Origin-Opener-Policy. Default "same-origin".
+---@field resource? string | false     Cross-Origin-Resource-Policy. Default false.
+
+---@class (exact) lunesse.HstsOptions
+---@field max_age integer       seconds
+---@field subdomains? boolean   for the names below this one, too
+---@field preload? boolean
+
+---A middleware that sets the headers by which a page is protected from others and from itself. A
+---handler may set others in their place. `request.state.nonce` is the nonce for the page's own
+---scripts and styles.
+---
+---```lua
+---server:use(lunesse.web.headers { frame_ancestors = "'self'" })
+---```
+---@param options? lunesse.HeadersOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.headers(options) end
+
+---@alias lunesse.BasicJudge fun(name: string, password: string, request: lunesse.Request): any
+
+---What `web.basic` takes.
+---@class (exact) lunesse.BasicOptions
+---Names and passwords; or a function that is given both and the request, and returns who it is, or
+---true, or nothing. It may wait, as `lunesse.crypto.password_verify` does.
+---@field users table<string, string> | lunesse.BasicJudge
+---@field realm? string  what the browser shows. Default "this server".
+
+---A middleware that asks for a name and a password (RFC 7617). `request.state.user` is then the
+---name, or what the function has returned. They come in clear text: use it behind TLS.
+---
+---```lua
+---server:use("/admin", lunesse.web.basic { users = { ada = os.getenv("ADMIN") or "moonshine" } })
+---```
+---@param options lunesse.BasicOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.basic(options) end
+
+---What `web.bearer` takes.
+---@class (exact) lunesse.BearerOptions
+---A list of tokens; or whose each token is; or a function that is given the token and the request,
+---and returns whose it is, or nothing.
+---@field keys string[] | table<string, any> | fun(token: string, request: lunesse.Request): any
+---@field realm? string  Default "this server".
+---A name in the query that may have the token, too: an `EventSource` cannot send headers. The
+---access log leaves the query out.
+---@field query? string
+
+---A middleware that asks for a token (RFC 6750): `Authorization: Bearer t0ken`.
+---`request.state.user` is then whose it is, or `true`.
+---
+---```lua
+---server:use("/api", lunesse.web.bearer { keys = { [os.getenv("API_KEY") or "t0ken"] = "ada" } })
+---```
+---@param options lunesse.BearerOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.bearer(options) end

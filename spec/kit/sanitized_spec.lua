@@ -6,6 +6,7 @@ local Process = require "spec.support.process"
 
 local FILES = {
   "spec/http/forwarded_spec.lua", "spec/http/proxy_header_spec.lua", "spec/web/cors_spec.lua",
+  "spec/web/basic_spec.lua", "spec/web/bearer_spec.lua", "spec/web/headers_spec.lua",
   "spec/web/limit_spec.lua", "spec/web/same_origin_spec.lua", "spec/hub/read_stop_spec.lua",
   "spec/kit/both_spec.lua", "spec/kit/left_spec.lua",
   "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/names_spec.lua",
