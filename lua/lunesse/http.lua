@@ -52,6 +52,7 @@ local request_options = setmetatable({
   body = { what = "a string", takes = is_string },
   headers = { what = "a table of names and values", takes = is_table },
   query = { what = "a table of names and values", takes = is_table },
+  stream = { what = "true or false", takes = function(value) return type(value) == "boolean" end },
 }, { __index = bounds })
 
 -- What the client says itself.
@@ -225,10 +226,13 @@ local function perform(self, method, url, options)
   for name in pairs(bounds) do
     limits[name] = options[name] or self._bounds[name]
   end
-  local status, head, answer = core.http_request(self._pool, method,
+  local ask = options.stream and core.http_open or core.http_request
+  local status, head, answer, body_bytes = ask(self._pool, method,
     with_query(whole, options.query), field_lines(fields), body, limits)
   if not status then
     return nil, head, answer
+  elseif options.stream then
+    return page.of_stream(status, head, answer, body_bytes)
   end
   return page.of(status, head, answer)
 end

@@ -43,6 +43,8 @@ local http = {}
 ---@field headers? lunesse.HttpHeaders
 ---Is added to the URL.
 ---@field query? lunesse.HttpPairs
+---The call returns when the head has come, and the body is read while it comes. Default false.
+---@field stream? boolean
 ---The client's, for this request.
 ---@field connect_timeout? number
 ---@field first_byte_timeout? number
@@ -195,17 +197,21 @@ function HttpClient:request(method, url, options) end
 ---@field headers table<string, string>   blind to case; repeated: joined by ", ", cookies by "\n"
 local HttpPage = {}
 
----The body, unpacked if it came packed by gzip or brotli.
----@return string
+---The body, unpacked if it came packed by gzip or brotli. Of a stream, what is left of it; that
+---waits, and may fail.
+---@return string? text
+---@return string? err
+---@return lunesse.HttpCode? code
 function HttpPage:text() end
 
 ---The body as JSON, as `lunesse.json.decode` reads it.
 ---@return any value
 ---@return string? err
----@return "EJSON" | nil code
+---@return "EJSON" | lunesse.HttpCode | nil code
 function HttpPage:json() end
 
----The body in pieces, for a loop.
+---The body in pieces, for a loop. A stream whose reader is slow is not read on meanwhile. A stream
+---that is cut raises; one that the loop is left from is closed.
 ---
 ---```lua
 ---local page = books:get("/all")
@@ -215,3 +221,18 @@ function HttpPage:json() end
 ---```
 ---@return fun(): string?
 function HttpPage:chunks() end
+
+---The events of a stream, for a loop, as `sse:send` takes them. They are read as the standard says;
+---an id counts for all events behind it. The loop ends as that of `chunks`.
+---
+---```lua
+---local up <close> = books:get("/changes", { stream = true })
+---if up then
+---  for event in up:events() do sse:send(event) end
+---end
+---```
+---@return fun(): lunesse.Event?
+function HttpPage:events() end
+
+---Closes a stream, and with it the connection. So does a `<close>` variable that leaves its block.
+function HttpPage:close() end

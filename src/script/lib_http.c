@@ -6,6 +6,9 @@
 //
 //     parked --> on_end: the task is woken, and `finish` pushes the answer
 //        \-----> cancelled: stop_waiting takes it out of the list, and Lua closes the request
+//
+// A stream is such a userdata that goes on when its head has come: `http_open` moves the transfer
+// to another one, for the script to read from and to close.
 #include "script/lib_http.h"
 
 #include "base/check.h"
@@ -19,22 +22,26 @@
 #include "script/task.h"
 #include "upstream/failure.h"
 #include "upstream/transfer.h"
+#include "wire/sse_block.h"
 
 #include <errno.h>
+#include <string.h>
 
 // The registry keeps the metatables under the addresses of these.
 static const char pool_key;
 static const char ask_key;
+static const char stream_key;
 
 /// The userdata of a pool.
 struct pool_box {
     struct multi *multi; // NULL once it is collected
 };
 
-/// The userdata of a request.
+/// The userdata of a request, and of a stream.
 struct ask_box {
     struct transfer *transfer; // NULL before it begins and after its end
     struct list tasks;         // the task that waits, by its `wait_node`
+    struct sse_blocks blocks;  // of a stream that is read as events
 };
 
 /// Where the arguments of `http_request` stand, and its userdata.
@@ -45,23 +52,47 @@ static struct pool_box *check_pool(lua_State *L, int index);
 static struct transfer_bounds check_bounds(lua_State *L, int index);
 static uint64_t check_seconds(lua_State *L, int index, const char *name);
 static uint64_t check_body_bytes(lua_State *L, int index);
-static struct ask_box *push_ask(lua_State *L);
+static struct ask_box *push_ask(lua_State *L, const void *key);
+static int ask_or_raise(lua_State *L, bool is_stream, lua_KFunction then);
 static int finish(lua_State *L, int status, lua_KContext context);
+static int push_failure(lua_State *L, const struct transfer *transfer);
+static int push_stream(lua_State *L, int status, lua_KContext context);
+static struct ask_box *check_stream(lua_State *L);
+static int wait_for_more_or_raise(lua_State *L, struct ask_box *stream, lua_KFunction then);
+static int read_on_or_raise(lua_State *L, int status, lua_KContext context);
+static int push_chunk_or_raise(lua_State *L);
+static int push_event_or_raise(lua_State *L);
+static int event_on_or_raise(lua_State *L, int status, lua_KContext context);
+static void push_block(lua_State *L, struct bytes block);
+static void add_data(luaL_Buffer *data, struct bytes value, bool is_first);
 static void on_end(struct transfer *transfer);
+static void wake(struct ask_box *ask);
 static void stop_waiting(struct task *task, void *arg);
 static int l_http_pool(lua_State *L);
 static int l_http_request(lua_State *L);
+static int l_http_open(lua_State *L);
+static int l_http_read(lua_State *L);
+static int l_http_event(lua_State *L);
+static int l_http_close(lua_State *L);
 static int l_collect_pool(lua_State *L);
 static int l_close_ask(lua_State *L);
 
 const luaL_Reg lib_http_functions[] = {
-    {"http_pool", l_http_pool}, {"http_request", l_http_request}, {NULL, NULL}};
+    {"http_pool", l_http_pool},
+    {"http_request", l_http_request},
+    {"http_open", l_http_open},
+    {"http_read", l_http_read},
+    {"http_event", l_http_event},
+    {"http_close", l_http_close},
+    {NULL, NULL},
+};
 
 void lib_http_register(lua_State *L)
 {
     STACK_BEGIN(L);
     make_metatable(L, &pool_key, "HttpPool", l_collect_pool);
     make_metatable(L, &ask_key, "HttpRequest", l_close_ask);
+    make_metatable(L, &stream_key, "HttpStream", l_close_ask);
     DCHECK_STACK(L, 0);
 }
 
@@ -97,6 +128,17 @@ static int l_http_pool(lua_State *L)
 /// code
 static int l_http_request(lua_State *L)
 {
+    return ask_or_raise(L, false, finish);
+}
+
+/// http_open(the same) -> status, head, stream, body_bytes; nil, message, code
+static int l_http_open(lua_State *L)
+{
+    return ask_or_raise(L, true, push_stream);
+}
+
+static int ask_or_raise(lua_State *L, bool is_stream, lua_KFunction then)
+{
     lua_settop(L, ARG_BOUNDS);
     struct pool_box *pool = check_pool(L, ARG_POOL);
     struct bytes body = lua_isnil(L, ARG_BODY) ? BYTES("") : check_bytes(L, ARG_BODY);
@@ -113,17 +155,19 @@ static int l_http_request(lua_State *L)
         return raise_obstacle(L,
                               "a request can only wait inside a handler, timer, task or callback");
     }
-    struct ask_box *ask = push_ask(L);
+    struct ask_box *asked = push_ask(L, &ask_key);
     lua_toclose(L, PLACE_ASK);
-    const struct generation_options *options = parts_of(L)->options;
-    ask->transfer = transfer_new(pool->multi, hub_mailbox(options->local_hub), &bounds);
-    ask->transfer->on_end = on_end;
-    ask->transfer->user = ask;
-    if (transfer_start(ask->transfer, &request) != 0) {
-        return finish(L, LUA_OK, 0);
+    asked->transfer =
+        transfer_new(pool->multi, hub_mailbox(parts_of(L)->options->local_hub), &bounds);
+    asked->transfer->is_stream = is_stream;
+    asked->transfer->on_end = on_end;
+    asked->transfer->on_news = on_end;
+    asked->transfer->user = asked;
+    if (transfer_start(asked->transfer, &request) != 0) {
+        return push_failure(L, asked->transfer);
     }
-    list_append(&ask->tasks, &task_current(L)->wait_node);
-    return task_park_then(L, stop_waiting, finish, 0);
+    list_append(&asked->tasks, &task_current(L)->wait_node);
+    return task_park_then(L, stop_waiting, then, 0);
 }
 
 static struct pool_box *check_pool(lua_State *L, int index)
@@ -166,33 +210,26 @@ static uint64_t check_body_bytes(lua_State *L, int index)
     return is_given ? (uint64_t)size : parts_of(L)->options->limits->upstream.body_bytes;
 }
 
-static struct ask_box *push_ask(lua_State *L)
+static struct ask_box *push_ask(lua_State *L, const void *key)
 {
     struct ask_box *ask = lua_newuserdatauv(L, sizeof(struct ask_box), 0);
     *ask = (struct ask_box){0};
     list_init(&ask->tasks);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &ask_key);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, key);
     lua_setmetatable(L, -2);
-    DCHECK(lua_gettop(L) == PLACE_ASK);
     return ask;
 }
 
 /// Pushes the answer of the request that has ended. Lua closes the request when this returns.
 static int finish(lua_State *L, int status, lua_KContext context)
 {
-    struct ask_box *ask = lua_touserdata(L, PLACE_ASK);
-    const struct transfer *transfer = ask->transfer;
+    const struct ask_box *asked = lua_touserdata(L, PLACE_ASK);
+    const struct transfer *transfer = asked->transfer;
     (void)status;
     (void)context;
-    if (transfer == NULL) { // a closing variable of the script cannot reach it, but the state's end
-        return box_push_closed(L);
-    }
-    DCHECK(transfer->state == TRANSFER_ENDED);
-    if (transfer->failure == -EMSGSIZE) {
-        limit_met("upstream_body_bytes", transfer->bounds.body_bytes);
-    }
+    DCHECK(transfer != NULL && transfer->state == TRANSFER_ENDED);
     if (transfer->failure != 0) {
-        return box_push_failure(L, transfer->why, upstream_code(transfer->failure));
+        return push_failure(L, transfer);
     }
     struct bytes head = buf_bytes(&transfer->head);
     struct bytes body = buf_bytes(&transfer->body);
@@ -202,9 +239,196 @@ static int finish(lua_State *L, int status, lua_KContext context)
     return 3;
 }
 
+static int push_failure(lua_State *L, const struct transfer *transfer)
+{
+    DCHECK(transfer->failure < 0);
+    if (transfer->failure == -EMSGSIZE) {
+        limit_met("upstream_body_bytes", transfer->bounds.body_bytes);
+    }
+    return box_push_failure(L, transfer->why, upstream_code(transfer->failure));
+}
+
+/// The head of a stream has come, or it has failed. All that may raise comes before the transfer
+/// moves.
+static int push_stream(lua_State *L, int status, lua_KContext context)
+{
+    struct ask_box *asked = lua_touserdata(L, PLACE_ASK);
+    struct transfer *transfer = asked->transfer;
+    (void)status;
+    (void)context;
+    DCHECK(transfer != NULL && transfer->state >= TRANSFER_READING);
+    if (transfer->failure != 0) {
+        return push_failure(L, transfer);
+    }
+    struct bytes head = buf_bytes(&transfer->head);
+    lua_pushinteger(L, transfer->status);
+    lua_pushlstring(L, head.at, head.len);
+    struct ask_box *stream = push_ask(L, &stream_key);
+    stream->transfer = transfer;
+    transfer->user = stream;
+    asked->transfer = NULL;
+    lua_pushinteger(L, (lua_Integer)transfer->bounds.body_bytes);
+    return 4;
+}
+
+/// http_read(stream) -> chunk; nil at the end; nil, message, code
+static int l_http_read(lua_State *L)
+{
+    check_stream(L);
+    return push_chunk_or_raise(L);
+}
+
+static int push_chunk_or_raise(lua_State *L)
+{
+    struct ask_box *stream = lua_touserdata(L, 1);
+    struct transfer *transfer = stream->transfer;
+    if (transfer == NULL) {
+        return box_push_closed(L);
+    }
+    struct bytes body = buf_bytes(&transfer->body);
+    if (body.len == 0) {
+        return wait_for_more_or_raise(L, stream, read_on_or_raise);
+    }
+    lua_pushlstring(L, body.at, body.len);
+    buf_consume(&transfer->body, body.len);
+    transfer_resume(transfer);
+    return 1;
+}
+
+static int read_on_or_raise(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return push_chunk_or_raise(L);
+}
+
+/// http_event(stream) -> { id, event, data, retry }; nil at the end; nil, message, code
+static int l_http_event(lua_State *L)
+{
+    check_stream(L);
+    return push_event_or_raise(L);
+}
+
+/// What is pushed is made before it is taken, because making it may raise.
+static int push_event_or_raise(lua_State *L)
+{
+    struct ask_box *stream = lua_touserdata(L, 1);
+    struct transfer *transfer = stream->transfer;
+    if (transfer == NULL) {
+        return box_push_closed(L);
+    }
+    struct bytes text = buf_bytes(&transfer->body);
+    struct bytes block;
+    struct sse_blocks blocks = stream->blocks;
+    if (sse_blocks_take(&blocks, &text, &block)) {
+        push_block(L, block);
+        stream->blocks = blocks;
+        buf_consume(&transfer->body, buf_len(&transfer->body) - text.len);
+        transfer_resume(transfer);
+        return 1;
+    }
+    stream->blocks = blocks;
+    buf_consume(&transfer->body, buf_len(&transfer->body) - text.len);
+    if (transfer->state != TRANSFER_ENDED && transfer_want_more(transfer) != 0) {
+        limit_met("upstream_body_bytes", transfer->bounds.body_bytes);
+        return box_push_failure(L, "an event is larger than body_bytes", "EMSGSIZE");
+    }
+    return wait_for_more_or_raise(L, stream, event_on_or_raise);
+}
+
+static int event_on_or_raise(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return push_event_or_raise(L);
+}
+
+/// A field that comes twice counts as it comes last, but data, whose lines are joined.
+static void push_block(lua_State *L, struct bytes block)
+{
+    struct bytes name;
+    struct bytes value;
+    struct bytes rest = block;
+    luaL_Buffer data;
+    bool has_data = false;
+    lua_createtable(L, 0, 4);
+    while (sse_block_next(&rest, &name, &value)) {
+        bool is_id = bytes_equal(name, BYTES("id")) && memchr(value.at, '\0', value.len) == NULL;
+        if (is_id || bytes_equal(name, BYTES("event")) || bytes_equal(name, BYTES("retry"))) {
+            lua_pushlstring(L, name.at, name.len);
+            lua_pushlstring(L, value.at, value.len);
+            lua_rawset(L, -3);
+        }
+    }
+    luaL_buffinit(L, &data);
+    while (sse_block_next(&block, &name, &value)) {
+        if (bytes_equal(name, BYTES("data"))) {
+            add_data(&data, value, !has_data);
+            has_data = true;
+        }
+    }
+    luaL_pushresult(&data);
+    if (has_data) {
+        lua_setfield(L, -2, "data");
+    } else {
+        lua_pop(L, 1);
+    }
+}
+
+static void add_data(luaL_Buffer *data, struct bytes value, bool is_first)
+{
+    if (!is_first) {
+        luaL_addchar(data, '\n');
+    }
+    luaL_addlstring(data, value.at, value.len);
+}
+
+static struct ask_box *check_stream(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &stream_key);
+    bool is_stream = lua_getmetatable(L, 1) && lua_rawequal(L, -1, -2);
+    luaL_argcheck(L, is_stream, 1, "a stream expected");
+    lua_settop(L, 1);
+    return lua_touserdata(L, 1);
+}
+
+/// Waits until more of the body has come, or its end.
+static int wait_for_more_or_raise(lua_State *L, struct ask_box *stream, lua_KFunction then)
+{
+    const struct transfer *transfer = stream->transfer;
+    if (transfer->state == TRANSFER_ENDED && transfer->failure != 0) {
+        return push_failure(L, transfer);
+    }
+    if (transfer->state == TRANSFER_ENDED) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (!task_can_park(L)) {
+        return raise_obstacle(L,
+                              "a stream can only wait inside a handler, timer, task or callback");
+    }
+    if (!list_is_empty(&stream->tasks)) {
+        return luaL_error(L, "another task reads this stream");
+    }
+    list_append(&stream->tasks, &task_current(L)->wait_node);
+    return task_park_then(L, stop_waiting, then, 0);
+}
+
+/// http_close(stream)
+static int l_http_close(lua_State *L)
+{
+    check_stream(L);
+    return l_close_ask(L);
+}
+
 static void on_end(struct transfer *transfer)
 {
-    struct ask_box *ask = transfer->user;
+    wake(transfer->user);
+}
+
+static void wake(struct ask_box *ask)
+{
     while (!list_is_empty(&ask->tasks)) {
         struct task *task = LIST_ITEM(ask->tasks.next, struct task, wait_node);
         list_remove(&task->wait_node);
@@ -230,12 +454,14 @@ static int l_collect_pool(lua_State *L)
     return 0;
 }
 
+/// A task that reads a stream which another one closes is told so.
 static int l_close_ask(lua_State *L)
 {
     struct ask_box *ask = lua_touserdata(L, 1);
     struct transfer *transfer = ask->transfer;
     ask->transfer = NULL;
     if (transfer != NULL) {
+        wake(ask);
         transfer_free(transfer);
     }
     return 0;

@@ -77,6 +77,7 @@ struct transfer *transfer_new(struct multi *multi, struct mailbox *mailbox,
     timer_init(&transfer->timer, &multi->loop->timers, on_time_up);
     buf_init(&transfer->head, TRANSFER_HEAD_BYTES_MAX);
     buf_init(&transfer->body, bounds->body_bytes);
+    transfer->_high_bytes = TRANSFER_HIGH_BYTES;
     DEBUG_CALL(transfer_check(transfer));
     return transfer;
 }
@@ -85,6 +86,9 @@ int transfer_start(struct transfer *transfer, const struct transfer_request *req
 {
     OWNED(&transfer->multi->loop->owner);
     DCHECK(transfer->state == TRANSFER_NEW && transfer->on_end != NULL);
+    if (transfer->is_stream) {
+        buf_init(&transfer->body, SIZE_MAX); // it is bounded by pausing
+    }
     int failure = upstream_address_init(&transfer->address, request->url);
     if (failure == 0 && environment_is_still(environment_here)) {
         failure = UPSTREAM_IN_KIT;
@@ -126,6 +130,31 @@ void transfer_free(struct transfer *transfer)
     multi_release(multi);
 }
 
+void transfer_resume(struct transfer *transfer)
+{
+    OWNED(&transfer->multi->loop->owner);
+    DCHECK(transfer->is_stream);
+    if (transfer->_is_paused && buf_len(&transfer->body) < transfer->_high_bytes) {
+        transfer->_is_paused = false;
+        arm(transfer, transfer->bounds.idle_ms);
+        IGNORE(curl_easy_pause(transfer->handle.easy, CURLPAUSE_CONT)); // curl says it again later
+    }
+    DEBUG_CALL(transfer_check(transfer));
+}
+
+int transfer_want_more(struct transfer *transfer)
+{
+    size_t len = buf_len(&transfer->body);
+    if (len >= transfer->bounds.body_bytes) {
+        return -EMSGSIZE;
+    }
+    if (len >= transfer->_high_bytes) {
+        transfer->_high_bytes = len * 2;
+    }
+    transfer_resume(transfer);
+    return 0;
+}
+
 void transfer_check(const struct transfer *transfer)
 {
     bool is_waiting = list_is_linked(&transfer->node);
@@ -135,7 +164,9 @@ void transfer_check(const struct transfer *transfer)
     CHECK(transfer->handle.is_added == is_talking);
     CHECK(transfer->_is_open == (is_talking || transfer->state == TRANSFER_NAMING));
     CHECK(timer_is_armed(&transfer->timer) ==
-          (transfer->state > TRANSFER_NEW && transfer->state < TRANSFER_ENDED));
+          (transfer->state > TRANSFER_NEW && transfer->state < TRANSFER_ENDED &&
+           !transfer->_is_paused));
+    CHECK(!transfer->_is_paused || (transfer->is_stream && transfer->state == TRANSFER_READING));
     CHECK(transfer->failure <= 0);
 }
 
@@ -325,6 +356,7 @@ static bool take_head_line(struct transfer *transfer, struct bytes line)
     }
     if (is_end && !is_interim(transfer->status)) {
         enter(transfer, TRANSFER_READING, transfer->bounds.idle_ms);
+        multi_handle_note(&transfer->handle, transfer->multi);
     }
     return true;
 }
@@ -355,17 +387,26 @@ static size_t on_body(char *text, size_t size, size_t count, void *user)
         fail(transfer, -EPROTO, "the server sent a body without a head");
         return 0;
     }
+    if (transfer->is_stream && buf_len(&transfer->body) >= transfer->_high_bytes) {
+        transfer->_is_paused = true;
+        timer_disarm(&transfer->timer); // it is the reader who is silent
+        return CURL_WRITEFUNC_PAUSE;
+    }
     if (!buf_append(&transfer->body, bytes_of(text, len))) {
         fail(transfer, -EMSGSIZE, "the body of the answer is larger than body_bytes");
         return 0;
     }
     arm(transfer, transfer->bounds.idle_ms);
+    multi_handle_note(&transfer->handle, transfer->multi);
     return len;
 }
 
 static void on_news(struct multi_handle *handle)
 {
-    (void)handle; // the whole answer is waited for
+    struct transfer *transfer = CONTAINER_OF(handle, struct transfer, handle);
+    if (transfer->is_stream && transfer->on_news != NULL) {
+        transfer->on_news(transfer);
+    }
 }
 
 /// Tries the next addresses when none of these could be reached. Of a failure it says first what we
@@ -455,6 +496,7 @@ static void end(struct transfer *transfer)
 static void leave(struct transfer *transfer)
 {
     transfer->state = TRANSFER_ENDED;
+    transfer->_is_paused = false;
     timer_disarm(&transfer->timer);
     list_remove(&transfer->node);
     resolve_stop(&transfer->resolve);

@@ -42,6 +42,7 @@ enum transfer_state {
 };
 
 enum {
+    TRANSFER_HIGH_BYTES = 64 * 1024, // of a stream: as much waits for its reader, and one read
     TRANSFER_HEAD_BYTES_MAX = 64 * 1024,
     TRANSFER_WHY_BYTES = 512,   // of the text that says why a request has failed
     TRANSFER_ERROR_BYTES = 256, // of what curl says; CURL_ERROR_SIZE
@@ -60,7 +61,7 @@ struct transfer_bounds {
     uint64_t connect_ms;
     uint64_t first_byte_ms;
     uint64_t idle_ms;
-    uint64_t body_bytes; // a longer answer is a failure: -EMSGSIZE
+    uint64_t body_bytes; // an answer that is longer, or has to wait for more, fails: -EMSGSIZE
 };
 
 struct transfer {
@@ -74,16 +75,20 @@ struct transfer {
     struct timer timer;
     struct buf head; // the status line and the fields, as they came
     struct buf body;
-    void (*on_end)(struct transfer *transfer); // it is ENDED; may free it
-    void *user;                                // the owner's
-    int failure;                               // once it is ENDED: 0 or a negative number
-    int status;                                // once it is READING
-    uint8_t state;                             // enum transfer_state
-    bool _is_open;                             // counted in `open_count` of the multi
+    void (*on_end)(struct transfer *transfer);  // it is ENDED; may free it
+    void (*on_news)(struct transfer *transfer); // of a stream: its head, or more of its body
+    void *user;                                 // the owner's
+    int failure;                                // once it is ENDED: 0 or a negative number
+    int status;                                 // once it is READING
+    uint8_t state;                              // enum transfer_state
+    bool is_stream;                             // its reader takes the body piece by piece
+    bool _is_paused;                            // until its reader has taken some
+    bool _is_open;                              // counted in `open_count` of the multi
     bool _is_idempotent;
     uint8_t _try_count; // how often the request was sent
     struct curl_slist *_fields;
     struct curl_slist *_addresses;
+    size_t _high_bytes;
     char why[TRANSFER_WHY_BYTES];
     char _error[TRANSFER_ERROR_BYTES];
 };
@@ -95,6 +100,13 @@ struct transfer *transfer_new(struct multi *multi, struct mailbox *mailbox,
 /// Begins. Returns 0, or a negative number with the text in `why`; then the transfer is ENDED, and
 /// `on_end` is not called.
 MUST_USE int transfer_start(struct transfer *transfer, const struct transfer_request *request);
+
+/// The reader of a stream has taken bytes off the front of `body`, and is to get more of it.
+void transfer_resume(struct transfer *transfer);
+
+/// The reader of a stream can do nothing with what is there, and needs more at once. Returns 0, or
+/// -EMSGSIZE when `body_bytes` are there.
+MUST_USE int transfer_want_more(struct transfer *transfer);
 
 /// Ends the request, wherever it is, and frees it. `on_end` is not called. Not from a callback of
 /// curl.
