@@ -10,7 +10,7 @@
 set -eu
 
 run_packages="gcc libc6-dev cmake ninja-build pkg-config
-  liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev
+  liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev
   libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c"
 test_packages="lua5.4 lua-busted lua-cjson lua-filesystem lua-system lua-penlight lua-socket
   lua-check clang libclang-rt-14-dev|libclang-rt-dev clang-format-16|clang-format clang-tidy

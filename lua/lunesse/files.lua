@@ -67,7 +67,7 @@ end
 -- has set go, because they would be taken for those of the error.
 local function refuse(response, code)
   core.forget_content(response)
-  if code == "EMFILE" then
+  if code == "EMFILE" or code == "EAGAIN" then
     response:status(503):header("Retry-After", "1")
     return response:send("503: too many files are open\n")
   elseif code == "EIO" then

@@ -24,6 +24,10 @@ local route_options = {
     what = "a whole number of bytes",
     takes = function(value) return math.type(value) == "integer" and value >= 0 end,
   },
+  compress = {
+    what = "true or false",
+    takes = function(value) return type(value) == "boolean" end,
+  },
   raw_path = {
     what = "true or false",
     takes = function(value) return type(value) == "boolean" end,
@@ -45,6 +49,7 @@ local answer_unrouted
 local routes = {} -- { method, pattern, options, handlers, source }
 local middlewares = {} -- { prefix, fn }
 local hooks = {} -- not_found, on_error
+local compresses = true -- plain answers, unless a route says otherwise
 local the_server
 
 local function source_of_caller()
@@ -329,9 +334,16 @@ function server.open(options)
     error("lunesse.server takes a table of options, got " .. type(options), 2)
   end
   for key in pairs(options or {}) do
-    if key ~= "limits" then
-      error(("unknown server option '%s'; there is limits"):format(tostring(key)), 2)
+    if key ~= "limits" and key ~= "compress" then
+      error(("unknown server option '%s'; there are compress, limits"):format(tostring(key)), 2)
     end
+  end
+  if options and options.compress ~= nil then
+    check_loading("compress")
+    if type(options.compress) ~= "boolean" then
+      error("compress is true or false", 2)
+    end
+    compresses = options.compress
   end
   if options and options.limits ~= nil then
     check_loading("limits")
@@ -392,6 +404,7 @@ function server.complete()
       cancelled = options.on_leave == "cancel",
       body_bytes = options.body_bytes,
       raw_path = options.raw_path,
+      compresses = options.compress ~= false and (options.compress or compresses),
       always_streams = options.sse == "always",
       heartbeat = options.heartbeat,
       folder = route.folder,

@@ -57,6 +57,9 @@ local lunesse = {}
 ---What `lunesse.server` takes.
 ---@class (exact) lunesse.ServerOptions
 ---@field limits? lunesse.Limits
+---Whether plain answers are compressed for clients that take it. Default true; a route may say
+---otherwise.
+---@field compress? boolean
 
 ---The server, of which there is one: every script, and every call, is given the same. Limits can be
 ---set while the scripts load, and `--limit` on the command line goes over them. A name that does

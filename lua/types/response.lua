@@ -136,7 +136,7 @@ function Response:json(value) end
 ---@param options? lunesse.FileOptions
 ---@return true? ok
 ---@return string? err
----@return "ECLOSED" | "ENOENT" | "EISDIR" | "EMFILE" | "EIO" | nil code
+---@return "ECLOSED" | "ENOENT" | "EISDIR" | "EMFILE" | "EAGAIN" | "EIO" | nil code
 function Response:file(path, options) end
 
 ---Answers with a redirection.

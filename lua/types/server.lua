@@ -16,6 +16,9 @@
 ---Largest request body in bytes. Default: the limit of that name; a route for GET, HEAD or OPTIONS
 ---takes no body without this option, and `request:text()` is then empty.
 ---@field body_bytes? integer
+---Whether plain answers (`send`, `json`) of this route are compressed for clients that take it:
+---text and JSON from 1 KiB on. Default: what `lunesse.server` was told, and true without that.
+---@field compress? boolean
 ---With true, `request.params` has what `:name` and `*rest` stand for as it came, still
 ---percent-encoded, and the route takes every path that its pattern matches. Without, values are
 ---decoded, and 400 answers a path with a `.` or `..` segment, encoded or not, and one with an

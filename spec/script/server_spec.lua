@@ -139,7 +139,7 @@ server:get("/a", print)]]
       ['server:get("/", "x")'] = "bad.lua:1: GET /: functions expected, got string",
       ['server:get("/", print, nil)'] = "bad.lua:1: GET /: functions expected, got nil",
       ['server:get("/", { on_leav = "x" }, print)'] = "bad.lua:1: unknown route option " ..
-        "'on_leav'; there are body_bytes, heartbeat, on_leave, raw_path, sse",
+        "'on_leav'; there are body_bytes, compress, heartbeat, on_leave, raw_path, sse",
       ['server:get("/", { on_leave = "run" }, print)'] = "bad.lua:1: on_leave is",
       ['server:get("/", { body_bytes = -1 }, print)'] = "bad.lua:1: body_bytes is",
       ['server:get("/", { heartbeat = "x" }, print)'] = "bad.lua:1: heartbeat is",
@@ -194,7 +194,7 @@ server:get("/a", print)]]
       ['server:listen { prot = 1 }'] = "bad.lua:1: unknown listen option 'prot'; " ..
         "there are host, mode, port, proxy_protocol, unix",
       ['lunesse.server { limit = {} }'] = "bad.lua:1: unknown server option 'limit'; " ..
-        "there is limits",
+        "there are compress, limits",
       ['lunesse.server { limits = { bytes = 1 } }'] = "bad.lua:1: there is no limit 'bytes'; " ..
         "there are head_bytes, head_fields,",
       ['lunesse.server { limits = { body_bytes = "x" } }'] = "bad.lua:1: bad value for the limit",

@@ -40,6 +40,7 @@ struct route_options {
     bool is_detached;  // on_leave = "detach"
     bool is_cancelled; // on_leave = "cancel" was written out, so it holds for plain answers, too
     bool takes_raw_path;
+    bool compresses;     // plain answers are compressed where the client takes that
     bool always_streams; // sse = "always": it streams whatever Accept says
     bool takes_body;     // a request's body is read
     bool has_body_bytes; // `body_bytes_max` is set

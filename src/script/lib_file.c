@@ -70,6 +70,9 @@ static int l_file(lua_State *L)
         return raise_obstacle(
             L, "response:file can only wait inside a handler, timer, task or callback");
     }
+    if (offload_check() != 0) {
+        return box_push_failure(L, "the system starts no thread that could open it", "EAGAIN");
+    }
     struct file_wait *wait = mem_new(struct file_wait);
     struct lookup_wanted *wanted = &wait->lookup.wanted;
     wait->task = task_current(L);
@@ -144,6 +147,9 @@ static void choose_codings(const struct exchange *exchange, struct lookup_wanted
     if (request_joined_field(exchange->request, BYTES("Accept-Encoding"), &field)) {
         int br = accept_encoding_quality(buf_bytes(&field), BYTES("br"));
         int gzip = accept_encoding_quality(buf_bytes(&field), BYTES("gzip"));
+        int plain = accept_encoding_quality(buf_bytes(&field), BYTES("identity"));
+        br = br < plain ? 0 : br;
+        gzip = gzip < plain ? 0 : gzip;
         if (br > 0 && br >= gzip) {
             wanted->codings[wanted->coding_count++] = FILE_BR;
         }

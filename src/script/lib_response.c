@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "http/exchange.h"
+#include "script/application.h"
+#include "script/compressed.h"
 #include "script/json_encode.h"
 #include "script/lib_sse.h"
 #include "script/listeners.h"
@@ -204,6 +206,13 @@ static int l_send(lua_State *L)
     }
     if (content.len > 0) {
         scope->exchange->response.is_text = true;
+    }
+    if (content.len >= COMPRESS_BYTES_MIN && content.len <= COMPRESS_BYTES_MAX &&
+        scope->route->options.compresses) {
+        enum content_coding coding = compress_choose(scope->exchange);
+        if (coding != CODING_PLAIN) {
+            return compressed_send(L, scope, content, coding);
+        }
     }
     return push_result(L, exchange_send(scope->exchange, content));
 }

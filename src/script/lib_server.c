@@ -132,6 +132,8 @@ static void check_route_options(lua_State *L, struct route *route)
         opt_field(L, 5, "cancelled") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->options.always_streams =
         opt_field(L, 5, "always_streams") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->options.compresses =
+        opt_field(L, 5, "compresses") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->options.takes_raw_path =
         opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
