@@ -47,6 +47,10 @@ add("html", html)
 add("log", lunesse.log)
 add("metric", lunesse.metric)
 add("web", lunesse.web)
+local state = {}
+lunesse.web.session { key = "k" }({ state = state, signed_cookie = print }, {}, function() end)
+methods("Session", getmetatable(state.session))
+names[#names + 1] = "Session.id"
 table.sort(names)
 print(table.concat(names, "\n"))
 server:get("/", function() end)
@@ -56,7 +60,7 @@ local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
   HttpClient = true, HttpPage = true, http = true, lunesse = true, json = true, crypto = true,
-  html = true, log = true, metric = true, web = true,
+  html = true, log = true, metric = true, web = true, Session = true,
 }
 
 local function offered()

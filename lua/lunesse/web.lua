@@ -24,7 +24,7 @@ function web.trust_proxy(list)
   end
 end
 
-for _, name in ipairs { "cors", "same_origin", "headers", "limit", "basic", "bearer" } do
+for _, name in ipairs { "cors", "same_origin", "headers", "limit", "basic", "bearer", "session" } do
   web[name] = function(options)
     return (require("lunesse.web." .. name)(options))
   end

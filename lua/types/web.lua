@@ -150,3 +150,64 @@ function web.basic(options) end
 ---@param options lunesse.BearerOptions
 ---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
 function web.bearer(options) end
+
+---What `web.session` takes.
+---@class (exact) lunesse.SessionOptions
+---Signs the cookie. Of several keys the first one signs, and each may have signed.
+---@field key string | string[]
+---Where sessions are kept. Default `lunesse.shared("sessions")`.
+---@field store? lunesse.Shared
+---@field ttl? integer      seconds without a request after which a session ends. Default 14 days.
+---@field cookie? string    its name. Default "session".
+---@field path? string      Default "/".
+---@field domain? string
+---@field secure? boolean   the cookie goes over HTTPS alone. Default false.
+---@field same_site? "strict" | "lax" | "none"  Default "lax".
+
+---A middleware that finds the session of the browser, and puts it into `request.state.session`.
+---The cookie has an id alone; what belongs to the session is in a shared store, so all workers have
+---it and it outlives a reload. A session begins with the first value that is set.
+---
+---```lua
+---server:use(lunesse.web.session { key = key, secure = true })
+---server:get("/my/name", function(request, response)
+---  response:send(request.state.session:get("user") or "nobody")
+---end)
+---```
+---@param options lunesse.SessionOptions
+---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
+function web.session(options) end
+
+---The values that belong to one browser, in `request.state.session`. See `lunesse.web.session`.
+---@class lunesse.Session
+---@field id string?  names it in the store; nil while nothing is set
+local Session = {}
+
+---The value of this name, as it was when the request came or when the request last set one.
+---@param name string
+---@return any value
+function Session:get(name) end
+
+---Sets a value, or takes it away by nil. What other requests of the session set meanwhile stays.
+---The first one sends the cookie, so it raises when the head is sent; so does what JSON cannot
+---hold.
+---@param name string
+---@param value any
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "ENOMEM" | nil code  it has ended meanwhile; the store is full
+function Session:set(name, value) end
+
+---Gives the session another id, and ends the old one's. Call it when somebody logs in: who knew the
+---id before, or has planted it, then knows nothing.
+---@return true? ok
+---@return string? err
+---@return "ENOMEM" | nil code
+function Session:renew() end
+
+---Ends the session, and takes the cookie away.
+function Session:destroy() end
+
+---Whether it is still there: for a handler that has waited, such as that of an event stream.
+---@return boolean
+function Session:is_alive() end
