@@ -237,7 +237,7 @@ describe("cookie", function()
       local _, message = pcall(function() response:cookie("a", "b", { httponly = true }) end)
       response:send(message)
     ]]
-    assert.matches("unknown cookie option 'httponly'; there are path, domain, .*same_site$",
+    assert.matches("unknown cookie option 'httponly'; there are path, domain, .*same_site, sign$",
       response.body)
   end)
 end)
