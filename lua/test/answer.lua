@@ -71,6 +71,12 @@ function Answer:_on_head(response)
   self.client:_on_head(self)
 end
 
+---Whether the head says that events follow.
+function Answer:_is_event_stream()
+  local kind = self.status == 200 and self.headers["content-type"] or ""
+  return kind:lower():match("^[^; ]*") == "text/event-stream"
+end
+
 function Answer:_on_body(pieces)
   table.move(pieces, 1, #pieces, #self.chunks + 1, self.chunks)
 end
@@ -100,8 +106,8 @@ function Answer:wait(seconds)
     return self.ended
   end, seconds, function(why)
     return ("%s %s has no complete answer: %s. `app:send` begins a request that is waited for " ..
-      "later, `app:stream` one whose answer goes on\n%s"):format(self.method, self.path, why,
-      show.answer(self))
+      "later, `app:stream` one whose answer goes on, as does the option `stream = true`\n%s"):
+      format(self.method, self.path, why, show.answer(self))
   end)
   return self
 end
@@ -129,12 +135,17 @@ function Answer:send(bytes)
   return self
 end
 
+---A header field, or a text, that is expected, in words.
+local function wanted_text(value)
+  return match.is_asked(value) and match.shown(value) or show.quoted(tostring(value))
+end
+
 local function check_headers(self, headers)
   for name, value in pairs(headers) do
     local actual = self.headers[name]
-    if value ~= (actual or false) and tostring(value) ~= actual then
+    if value ~= (actual or false) and not match.text(value, actual) then
       return false, ("%s is %s, and not %s"):format(name, actual and show.quoted(actual) or
-        "not there", value and show.quoted(tostring(value)) or "left out")
+        "not there", value and wanted_text(value) or "left out")
     end
   end
   return true
@@ -147,7 +158,8 @@ local CHECKS = {
   end },
   { "headers", check_headers },
   { "text", function(self, text)
-    return match.data(tostring(text), self.body, "the text")
+    return match.text(text, self.body), ("the text is %s, and not %s"):format(
+      show.quoted(self.body), wanted_text(text))
   end },
   { "matches", function(self, pattern)
     return self.body:find(pattern) ~= nil, "the text does not match " .. show.quoted(pattern)

@@ -8,6 +8,7 @@ local Conn = require "lunesse.test.conn"
 local blame = require "lunesse.test.blame"
 local coverage = require "lunesse.test.coverage"
 local follow = require "lunesse.test.follow"
+local match = require "lunesse.test.match"
 local show = require "lunesse.test.show"
 
 local App = {}
@@ -200,13 +201,16 @@ local SIGNALS = { TERM = true, INT = true, HUP = true }
 
 ---Whether `text` contains `wanted`, or matches it as a pattern.
 local function has_text(text, wanted)
+  if match.is_asked(wanted) then
+    return wanted(text)
+  end
   return text:find(wanted, 1, true) ~= nil or text:find(wanted) ~= nil
 end
 
 ---Whether a field is as wanted: a function is asked, and all else is equal. Of an error, which has
 ---a place and a traceback around its text, a part will do.
 local function has_field(name, value, wanted)
-  if type(wanted) == "function" then
+  if match.is_asked(wanted) then
     return value ~= nil and wanted(value)
   elseif name == "error" and type(wanted) == "string" and value ~= nil then
     return has_text(tostring(value), wanted)
@@ -240,14 +244,15 @@ end
 ---Raises where a filter is none, before anything is compared with it.
 local function check_filter(filter)
   blame.check_options(filter, FILTER, "app:log")
-  if filter.message ~= nil then
+  if filter.message ~= nil and not match.is_asked(filter.message) then
     check_pattern(filter.message)
   end
   if filter.fields ~= nil and type(filter.fields) ~= "table" then
     blame.misuse("app:log: fields: a table expected, got %s", type(filter.fields))
   end
-  if filter.fields and filter.fields.error ~= nil and type(filter.fields.error) ~= "function" then
-    check_pattern(filter.fields.error)
+  local wanted = filter.fields and filter.fields.error
+  if wanted ~= nil and not match.is_asked(wanted) then
+    check_pattern(wanted)
   end
 end
 
@@ -326,8 +331,9 @@ function App:signal(name)
   return self
 end
 
----Lets something fail from now on: "memory" is refused to scripts until `false` ends it, over
----reloads too, which then fail; the next run of a script is struck by "run_timeout".
+---Lets something fail from now on: "memory" is refused to scripts until `false` ends it. Each run
+---of a handler, timer or task fails then, and so does a reload. The next run of a script is struck
+---by "run_timeout".
 ---@param what string
 ---@param is_on? boolean
 function App:fail(what, is_on)

@@ -7,14 +7,14 @@ local App = require "lunesse.test.app"
 local Answer = require "lunesse.test.answer"
 local Stream = require "lunesse.test.stream"
 local blame = require "lunesse.test.blame"
-local json = require "lunesse.test.json"
 local match = require "lunesse.test.match"
 local show = require "lunesse.test.show"
 
 local asserts = { plain = {} }
 
+local shown = match.shown
 local checks = {}
-local latest -- the app that was loaded last
+local latest -- the app that was loaded last; false when none could be
 
 ---Tells which app is meant where an assertion names none.
 function asserts.on_load(app)
@@ -23,8 +23,16 @@ end
 
 local function check_stream(stream, name)
   if getmetatable(stream) ~= Stream then
-    blame.misuse("assert.%s: a stream (of app:stream) expected, got %s", name, type(stream))
+    local what = getmetatable(stream) == Answer and
+      ("the answer to %s %s, which is no event stream"):format(stream.method, stream.path) or
+      type(stream)
+    blame.misuse("assert.%s: a stream (of app:stream) expected, got %s", name, what)
   end
+end
+
+---A load has begun. While it has not succeeded, and none before it has, nothing was logged.
+function asserts.on_begin()
+  latest = latest or false
 end
 
 ---Raises when an assertion was given more than it looks at.
@@ -39,54 +47,64 @@ end
 local function take_app(name, first, ...)
   if getmetatable(first) == App then
     return first, ...
+  elseif latest == false and name == "logged" then
+    return nil, first, ...
   elseif not latest or (latest.is_stopped and name ~= "logged") then
     blame.misuse("assert.%s: no app is loaded", name)
   end
   return latest, first, ...
 end
 
-local function shown(value)
-  local ok, text = pcall(json.encode, value)
-  return ok and text or tostring(value)
-end
-
 local EVENT_FIELDS = { event = true, data = true, id = true }
+
+local function check_text(value, types, what)
+  if not match.is_asked(value) then
+    blame.check_type(value, types, what)
+  end
+end
 
 ---What an assertion wants of an event: a table with `event`, `data` and `id`. `name` may be such a
 ---table itself.
 local function take_wanted(call, name, data)
-  if type(name) ~= "table" then
-    blame.check_type(name, "string or nil", ("assert.%s: the name of an event"):format(call))
+  if type(name) ~= "table" or match.is_asked(name) then
+    check_text(name, "string or nil", ("assert.%s: the name of an event"):format(call))
     return { event = name, data = data }
   end
   blame.check_options(name, EVENT_FIELDS, "assert." .. call)
-  blame.check_type(name.event, "string or nil", ("assert.%s: event"):format(call))
-  blame.check_type(name.id, "string or number or nil", ("assert.%s: id"):format(call))
+  check_text(name.event, "string or nil", ("assert.%s: event"):format(call))
+  check_text(name.id, "string or number or nil", ("assert.%s: id"):format(call))
   no_more(call, data)
   return name
 end
 
+local function text_of(wanted)
+  return match.is_asked(wanted) and shown(wanted) or tostring(wanted)
+end
+
 ---What is wanted of an event, in words.
 local function in_words(wanted)
-  local data, text = wanted.data, wanted.event and ('an event "%s"'):format(wanted.event) or
-    "an event"
+  local data, text = wanted.data, "an event"
+  if wanted.event then
+    text = text .. (match.is_asked(wanted.event) and " called %s" or ' "%s"'):format(
+      text_of(wanted.event))
+  end
   if data ~= nil then
     text = text .. " with the data " .. (type(data) == "string" and show.line(data) or shown(data))
   end
   if wanted.id then
-    text = text .. (data == nil and " with the id " or " and the id ") .. wanted.id
+    text = text .. (data == nil and " with the id " or " and the id ") .. text_of(wanted.id)
   end
   return text
 end
 
 ---Whether the event is as wanted; false, and why it is not.
 local function is_wanted(event, wanted)
-  if wanted.event and event.event ~= wanted.event then
+  if wanted.event and not match.text(wanted.event, event.event) then
     return false, ('its name is "%s"'):format(event.event)
   end
   local is_it, why = match.data(wanted.data, event.data, "its data")
-  if is_it and wanted.id and event.id ~= tostring(wanted.id) then
-    return false, ("its id is %s, and not %s"):format(event.id or "not there", wanted.id)
+  if is_it and wanted.id and not match.text(wanted.id, event.id) then
+    return false, ("its id is %s, and not %s"):format(event.id or "not there", text_of(wanted.id))
   end
   return is_it, why
 end
@@ -95,7 +113,7 @@ end
 local function no_event(stream, wanted)
   local text = in_words(wanted) .. " did not come"
   for _, event in ipairs(stream:_unseen("event")) do
-    if not wanted.event or event.event == wanted.event then
+    if not wanted.event or match.text(wanted.event, event.event) then
       local _, why = is_wanted(event, wanted)
       return ('%s; one called "%s" did: %s'):format(text, event.event, why)
     end
@@ -202,7 +220,7 @@ end
 ---too.
 local function has_fields(event, fields)
   local others = {}
-  if type(fields) ~= "table" then
+  if type(fields) ~= "table" or match.is_asked(fields) then
     return (match.data(fields, event.data, "the data"))
   end
   for name, value in pairs(fields) do
@@ -210,8 +228,8 @@ local function has_fields(event, fields)
       others[name] = value
     end
   end
-  local is_it = (fields.event == nil or fields.event == event.event) and
-    (fields.id == nil or tostring(fields.id) == event.id) and
+  local is_it = (fields.event == nil or match.text(fields.event, event.event)) and
+    (fields.id == nil or match.text(fields.id, event.id)) and
     match.data(fields.data, event.data, "the data") and
     (next(others) == nil or match.data(others, event.data, "the data"))
   return is_it or (match.data(fields, event.data, "the data"))
@@ -222,7 +240,7 @@ function checks.published(_, ...)
   local app, name, fields, data, extra = take_app("published", ...)
   no_more("published", extra)
   if data ~= nil then -- the name of the event, and its data, as in assert.event
-    blame.check_type(fields, "string", "assert.published: the name of an event")
+    check_text(fields, "string", "assert.published: the name of an event")
     fields = { event = fields, data = data }
   end
   if type(name) ~= "string" then
@@ -246,6 +264,9 @@ end
 function checks.logged(_, ...)
   local app, filter, extra = take_app("logged", ...)
   no_more("logged", extra)
+  if not app then
+    return false, nil, "nothing was logged: the scripts could not be loaded"
+  end
   local record = app:log(filter)[1]
   return record ~= nil, record, ("%s: the log has\n%s"):format(
     record and "it was logged" or "nothing like it was logged", show.records(app))

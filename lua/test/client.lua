@@ -19,6 +19,7 @@ local OPTIONS = {
   headers = true, json = true, form = true, body = true, query = true, slow = true, every = true,
   worker = true, window = true, peer = true, seconds = true, last_event_id = true, accept = true,
   method = true, chunked = true, cookies = true, version = true, proxy_header = true,
+  stream = true,
 }
 
 ---A client of `app`. Options: `headers` (sent with each request), `cookies` (false: it keeps none;
@@ -53,8 +54,11 @@ function Client:cookie(name)
   end
 end
 
----Takes the cookies of an answer.
+---Takes the cookies of an answer. One whose head says that events follow is a stream.
 function Client:_on_head(answer)
+  if getmetatable(answer) == Answer and answer:_is_event_stream() then
+    Stream._adopt(answer)
+  end
   for _, field in ipairs(self.jar and answer.fields or {}) do
     if field[1]:lower() == "set-cookie" then
       self.jar:take(field[2], answer.request.url_path, answer.request.host)
@@ -246,6 +250,11 @@ function Client:_begin(request, options, new, parent)
   return answer
 end
 
+---The answer is a stream that is read while it goes on: `app:post(path, { stream = true })`.
+local function wants_stream(options)
+  return type(options) == "table" and options.stream
+end
+
 ---Sends a request and does not wait for the end of its answer.
 ---@param method string
 ---@param path string
@@ -255,6 +264,8 @@ function Client:send(method, path, options)
   if type(options) == "table" and options.method then
     blame.misuse("%s %s: only app:stream has the option 'method'; app:request(method, path) " ..
       "takes any", request.method, tostring(path))
+  elseif wants_stream(options) then
+    return self:_open(request, options)
   end
   local answer = self:_begin(request, options or {}, Answer.new)
   self.app:turn()
@@ -264,7 +275,8 @@ end
 ---Sends a request and returns its complete answer, for which the app's time goes on where it has
 ---to.
 function Client:request(method, path, options)
-  return self:send(method, path, options):wait(options and options.seconds)
+  local answer = self:send(method, path, options)
+  return wants_stream(options) and answer or answer:wait(options and options.seconds)
 end
 
 for _, name in ipairs(METHODS) do
@@ -273,17 +285,28 @@ for _, name in ipairs(METHODS) do
   end
 end
 
-function Client:_stream(path, options, parent)
-  local method = (options.method or options.json ~= nil and "POST" or "GET"):upper()
-  local request = { method = method, path = path, is_stream = true }
+function Client:_stream(request, options, parent)
+  request.is_stream = true
   return self:_begin(request, options, Stream.new, parent)
 end
 
 ---Opens an event stream. It returns what came: `stream.status` says whether it is one.
-function Client:stream(path, options)
-  local stream = self:_stream(path, options or {})
+function Client:_open(request, options)
+  local stream = self:_stream(request, options)
   self.app:turn()
   return stream
+end
+
+---Opens an event stream with GET, or with POST where it has a body, or with the option `method`.
+function Client:stream(path, options)
+  options = options or {}
+  local has_body = type(options) == "table" and
+    (options.json ~= nil or options.form ~= nil or options.body ~= nil)
+  local method = has_body and "POST" or "GET"
+  if type(options) == "table" and options.method then
+    method = tostring(options.method):upper()
+  end
+  return self:_open({ method = method, path = path }, options)
 end
 
 ---The names of what `app` does as its own client.

@@ -34,7 +34,7 @@ local function stop()
 end
 
 return {
-  load = load_into(core, on_load),
+  load = load_into(core, on_load, asserts.on_begin),
   stop = stop,
   assert = asserts.plain,
   json = json,

@@ -28,14 +28,16 @@ local function arguments_of(options)
   return list
 end
 
----The function that loads into `core`. `on_load(app)` is told of each app.
-return function(core, on_load)
+---The function that loads into `core`. `on_begin()` is told of each load, and `on_load(app)` of each
+---app.
+return function(core, on_load, on_begin)
   ---Loads scripts: the path of a file or folder, or a table of file names and texts. Options:
   ---`workers`, `limits` (by name), `arguments` (of the command line), `time` (the Unix time at
   ---which the app's clock begins), `env` (variables that `os.getenv` answers).
   ---Raises what a start would say when the scripts cannot be loaded.
   return function(scripts, options)
     options = options or {}
+    on_begin()
     if type(scripts) == "table" and type(scripts.load) == "function" then
       blame.misuse("use a dot: test.load(...)")
     end

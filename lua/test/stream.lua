@@ -7,7 +7,6 @@ local blame = require "lunesse.test.blame"
 local sse = require "lunesse.test.sse"
 
 local RETRY_SECONDS = 3 -- of a browser that was not told
-local TYPE = "text/event-stream"
 
 local Stream = setmetatable({}, { __index = Answer })
 
@@ -51,23 +50,38 @@ end
 
 blame.guard(Event)
 
+---Makes a stream of an answer.
+local function make_stream(answer)
+  local self = setmetatable(answer, Stream)
+  self.events, self.comments, self.is_stream = {}, {}, false
+  self._items, self._seen, self._arrivals = {}, 0, {}
+  return self
+end
+
+function Stream:_begin()
+  self.is_stream = true
+  self._parser = sse.parser(function(what, value)
+    self:_on_item(what, value)
+  end, self.request.options.last_event_id)
+end
+
 ---The stream that answers a request which goes over `conn`. `parent` is the stream whose reader has
 ---come back by this one; it is told all that this one is.
 function Stream.new(client, request, conn, parent)
-  local self = Answer.init(setmetatable({}, Stream), client, request, conn)
-  self.events, self.comments, self.is_stream = {}, {}, false
-  self._items, self._seen, self._arrivals, self._parent = {}, 0, {}, parent
+  local self = make_stream(Answer.new(client, request, conn))
+  self._parent = parent
   return self
+end
+
+---An answer that nobody has asked for as a stream becomes one, from its head on.
+function Stream._adopt(answer)
+  make_stream(answer):_begin()
 end
 
 function Stream:_on_head(response)
   Answer._on_head(self, response)
-  local kind = response.headers["content-type"] or ""
-  self.is_stream = self.status == 200 and kind:lower():match("^[^; ]*") == TYPE
-  if self.is_stream then
-    self._parser = sse.parser(function(what, value)
-      self:_on_item(what, value)
-    end, self.request.options.last_event_id)
+  if self:_is_event_stream() then
+    self:_begin()
   end
   local parent = self._parent
   while parent do
@@ -219,7 +233,8 @@ function Stream:reconnect(options)
   end
   again.after = nil
   again.last_event_id = options.last_event_id or last.id
-  local stream = self.client:_stream(self.request.path, again, last)
+  local request = { method = self.method, path = self.request.path }
+  local stream = self.client:_stream(request, again, last)
   stream.retry = stream.retry or last.retry
   local each = last
   while each do

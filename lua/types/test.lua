@@ -64,10 +64,13 @@ function test.stop() end
 ---@field version? string                  of HTTP. Default "1.1".
 ---Seconds of the app's time that a complete answer may take. Default 60.
 ---@field seconds? number
----@field method? string                   of `stream`. Default GET, and POST with `json`.
+---@field method? string                   of `stream`. Default GET, and POST with a body.
+---Asks for an event stream, as `stream` does, and returns it while it goes on.
+---@field stream? boolean
 
 ---What sends requests: an app, which keeps nothing of them, or a client, which keeps cookies.
----`get` and the like return a complete answer; the app's time goes on where that has to wait.
+---`get` and the like return a complete answer; the app's time goes on where that has to wait. An
+---answer that is an event stream has all that one of `stream` has.
 ---@class lunesse.TestClient
 local Client = {}
 
@@ -120,7 +123,8 @@ function Client:request(method, path, options) end
 ---@return lunesse.TestAnswer answer
 function Client:send(method, path, options) end
 
----Opens an event stream. What is no stream, such as a 404, is returned all the same: see `status`.
+---Opens an event stream, with POST where the options have a body or name that method. What is no
+---stream, such as a 404, is returned all the same: see `status`.
 ---@param path string
 ---@param options? lunesse.TestRequestOptions
 ---@return lunesse.TestStream stream
@@ -213,8 +217,9 @@ function App:reload(scripts) end
 ---@return lunesse.TestApp app
 function App:signal(name) end
 
----Lets something fail from now on: "memory" is refused to scripts until `false` ends it, over
----reloads too, which then fail; the next run of a script is struck by "run_timeout".
+---Lets something fail from now on: "memory" is refused to scripts until `false` ends it. Each run
+---of a handler, timer or task fails then, and so does a reload. The next run of a script is struck
+---by "run_timeout".
 ---@param what "memory" | "run_timeout"
 ---@param is_on? boolean  default true
 ---@return lunesse.TestApp app
@@ -344,8 +349,9 @@ function Stream:reconnect(options) end
 local Assert = {}
 
 ---An event has come, or comes without time; others before it are passed over. A table as data is
----compared with the event's data as JSON: the fields that are given. A table in the place of the
----name has `event`, `data` and `id`, and nothing stands behind it.
+---compared with the event's data as JSON: the fields that are given. Each of them, the data, the
+---name and the id may be a matcher of luassert, or a function of the value. A table in the place of
+---the name has `event`, `data` and `id`, and nothing stands behind it.
 ---@param stream lunesse.TestStream
 ---@param name? string | lunesse.TestWanted
 ---@param data? any  a text, a table, or a function of the text and the JSON

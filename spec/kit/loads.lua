@@ -1,18 +1,24 @@
--- Loads apps, again and again, and prints the KiB that the process has in memory after each
--- `count` loads, four times: lua5.4 spec/kit/loads.lua MODULE COUNT SCRIPT
+-- Loads apps, again and again, and prints how many bytes and descriptors the process has after each
+-- `count` loads, four times: lua5.4 spec/kit/loads.lua MODULE COUNT SCRIPT POSIX
+
+local lfs = require "lfs"
 
 local module, count, script = arg[1], tonumber(arg[2]), arg[3]
 local core = assert(package.loadlib(module, "luaopen_lunesse_test_core"))()
+local posix = assert(package.loadlib(arg[4], "luaopen_spec_posix"))()
 
 local function memory()
   collectgarbage()
   collectgarbage()
-  for line in io.lines("/proc/self/status") do
-    local kib = line:match("^VmRSS:%s*(%d+)")
-    if kib then
-      return kib
-    end
+  return posix.allocated()
+end
+
+local function descriptors()
+  local number = 0
+  for _ in lfs.dir("/proc/self/fd") do
+    number = number + 1
   end
+  return number
 end
 
 local function load_all()
@@ -30,5 +36,5 @@ end
 
 for _ = 1, 4 do
   load_all()
-  print(memory())
+  print(memory(), descriptors())
 end

@@ -67,6 +67,29 @@ describe("the kit, when something is wrong with a script,", function()
     app:get("/"):expect(200)
   end)
 
+  it("refuses memory to every run, whether it asks for any, begins or goes on", function()
+    load [[local count = 0
+      local function add() count = count + 1 end
+      server:get("/", add)
+      server:get("/sleep", function(_, response) lunesse.sleep(10) response:send("x") end)
+      server:get("/count", function(_, response) response:send(tostring(count)) end)
+      server:get("/closed", function()
+        local _ <close> = setmetatable({}, { __close = add })
+        lunesse.sleep(10)
+      end)
+      lunesse.every(10, add)]]
+    local sleeper, closer = app:send("GET", "/sleep"), app:send("GET", "/closed")
+    app:fail("memory")
+    app:get("/"):expect(500)
+    app:advance(10)
+    sleeper:expect(500)
+    closer:expect(500)
+    app:fail("memory", false)
+    app:get("/count"):expect { text = "1" } -- the variable that was closed
+    app:advance(10)
+    app:get("/count"):expect { text = "2" }
+  end)
+
   it("gives scripts the same numbers by chance in each run", function()
     local numbers = {}
     for run = 1, 2 do

@@ -136,7 +136,7 @@ describe("a call of the kit", function()
   end)
 
   it("that loads has none", function()
-    local test = { load = load_into({ load = error }, function() end) }
+    local test = { load = load_into({ load = error }, print, print) }
     refuses("use a dot: test.load(...)", test.load, test, "scripts/")
   end)
 

@@ -291,4 +291,4 @@ function engine.load(options)
 end
 
 ---`engine` is what the kit stands on, `load` is `test.load` into a real process.
-return { engine = engine, load = load_into(engine, asserts.on_load) }
+return { engine = engine, load = load_into(engine, asserts.on_load, asserts.on_begin) }

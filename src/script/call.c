@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "base/environment.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "script/guard.h"
@@ -35,6 +36,9 @@ enum call_outcome call_resume(lua_State *coroutine, int argument_count, int *res
     DCHECK(coroutine != parts->L && lua_gettop(coroutine) >= argument_count);
     state_clear_refusal(parts->state);
     begin_run(parts, coroutine, guard_runs(parts->guard));
+    if (environment_here->refuses_memory) {
+        guard_starve(coroutine);
+    }
     int status = lua_resume(coroutine, NULL, argument_count, result_count);
     enum call_outcome outcome = end_run(parts, coroutine, status);
     DCHECK_STACK(parts->L, has_message(outcome));

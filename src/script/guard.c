@@ -169,6 +169,13 @@ void guard_strike_next(struct guard *guard)
     guard->strikes_next = true;
 }
 
+/// The hook asks for memory, which the state refuses.
+void guard_starve(lua_State *L)
+{
+    DCHECK(environment_here->refuses_memory && parts_of(L)->guard == watch.guard);
+    lua_sethook(L, l_hook, LUA_MASKCOUNT, 1);
+}
+
 bool guard_has_struck(const struct guard *guard)
 {
     return guard->is_struck;
@@ -328,6 +335,9 @@ static void l_hook(lua_State *L, lua_Debug *record)
         raise_or_park(guard, L, record);
     } else {
         rest(L);
+        if (environment_here->refuses_memory) {
+            (void)lua_newuserdatauv(L, 1, 0); // raises
+        }
     }
 }
 

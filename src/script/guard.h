@@ -46,6 +46,10 @@ lua_State *guard_switch(struct guard *guard, lua_State *L);
 /// happens then.
 void guard_strike_next(struct guard *guard);
 
+/// Has the run that has just begun in `L` fail for want of memory, at its first instruction: for
+/// specs of what happens then.
+void guard_starve(lua_State *L);
+
 /// Whether the present run has passed its limit, and the script and line where it did.
 bool guard_has_struck(const struct guard *guard);
 const char *guard_location(const struct guard *guard);
