@@ -41,6 +41,15 @@ describe("lunesse test", function()
     return Process.run(argv, { cwd = folder, env = env, seconds = 30 })
   end
 
+  ---How many files and folders are in a folder.
+  local function count_names(path)
+    local count = 0
+    for name in lfs.dir(path) do
+      count = count + (name:find("^%.%.?$") and 0 or 1)
+    end
+    return count
+  end
+
   before_each(function()
     folder = assert(posix.make_folder())
     assert(lfs.mkdir(folder .. "/spec"))
@@ -126,6 +135,36 @@ describe("lunesse test", function()
     assert.matches("^usage: lunesse test .*\nUsage: lunesse test .*%-%-filter=PATTERN", out)
     assert.not_matches("error: ", out, 1, true)
     assert.not_matches("re-run", out, 1, true)
+  end)
+
+  it("says in its help which Lua plain busted needs", function()
+    local _, out = run { LUNESSE, "test", "--help" }
+    assert.matches("\nPlain busted needs Lua 5.4 for the kit: busted --lua=lua5.4\n", out, 1, true)
+  end)
+
+  it("leaves no folder of its texts behind when a signal ends it", function()
+    write("spec/hello_spec.lua", [[
+      local test = require "lunesse.test"
+      it("goes on", function()
+        local app = test.load { ["a.lua"] = "", ["lib/deep/b.lua"] = "" }
+        test.load { ["c.lua"] = "" }
+        assert(app:reload { ["a.lua"] = "", ["lib/d.lua"] = "" })
+        io.stdout:write "loaded\n"
+        io.stdout:flush()
+        while true do app:advance(1) end
+      end)]])
+    assert(lfs.mkdir(folder .. "/tmp"))
+    for _, name in ipairs { "INT", "TERM", "HUP" } do
+      local process = Process.start({ LUNESSE, "test" },
+        { cwd = folder, env = { TMPDIR = folder .. "/tmp" } })
+      eventually(function()
+        return process:stdout():find("loaded", 1, true)
+      end)
+      assert.equal(2, count_names(folder .. "/tmp"))
+      process:signal(name)
+      assert.is_nil((process:wait(10))) -- the signal ended it
+      assert.equal(0, count_names(folder .. "/tmp"), name)
+    end
   end)
 
   it("prints where Lua finds the kit", function()

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+//
+// A signal handler may not walk a folder, because that allocates memory. So what is made is noted,
+// the newest first, and the handler removes it in this order.
 #include "kit/folder.h"
 
 #include "base/mem.h"
@@ -7,6 +10,8 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +20,17 @@
 
 enum { OPEN_FOLDERS_MAX = 8 }; // while a tree is walked
 
+/// A file or folder that is there.
+struct made {
+    struct made *older;
+    char path[];
+};
+
+static struct made *volatile newest; // the signal handler reads it
+
+static void note(const char *path);
+static void drop_notes(const char *path);
+static void on_signal(int number);
 static bool is_inside(const char *name);
 static int make_folders(char *path, size_t from);
 static int write_all(int fd, struct bytes text);
@@ -34,6 +50,7 @@ int folder_new(char **path)
     }
     *path = mem_alloc((size_t)len + 1);
     memcpy(*path, made, (size_t)len + 1);
+    note(made);
     return 0;
 }
 
@@ -56,6 +73,7 @@ int folder_write(const char *path, const char *name, struct bytes text)
     if (fd < 0) {
         return -errno;
     }
+    note(full);
     failure = write_all(fd, text);
     close(fd);
     return failure;
@@ -66,6 +84,8 @@ void folder_clear(const char *path)
 {
     DCHECK(*path == '/');
     IGNORE(nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS));
+    drop_notes(path);
+    note(path); // the folder itself stays
 }
 
 void folder_free(char *path)
@@ -73,8 +93,64 @@ void folder_free(char *path)
     if (path != NULL) {
         folder_clear(path);
         IGNORE(rmdir(path));
+        drop_notes(path);
         mem_free(path);
     }
+}
+
+void folder_remove_on_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+        struct sigaction before;
+        CHECK(sigaction(numbers[i], &action, &before) == 0);
+        if (before.sa_handler == SIG_IGN) {
+            CHECK(sigaction(numbers[i], &before, NULL) == 0);
+        }
+    }
+}
+
+/// A path may be noted twice.
+static void note(const char *path)
+{
+    size_t size = strlen(path) + 1;
+    struct made *made = mem_alloc(sizeof(struct made) + size);
+    memcpy(made->path, path, size);
+    made->older = newest;
+    newest = made; // last: the handler may come now
+}
+
+/// Of what has this path, and of what is below it.
+static void drop_notes(const char *path)
+{
+    size_t len = strlen(path);
+    struct made *kept = NULL; // the last one that stays
+    for (struct made *made = newest; made != NULL;) {
+        struct made *older = made->older;
+        bool is_path = strncmp(made->path, path, len) == 0;
+        if (!is_path || (made->path[len] != '/' && made->path[len] != '\0')) {
+            kept = made;
+        } else if (kept == NULL) {
+            newest = older;
+            mem_free(made);
+        } else {
+            kept->older = older;
+            mem_free(made);
+        }
+        made = older;
+    }
+}
+
+/// The signal ends the process when this returns: the handler is there once.
+static void on_signal(int number)
+{
+    for (const struct made *made = newest; made != NULL; made = made->older) {
+        if (unlink(made->path) != 0) {
+            IGNORE(rmdir(made->path));
+        }
+    }
+    IGNORE(raise(number));
 }
 
 /// Whether `name` has no empty part and no "..": it is a file below the folder.
@@ -100,7 +176,11 @@ static int make_folders(char *path, size_t from)
     DCHECK(path[from - 1] == '/');
     for (char *at = strchr(path + from, '/'); at != NULL; at = strchr(at + 1, '/')) {
         *at = '\0';
-        int failure = mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
+        int failure = mkdir(path, 0700) != 0 ? -errno : 0;
+        if (failure == 0) {
+            note(path);
+        }
+        failure = failure == -EEXIST ? 0 : failure;
         *at = '/';
         if (failure != 0) {
             return failure;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A folder below TMPDIR (or /tmp) for the files that a spec gives as texts. Owned by the app, which
-// removes it with all that is in it.
+// removes it with all that is in it. Folders of one process are used on one thread.
 #pragma once
 
 #include "base/bytes.h"
@@ -20,3 +20,7 @@ void folder_clear(const char *path);
 
 /// Removes the folder with all that is in it, and frees its path. NULL is fine.
 void folder_free(char *path);
+
+/// From now on SIGINT, SIGTERM and SIGHUP, where they are not ignored, remove all that the
+/// functions above have made and end the process as before.
+void folder_remove_on_signals(void);

@@ -6,6 +6,7 @@
 // itself: it starts itself for each run, with --followed and the file that the two share (see
 // lua/test/watch.lua).
 #include "base/check.h"
+#include "kit/folder.h"
 #include "kit/lib_test.h"
 #include "kit/lib_watcher.h"
 #include "kit/new.h"
@@ -34,7 +35,9 @@ static const char help[] =
     "                all where that is not known; Ctrl-C ends it\n"
     "  --init        write a .busted, with which plain `busted` finds the kit too\n"
     "  --test-path   print where Lua finds it: a pattern for package.cpath or LUA_CPATH\n"
-    "  --help        print this, and what busted takes\n";
+    "  --help        print this, and what busted takes\n"
+    "\n"
+    "Plain busted needs Lua 5.4 for the kit: busted --lua=lua5.4\n";
 
 // Chunks of Lua. Each returns the exit code, or why busted is not there.
 static const char run_busted[] = "local is_there, runner = pcall(require, 'busted.runner')\n"
@@ -75,6 +78,7 @@ int main(int count, char **arguments)
         puts(help);
         fflush(stdout);
     }
+    folder_remove_on_signals();
     bool is_watching = !wants_help && has_word(count, arguments, "--watch");
     return run(is_watching ? watch_specs : run_busted, count, arguments);
 }
