@@ -30,6 +30,10 @@ describe("lunesse new", function()
     return list
   end
 
+  local function text_of_specs()
+    return Process.read_file(folder .. "/moon/spec/countdown_spec.lua")
+  end
+
   before_each(function()
     folder = assert(posix.make_folder())
   end)
@@ -64,6 +68,21 @@ describe("lunesse new", function()
       assert.matches("^%u+ +/", out)
     end)
   end
+
+  it("writes specs that say one thing of a script that does not load: where it is wrong", function()
+    assert.equal(0, (run { LUNESSE, "new", "moon" }))
+    local path = folder .. "/moon/scripts/countdown.lua"
+    local text = Process.read_file(path)
+    local file <close> = assert(io.open(path, "w"))
+    file:write("local lunesse = = 1\n", text)
+    file:flush()
+    local code, out, err = run({ LUNESSE, "test", "-o", "plainTerminal" }, "/moon")
+    assert.not_equal(0, code)
+    local tests = select(2, text_of_specs():gsub("\n  it%(", ""))
+    assert.matches(("0 successes / 0 failures / %d errors"):format(tests), out, 1, true)
+    assert.equal(tests, select(2, out:gsub("scripts/countdown.lua:1: ", "")), out .. err)
+    assert.not_matches("attempt to index", out, 1, true)
+  end)
 
   it("fills every gap of its files, and names folders that are there", function()
     assert.equal(0, (run { LUNESSE, "new", "moon" }))

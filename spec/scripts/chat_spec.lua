@@ -14,8 +14,8 @@ before_each(function()
 end)
 
 after_each(function()
-  app:stop()
-  assert.same({}, app:log { level = "error" })
+  test.stop()
+  assert.no.logged { level = "error" }
 end)
 
 ---Says something in the room and returns the id that it was given.

@@ -10,8 +10,8 @@ describe("the countdown", function()
   end)
 
   after_each(function()
-    app:stop()
-    assert.same({}, app:log { level = "error" })
+    test.stop()
+    assert.no.logged { level = "error" }
   end)
 
   it("ticks from ten to nought, a second apart, says that it is done and ends", function()

@@ -18,8 +18,8 @@ before_each(function()
 end)
 
 after_each(function()
-  app:stop()
-  assert.same({}, app:log { level = "error" })
+  test.stop()
+  assert.no.logged { level = "error" }
 end)
 
 ---Publishes `body`. Fields: `path`, `authorization` (false for none), `type` (false for none).
