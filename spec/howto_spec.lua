@@ -124,7 +124,7 @@ describe("docs/howto.md, lib/shell.lua, with input for the command,", function()
 end)
 
 describe("docs/howto.md, notify.lua,", function()
-  local NAMES = { "lib/shell.lua", "notify.lua" }
+  local NAMES = { "notify.lua" }
 
   local function start_other()
     return Server.start [[
@@ -158,7 +158,7 @@ describe("docs/howto.md, notify.lua,", function()
     })
     local response = server:request { method = "POST", target = "/notify", body = "a" }
     assert.equal(502, response.status)
-    assert.matches("^curl: %(22%) .* 401", response.body)
+    assert.equal("the other server says 401\n", response.body)
   end)
 end)
 
@@ -248,13 +248,13 @@ describe("docs/howto.md, weather.lua,", function()
         response:json { degrees = -3 }
       end)
     ]]
-    local names = { "lib/shell.lua", "weather.lua" }
+    local names = { "weather.lua" }
     local server = serve(names, { env = { WEATHER_URL = other.url .. "/weather" } })
     assert.equal("it has -3 degrees\n", server:request { target = "/report" }.body)
     server = serve(names, { env = { WEATHER_URL = "http://127.0.0.1:1/weather" } })
     local response = server:request { target = "/report" }
     assert.equal(502, response.status)
-    assert.matches("^curl: %(7%) Failed to connect to 127%.0%.0%.1 port 1 ", response.body)
+    assert.equal("127.0.0.1:1: Connection refused\n", response.body)
   end)
 end)
 
