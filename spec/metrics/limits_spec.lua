@@ -92,6 +92,11 @@ server:get("/passwords", function(_, response)
   waiting:wait()
   response:send(code)
 end)
+server:get("/upstream", function(request, response)
+  local url = "http://127.0.0.1:" .. request.query.port .. "/nothing"
+  local _, _, code = lunesse.http.get(url)
+  response:send(code)
+end)
 server:get("/run", function() while true do end end)
 server:get("/memory", function() local t = {} while true do t[#t + 1] = ("x"):rep(#t) end end)
 ]]
@@ -237,6 +242,10 @@ local CASES = {
   shared_bytes = { 1000, "1000", answers("ENOMEM", "/shared") },
   tasks = { 2, "2", answers("E2BIG", "/tasks") },
   passwords = { 1, "1", answers("EAGAIN", "/passwords") },
+  upstream_body_bytes = { 3, "3", function(server)
+    local response = server:request { target = "/upstream?port=" .. server.port }
+    assert.equal("EMSGSIZE", response.body)
+  end },
   load_timeout = { 0.1, "0.100", function(server) reload.fail(server, "hold()") end },
   run_timeout = { 0.1, "0.100", answers_with(500, { target = "/run" }) },
   lua_bytes = { 8 * MEBIBYTE, tostring(8 * MEBIBYTE), answers_with(500, { target = "/memory" }) },
