@@ -398,12 +398,13 @@ describe("a process of the kit", function()
   end)
 
   it("leaves no file behind its test, whether the program has ended or not", function()
-    local ended, going = Process.start { "true" }, Process.start { "sleep", "100" }
+    local ended, going = Process.start { "echo", "x" }, Process.start { "sleep", "100" }
     ended:wait(5)
     Process.kill_all()
     assert.is_nil(lfs.attributes(ended.folder, "mode"))
     assert.is_nil(lfs.attributes(going.folder, "mode"))
     assert.is_true(going:has_ended())
+    assert.equal("x\n", ended:stdout())
   end)
 
   it("says what each thread of a program does", function()

@@ -28,8 +28,8 @@ local function arguments_of(options)
   return list
 end
 
----The function that loads into `core`. `on_begin()` is told of each load, and `on_load(app)` of each
----app.
+---The function that loads into `core`. `on_begin()` is told of each load, and `on_load(app)` of
+---each app.
 return function(core, on_load, on_begin)
   ---Loads scripts: the path of a file or folder, or a table of file names and texts. Options:
   ---`workers`, `limits` (by name), `arguments` (of the command line), `time` (the Unix time at

@@ -57,6 +57,17 @@ server:get("/spawn", function(_, response)
   local task, _, code = lunesse.spawn(function() end)
   response:send(task and "spawned" or code)
 end)
+server:get("/passwords", function(_, response)
+  local waiting = lunesse.spawn(lunesse.crypto.password_hash, "x")
+  lunesse.sleep(0)
+  local _, _, code = lunesse.crypto.password_hash("x")
+  waiting:wait()
+  response:send(code or "hashed")
+end)
+server:get("/upstream", function(request, response)
+  local _, _, code = lunesse.http.get("http://127.0.0.1:" .. request.query.port)
+  response:send(code or "read")
+end)
 server:get("/memory", function(_, response)
   local text = ("x"):rep(20000000)
   response:send("had " .. #text)
@@ -213,6 +224,12 @@ local CASES = {
   tasks = { 0, 100, see = function(server)
     return body_of(server, "/spawn")
   end, low = "E2BIG", high = "spawned" },
+  passwords = { 1, 100, see = function(server)
+    return body_of(server, "/passwords")
+  end, low = "EAGAIN", high = "hashed" },
+  upstream_body_bytes = { 3, 100, see = function(server)
+    return body_of(server, "/upstream?port=" .. server.port)
+  end, low = "EMSGSIZE", high = "read" },
   lua_bytes = { 10000000, 100000000, see = function(server)
     return server:request({ target = "/memory" }).status
   end, low = 500, high = 200 },

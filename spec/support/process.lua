@@ -91,11 +91,11 @@ function Process.run(argv, options)
 end
 
 function Process:stdout()
-  return read_file(self.folder .. "/stdout")
+  return self.last_stdout or read_file(self.folder .. "/stdout")
 end
 
 function Process:stderr()
-  return read_file(self.folder .. "/stderr")
+  return self.last_stderr or read_file(self.folder .. "/stderr")
 end
 
 ---Whether the program has ended; then `code` (nil when a signal ended it) and `why` are set.
@@ -157,9 +157,10 @@ function Process:whereabouts()
   return table.concat(lines, "\n")
 end
 
----Removes the files; the process must have ended.
+---Removes the files; the process must have ended. What it had written can still be read.
 function Process:forget()
   kept[self] = nil
+  self.last_stdout, self.last_stderr = self:stdout(), self:stderr()
   if lfs.attributes(self.folder, "mode") == "directory" then
     remove_folder(self.folder)
   end

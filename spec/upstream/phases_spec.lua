@@ -266,9 +266,13 @@ end)
 
 describe("a name server that never answers", function()
   local deaf, wrap
-  setup(function() deaf, wrap = with_deaf_names() end)
-  teardown(function() if deaf then deaf:close() end end)
-  after_each(support.close_all)
+  before_each(function() deaf, wrap = with_deaf_names() end)
+  after_each(function()
+    if deaf then
+      deaf:close()
+    end
+    support.close_all()
+  end)
 
   local function start_or_skip(options)
     if not deaf or Process.run { "unshare", "-m", "true" } ~= 0 then
