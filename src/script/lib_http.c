@@ -227,7 +227,7 @@ static int finish(lua_State *L, int status, lua_KContext context)
     const struct transfer *transfer = asked->transfer;
     (void)status;
     (void)context;
-    DCHECK(transfer != NULL && transfer->state == TRANSFER_ENDED);
+    DCHECK(transfer->state == TRANSFER_ENDED);
     if (transfer->failure != 0) {
         return push_failure(L, transfer);
     }
@@ -256,7 +256,7 @@ static int push_stream(lua_State *L, int status, lua_KContext context)
     struct transfer *transfer = asked->transfer;
     (void)status;
     (void)context;
-    DCHECK(transfer != NULL && transfer->state >= TRANSFER_READING);
+    DCHECK(transfer->state >= TRANSFER_READING);
     if (transfer->failure != 0) {
         return push_failure(L, transfer);
     }
