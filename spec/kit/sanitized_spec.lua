@@ -8,8 +8,8 @@ local Process = require "spec.support.process"
 local FILES = {
   "spec/http/forwarded_spec.lua", "spec/http/proxy_header_spec.lua", "spec/hub/notices_spec.lua",
   "spec/hub/read_stop_spec.lua", "spec/kit/both_spec.lua", "spec/kit/left_spec.lua",
-  "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/names_spec.lua",
-  "spec/kit/stop_spec.lua", "spec/kit/trouble_spec.lua", "spec/script/lifetimes_spec.lua",
+  "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/match_spec.lua",
+  "spec/kit/names_spec.lua", "spec/kit/post_stream_spec.lua", "spec/kit/stop_spec.lua", "spec/kit/trouble_spec.lua", "spec/script/lifetimes_spec.lua",
   "spec/script/response_spec.lua", "spec/scripts/answers_spec.lua", "spec/scripts/by_hand_spec.lua",
   "spec/scripts/ceilings_spec.lua", "spec/scripts/chat_spec.lua", "spec/scripts/clock_spec.lua",
   "spec/scripts/countdown_spec.lua", "spec/scripts/index_spec.lua", "spec/scripts/poll_spec.lua",
