@@ -66,7 +66,8 @@ server:get("/", function(_, response)
 end)
 ]]
     assert.equal("1.5\ntrue\n&lt;b&gt;\nscript.lua:5: escape: the value is nil\n" ..
-      "script.lua:6: escape: the value is a table", own:get("/"):text())
+      "script.lua:6: escape: the value is a table",
+      (own:get("/"):text():gsub("/[^\n]*/script", "script")))
   end)
 end)
 

@@ -4,7 +4,7 @@
 #include "crypto/base64.h"
 #include "crypto/secret.h"
 
-#include <openssl/err.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <assert.h>
@@ -40,19 +40,19 @@ void password_prepare(struct password_hash *hash)
     secret_fill(hash->salt, hash->salt_len);
 }
 
-/// libcrypto asks for a little more than the algorithm's own memory, so it may have twice that.
+/// libcrypto asks for a little more than the algorithm's own memory, so it may have twice that. It
+/// keeps a record of errors for each thread. A thread of the pool ends without telling it, so the
+/// record is given back here.
 int password_derive(struct bytes password, const struct password_hash *hash,
                     char key[PASSWORD_KEY_MAX])
 {
     DCHECK(hash->key_len >= KEY_MIN && hash->key_len <= PASSWORD_KEY_MAX);
     const char *text = password.len == 0 ? "" : password.at;
-    if (EVP_PBE_scrypt(text, password.len, (const unsigned char *)hash->salt, hash->salt_len,
-                       UINT64_C(1) << hash->ln, hash->r, hash->p, 2 * memory_of(hash),
-                       (unsigned char *)key, hash->key_len) != 1) {
-        ERR_clear_error();
-        return -ENOMEM;
-    }
-    return 0;
+    int is_made = EVP_PBE_scrypt(text, password.len, (const unsigned char *)hash->salt,
+                                 hash->salt_len, UINT64_C(1) << hash->ln, hash->r, hash->p,
+                                 2 * memory_of(hash), (unsigned char *)key, hash->key_len);
+    OPENSSL_thread_stop();
+    return is_made == 1 ? 0 : -ENOMEM;
 }
 
 size_t password_format(const struct password_hash *hash, char out[PASSWORD_TEXT_MAX])

@@ -90,7 +90,7 @@ local function begin(self, record)
   check_unsent(self)
   local settings = self._settings
   local id = crypto.base64url(crypto.random(ID_BYTES))
-  record.at = core.now()
+  record.at = core.clock()
   local ok, why, code = settings.store:add(id, json.encode(record), { ttl = settings.ttl })
   if not ok then
     return nil, why, code
@@ -153,8 +153,8 @@ local function open(settings, request, response)
     return self
   end
   self.id, self._record = id, read(text)
-  local is_old = core.now() - self._record.at > settings.ttl / 2
-  if is_old and not update(self, function(record) record.at = core.now() end) then
+  local is_old = core.clock() - self._record.at > settings.ttl / 2
+  if is_old and not update(self, function(record) record.at = core.clock() end) then
     return self
   elseif is_old or not request:signed_cookie(settings.cookie, settings.keys[1]) then
     send_cookie(self)
