@@ -223,7 +223,7 @@ describe("lunesse.http", function()
     local upstream = support.listen()
     local answer = "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n" ..
       "3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"
-    local server = start()
+    local server = start(nil, { workers = 1 }) -- each has connections of its own
     local conn
     for at = 1, #answer - 1, 3 do
       local client = begin(server, "/get?url=" .. encoded(upstream.url))

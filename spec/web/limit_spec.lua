@@ -1,14 +1,8 @@
 -- web.limit: how much one client may ask for, and how many streams it may hold.
 
-local kit = require "spec.support.kit"
 local support = require "spec.web.support"
 
----An app whose requests all pass the limit. In the kit alone, because a real process in its place
----is asked more than the spec asks.
-local function start(middleware, options)
-  kit.ask()
-  return support.start(middleware, options)
-end
+local start = support.start
 
 local function limited(answer)
   return { answer.status, answer.headers["ratelimit"], answer.headers["retry-after"] }

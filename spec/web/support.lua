@@ -6,8 +6,10 @@ local kit = require "spec.support.kit"
 
 local support = {}
 
----An app whose requests all pass `middleware`, a line of Lua, and then these routes.
+---An app whose requests all pass `middleware`, a line of Lua, and then these routes. In a process
+---the requests that move its clock would have to pass as well, so it is always in the kit.
 function support.start(middleware, options)
+  kit.ask()
   return apps.start("server:use(" .. middleware .. ")\n" .. [[
 server:get("/", function(request, response) response:send(tostring(request.state.user)) end)
 server:post("/", function(_, response) response:send("done") end)
