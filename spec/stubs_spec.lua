@@ -33,8 +33,9 @@ local server = lunesse.server()
 methods("Server", getmetatable(server))
 methods("Group", getmetatable(server:route("/x")))
 methods("HttpClient", getmetatable(lunesse.http.client()))
-add("http", lunesse.http)
-local html = lunesse.html -- which is there from now on
+for _, name in ipairs { "crypto", "html", "http", "web" } do
+  add(name, lunesse[name]) -- which is there from now on
+end
 local page = require "lunesse.page".of(200, "", "")
 methods("HttpPage", getmetatable(page))
 for name in pairs(page) do
@@ -42,11 +43,8 @@ for name in pairs(page) do
 end
 add("lunesse", lunesse)
 add("json", lunesse.json)
-add("crypto", lunesse.crypto)
-add("html", html)
 add("log", lunesse.log)
 add("metric", lunesse.metric)
-add("web", lunesse.web)
 local state = {}
 lunesse.web.session { key = "k" }({ state = state, signed_cookie = print }, {}, function() end)
 methods("Session", getmetatable(state.session))

@@ -1,13 +1,10 @@
 -- The module `lunesse`, which route scripts require. It joins the C half (`lunesse.core`) with the
 -- helpers that are easier to write in Lua. The types are described in lua/types/.
 local core = require "lunesse.core"
-local crypto = require "lunesse.crypto"
-local http = require "lunesse.http"
 local log = require "lunesse.log"
 local metric = require "lunesse.metric"
 local server = require "lunesse.server"
 local tasks = require "lunesse.tasks"
-local web = require "lunesse.web"
 
 require "lunesse.request"
 require "lunesse.response"
@@ -34,12 +31,9 @@ local lunesse = {
   whole = core.whole,
   now = core.now,
   clock = core.clock,
-  http = http,
   json = core.json,
-  crypto = crypto,
   log = log,
   metric = metric,
-  web = web,
   stats = core.stats,
   version = core.version(),
   worker = core.worker(),
@@ -47,7 +41,12 @@ local lunesse = {
 }
 
 -- What not every script needs costs nothing until it is used.
-local later = { html = "lunesse.html" }
+local later = {
+  crypto = "lunesse.crypto",
+  html = "lunesse.html",
+  http = "lunesse.http",
+  web = "lunesse.web",
+}
 
 return setmetatable(lunesse, { __index = function(self, name)
   local module = later[name] and require(later[name])
