@@ -38,7 +38,7 @@ struct file_wait {
 static int l_file(lua_State *L);
 static int l_is_public(lua_State *L);
 static int l_beside(lua_State *L);
-static char *opt_place(lua_State *L, int index, const struct route *route);
+static void push_place(lua_State *L, int index, const struct route *route);
 static char *opt_text(lua_State *L, int index);
 static void choose_codings(const struct exchange *exchange, struct lookup_wanted *wanted);
 static void stop_waiting(struct task *task, void *arg);
@@ -73,12 +73,14 @@ static int l_file(lua_State *L)
     if (offload_check() != 0) {
         return box_push_failure(L, "the system starts no thread that could open it", "EAGAIN");
     }
+    bool has_root = !lua_isnil(L, 3);
+    push_place(L, has_root ? 3 : 2, scope->route); // may raise, so nothing is acquired before
     struct file_wait *wait = mem_new(struct file_wait);
     struct lookup_wanted *wanted = &wait->lookup.wanted;
     wait->task = task_current(L);
     wait->scope = scope;
-    wanted->root = opt_place(L, 3, scope->route);
-    wanted->path = wanted->root == NULL ? opt_place(L, 2, scope->route) : mem_string(path);
+    wanted->root = has_root ? opt_text(L, -1) : NULL;
+    wanted->path = has_root ? mem_string(path) : opt_text(L, -1);
     wanted->index = opt_text(L, 4);
     wait->download_name = opt_text(L, 5);
     wait->cache_control = opt_text(L, 6);
@@ -119,19 +121,14 @@ static int l_beside(lua_State *L)
     return 1;
 }
 
-/// A path as the working folder sees it, of one that is meant as seen from the script of the route.
-static char *opt_place(lua_State *L, int index, const struct route *route)
+/// Pushes a path as the working folder sees it, of one that is meant as seen from the script of the
+/// route.
+static void push_place(lua_State *L, int index, const struct route *route)
 {
-    if (lua_isnoneornil(L, index)) {
-        return NULL;
-    }
     bool is_beside = route->folder != NULL && *lua_tostring(L, index) != '/';
     lua_pushstring(L, is_beside ? route->folder : "");
     lua_pushvalue(L, index);
     lua_concat(L, 2);
-    char *place = mem_string(check_bytes(L, -1));
-    lua_pop(L, 1);
-    return place;
 }
 
 static char *opt_text(lua_State *L, int index)
