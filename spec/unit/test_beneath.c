@@ -17,7 +17,7 @@ struct tree {
 
 static void plant(struct tree *tree)
 {
-    strcpy(tree->root, "/tmp/beneath-XXXXXX");
+    *tree = (struct tree){.root = "/tmp/beneath-XXXXXX"};
     EXPECT(mkdtemp(tree->root) != NULL);
     int root = open(tree->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     EXPECT(root >= 0 && mkdirat(root, "in", 0700) == 0);
