@@ -103,8 +103,8 @@ count: build ## instructions of a connection, a request and a delivery, by callg
 	@cmake --build $(BUILD) --target spec_posix
 	@LUNESSE_SLOW=20 LUNESSE_BUILD=$(CURDIR)/$(BUILD) lua5.4 spec/bench/count.lua
 
-# All of it takes a quarter of an hour. One scenario: make soak SOAK=reload, or edit, drain, reentry,
-# tasks, soak. SOAK_WORKERS=2, SOAK_SECONDS=60, SOAK_SEEDS=2000, SOAK_STEPS=100000;
+# All of it takes a quarter of an hour. One scenario: make soak SOAK=reload, or edit, drain, leave,
+# reentry, tasks, soak. SOAK_WORKERS=2, SOAK_SECONDS=60, SOAK_SEEDS=2000, SOAK_STEPS=100000;
 # LUNESSE_BUILD=build/asan LUNESSE_SLOW=4 for another build.
 soak: build ## what has to hold while it runs for long: reloads, edits, the end, ten minutes of load
 	@cmake/deps.sh soak

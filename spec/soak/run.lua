@@ -1,7 +1,8 @@
 -- `make soak`: what has to hold while the server runs for long. Prints a table for each scenario,
 -- and ends with 1 when a promise was broken.
 --
---   SOAK=reload         only this scenario: reload, edit, drain, reentry, tasks or soak
+--   SOAK=reload         only this scenario: reload, edit, drain, leave, reentry,
+--                       tasks or soak
 --   SOAK_WORKERS=2      with so many workers; otherwise with one and with two; reentry with one and
 --                       with three, soak with three; tasks does not ask
 --   SOAK_SECONDS=600    of the load of `soak`
@@ -19,6 +20,7 @@ local SCENARIOS = {
   { name = "reload", workers = { 1, 2 } },
   { name = "edit", workers = { 1, 2 } },
   { name = "drain", workers = { 1, 2 } },
+  { name = "leave", workers = { 1 } },
   { name = "reentry", workers = { 1, 3 } },
   { name = "tasks", workers = { 2 } },
   { name = "soak", workers = { 3 } },

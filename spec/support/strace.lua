@@ -6,8 +6,9 @@ local Process = require "spec.support.process"
 local strace = {}
 
 ---The system calls of the server during `work`, one a line; nil where strace is not there or may
----not attach. `calls` are their names, with commas between them. What comes after `last`, a text
----that the server writes at the end of `work`, is left out: nothing is counted before it is over.
+---not attach. `calls` are their names, with commas between them; a socket is shown with both of its
+---ends. What comes after `last`, a text that the server writes at the end of `work`, is left out:
+---nothing is counted before it is over.
 ---@param server table
 ---@param calls string
 ---@param last string
@@ -18,7 +19,7 @@ function strace.during(server, calls, last, work)
     return nil
   end
   local tracer = Process.start(
-    { "strace", "-f", "-s", "500", "-e", "trace=" .. calls, "-p", tostring(server.pid) },
+    { "strace", "-f", "-yy", "-s", "500", "-e", "trace=" .. calls, "-p", tostring(server.pid) },
     { env = { LC_ALL = "C" } })
   clock.eventually(function()
     return tracer:stderr():find("attached", 1, true) or tracer:has_ended()

@@ -113,11 +113,9 @@ function Conn:close()
   self.socket:close()
 end
 
----How many seconds it takes until the peer has closed.
-function Conn:seconds_to_close()
-  local begun = clock.now()
+---Waits until the peer has closed.
+function Conn:await_close()
   clock.eventually(function() return not self:_fill() end)
-  return clock.now() - begun
 end
 
 ---Waits for something from the peer.
