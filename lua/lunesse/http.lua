@@ -10,6 +10,7 @@ local Client = {}
 Client.__index = Client
 
 local connections_default = 64
+local redirects_default = 10
 local bounds_default = { connect_timeout = 10, first_byte_timeout = 60, idle_timeout = 60 }
 
 local longest = 1e9 -- seconds
@@ -18,7 +19,7 @@ local function is_seconds(value)
   return type(value) == "number" and value >= 0 and value <= longest
 end
 
-local function is_bytes(value)
+local function is_count(value)
   return math.type(value) == "integer" and value >= 0
 end
 
@@ -34,12 +35,14 @@ local bounds = {
   connect_timeout = { what = "seconds", takes = is_seconds },
   first_byte_timeout = { what = "seconds", takes = is_seconds },
   idle_timeout = { what = "seconds", takes = is_seconds },
-  body_bytes = { what = "a whole number of bytes", takes = is_bytes },
+  body_bytes = { what = "a whole number of bytes", takes = is_count },
 }
 
 local client_options = setmetatable({
   base = { what = "a URL such as 'https://api.example.com'", takes = is_string },
   headers = { what = "a table of names and values", takes = is_table },
+  redirects = { what = "a whole number", takes = is_count },
+  ca = { what = "the path of a file of certificates", takes = is_string },
   connections = {
     what = "a whole number, 1 or more",
     takes = function(value) return math.type(value) == "integer" and value > 0 end,
@@ -52,6 +55,7 @@ local request_options = setmetatable({
   body = { what = "a string", takes = is_string },
   headers = { what = "a table of names and values", takes = is_table },
   query = { what = "a table of names and values", takes = is_table },
+  redirects = { what = "a whole number", takes = is_count },
   stream = { what = "true or false", takes = function(value) return type(value) == "boolean" end },
 }, { __index = bounds })
 
@@ -204,6 +208,72 @@ local function check_client(self, name)
   end
 end
 
+-- One request, and its answer as a page.
+local function ask_once(self, asked)
+  local ask = asked.is_stream and core.http_open or core.http_request
+  local status, head, answer, body_bytes = ask(self._pool, asked.method, asked.url,
+    field_lines(asked.fields), asked.body, asked.limits)
+  if not status then
+    return nil, head, answer
+  elseif asked.is_stream then
+    return page.of_stream(asked.url, status, head, answer, body_bytes)
+  end
+  return page.of(asked.url, status, head, answer)
+end
+
+-- Makes of `asked` what the redirect of `answer` asks for (RFC 9110, section 15.4), or returns nil
+-- and why that is not done. What is secret is for the server that it was given to.
+local function redirect(asked, answer)
+  local url = core.http_join(asked.url, answer.headers.location)
+  if not url then
+    return nil, asked.url .. ": the redirect leads to what is no URL"
+  elseif origin_of(asked.url):find("^https:") and not origin_of(url):find("^https:") then
+    return nil, asked.url .. ": the redirect leads from https to " .. origin_of(url)
+  elseif origin_of(asked.url) ~= origin_of(url) then
+    for _, name in ipairs { "authorization", "cookie", "proxy-authorization", "host" } do
+      asked.fields[name] = nil
+    end
+  end
+  local is_get = asked.method == "GET" or asked.method == "HEAD"
+  local is_post = asked.method == "POST"
+  if answer.status == 303 and not is_get or is_post and answer.status < 303 then
+    asked.method, asked.body, asked.fields["content-type"] = "GET", nil, nil
+  end
+  asked.url = url:gsub("#.*", "")
+  return true
+end
+
+local redirect_statuses = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+-- The page at the end of all redirects.
+local function follow(self, asked, redirects)
+  for count = 0, redirects do
+    local answer, why, code = ask_once(self, asked)
+    local is_redirect = answer and redirect_statuses[answer.status] and answer.headers.location
+    if not is_redirect or redirects == 0 then
+      return answer, why, code
+    end
+    answer:close()
+    local ok, complaint = redirect(asked, answer)
+    if not ok then
+      return nil, complaint, "EREDIRECT"
+    elseif count == redirects then
+      return nil, ("%s: more than %d redirects"):format(asked.url, redirects), "EREDIRECT"
+    end
+  end
+end
+
+-- The fields of a request: the client's, the body's type, and its own.
+local function fields_of(self, headers, body_type)
+  local fields = {}
+  add_fields(fields, self._headers)
+  if body_type then
+    fields["content-type"] = { name = "Content-Type", value = body_type }
+  end
+  add_fields(fields, headers)
+  return fields
+end
+
 local function perform(self, method, url, options)
   if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then
     error("a method is a word such as 'GET'", caller.level())
@@ -212,12 +282,7 @@ local function perform(self, method, url, options)
   end
   options = check_options(options, request_options, "a request")
   local body, body_type = body_of(options)
-  local fields = {}
-  add_fields(fields, self._headers)
-  if body_type then
-    fields["content-type"] = { name = "Content-Type", value = body_type }
-  end
-  add_fields(fields, options.headers)
+  local fields = fields_of(self, options.headers, body_type)
   local whole, why = url_of(self._base, url)
   if not whole then
     return nil, why, "EINVAL"
@@ -226,15 +291,10 @@ local function perform(self, method, url, options)
   for name in pairs(bounds) do
     limits[name] = options[name] or self._bounds[name]
   end
-  local ask = options.stream and core.http_open or core.http_request
-  local status, head, answer, body_bytes = ask(self._pool, method,
-    with_query(whole, options.query), field_lines(fields), body, limits)
-  if not status then
-    return nil, head, answer
-  elseif options.stream then
-    return page.of_stream(status, head, answer, body_bytes)
-  end
-  return page.of(status, head, answer)
+  return follow(self, {
+    method = method, url = with_query(whole, options.query), fields = fields, body = body,
+    limits = limits, is_stream = options.stream,
+  }, options.redirects or self._redirects)
 end
 
 function Client:request(method, url, options)
@@ -255,6 +315,13 @@ function http.client(options)
   if options.base and not options.base:find("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+[^?#]*$") then
     error("http.client: base is " .. client_options.base.what, caller.level())
   end
+  if options.ca then
+    local file, complaint = io.open(options.ca)
+    if not file then
+      error("http.client: ca: " .. complaint, caller.level())
+    end
+    file:close()
+  end
   local limits = {}
   for name in pairs(bounds) do
     limits[name] = options[name] or bounds_default[name]
@@ -265,7 +332,8 @@ function http.client(options)
   end
   return setmetatable({
     _base = options.base, _headers = headers, _bounds = limits,
-    _pool = core.http_pool(options.connections or connections_default),
+    _redirects = options.redirects or redirects_default,
+    _pool = core.http_pool(options.connections or connections_default, options.ca),
   }, Client)
 end
 

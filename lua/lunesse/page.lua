@@ -139,14 +139,17 @@ end
 Page.__close = Page.close
 
 -- The page of an answer: `head` is its status line and its fields, as they came.
-local function page_of(status, head, body)
-  return setmetatable({ status = status, headers = headers_of(head), _body = body }, Page)
+local function page_of(url, status, head, body)
+  return setmetatable({
+    url = url, status = status, headers = headers_of(head), _body = body,
+  }, Page)
 end
 
 -- The page of an answer whose body is still to come, and is read from `stream`.
-local function page_of_stream(status, head, stream, body_bytes)
+local function page_of_stream(url, status, head, stream, body_bytes)
   return setmetatable({
-    status = status, headers = headers_of(head), _stream = stream, _body_bytes = body_bytes,
+    url = url, status = status, headers = headers_of(head), _stream = stream,
+    _body_bytes = body_bytes,
   }, Page)
 end
 

@@ -22,8 +22,12 @@ local http = {}
 ---Bytes of an answer's body at most; a longer one fails with "EMSGSIZE". Default: the limit
 ---`upstream_body_bytes`.
 ---@field body_bytes? integer
+---The file of certificates (PEM) that it trusts, instead of those of the system.
+---@field ca? string
 ---Requests at a time in one worker; more wait. Default 64.
 ---@field connections? integer
+---Redirects that are followed at most; 0: a redirect is the answer. Default 10.
+---@field redirects? integer
 
 ---Names to a value, a list of values, or false: without the client's header of this name.
 ---@alias lunesse.HttpHeaders table<string, string | number | false | (string | number)[]>
@@ -50,6 +54,7 @@ local http = {}
 ---@field first_byte_timeout? number
 ---@field idle_timeout? number
 ---@field body_bytes? integer
+---@field redirects? integer
 
 ---What all requests can fail with; docs/http-client.md says what each means.
 ---@alias lunesse.HttpCode string
@@ -193,6 +198,7 @@ function HttpClient:request(method, url, options) end
 
 ---An answer.
 ---@class lunesse.HttpPage
+---@field url string                      that it is of, behind all redirects
 ---@field status integer                  200
 ---@field headers table<string, string>   blind to case; repeated: joined by ", ", cookies by "\n"
 local HttpPage = {}

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "hub/hub.h"
 #include "script/box.h"
 #include "script/obstacle.h"
@@ -74,17 +75,15 @@ static int l_http_open(lua_State *L);
 static int l_http_read(lua_State *L);
 static int l_http_event(lua_State *L);
 static int l_http_close(lua_State *L);
+static int l_http_join(lua_State *L);
 static int l_collect_pool(lua_State *L);
 static int l_close_ask(lua_State *L);
 
 const luaL_Reg lib_http_functions[] = {
-    {"http_pool", l_http_pool},
-    {"http_request", l_http_request},
-    {"http_open", l_http_open},
-    {"http_read", l_http_read},
-    {"http_event", l_http_event},
-    {"http_close", l_http_close},
-    {NULL, NULL},
+    {"http_pool", l_http_pool},   {"http_request", l_http_request},
+    {"http_open", l_http_open},   {"http_read", l_http_read},
+    {"http_event", l_http_event}, {"http_close", l_http_close},
+    {"http_join", l_http_join},   {NULL, NULL},
 };
 
 void lib_http_register(lua_State *L)
@@ -110,17 +109,19 @@ static void make_metatable(lua_State *L, const void *key, const char *name, lua_
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/// http_pool(connections) -> userdata
+/// http_pool(connections, ca | nil) -> userdata
 static int l_http_pool(lua_State *L)
 {
     lua_Integer open_max = luaL_checkinteger(L, 1);
     luaL_argcheck(L, open_max > 0 && open_max <= INT32_MAX, 1, "1 or more expected");
+    const char *ca = luaL_optstring(L, 2, NULL);
     check_not_ended(L);
     struct pool_box *box = lua_newuserdatauv(L, sizeof(struct pool_box), 0);
     box->multi = NULL;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);
     lua_setmetatable(L, -2);
     box->multi = multi_new(parts_of(L)->options->loop, (size_t)open_max);
+    box->multi->ca = ca == NULL ? NULL : mem_string(bytes_from_string(ca));
     return 1;
 }
 
@@ -413,6 +414,21 @@ static int wait_for_more_or_raise(lua_State *L, struct ask_box *stream, lua_KFun
     }
     list_append(&stream->tasks, &task_current(L)->wait_node);
     return task_park_then(L, stop_waiting, then, 0);
+}
+
+/// http_join(base, reference) -> url; nil when it cannot be read
+static int l_http_join(lua_State *L)
+{
+    const char *base = luaL_checkstring(L, 1);
+    const char *reference = luaL_checkstring(L, 2);
+    char *joined = NULL;
+    lua_settop(L, 2);
+    if (upstream_url_resolve(base, reference, &joined) != 0) {
+        return 0;
+    }
+    lua_pushstring(L, joined);
+    mem_free(joined);
+    return 1;
 }
 
 /// http_close(stream)

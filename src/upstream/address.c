@@ -35,6 +35,22 @@ void upstream_address_deinit(struct upstream_address *address)
     address->host = NULL;
 }
 
+int upstream_url_resolve(const char *base, const char *reference, char **joined)
+{
+    int failure = UPSTREAM_BAD_URL;
+    char *text = NULL;
+    CURLU *url = curl_url();
+    if (url != NULL && curl_url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK &&
+        curl_url_set(url, CURLUPART_URL, reference, 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK) {
+        *joined = mem_string(bytes_from_string(text));
+        failure = 0;
+    }
+    curl_free(text);
+    curl_url_cleanup(url);
+    return failure;
+}
+
 static int read_parts(struct upstream_address *address, CURLU *url)
 {
     char *scheme = NULL;

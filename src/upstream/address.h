@@ -20,3 +20,7 @@ struct upstream_address {
 /// Only http and https are URLs here.
 MUST_USE int upstream_address_init(struct upstream_address *address, const char *url);
 void upstream_address_deinit(struct upstream_address *address);
+
+/// Resolves `reference` against the URL `base` (RFC 3986, section 5). `joined` is then the
+/// caller's, to be freed by `mem_free`. Returns 0 or UPSTREAM_BAD_URL.
+MUST_USE int upstream_url_resolve(const char *base, const char *reference, char **joined);

@@ -97,6 +97,7 @@ void multi_release(struct multi *multi)
     timer_deinit(&multi->_timer);
     loop_job_cancel(&multi->_job);
     mem_free(multi->_watches);
+    mem_free(multi->ca);
     mem_free(multi);
 }
 
@@ -197,6 +198,9 @@ static void set_common(struct multi_handle *handle, struct multi *multi)
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_SECONDS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    if (multi->ca != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, multi->ca);
+    }
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "lunesse/" LUNESSE_VERSION);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, multi);

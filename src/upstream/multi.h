@@ -36,6 +36,7 @@ struct multi {
     struct list waiting; // requests that wait for a connection; see transfer.c
     size_t open_count;   // requests that may have one
     size_t open_max;
+    char *ca;    // the file of certificates that it trusts, its own to free; NULL: the system's
     void *_curl; // CURLM *; NULL until the first request
     struct timer _timer;
     struct loop_job _job;
