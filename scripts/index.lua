@@ -22,7 +22,8 @@ end)
 -- business.
 local folder = path:match("^.*/") or ""
 local shown = {}
-for name in ("index clock countdown tokens by_hand answers poll chat publish"):gmatch("%S+") do
+local names = "index clock countdown tokens by_hand answers relay poll chat publish"
+for name in names:gmatch("%S+") do
   shown[name .. ".lua"] = folder .. name .. ".lua"
 end
 

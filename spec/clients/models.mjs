@@ -4,8 +4,7 @@
 // transport of `ai`'s useChat, each unmodified. They read a streamed answer to its end, to its
 // failure, or abort it after two pieces, and print what they saw as lines of JSON. Needs Node 22.
 //
-//   node models.mjs URL openai-chat|openai-responses|anthropic|ai PROMPT
-//     [--abort-after N] [--resume ID]
+//   node models.mjs URL CLIENT PROMPT [--abort-after N] [--resume ID]
 import { parseArgs } from 'node:util'
 import OpenAI from 'openai'
 import Anthropic from '@anthropic-ai/sdk'
@@ -59,6 +58,18 @@ const clients = {
       }
     }
     print({ kind: 'finish', reason: (await stream.finalMessage()).stop_reason })
+  },
+  async *'openai-whole'(signal) {
+    const body = { model: 'moon', messages }
+    const { choices: [choice] } = await openai().chat.completions.create(body, { signal })
+    print({ kind: 'finish', reason: choice.finish_reason })
+    yield choice.message.content
+  },
+  async *'anthropic-whole'(signal) {
+    const body = { model: 'moon', max_tokens: 100, messages }
+    const message = await anthropic().messages.create(body, { signal })
+    print({ kind: 'finish', reason: message.stop_reason })
+    yield message.content[0].text
   },
   async *ai(signal) {
     const transport = new DefaultChatTransport({ api: `${url}/api/chat` })

@@ -145,9 +145,10 @@ describe("the page in a browser", function()
     for _, size in ipairs { { "1280", "800" }, { "360", "640" } } do
       local links = Client.browse(start_page().url .. "/", look,
         { args = { "--width", size[1], "--height", size[2] } })
-      assert.same({ "/", "/chat", "/answers", "/source/clock.lua", "/source/countdown.lua",
-        "/source/tokens.lua", "/source/by_hand.lua", "/source/answers.lua", "/source/poll.lua",
-        "/source/chat.lua", "/source/publish.lua", "/source/index.lua" }, links)
+      assert.same({ "/", "/chat", "/answers", "/relay", "/source/clock.lua",
+        "/source/countdown.lua", "/source/tokens.lua", "/source/by_hand.lua",
+        "/source/answers.lua", "/source/relay.lua", "/source/poll.lua", "/source/chat.lua",
+        "/source/publish.lua", "/source/index.lua" }, links)
     end
   end)
 

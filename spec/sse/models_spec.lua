@@ -1,7 +1,7 @@
 -- The official clients of language models, unmodified, as judges of streamed answers: npm's openai,
 -- @anthropic-ai/sdk and the transport of ai's useChat. They ask with the Accept fields of their
 -- own, read a whole answer, are refused, are told of an error in the stream, meet a stream that
--- fails half-way, and leave.
+-- fails half-way, and leave. Then they do the same through scripts/relay.lua.
 
 local support = require "spec.sse.support"
 local Client = require "spec.support.client"
@@ -10,27 +10,26 @@ local Server = require "spec.support.server"
 local ALL = "The moon borrows its light."
 local HALF = "The moon borrows "
 
-describe("A streamed answer", function()
-  local server
+local function start_models()
+  return Server.start(nil, {
+    path = "spec/clients/routes/models.lua", shared = true, workers = 1,
+    args = { "--limit", "drain_timeout=0" },
+  })
+end
 
-  setup(function()
-    server = Server.start(nil, {
-      path = "spec/clients/routes/models.lua", shared = true, workers = 1,
-      args = { "--limit", "drain_timeout=0" },
-    })
-  end)
+local function ask_at(url, which, prompt, ...)
+  local client = Client.start("models", { url, which, prompt, ... })
+  client:finish(40)
+  return client
+end
 
-  teardown(function()
-    server:stop()
-  end)
-
-  local function ask(which, prompt, ...)
-    local client = Client.start("models", { server.url, which, prompt, ... })
-    client:finish(40)
-    return client
+---What each client has to see of the models at `url()`, and the models of it.
+local function judge(clients, url, models)
+  local function ask(...)
+    return ask_at(url(), ...)
   end
 
-  for _, which in ipairs { "openai-chat", "openai-responses", "anthropic", "ai" } do
+  for _, which in ipairs(clients) do
     it("is read to its end by " .. which, function()
       local client = ask(which, "moon")
       assert.same({}, client:records("failure"))
@@ -58,13 +57,31 @@ describe("A streamed answer", function()
     end)
 
     it("ends on the server when it is aborted by " .. which, function()
-      local before = #support.marks(server)
+      local before = #support.marks(models())
       ask(which, "slow", "--abort-after", "2")
       eventually(function()
-        local marks = support.marks(server)
-        return marks[before + 1] == "ended slow"
+        return support.marks(models())[before + 1] == "ended slow"
       end, 10)
     end)
+  end
+end
+
+describe("A streamed answer", function()
+  local server
+
+  setup(function()
+    server = start_models()
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  judge({ "openai-chat", "openai-responses", "anthropic", "ai" },
+    function() return server.url end, function() return server end)
+
+  local function ask(...)
+    return ask_at(server.url, ...)
   end
 
   it("is resumed by nobody when there is none", function()
@@ -108,4 +125,38 @@ describe("A streamed answer", function()
       assert.equal(1, #again:records("finish"))
     end
   end)
+end)
+
+describe("An answer through the relay", function()
+  local models, relay
+
+  setup(function()
+    models = start_models()
+    relay = Server.start(nil, {
+      path = "scripts/relay.lua", shared = true, workers = 1,
+      env = { MODEL_URL = models.url .. "/v1", MODEL_KEY = "ours" },
+    })
+  end)
+
+  teardown(function()
+    relay:stop()
+    models:stop()
+  end)
+
+  judge({ "openai-chat", "openai-responses", "anthropic" },
+    function() return relay.url end, function() return models end)
+
+  for _, which in ipairs { "openai-whole", "anthropic-whole" } do
+    it("is read in one piece by " .. which, function()
+      local client = ask_at(relay.url, which, "moon")
+      assert.same({}, client:records("failure"))
+      assert.equal(ALL, client:records("end")[1].text)
+    end)
+
+    it("that is refused is an error for " .. which, function()
+      local failure = ask_at(relay.url, which, "refuse"):records("failure")[1]
+      assert.equal(429, failure.status)
+      assert.truthy(failure.message:find("slow down", 1, true))
+    end)
+  end
 end)

@@ -40,6 +40,15 @@ local function pieces(prompt)
   end)
 end
 
+-- All pieces as one text.
+local function whole(prompt)
+  local all = {}
+  for piece in pieces(prompt) do
+    all[#all + 1] = piece
+  end
+  return table.concat(all)
+end
+
 local function refused(response, prompt)
   if prompt == "refuse" then
     response:status(429):json { error = { type = "rate_limit_error", message = "slow down" } }
@@ -52,6 +61,10 @@ server:post("/v1/chat/completions", { sse = "always" }, function(request, respon
   local prompt, sse = question.messages[1].content, response.sse
   if refused(response, prompt) then
     return
+  elseif not question.stream then
+    local message = { role = "assistant", content = whole(prompt) }
+    return response:json { id = "chatcmpl-1", object = "chat.completion", created = 1,
+      model = "moon", choices = { { index = 0, message = message, finish_reason = "stop" } } }
   end
   local function send(delta, reason)
     sse:send { id = "chatcmpl-1", object = "chat.completion.chunk", created = 1, model = "moon",
@@ -98,9 +111,14 @@ server:post("/v1/responses", { sse = "always" }, function(request, response)
 end)
 
 server:post("/v1/messages", { sse = "always" }, function(request, response)
-  local prompt, sse = request:json().messages[1].content, response.sse
+  local question, sse = request:json(), response.sse
+  local prompt = question.messages[1].content
   if refused(response, prompt) then
     return
+  elseif not question.stream then
+    return response:json { id = "msg_1", type = "message", role = "assistant", model = "moon",
+      content = { { type = "text", text = whole(prompt) } }, stop_reason = "end_turn",
+      usage = { input_tokens = 1, output_tokens = 4 } }
   end
   local function send(type, fields)
     fields.type = type
