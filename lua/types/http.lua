@@ -47,7 +47,8 @@ local http = {}
 ---@field headers? lunesse.HttpHeaders
 ---Is added to the URL.
 ---@field query? lunesse.HttpPairs
----The call returns when the head has come, and the body is read while it comes. Default false.
+---The call returns when the head has come, and the body is read while it comes. The stream is
+---closed when the task ends that opened it, if not before. Default false.
 ---@field stream? boolean
 ---The client's, for this request.
 ---@field connect_timeout? number

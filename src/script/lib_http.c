@@ -8,7 +8,8 @@
 //        \-----> cancelled: stop_waiting takes it out of the list, and Lua closes the request
 //
 // A stream is such a userdata that goes on when its head has come: `http_open` moves the transfer
-// to another one, for the script to read from and to close.
+// to another one, for the script to read from and to close. It is a member of the task that has
+// opened it, which closes it at its end if nothing else did before.
 #include "script/lib_http.h"
 
 #include "base/check.h"
@@ -43,6 +44,7 @@ struct ask_box {
     struct transfer *transfer; // NULL before it begins and after its end
     struct list tasks;         // the task that waits, by its `wait_node`
     struct sse_blocks blocks;  // of a stream that is read as events
+    struct task_member member; // of a stream: of the task that opened it
 };
 
 /// Where the arguments of `http_request` stand, and its userdata.
@@ -69,6 +71,8 @@ static void add_data(luaL_Buffer *data, struct bytes value, bool is_first);
 static void on_end(struct transfer *transfer);
 static void wake(struct ask_box *ask);
 static void stop_waiting(struct task *task, void *arg);
+static void on_task_end(struct task_member *member);
+static void end_ask(struct ask_box *ask);
 static int l_http_pool(lua_State *L);
 static int l_http_request(lua_State *L);
 static int l_http_open(lua_State *L);
@@ -268,6 +272,8 @@ static int push_stream(lua_State *L, int status, lua_KContext context)
     stream->transfer = transfer;
     transfer->user = stream;
     asked->transfer = NULL;
+    stream->member.on_task_end = on_task_end;
+    task_member_join(&stream->member, task_current(L));
     lua_pushinteger(L, (lua_Integer)transfer->bounds.body_bytes);
     return 4;
 }
@@ -470,15 +476,25 @@ static int l_collect_pool(lua_State *L)
     return 0;
 }
 
-/// A task that reads a stream which another one closes is told so.
 static int l_close_ask(lua_State *L)
 {
-    struct ask_box *ask = lua_touserdata(L, 1);
+    end_ask(lua_touserdata(L, 1));
+    return 0;
+}
+
+static void on_task_end(struct task_member *member)
+{
+    end_ask(CONTAINER_OF(member, struct ask_box, member));
+}
+
+/// A task that reads a stream which another one closes is told so. Idempotent.
+static void end_ask(struct ask_box *ask)
+{
     struct transfer *transfer = ask->transfer;
+    task_member_leave(&ask->member);
     ask->transfer = NULL;
     if (transfer != NULL) {
         wake(ask);
         transfer_free(transfer);
     }
-    return 0;
 }

@@ -41,6 +41,7 @@ static void leave_joiner(struct task *task);
 static void end(struct task *task, enum call_outcome outcome);
 static void report(struct task *task);
 static void release(struct task *task, bool is_sound);
+static void end_members(struct task *task);
 static void close_inner(struct task *task);
 
 struct task *task_new(lua_State *L, int argument_count)
@@ -141,6 +142,30 @@ void task_join(struct task *task)
     DCHECK(joiner->state == TASK_RUNNING && !joiner->_is_cancelled);
     task->_joiner = joiner;
     list_append(&joiner->_joined, &task->_joined_node);
+}
+
+void task_member_join(struct task_member *member, struct task *task)
+{
+    OWNED(&task->parts->options->loop->owner);
+    DCHECK(member->_place == NULL && member->on_task_end != NULL);
+    member->_next = task->_members;
+    member->_place = &task->_members;
+    if (member->_next != NULL) {
+        member->_next->_place = &member->_next;
+    }
+    task->_members = member;
+}
+
+void task_member_leave(struct task_member *member)
+{
+    if (member->_place != NULL) {
+        *member->_place = member->_next;
+        if (member->_next != NULL) {
+            member->_next->_place = member->_place;
+        }
+        member->_next = NULL;
+        member->_place = NULL;
+    }
 }
 
 struct task *task_joiner(const struct task *task)
@@ -419,6 +444,7 @@ static void release(struct task *task, bool is_sound)
     list_remove(&task->scope_node);
     list_remove(&task->wait_node);
     timer_deinit(&task->timer);
+    end_members(task);
     if (task->_watcher != NULL) {
         task->_watcher->on_ended(task, task->_watcher_arg);
     }
@@ -438,6 +464,15 @@ static void release(struct task *task, bool is_sound)
         scheduler_events(task->parts->scheduler)->on_ended(scope);
     }
     slab_free(task);
+}
+
+static void end_members(struct task *task)
+{
+    while (task->_members != NULL) {
+        struct task_member *member = task->_members;
+        task_member_leave(member);
+        member->on_task_end(member);
+    }
 }
 
 /// Closes the script's own coroutines through which the task waits, from the innermost outwards, as

@@ -13,7 +13,8 @@
 // A task is owned by its generation. It may belong to a scope, which then cancels it. It may wait
 // for tasks that it has joined: those end before it does, however it ends. A parked task has one
 // undo slot, which takes it out of whatever it waits for. Every way out of the wait (wake, cancel,
-// end of the state) clears the slot first, and the slot's function runs at most once.
+// end of the state) clears the slot first, and the slot's function runs at most once. What a task
+// has opened may be its member: it is told when the task has ended.
 #pragma once
 
 #include "base/bytes.h"
@@ -44,6 +45,14 @@ struct task_watcher {
     void (*on_ended)(struct task *task, void *arg);
 };
 
+/// Something that ends with a task: a part of its struct. Zeroed memory is no task's member.
+struct task_member {
+    /// The task has ended, and this is its member no more. Must not call Lua.
+    void (*on_task_end)(struct task_member *member);
+    struct task_member *_next;
+    struct task_member **_place; // where the pointer to it stands; NULL for no task's member
+};
+
 struct task {
     struct list node;       // in `scheduler_tasks`
     struct list ready_node; // in the scheduler's list of ready tasks
@@ -52,12 +61,13 @@ struct task {
     struct scope *scope; // the request scope that it belongs to; NULL for none
     lua_State *L;
     int thread_ref;
-    lua_State *waiting;       // the coroutine that waits: L, or one of the script's inside it
-    int _value_count;         // how many values are on the stack of `waiting`, to resume it with
-    struct list _joined;      // the tasks that it waits for, and that end before it
-    struct list _joined_node; // _joiner->_joined
-    struct task *_joiner;     // who waits for it and ends after it; NULL for nobody
-    struct list wait_node;    // in the list of whatever it waits for
+    int _value_count;   // how many values are on the stack of `waiting`, to resume it with
+    lua_State *waiting; // the coroutine that waits: L, or one of the script's inside it
+    struct task_member *_members;
+    struct list _joined;          // the tasks that it waits for, and that end before it
+    struct list _joined_node;     // _joiner->_joined
+    struct task *_joiner;         // who waits for it and ends after it; NULL for nobody
+    struct list wait_node;        // in the list of whatever it waits for
     struct replica *wait_replica; // where it published and waits for room; see lib_channel.c
     uint64_t wait_sequence;
     struct timer timer; // ends a sleep
@@ -116,6 +126,12 @@ int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KCon
 /// Has the running task wait for `task` when it parks next: `task` ends before it, however it ends,
 /// and it is woken when the last one that it has joined has ended. It must park in the same run.
 void task_join(struct task *task);
+
+/// Has `member` told when the task ends. It must leave before its memory goes.
+void task_member_join(struct task_member *member, struct task *task);
+
+/// Ends the membership. Idempotent.
+void task_member_leave(struct task_member *member);
 
 /// The task that has joined it; NULL for none.
 struct task *task_joiner(const struct task *task);
