@@ -92,7 +92,7 @@ describe("the program", function()
     assert.equal(0, code)
     local packages = {
       lua5 = "liblua5.4-0", uv = "libuv1", llhttp = "libllhttp", crypto = "libssl3",
-      curl = "libcurl4", z = "zlib1g", brotlienc = "libbrotli1",
+      z = "zlib1g", brotlienc = "libbrotli1",
     }
     local of_the_system = { c = true, m = true, pthread = true, gcc_s = true }
     local of_other_builds = {
@@ -108,6 +108,23 @@ describe("the program", function()
       end
     end
     assert.is_true(count >= 6)
+  end)
+end)
+
+describe("a library that is loaded late", function()
+  it("is named in the docs, and installed with the others", function()
+    local page = Process.read_file("docs/operations.md")
+    local deps_text = Process.read_file("cmake/deps.sh")
+    local count = 0
+    for file in io.popen("grep -rl 'LATE_LIBRARY(\"' src"):lines() do
+      local text = Process.read_file(file)
+      for name, package in text:gmatch('LATE_LIBRARY%("lib(%a+)%.so[^"]*",%s*"([^"]+)"') do
+        count = count + 1
+        assert.truthy(page:find("`" .. package .. "`", 1, true), package)
+        assert.truthy(deps_text:find(" lib" .. name .. "%d*%-"), name)
+      end
+    end
+    assert.is_true(count >= 1)
   end)
 end)
 

@@ -333,7 +333,7 @@ function http.client(options)
   return setmetatable({
     _base = options.base, _headers = headers, _bounds = limits,
     _redirects = options.redirects or redirects_default,
-    _pool = core.http_pool(options.connections or connections_default, options.ca),
+    _pool = caller.call(core.http_pool, options.connections or connections_default, options.ca),
   }, Client)
 end
 

@@ -94,9 +94,10 @@ function source.matches_any(name, patterns)
   return false
 end
 
----The numbers of the lines that call the function `name`.
+---The numbers of the lines that call the function `name`; a member of a struct that has the name is
+---another one.
 function source.calls(code, name)
-  return source.matches(code, "%f[%w_]" .. name .. "%s*%(")
+  return source.matches(code, "%f[%w_.]" .. name .. "%s*%(")
 end
 
 ---Every include: `name`, `line`, `is_system` (in angle brackets).

@@ -55,6 +55,7 @@ local HOMES = {
   ["uv.h"] = "^src/net/",
   ["linux/openat2.h"] = "^src/files/beneath%.c$",
   ["curl/curl.h"] = "^src/upstream/",
+  ["dlfcn.h"] = "^src/base/late%.c$",
   ["zlib.h"] = "^src/http/compress%.c$",
   ["brotli/encode.h"] = "^src/http/compress%.c$",
   ["llhttp.h"] = "^src/http/http1%.c$",

@@ -22,6 +22,7 @@
 #include "script/stack.h"
 #include "script/state.h"
 #include "script/task.h"
+#include "upstream/curl_late.h"
 #include "upstream/failure.h"
 #include "upstream/transfer.h"
 #include "wire/sse_block.h"
@@ -120,6 +121,10 @@ static int l_http_pool(lua_State *L)
     luaL_argcheck(L, open_max > 0 && open_max <= INT32_MAX, 1, "1 or more expected");
     const char *ca = luaL_optstring(L, 2, NULL);
     check_not_ended(L);
+    char why[LATE_WHY_BYTES];
+    if (curl_late_load(why) != 0) {
+        return luaL_error(L, "lunesse.http: %s", why);
+    }
     struct pool_box *box = lua_newuserdatauv(L, sizeof(struct pool_box), 0);
     box->multi = NULL;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);

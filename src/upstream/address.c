@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "net/socket_address.h"
+#include "upstream/curl_late.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,13 +19,13 @@ static bool is_localhost(const char *host);
 int upstream_address_init(struct upstream_address *address, const char *text)
 {
     *address = (struct upstream_address){0};
-    CURLU *url = curl_url();
+    CURLU *url = libcurl.url();
     int failure = UPSTREAM_BAD_URL;
     if (url != NULL && strstr(text, "://") != NULL &&
-        curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK) {
+        libcurl.url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK) {
         failure = read_parts(address, url);
     }
-    curl_url_cleanup(url);
+    libcurl.url_cleanup(url);
     return failure;
 }
 
@@ -39,15 +39,15 @@ int upstream_url_resolve(const char *base, const char *reference, char **joined)
 {
     int failure = UPSTREAM_BAD_URL;
     char *text = NULL;
-    CURLU *url = curl_url();
-    if (url != NULL && curl_url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK &&
-        curl_url_set(url, CURLUPART_URL, reference, 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK) {
+    CURLU *url = libcurl.url();
+    if (url != NULL && libcurl.url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK &&
+        libcurl.url_set(url, CURLUPART_URL, reference, 0) == CURLUE_OK &&
+        libcurl.url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK) {
         *joined = mem_string(bytes_from_string(text));
         failure = 0;
     }
-    curl_free(text);
-    curl_url_cleanup(url);
+    libcurl.free(text);
+    libcurl.url_cleanup(url);
     return failure;
 }
 
@@ -59,24 +59,24 @@ static int read_parts(struct upstream_address *address, CURLU *url)
         return UPSTREAM_PASSWORD;
     }
     int failure = UPSTREAM_BAD_URL;
-    if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK) {
+    if (libcurl.url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK) {
         address->is_tls = strcasecmp(scheme, "https") == 0;
         if ((address->is_tls || strcasecmp(scheme, "http") == 0) &&
-            curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+            libcurl.url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
             address->port = (uint16_t)strtoul(port, NULL, 10);
             failure = address->port == 0 ? UPSTREAM_BAD_URL : read_host(address, url);
         }
     }
-    curl_free(scheme);
-    curl_free(port);
+    libcurl.free(scheme);
+    libcurl.free(port);
     return failure;
 }
 
 static bool has_part(CURLU *url, CURLUPart part)
 {
     char *text = NULL;
-    bool has_it = curl_url_get(url, part, &text, 0) == CURLUE_OK;
-    curl_free(text);
+    bool has_it = libcurl.url_get(url, part, &text, 0) == CURLUE_OK;
+    libcurl.free(text);
     return has_it;
 }
 
@@ -84,7 +84,7 @@ static int read_host(struct upstream_address *address, CURLU *url)
 {
     struct socket_address parsed;
     char *text = NULL;
-    if (curl_url_get(url, CURLUPART_HOST, &text, 0) != CURLUE_OK) {
+    if (libcurl.url_get(url, CURLUPART_HOST, &text, 0) != CURLUE_OK) {
         return UPSTREAM_BAD_URL;
     }
     struct bytes host = bytes_from_string(text);
@@ -92,7 +92,7 @@ static int read_host(struct upstream_address *address, CURLU *url)
         host = bytes_of(host.at + 1, host.len - 2);
     }
     address->host = mem_string(host);
-    curl_free(text);
+    libcurl.free(text);
     address->is_direct = is_localhost(address->host) ||
                          socket_address_parse(&parsed, address->host, address->port) == 0;
     DCHECK(address->port != 0);

@@ -18,11 +18,10 @@
 
 #include "base/mem.h"
 #include "net/poller.h"
+#include "upstream/curl_late.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,9 +38,6 @@ struct watch {
     int fd; // the descriptor, which is curl's
 };
 
-static pthread_once_t is_curl_ready = PTHREAD_ONCE_INIT;
-
-static void prepare_curl(void);
 static int make_curl(struct multi *multi);
 static void set_common(struct multi_handle *handle, struct multi *multi);
 static curl_socket_t on_open_socket(void *multi, curlsocktype purpose,
@@ -63,6 +59,7 @@ struct multi *multi_new(struct loop *loop, size_t open_max)
     struct multi *multi = mem_new(struct multi);
     OWNED(&loop->owner);
     DCHECK(open_max > 0);
+    DCHECK(libcurl.multi_init != NULL); // curl_late_load was called
     multi->loop = loop;
     multi->open_max = open_max;
     multi->_hold_count = 1;
@@ -92,7 +89,7 @@ void multi_release(struct multi *multi)
     DCHECK(list_is_empty(&multi->waiting) && list_is_empty(&multi->_news));
     DCHECK(multi->open_count == 0);
     if (multi->_curl != NULL) {
-        CHECK(curl_multi_cleanup(multi->_curl) == CURLM_OK);
+        CHECK(libcurl.multi_cleanup(multi->_curl) == CURLM_OK);
     }
     timer_deinit(&multi->_timer);
     loop_job_cancel(&multi->_job);
@@ -106,12 +103,11 @@ int multi_handle_init(struct multi_handle *handle, struct multi *multi)
     OWNED(&multi->loop->owner);
     *handle = (struct multi_handle){0};
     list_init(&handle->_node);
-    pthread_once(&is_curl_ready, prepare_curl);
     int failure = multi->_curl == NULL ? make_curl(multi) : 0;
     if (failure != 0) {
         return failure;
     }
-    handle->easy = curl_easy_init();
+    handle->easy = libcurl.easy_init();
     if (handle->easy == NULL) {
         return -ENOMEM;
     }
@@ -122,7 +118,7 @@ int multi_handle_init(struct multi_handle *handle, struct multi *multi)
 void multi_handle_deinit(struct multi_handle *handle, struct multi *multi)
 {
     multi_remove(multi, handle);
-    curl_easy_cleanup(handle->easy);
+    libcurl.easy_cleanup(handle->easy);
     handle->easy = NULL;
 }
 
@@ -130,7 +126,7 @@ int multi_add(struct multi *multi, struct multi_handle *handle)
 {
     OWNED(&multi->loop->owner);
     DCHECK(!handle->is_added && handle->on_done != NULL && handle->on_news != NULL);
-    if (curl_multi_add_handle(multi->_curl, handle->easy) != CURLM_OK) {
+    if (libcurl.multi_add_handle(multi->_curl, handle->easy) != CURLM_OK) {
         return -ENOMEM;
     }
     handle->is_added = true;
@@ -144,7 +140,7 @@ void multi_remove(struct multi *multi, struct multi_handle *handle)
     list_remove(&handle->_node);
     if (handle->is_added) {
         handle->is_added = false;
-        CHECK(curl_multi_remove_handle(multi->_curl, handle->easy) == CURLM_OK);
+        CHECK(libcurl.multi_remove_handle(multi->_curl, handle->easy) == CURLM_OK);
     }
 }
 
@@ -159,25 +155,19 @@ void multi_handle_note(struct multi_handle *handle, struct multi *multi)
     }
 }
 
-/// Once in the process, on whatever thread needs it first. It is never undone: the process ends.
-static void prepare_curl(void)
-{
-    CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-}
-
 static int make_curl(struct multi *multi)
 {
-    CURLM *curl = curl_multi_init();
+    CURLM *curl = libcurl.multi_init();
     if (curl == NULL) {
         return -ENOMEM;
     }
     multi->_curl = curl;
-    curl_multi_setopt(curl, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(curl, CURLMOPT_SOCKETDATA, multi);
-    curl_multi_setopt(curl, CURLMOPT_TIMERFUNCTION, on_timeout);
-    curl_multi_setopt(curl, CURLMOPT_TIMERDATA, multi);
-    curl_multi_setopt(curl, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    curl_multi_setopt(curl, CURLMOPT_MAXCONNECTS, (long)multi->open_max);
+    CURLM_SET(curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+    CURLM_SET(curl, CURLMOPT_SOCKETDATA, multi);
+    CURLM_SET(curl, CURLMOPT_TIMERFUNCTION, on_timeout);
+    CURLM_SET(curl, CURLMOPT_TIMERDATA, multi);
+    CURLM_SET(curl, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    CURLM_SET(curl, CURLMOPT_MAXCONNECTS, (long)multi->open_max);
     return 0;
 }
 
@@ -188,22 +178,22 @@ static int make_curl(struct multi *multi)
 static void set_common(struct multi_handle *handle, struct multi *multi)
 {
     CURL *easy = handle->easy;
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, handle);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    CURL_SET(easy, CURLOPT_PRIVATE, handle);
+    CURL_SET(easy, CURLOPT_NOSIGNAL, 1L);
+    CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    CURL_SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    CURL_SET(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    CURL_SET(easy, CURLOPT_PROXY, "");
+    CURL_SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    CURL_SET(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_SECONDS);
+    CURL_SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    CURL_SET(easy, CURLOPT_CAPATH, NULL);
     if (multi->ca != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, multi->ca);
+        CURL_SET(easy, CURLOPT_CAINFO, multi->ca);
     }
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "lunesse/" LUNESSE_VERSION);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, multi);
+    CURL_SET(easy, CURLOPT_USERAGENT, "lunesse/" LUNESSE_VERSION);
+    CURL_SET(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    CURL_SET(easy, CURLOPT_OPENSOCKETDATA, multi);
 }
 
 static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
@@ -324,7 +314,7 @@ static void drive_timer(struct multi *multi)
     multi_hold(multi); // who is told may release it
     drive(multi, CURL_SOCKET_TIMEOUT, 0);
     if (!timer_is_armed(&multi->_timer) && !loop_job_is_queued(&multi->_job) &&
-        curl_multi_timeout(multi->_curl, &left_ms) == CURLM_OK && left_ms >= 0) {
+        libcurl.multi_timeout(multi->_curl, &left_ms) == CURLM_OK && left_ms >= 0) {
         timer_arm(&multi->_timer, left_ms > 0 ? (uint64_t)left_ms : 1);
     }
     multi_release(multi);
@@ -337,7 +327,7 @@ static void drive(struct multi *multi, curl_socket_t fd, int events)
     DCHECK(!multi->_is_driving);
     multi_hold(multi); // who is told may release it
     multi->_is_driving = true;
-    CURLMcode code = curl_multi_socket_action(multi->_curl, fd, events, &running_count);
+    CURLMcode code = libcurl.multi_socket_action(multi->_curl, fd, events, &running_count);
     multi->_is_driving = false;
     DCHECK(code == CURLM_OK || code == CURLM_ABORTED_BY_CALLBACK);
     tell(multi);
@@ -353,13 +343,13 @@ static void tell(struct multi *multi)
         handle->on_news(handle);
     }
     int left_count = 0;
-    CURLMsg *message = curl_multi_info_read(multi->_curl, &left_count);
+    CURLMsg *message = libcurl.multi_info_read(multi->_curl, &left_count);
     while (message != NULL) {
         struct multi_handle *handle = NULL;
         CURLcode result = message->data.result;
         DCHECK(message->msg == CURLMSG_DONE);
-        CHECK(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &handle) == CURLE_OK);
+        CHECK(libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &handle) == CURLE_OK);
         handle->on_done(handle, (int)result);
-        message = curl_multi_info_read(multi->_curl, &left_count);
+        message = libcurl.multi_info_read(multi->_curl, &left_count);
     }
 }

@@ -18,10 +18,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "net/clock.h"
+#include "upstream/curl_late.h"
 #include "upstream/failure.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,8 +121,8 @@ void transfer_free(struct transfer *transfer)
     leave(transfer);
     admit(multi);
     timer_deinit(&transfer->timer);
-    curl_slist_free_all(transfer->_fields);
-    curl_slist_free_all(transfer->_addresses);
+    libcurl.slist_free_all(transfer->_fields);
+    libcurl.slist_free_all(transfer->_addresses);
     upstream_address_deinit(&transfer->address);
     buf_reset(&transfer->head);
     buf_reset(&transfer->body);
@@ -137,7 +137,8 @@ void transfer_resume(struct transfer *transfer)
     if (transfer->_is_paused && buf_len(&transfer->body) < transfer->_high_bytes) {
         transfer->_is_paused = false;
         arm(transfer, transfer->bounds.idle_ms);
-        IGNORE(curl_easy_pause(transfer->handle.easy, CURLPAUSE_CONT)); // curl says it again later
+        IGNORE(
+            libcurl.easy_pause(transfer->handle.easy, CURLPAUSE_CONT)); // curl says it again later
     }
     DEBUG_CALL(transfer_check(transfer));
 }
@@ -180,14 +181,14 @@ static int prepare(struct transfer *transfer, const struct transfer_request *req
     transfer->_is_idempotent = is_idempotent(request->method);
     transfer->handle.on_news = on_news;
     transfer->handle.on_done = on_done;
-    if (curl_easy_setopt(easy, CURLOPT_URL, request->url) != CURLE_OK) {
+    if (CURL_SET(easy, CURLOPT_URL, request->url) != CURLE_OK) {
         return -ENOMEM;
     }
     set_method(easy, request);
     if (request->has_body || strcasecmp(request->method, "POST") == 0 ||
         strcasecmp(request->method, "PUT") == 0 || strcasecmp(request->method, "PATCH") == 0) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-        if (curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body.at) != CURLE_OK) {
+        CURL_SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+        if (CURL_SET(easy, CURLOPT_COPYPOSTFIELDS, request->body.at) != CURLE_OK) {
             return -ENOMEM;
         }
     }
@@ -209,9 +210,9 @@ static bool is_idempotent(const char *method)
 static void set_method(CURL *easy, const struct transfer_request *request)
 {
     if (strcmp(request->method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        CURL_SET(easy, CURLOPT_NOBODY, 1L);
     } else {
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        CURL_SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
     }
 }
 
@@ -224,33 +225,33 @@ static int set_fields(struct transfer *transfer, struct bytes fields)
     bool is_whole = true;
     char *rest = text;
     for (char *line = strsep(&rest, "\n"); line != NULL && is_whole; line = strsep(&rest, "\n")) {
-        struct curl_slist *longer = *line == '\0' ? list : curl_slist_append(list, line);
+        struct curl_slist *longer = *line == '\0' ? list : libcurl.slist_append(list, line);
         is_whole = *line == '\0' || longer != NULL;
         list = longer != NULL ? longer : list;
     }
     mem_free(text);
     transfer->_fields = list;
-    struct curl_slist *last = curl_slist_append(list, "Expect:");
+    struct curl_slist *last = libcurl.slist_append(list, "Expect:");
     if (!is_whole || last == NULL) {
         return -ENOMEM;
     }
     transfer->_fields = last;
-    curl_easy_setopt(transfer->handle.easy, CURLOPT_HTTPHEADER, transfer->_fields);
+    CURL_SET(transfer->handle.easy, CURLOPT_HTTPHEADER, transfer->_fields);
     return 0;
 }
 
 static void set_callbacks(struct transfer *transfer)
 {
     CURL *easy = transfer->handle.easy;
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->_error);
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready_to_send);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+    CURL_SET(easy, CURLOPT_ERRORBUFFER, transfer->_error);
+    CURL_SET(easy, CURLOPT_PREREQFUNCTION, on_ready_to_send);
+    CURL_SET(easy, CURLOPT_PREREQDATA, transfer);
+    CURL_SET(easy, CURLOPT_HEADERFUNCTION, on_header);
+    CURL_SET(easy, CURLOPT_HEADERDATA, transfer);
+    CURL_SET(easy, CURLOPT_WRITEFUNCTION, on_body);
+    CURL_SET(easy, CURLOPT_WRITEDATA, transfer);
+    CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
 }
 
 /// A connection is free for the request: it has its turn. Returns 0 or a negative number, and then
@@ -287,13 +288,13 @@ static int connect_round(struct transfer *transfer)
     buf_init(&entry, SIZE_MAX);
     int failure = resolve_take_round(&transfer->resolve, transfer->address.host,
                                      transfer->address.port, &entry);
-    curl_slist_free_all(transfer->_addresses);
-    transfer->_addresses = failure == 0 ? curl_slist_append(NULL, buf_bytes(&entry).at) : NULL;
+    libcurl.slist_free_all(transfer->_addresses);
+    transfer->_addresses = failure == 0 ? libcurl.slist_append(NULL, buf_bytes(&entry).at) : NULL;
     buf_reset(&entry);
     if (transfer->_addresses == NULL) {
         return -ENOMEM;
     }
-    curl_easy_setopt(transfer->handle.easy, CURLOPT_RESOLVE, transfer->_addresses);
+    CURL_SET(transfer->handle.easy, CURLOPT_RESOLVE, transfer->_addresses);
     return connect_now(transfer);
 }
 
@@ -302,7 +303,7 @@ static int connect_now(struct transfer *transfer)
     uint64_t connect_ms = transfer->bounds.connect_ms;
     connect_ms = resolve_has_more(&transfer->resolve) ? connect_ms / 2 : connect_ms * 3 / 2;
     connect_ms = connect_ms > 0 && connect_ms < INT32_MAX ? connect_ms : INT32_MAX;
-    curl_easy_setopt(transfer->handle.easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    CURL_SET(transfer->handle.easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     int failure = multi_add(transfer->multi, &transfer->handle);
     if (failure == 0) {
         transfer->state = TRANSFER_CONNECTING; // the timer goes on
@@ -424,7 +425,7 @@ static void on_done(struct multi_handle *handle, int result)
     }
     if (result != CURLE_OK && transfer->failure == 0) {
         long os_error = 0;
-        curl_easy_getinfo(handle->easy, CURLINFO_OS_ERRNO, &os_error);
+        libcurl.easy_getinfo(handle->easy, CURLINFO_OS_ERRNO, &os_error);
         int failure = upstream_failure_of(result, os_error);
         bool is_curls = failure == -EPROTO || failure == UPSTREAM_TLS ||
                         failure == UPSTREAM_CERTIFICATE || failure == UPSTREAM_PROXY;
