@@ -85,6 +85,38 @@ function crypto.base64url(bytes) end
 ---@return "EINVAL" | nil code
 function crypto.base64url_decode(text) end
 
+---A public key, which `lunesse.crypto.public_key` makes.
+---@class lunesse.PublicKey
+
+---A public key from a JSON Web Key (RFC 7517): what `lunesse.json.decode` makes of one. There are
+---RSA with 2048 to 8192 bits, EC with P-256, and OKP with Ed25519, for one algorithm each. `use`,
+---`alg` and the like are not looked at.
+---
+---```lua
+---local owner = assert(lunesse.crypto.public_key {
+---  kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+---})
+---```
+---@param jwk table
+---@return lunesse.PublicKey? key
+---@return "RS256" | "ES256" | "EdDSA" | string algorithm  or why there is no key
+---@return "EINVAL" | nil code
+function crypto.public_key(jwk) end
+
+---Whether the owner of the key has signed the text. Of ES256 the signature is the two numbers, 32
+---bytes each, as in a JWT.
+---
+---```lua
+---local function is_from(owner, signature)
+---  return lunesse.crypto.verify(owner, request:text(), signature)
+---end
+---```
+---@param key lunesse.PublicKey
+---@param text string
+---@param signature string  bytes
+---@return boolean
+function crypto.verify(key, text, signature) end
+
 ---What to store in place of a password: scrypt with a salt by chance, and its parameters, such as
 ---`$scrypt$ln=15,r=8,p=3$...$...`. It takes about a fifth of a second and 32 MiB, on a thread of
 ---its own, while the caller waits as for anything else. A worker hashes one at a time; more than

@@ -7,6 +7,7 @@
 #include "crypto/secret.h"
 #include "script/box.h"
 #include "script/lib_password.h"
+#include "script/lib_public_key.h"
 #include "script/stack.h"
 
 #include <string.h>
@@ -40,8 +41,10 @@ static const luaL_Reg functions[] = {{"random", l_random},
 void lib_crypto_push(lua_State *L)
 {
     STACK_BEGIN(L);
+    lib_public_key_register(L);
     luaL_newlib(L, functions);
     luaL_setfuncs(L, lib_password_functions, 0);
+    luaL_setfuncs(L, lib_public_key_functions, 0);
     DCHECK_STACK(L, 1);
 }
 

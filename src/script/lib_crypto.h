@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The C half of the table `lunesse.crypto`: what is done at once, and passwords (lib_password.h).
-// The Lua half is lua/lunesse/crypto.lua.
+// The C half of the table `lunesse.crypto`: what is done at once, public keys
+// (lib_public_key.h), and passwords (lib_password.h). The Lua half is lua/lunesse/crypto.lua.
 #pragma once
 
 #include <lauxlib.h>
