@@ -131,18 +131,30 @@ function web.headers(options) end
 ---@return fun(request: lunesse.Request, response: lunesse.Response, next: fun()) middleware
 function web.basic(options) end
 
----What `web.bearer` takes.
+---What `web.bearer` takes: `keys`, `secret` or `jwks`, or several of them.
 ---@class (exact) lunesse.BearerOptions
 ---A list of tokens; or whose each token is; or a function that is given the token and the request,
 ---and returns whose it is, or nothing.
----@field keys string[] | table<string, any> | fun(token: string, request: lunesse.Request): any
+---@field keys? string[] | table<string, any> | fun(token: string, request: lunesse.Request): any
+---Signs tokens by HS256: at least 32 bytes that the issuer and this server know. Each of several
+---may have signed.
+---@field secret? string | string[]
+---The public keys of those who sign tokens by RS256, ES256 or EdDSA (RFC 7517): a table, or a URL
+---to fetch it from. It begins with https://, or with http:// for this machine itself.
+---@field jwks? string | table
+---Whom a signed token has to be for (`aud`): one of these. Without it, a token that is for somebody
+---is refused.
+---@field audience? string | string[]
+---@field issuer? string | string[]  whom it has to be from (`iss`). Default anybody with a key.
+---@field leeway? number  seconds by which other clocks may be wrong, up to 600. Default 5.
 ---@field realm? string  Default "this server".
 ---A name in the query that may have the token, too: an `EventSource` cannot send headers. The
 ---access log leaves the query out.
 ---@field query? string
 
 ---A middleware that asks for a token (RFC 6750): `Authorization: Bearer t0ken`.
----`request.state.user` is then whose it is, or `true`.
+---`request.state.user` is then whose it is, or `true`. Of a signed token (JWT) it is the claim
+---`sub`, or `true`, and `request.state.claims` has all claims.
 ---
 ---```lua
 ---server:use("/api", lunesse.web.bearer { keys = { [os.getenv("API_KEY") or "t0ken"] = "ada" } })

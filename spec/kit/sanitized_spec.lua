@@ -17,7 +17,8 @@ local FILES = {
   "spec/scripts/publish_spec.lua", "spec/scripts/tokens_spec.lua",
   "spec/sse/early_leaving_spec.lua", "spec/sse/handler_spec.lua", "spec/support_spec.lua",
   "spec/web/basic_spec.lua", "spec/web/bearer_spec.lua", "spec/web/cors_spec.lua",
-  "spec/web/headers_spec.lua", "spec/web/limit_spec.lua", "spec/web/same_origin_spec.lua",
+  "spec/web/headers_spec.lua", "spec/web/jwt_spec.lua", "spec/web/limit_spec.lua",
+  "spec/web/same_origin_spec.lua",
 }
 
 describe("what is tested in the kit", function()

@@ -63,7 +63,7 @@ describe("web.bearer", function()
       assert.matches("^web.bearer: keys is a list of tokens",
         support.refusal("bearer { keys = " .. keys .. " }"))
     end
-    assert.matches("^web.bearer: unknown option 'secret'",
-      support.refusal "bearer { keys = { 'a' }, secret = 'b' }")
+    assert.matches("^web.bearer: unknown option 'tokens'",
+      support.refusal "bearer { keys = { 'a' }, tokens = 'b' }")
   end)
 end)
