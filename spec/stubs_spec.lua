@@ -36,6 +36,7 @@ methods("HttpClient", getmetatable(lunesse.http.client()))
 for _, name in ipairs { "crypto", "html", "http", "web" } do
   add(name, lunesse[name]) -- which is there from now on
 end
+assert(lunesse.wait) -- this, too
 local page = require "lunesse.page".of("http://x", 200, "", "")
 methods("HttpPage", getmetatable(page))
 for name in pairs(page) do

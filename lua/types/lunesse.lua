@@ -262,6 +262,23 @@ function lunesse.all(functions) end
 ---@return lunesse.Signal
 function lunesse.signal() end
 
+---Waits until a descriptor of another library can be read, or written, while everything else goes
+---on. Several may wait for one descriptor. docs/libraries.md has the details, and the codes.
+---
+---```lua
+---local peer = require("socket").tcp()
+---peer:settimeout(0)
+---peer:connect("127.0.0.1", 6379)
+---local ready, why, code = lunesse.wait(peer, "w", 5)
+---```
+---@param fd integer | { getfd: fun(self): integer }  a descriptor, or an object that has one
+---@param mode "r" | "w" | "rw"  what it is to be ready for; with "rw", for one of the two at least
+---@param seconds? number  how long at most; 0 does not wait. Without, as long as it takes
+---@return "r" | "w" | "rw" | nil ready  what it is ready for
+---@return string? err
+---@return string? code  such as "ETIMEDOUT"
+function lunesse.wait(fd, mode, seconds) end
+
 ---Loads the scripts anew when this turn ends, as SIGHUP does: the new code takes the place of this
 ---one if all of it loads, and otherwise the log says why not.
 ---

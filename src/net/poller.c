@@ -16,8 +16,16 @@
 #include "net/poller.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
+enum { OWNED_MAX = 1024 * 1024, WORD_BITS = 64 };
+
+/// A bit for each descriptor that a poller has. Numbers beyond are not noted; a system whose
+/// ceiling (`fs.nr_open`) was not raised has none. Pages that no number has reached take no memory.
+static atomic_uint_fast64_t owned[OWNED_MAX / WORD_BITS];
+
+static void note_owned(int fd, bool is_owned);
 static bool tell(struct poller *poller, struct epoll_event event);
 static void tell_ready(struct poller *poller, struct polled *polled, unsigned events);
 static int watch(struct poller *poller, struct polled *polled, unsigned events);
@@ -102,7 +110,17 @@ void polled_open(struct poller *poller, struct polled *polled)
     DCHECK(polled->fd >= 0);
     poller->count++;
     polled->_state = POLLED_OPEN;
+    note_owned(polled->fd, true);
     DEBUG_CALL(polled_check(polled));
+}
+
+bool poller_owns(int fd)
+{
+    size_t bit = (size_t)fd;
+    return fd >= 0 && fd < OWNED_MAX &&
+           (atomic_load_explicit(&owned[bit / WORD_BITS], memory_order_relaxed) >>
+                (bit % WORD_BITS) &
+            1) != 0;
 }
 
 int polled_want(struct poller *poller, struct polled *polled, unsigned events)
@@ -131,6 +149,7 @@ void polled_close(struct poller *poller, struct polled *polled)
     if (polled->_state == POLLED_WATCHED) {
         CHECK(epoll_ctl(poller->_set, EPOLL_CTL_DEL, polled->fd, NULL) == 0);
     }
+    note_owned(polled->fd, false); // before the close: after it, another thread may have the number
     close(polled->fd);
     polled->fd = -1; // the number may be another socket's from now on
     polled->_state = POLLED_CLOSING;
@@ -161,6 +180,18 @@ void polled_check(const struct polled *polled)
         CHECK(polled->wanted == 0 && polled->_watched == 0);
     } else if (polled->_state == POLLED_WATCHED) {
         CHECK((polled->wanted & ~polled->_watched) == 0);
+    }
+}
+
+static void note_owned(int fd, bool is_owned)
+{
+    size_t bit = (size_t)fd;
+    if (fd < OWNED_MAX && is_owned) {
+        atomic_fetch_or_explicit(&owned[bit / WORD_BITS], UINT64_C(1) << bit % WORD_BITS,
+                                 memory_order_relaxed);
+    } else if (fd < OWNED_MAX) {
+        atomic_fetch_and_explicit(&owned[bit / WORD_BITS], ~(UINT64_C(1) << bit % WORD_BITS),
+                                  memory_order_relaxed);
     }
 }
 

@@ -93,6 +93,10 @@ static inline bool poller_has_closing(const struct poller *poller)
 /// else in it is zero.
 void polled_open(struct poller *poller, struct polled *polled);
 
+/// Whether a poller of this process, on whatever thread, has the descriptor: then it is the
+/// server's own. May be called on any thread.
+bool poller_owns(int fd);
+
 /// Watches for `events` and nothing else. May be 0. To want less is free: the kernel is asked again
 /// only when something comes up that is no longer wanted. Does nothing to a socket that is closing.
 /// Returns 0 or a negative errno; then the socket is watched as before.

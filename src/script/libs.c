@@ -20,6 +20,7 @@
 #include "script/lib_task.h"
 #include "script/lib_timer.h"
 #include "script/lib_util.h"
+#include "script/lib_wait.h"
 #include "script/parts.h"
 #include "script/stack.h"
 
@@ -54,6 +55,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_public_key_core_functions, 0);
     luaL_setfuncs(L, lib_response_functions, 0);
     luaL_setfuncs(L, lib_util_functions, 0);
+    luaL_setfuncs(L, lib_wait_functions, 0);
     luaL_setfuncs(L, lib_coroutine_functions, 0);
     if (parts_of(L)->options->has_test_clock) {
         luaL_setfuncs(L, lib_util_test_functions, 0);
