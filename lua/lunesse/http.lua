@@ -2,6 +2,7 @@
 -- itself, and the wait for its answer, are the C half's (`core.http_request`).
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local event_source = require "lunesse.event_source"
 local page = require "lunesse.page"
 
 local http = {}
@@ -57,6 +58,16 @@ local request_options = setmetatable({
   query = { what = "a table of names and values", takes = is_table },
   redirects = { what = "a whole number", takes = is_count },
   stream = { what = "true or false", takes = function(value) return type(value) == "boolean" end },
+}, { __index = bounds })
+
+local source_options = setmetatable({
+  headers = { what = "a table of names and values", takes = is_table },
+  query = { what = "a table of names and values", takes = is_table },
+  redirects = { what = "a whole number", takes = is_count },
+  last_event_id = {
+    what = "a string without control characters",
+    takes = function(value) return is_string(value) and not value:find("%c") end,
+  },
 }, { __index = bounds })
 
 -- What the client says itself.
@@ -180,8 +191,9 @@ local function url_of(base, url)
   return front .. rest:gsub("#.*", ""):gsub("[\128-\255]", hex_of)
 end
 
+-- `query` is a table, or encoded already.
 local function with_query(url, query)
-  local text = query and encode_pairs(query, "query") or ""
+  local text = is_table(query) and encode_pairs(query, "query") or query or ""
   if text == "" then
     return url
   end
@@ -274,6 +286,14 @@ local function fields_of(self, headers, body_type)
   return fields
 end
 
+local function limits_of(self, options)
+  local limits = {}
+  for name in pairs(bounds) do
+    limits[name] = options[name] or self._bounds[name]
+  end
+  return limits
+end
+
 local function perform(self, method, url, options)
   if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then
     error("a method is a word such as 'GET'", caller.level())
@@ -287,19 +307,47 @@ local function perform(self, method, url, options)
   if not whole then
     return nil, why, "EINVAL"
   end
-  local limits = {}
-  for name in pairs(bounds) do
-    limits[name] = options[name] or self._bounds[name]
-  end
   return follow(self, {
     method = method, url = with_query(whole, options.query), fields = fields, body = body,
-    limits = limits, is_stream = options.stream,
+    limits = limits_of(self, options), is_stream = options.stream,
   }, options.redirects or self._redirects)
+end
+
+-- The fields of a request for an event stream.
+local function source_fields_of(self, headers, last_id)
+  local fields = {}
+  add_fields(fields, self._headers)
+  add_fields(fields, { Accept = "text/event-stream", ["Cache-Control"] = "no-cache" })
+  add_fields(fields, headers)
+  fields["last-event-id"] = last_id and { name = "Last-Event-ID", value = last_id }
+  return fields
 end
 
 function Client:request(method, url, options)
   check_client(self, "request")
   return perform(self, method, url, options)
+end
+
+-- An iterator over the events of `url`. Each connection is a request of its own, because a redirect
+-- changes what is asked and drops what is secret.
+function Client:event_source(url, options)
+  check_client(self, "event_source")
+  if type(url) ~= "string" then
+    error("a URL is a string, got " .. type(url), caller.level())
+  end
+  options = check_options(options, source_options, "event_source")
+  local query = options.query and encode_pairs(options.query, "query")
+  source_fields_of(self, options.headers) -- raises what is wrong here and not in the loop
+  return event_source(url, options.last_event_id ~= "" and options.last_event_id, function(last_id)
+    local whole, why = url_of(self._base, url)
+    if not whole then
+      return nil, why, "EINVAL"
+    end
+    return follow(self, {
+      method = "GET", url = with_query(whole, query), limits = limits_of(self, options),
+      fields = source_fields_of(self, options.headers, last_id), is_stream = true,
+    }, options.redirects or self._redirects)
+  end)
 end
 
 for _, name in ipairs { "get", "post", "put", "patch", "delete", "head" } do
@@ -339,7 +387,8 @@ end
 
 local shared -- the client of those who have none; made when it is first used
 
-for _, name in ipairs { "get", "post", "put", "patch", "delete", "head", "request" } do
+local all = { "get", "post", "put", "patch", "delete", "head", "request", "event_source" }
+for _, name in ipairs(all) do
   http[name] = function(...)
     shared = shared or http.client()
     return shared[name](shared, ...)

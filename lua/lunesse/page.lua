@@ -153,4 +153,4 @@ local function page_of_stream(url, status, head, stream, body_bytes)
   }, Page)
 end
 
-return { of = page_of, of_stream = page_of_stream }
+return { of = page_of, of_stream = page_of_stream, cleaned = cleaned, event_of = event_of }

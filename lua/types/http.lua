@@ -129,6 +129,40 @@ function http.head(url, options) end
 ---@return lunesse.HttpCode? code
 function http.request(method, url, options) end
 
+---What an event source takes.
+---@class (exact) lunesse.EventSourceOptions
+---The id that the first connection asks to go on behind: the one that a loop gave before.
+---@field last_event_id? string
+---Go before those of the client.
+---@field headers? lunesse.HttpHeaders
+---Is added to the URL.
+---@field query? lunesse.HttpPairs
+---The client's, for each connection. Silence of `idle_timeout` counts as a lost connection.
+---@field connect_timeout? number
+---@field first_byte_timeout? number
+---@field idle_timeout? number
+---Of one event at most.
+---@field body_bytes? integer
+---@field redirects? integer
+
+---The events of another server's event stream, for a loop, without their ids, so that a channel
+---takes them as they are; the second value is the id to keep. A connection that ends or is lost is
+---followed by another one, which asks for what comes behind the last id. The loop ends when the
+---server answers 204, or anything that is no event stream: then the log says why, and so do the
+---iterator's values behind nil.
+---
+---```lua
+---lunesse.after(0, function() -- in one worker
+---  for event, id in lunesse.http.event_source("https://example.com/feed") do
+---    lunesse.channel("news"):publish(event)
+---  end
+---end)
+---```
+---@param url string
+---@param options? lunesse.EventSourceOptions
+---@return fun(): lunesse.Event?, string?, lunesse.HttpCode? next_event
+function http.event_source(url, options) end
+
 ---Made by `http.client`.
 ---@class lunesse.HttpClient
 local HttpClient = {}
@@ -196,6 +230,12 @@ function HttpClient:head(url, options) end
 ---@return string? err
 ---@return lunesse.HttpCode? code
 function HttpClient:request(method, url, options) end
+
+---As `http.event_source`, with the headers and the bounds of the client.
+---@param url string
+---@param options? lunesse.EventSourceOptions
+---@return fun(): lunesse.Event?, string?, lunesse.HttpCode? next_event
+function HttpClient:event_source(url, options) end
 
 ---An answer.
 ---@class lunesse.HttpPage
