@@ -168,13 +168,28 @@ function web.bearer(options) end
 ---Signs the cookie. Of several keys the first one signs, and each may have signed.
 ---@field key string | string[]
 ---Where sessions are kept. Default `lunesse.shared("sessions")`.
----@field store? lunesse.Shared
+---@field store? lunesse.Shared | lunesse.SessionStore
 ---@field ttl? integer      seconds without a request after which a session ends. Default 14 days.
+---Seconds after which it ends however much it is used, counted from its beginning or from the last
+---`renew`. Default: none.
+---@field lifetime? integer
 ---@field cookie? string    its name. Default "session".
 ---@field path? string      Default "/".
 ---@field domain? string
 ---@field secure? boolean   the cookie goes over HTTPS alone. Default false.
 ---@field same_site? "strict" | "lax" | "none"  Default "lax".
+
+---A place for sessions, such as a table of a database. Each function may wait. When it fails, it
+---returns nil, a message and a code.
+---@class (exact) lunesse.SessionStore
+---The text under the id; nil alone when there is none.
+---@field load fun(id: string): string?, string?, string?
+---Given id, text, seconds and the text `before`, or nil for none: puts the text under the id for so
+---many seconds, and returns true, if `before` is what is there; otherwise nil, a message and
+---"ESTALE", and all stays as it is.
+---@field save fun(id: string, text: string, seconds: number, before: string?): any, any, any
+---Takes the text away, and returns whether it was there.
+---@field remove fun(id: string): boolean?, string?, string?
 
 ---A middleware that finds the session of the browser, and puts it into `request.state.session`.
 ---The cookie has an id alone; what belongs to the session is in a shared store, so all workers have
@@ -207,17 +222,20 @@ function Session:get(name) end
 ---@param value any
 ---@return true? ok
 ---@return string? err
----@return "ECLOSED" | "ENOMEM" | nil code  it has ended meanwhile; the store is full
+---@return "ECLOSED" | "ENOMEM" | "EAGAIN" | string | nil code  ended; no room; too many at once
 function Session:set(name, value) end
 
 ---Gives the session another id, and ends the old one's. Call it when somebody logs in: who knew the
 ---id before, or has planted it, then knows nothing.
 ---@return true? ok
 ---@return string? err
----@return "ENOMEM" | nil code
+---@return "ENOMEM" | "ECLOSED" | string | nil code  the store is full; the session has ended
 function Session:renew() end
 
----Ends the session, and takes the cookie away.
+---Ends the session, and takes the cookie away. It fails only with a store that does.
+---@return true? ok
+---@return string? err
+---@return string? code
 function Session:destroy() end
 
 ---Whether it is still there: for a handler that has waited, such as that of an event stream.

@@ -1,7 +1,9 @@
 -- lunesse.web.session: what belongs to one browser, in a store that outlives the scripts.
 
 local apps = require "spec.support.app"
+local kit = require "spec.support.kit"
 local support = require "spec.sse.support"
+local test = require "lunesse.test"
 
 local SCRIPT = [[
 server:use(lunesse.web.session { key = KEYS or "moon", ttl = 1000, store = lunesse.shared("s") })
@@ -162,11 +164,164 @@ end)
   end)
 end)
 
+describe("a session with a lifetime", function()
+  local function start_with(options)
+    return apps.start("local KEYS " .. SCRIPT:gsub("ttl = 1000", options, 1))
+  end
+
+  it("ends however much it is used", function()
+    local app = start_with "ttl = 1000, lifetime = 1500"
+    local ada = app:client()
+    ask(ada, "/set/user/ada")
+    app:advance(900)
+    local answer = ada:get("/get/user")
+    assert.equal("ada", answer:text())
+    assert.matches("Max%-Age=600", answer.headers["set-cookie"])
+    app:advance(599)
+    assert.equal("true", ask(ada, "/set/a/1"))
+    app:advance(2)
+    assert.equal("nil", ask(ada, "/get/user"))
+  end)
+
+  it("begins anew with renew", function()
+    local app = start_with "ttl = 1000, lifetime = 1500"
+    local ada = app:client()
+    ask(ada, "/set/user/ada")
+    app:advance(900)
+    assert.equal("true", ask(ada, "/renew"))
+    app:advance(900)
+    assert.equal("ada", ask(ada, "/get/user"))
+  end)
+
+  it("ends by a lifetime that later code has made shorter", function()
+    local app = start_with "ttl = 1000"
+    local ada = app:client()
+    ask(ada, "/set/user/ada")
+    app:advance(500)
+    local script = "local KEYS " .. SCRIPT:gsub("ttl = 1000", "lifetime = 400", 1)
+    assert(app:reload { ["script.lua"] = support.script(script) })
+    assert.equal("nil", ask(ada, "/get/user"))
+  end)
+end)
+
+describe("a session in a store of the script's own", function()
+  -- A store whose functions wait, as a database's do. With `broken` set, it fails.
+  local STORE = [[
+local kept, broken = {}, false
+local function failed() return nil, "the database is gone", "EIO" end
+local store = {
+  load = function(id)
+    lunesse.sleep(0.01)
+    if broken then return failed() end
+    return kept[id] and kept[id].text
+  end,
+  save = function(id, text, seconds, before)
+    lunesse.sleep(0.01)
+    if broken then return failed() end
+    if (kept[id] and kept[id].text) ~= before then return nil, "another was first", "ESTALE" end
+    kept[id] = { text = text, seconds = seconds }
+    return true
+  end,
+  remove = function(id)
+    lunesse.sleep(0.01)
+    if broken then return failed() end
+    local was_there = kept[id] ~= nil
+    kept[id] = nil
+    return was_there
+  end,
+}
+server:get("/break/:how", function(request, response)
+  broken = request.params.how == "on"
+  response:send("done")
+end)
+server:get("/stored", function(_, response)
+  local count, seconds = 0, nil
+  for _, it in pairs(kept) do count, seconds = count + 1, it.seconds end
+  response:send(count .. " " .. tostring(seconds))
+end)
+server:get("/spoil", function(_, response)
+  for _, it in pairs(kept) do it.text = '{"values":7}' end
+  response:send("done")
+end)
+]]
+
+  local function start_own()
+    kit.ask() -- the store is one worker's, and the spec counts its hundredths of seconds
+    return test.load { ["script.lua"] = apps.script(STORE .. "local KEYS " ..
+      SCRIPT:gsub('store = lunesse.shared%("s"%)', "store = store", 1)) }
+  end
+
+  after_each(test.stop)
+
+  it("is loaded, saved and removed", function()
+    local app = start_own()
+    local ada = app:client()
+    assert.equal("true", ask(ada, "/set/user/ada"))
+    assert.equal("1 1000", ask(app, "/stored"))
+    assert.equal("ada", ask(ada, "/get/user"))
+    assert.equal("true", ask(ada, "/renew"))
+    assert.equal("1 1000", ask(app, "/stored"))
+    assert.equal("ada", ask(ada, "/get/user"))
+    assert.equal("nil", ask(ada, "/destroy"))
+    assert.equal("0 nil", ask(app, "/stored"))
+  end)
+
+  it("keeps what several requests set at once", function()
+    local app = start_own()
+    local ada = app:client()
+    ask(ada, "/set/a/0")
+    local sent = {}
+    for i = 1, 5 do sent[i] = ada:send("GET", ("/set/v%d/%d"):format(i, i)) end
+    app:advance(10)
+    for i = 1, 5 do
+      assert.equal("true", sent[i]:text())
+      assert.equal(tostring(i), ask(ada, "/get/v" .. i))
+    end
+  end)
+
+  it("does not live on under a new id when another request destroys it meanwhile", function()
+    local app = start_own()
+    local ada = app:client()
+    ask(ada, "/set/user/ada")
+    local renewal = ada:send("GET", "/renew") -- loads twice, and removes 0.03 s from now
+    app:advance(0.005)
+    local destruction = ada:send("GET", "/destroy") -- removes 0.02 s from now
+    app:advance(1)
+    assert.equal("nil", destruction:text())
+    assert.equal("nil the session has ended ECLOSED", renewal:text())
+    assert.equal("0 nil", ask(app, "/stored"))
+  end)
+
+  it("says when the store fails, and lets nobody in meanwhile", function()
+    local app = start_own()
+    local ada = app:client()
+    ask(ada, "/set/user/ada")
+    ask(app, "/break/on")
+    local answer = ada:get("/get/user")
+    assert.same({ 503, "503: the sessions cannot be read\n" }, { answer.status, answer:text() })
+    assert.equal("nil the database is gone EIO", ask(app, "/set/user/bob"))
+    assert.is_nil(app:get("/set/user/bob").headers["set-cookie"])
+    assert.equal("nil", ask(app, "/get/user")) -- who has no cookie needs no store
+    ask(app, "/break/off")
+    assert.equal("ada", ask(ada, "/get/user"))
+  end)
+
+  it("is empty when what is stored is no record", function()
+    local app = start_own()
+    local ada = app:client()
+    ask(ada, "/set/user/ada")
+    ask(app, "/spoil")
+    assert.equal("nil", ask(ada, "/get/user"))
+  end)
+end)
+
 describe("web.session", function()
   it("raises at the script's line for what it does not know", function()
     local app = apps.start [[
 local said = {}
-for _, options in ipairs { 7, {}, { key = "" }, { key = "a", ttl = 0 }, { key = "a", max = 1 } } do
+local bad = { 7, {}, { key = "" }, { key = "a", ttl = 0 }, { key = "a", max = 1 },
+  { key = "a", store = { load = print } } }
+for _, options in ipairs(bad) do
   said[#said + 1] = select(2, pcall(function() return (lunesse.web.session(options)) end))
 end
 server:get("/", function(_, response) response:send(table.concat(said, "\n")) end)
@@ -176,9 +331,10 @@ server:get("/", function(_, response) response:send(table.concat(said, "\n")) en
     for i, message in ipairs {
       "web.session takes a table of options, got number", "web.session needs a key",
       "web.session: key is a string that is not", "web.session: ttl is a whole number above 0",
-      "web.session: unknown option 'max'; there are cookie, domain, key, path,",
+      "web.session: unknown option 'max'; there are cookie, domain, key, lifetime, path,",
+      "web.session: store is a shared store, or a table of the functions load, save and remove",
     } do
-      assert.truthy(lines[i]:find("script.lua:3: " .. message, 1, true), lines[i])
+      assert.truthy(lines[i]:find("script.lua:5: " .. message, 1, true), lines[i])
     end
   end)
 end)

@@ -1,8 +1,10 @@
--- `web.session`: values that belong to one browser, in a shared store, under an id in a signed
--- cookie. A session begins with the first value that is set, so who only looks gets neither a
--- cookie nor a place in the store. What is stored is JSON: { values =, at = when it was renewed }.
+-- `web.session`: values that belong to one browser, under an id in a signed cookie. They are in a
+-- shared store, or wherever `load`, `save` and `remove` of another one put them. A session begins
+-- with the first value that is set, so who only looks gets neither a cookie nor a place in the
+-- store. What is stored is JSON: { values =, at = when it was used, from = when it began }.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local log = require "lunesse.log"
 local options = require "lunesse.web.options"
 local signature = require "lunesse.signature"
 
@@ -10,6 +12,8 @@ local crypto, json = core.crypto, core.json
 
 local ID_BYTES <const> = 18 -- 144 bits, and base64 of it has no rest
 local ID_PATTERN <const> = "^" .. ("[%w_-]"):rep(24) .. "$"
+
+local TRIES_MAX <const> = 100 -- of a change that others come between
 
 local SITES <const> = { strict = true, lax = true, none = true }
 
@@ -22,10 +26,15 @@ local known = {
   },
   store = {
     kind = {
-      what = "a shared store",
-      takes = function(value) return type(value) == "userdata" end,
+      what = "a shared store, or a table of the functions load, save and remove",
+      takes = function(value)
+        return type(value) == "userdata" or type(value) == "table"
+          and options.fn.takes(value.load) and options.fn.takes(value.save)
+          and options.fn.takes(value.remove)
+      end,
     },
   },
+  lifetime = { kind = options.count },
   ttl = { kind = options.count, default = 14 * 24 * 3600 },
   cookie = { kind = options.token, default = "session" },
   path = { kind = options.text, default = "/" },
@@ -45,15 +54,39 @@ Session.__index = Session
 
 local function read(text)
   local record = type(text) == "string" and json.decode(text)
-  return type(record) == "table" and record or { values = {}, at = 0 }
+  local is_record = type(record) == "table" and type(record.values) == "table"
+    and type(record.at) == "number" and type(record.from) == "number"
+  return is_record and record or { values = {}, at = 0, from = 0 }
 end
 
--- Sends the cookie, which is as old as the record.
+-- The store as a table of functions. Its records end with the program, and so does the clock by
+-- which they are dated, which nobody can set.
+local function of_shared(shared)
+  return {
+    clock = core.clock,
+    load = function(id) return shared:get(id) end,
+    save = function(id, text, seconds, before)
+      return shared:replace(id, before, text, { ttl = seconds })
+    end,
+    remove = function(id) return shared:delete(id) end,
+  }
+end
+
+-- How long the session lives if nobody uses it from now on.
+local function seconds_left(settings, record)
+  if not settings.lifetime then
+    return settings.ttl
+  end
+  return math.min(settings.ttl, record.from + settings.lifetime - settings.clock())
+end
+
+-- Sends the cookie, which ends with the record.
 local function send_cookie(self)
   local settings = self._settings
   self._response:cookie(settings.cookie, self.id or "", {
     path = settings.path, domain = settings.domain, http_only = true, secure = settings.secure,
-    same_site = settings.same_site, max_age = self.id and settings.ttl or 0,
+    same_site = settings.same_site,
+    max_age = self.id and math.ceil(seconds_left(settings, self._record)) or 0,
     sign = self.id and settings.keys or nil,
   })
 end
@@ -64,25 +97,35 @@ local function check_unsent(self)
   end
 end
 
--- Puts `change(values)` into the store, whatever other requests of the session do meanwhile.
+local function ended(self)
+  self.id, self._record = nil, read(nil)
+  return nil, "the session has ended", "ECLOSED"
+end
+
+-- Makes a change to the record in the store, whatever other requests of the session do meanwhile.
 local function update(self, change)
-  local store, settings = self._settings.store, self._settings
-  while true do
-    local text = store:get(self.id)
-    if not text then
-      self.id = nil
-      return nil, "the session has ended", "ECLOSED"
+  local settings = self._settings
+  local store = settings.store
+  for _ = 1, TRIES_MAX do
+    local text, failure, failure_code = store.load(self.id)
+    if not text and failure then
+      return nil, failure, failure_code
     end
-    local record = read(text)
+    local record = text and read(text)
+    local seconds = record and seconds_left(settings, record) or 0
+    if seconds <= 0 then
+      return ended(self)
+    end
     change(record)
-    local ok, why, code = store:replace(self.id, text, json.encode(record), { ttl = settings.ttl })
+    local ok, why, code = store.save(self.id, json.encode(record), seconds, text)
     if ok then
       self._record = record
       return true
-    elseif code ~= "ESTALE" and code ~= "ENOENT" then
+    elseif code ~= "ESTALE" then
       return nil, why, code
     end
   end
+  return nil, "too many requests change the session at once", "EAGAIN"
 end
 
 -- Begins a session with this record.
@@ -90,8 +133,9 @@ local function begin(self, record)
   check_unsent(self)
   local settings = self._settings
   local id = crypto.base64url(crypto.random(ID_BYTES))
-  record.at = core.clock()
-  local ok, why, code = settings.store:add(id, json.encode(record), { ttl = settings.ttl })
+  record.at = settings.clock()
+  record.from = record.at
+  local ok, why, code = settings.store.save(id, json.encode(record), seconds_left(settings, record))
   if not ok then
     return nil, why, code
   end
@@ -117,46 +161,81 @@ function Session:set(name, value)
   return begin(self, { values = { [name] = value } })
 end
 
+-- The old id goes first: of a renewal and a destruction that come at once, only one finds it there,
+-- so a session that was destroyed does not live on under another id.
 function Session:renew()
-  local old = self.id
-  local ok, why, code = begin(self, self._record)
-  if not ok then
+  local store, old = self._settings.store, self.id
+  if not old then
+    return begin(self, self._record)
+  end
+  check_unsent(self)
+  local text, why, code = store.load(old)
+  local was_there
+  if text then
+    was_there, why, code = store.remove(old)
+  end
+  if why then
     return nil, why, code
-  elseif old then
-    self._settings.store:delete(old)
+  end
+  if not was_there then
+    return ended(self)
+  end
+  self.id = nil
+  return begin(self, read(text))
+end
+
+function Session:destroy()
+  local id = self.id
+  if not id then
+    return true
+  end
+  check_unsent(self)
+  self.id, self._record = nil, read(nil)
+  send_cookie(self)
+  local was_there, why, code = self._settings.store.remove(id)
+  if was_there == nil then
+    return nil, why, code
   end
   return true
 end
 
-function Session:destroy()
-  if self.id then
-    check_unsent(self)
-    self._settings.store:delete(self.id)
-    self.id, self._record = nil, read(nil)
-    send_cookie(self)
-  end
+function Session:is_alive()
+  local text = self.id ~= nil and self._settings.store.load(self.id)
+  return type(text) == "string" and seconds_left(self._settings, read(text)) > 0
 end
 
-function Session:is_alive()
-  return self.id ~= nil and self._settings.store:get(self.id) ~= nil
+-- Half of the time without a request is over, or the clock was set back.
+local function is_old(settings, record)
+  local age = settings.clock() - record.at
+  return age > settings.ttl / 2 or age < 0
 end
 
 -- Finds the session that the request's cookie names. A cookie that an older key has signed, or
--- whose session has half its life behind it, is sent anew.
+-- whose session has half its life behind it, is sent anew. Returns nil and why when the store
+-- cannot say.
 local function open(settings, request, response)
   local self = setmetatable({
     _settings = settings, _response = response, _record = read(nil),
   }, Session)
   local id = request:signed_cookie(settings.cookie, settings.keys)
-  local text = id and id:find(ID_PATTERN) and settings.store:get(id)
-  if not text then
+  if not id or not id:find(ID_PATTERN) then
     return self
   end
-  self.id, self._record = id, read(text)
-  local is_old = core.clock() - self._record.at > settings.ttl / 2
-  if is_old and not update(self, function(record) record.at = core.clock() end) then
+  local text, why = settings.store.load(id)
+  if not text and why then
+    return nil, why
+  end
+  local record = text and read(text)
+  if not record or seconds_left(settings, record) <= 0 then
     return self
-  elseif is_old or not request:signed_cookie(settings.cookie, settings.keys[1]) then
+  end
+  self.id, self._record = id, record
+  if is_old(settings, record) then
+    local ok = update(self, function(it) it.at = settings.clock() end)
+    if ok then
+      send_cookie(self)
+    end
+  elseif not request:signed_cookie(settings.cookie, settings.keys[1]) then
     send_cookie(self)
   end
   return self
@@ -166,9 +245,16 @@ end
 return function(given)
   local settings = options.read("session", given, known)
   settings.keys = signature.keys(settings.key) or options.fail("web.session needs a key")
-  settings.store = settings.store or core.shared("sessions")
+  local store = settings.store or core.shared("sessions")
+  settings.store = type(store) == "userdata" and of_shared(store) or store
+  settings.clock = settings.store.clock or core.now
   return function(request, response, next)
-    request.state.session = open(settings, request, response)
+    local session, why = open(settings, request, response)
+    if not session then
+      log.error("web.session: the store cannot be read", { why = why })
+      return response:status(503):send("503: the sessions cannot be read\n")
+    end
+    request.state.session = session
     return next()
   end
 end
