@@ -11,7 +11,7 @@ local FILES = {
   "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/match_spec.lua",
   "spec/kit/names_spec.lua", "spec/kit/post_stream_spec.lua", "spec/kit/stop_spec.lua",
   "spec/kit/trouble_spec.lua", "spec/script/lifetimes_spec.lua", "spec/script/response_spec.lua",
-  "spec/scripts/answers_spec.lua", "spec/scripts/by_hand_spec.lua",
+  "spec/script/session_spec.lua", "spec/scripts/answers_spec.lua", "spec/scripts/by_hand_spec.lua",
   "spec/scripts/ceilings_spec.lua", "spec/scripts/chat_spec.lua", "spec/scripts/clock_spec.lua",
   "spec/scripts/countdown_spec.lua", "spec/scripts/index_spec.lua", "spec/scripts/poll_spec.lua",
   "spec/scripts/publish_spec.lua", "spec/scripts/tokens_spec.lua",

@@ -166,8 +166,12 @@ end)
 
 describe("a session with a lifetime", function()
   local function start_with(options)
-    return apps.start("local KEYS " .. SCRIPT:gsub("ttl = 1000", options, 1))
+    kit.ask() -- in a process some seconds would pass by themselves
+    return test.load { ["script.lua"] = apps.script("local KEYS " ..
+      SCRIPT:gsub("ttl = 1000", options, 1)) }
   end
+
+  after_each(test.stop)
 
   it("ends however much it is used", function()
     local app = start_with "ttl = 1000, lifetime = 1500"
@@ -181,6 +185,7 @@ describe("a session with a lifetime", function()
     assert.equal("true", ask(ada, "/set/a/1"))
     app:advance(2)
     assert.equal("nil", ask(ada, "/get/user"))
+    assert.equal("0", ask(app, "/count"))
   end)
 
   it("begins anew with renew", function()
