@@ -68,10 +68,11 @@ function bench.compile(name)
 end
 
 ---Starts a server and waits until it takes connections. `command(port, folder)` returns its words;
----the folder is its own.
-function bench.start(command)
+---the folder is its own. A server that is part of the load has the core of the load.
+function bench.start(command, options)
   local port, folder = free_port(), assert(posix.make_folder())
-  local process = Process.start(on_core(server_core, command(port, folder)), { cwd = folder })
+  local core = options and options.on_load_core and load_core or server_core
+  local process = Process.start(on_core(core, command(port, folder)), { cwd = folder })
   local server = { port = port, pid = process.pid, process = process, folder = folder }
   local ok, message = pcall(bench.await, "listening", READY_SECONDS, function()
     assert(not process:has_ended(), process:stderr())

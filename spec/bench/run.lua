@@ -41,6 +41,9 @@ figure before it.
 - **node:http** is a `Set` of responses ([node_server.mjs](node_server.mjs)), **better-sse** a
   channel of that library ([better_sse_server.mjs](better_sse_server.mjs)). They remember and log
   nothing.
+- A relay asks a Lunesse for a stream for each of its readers, and passes on what comes. Lunesse
+  reads the events and sends them as events of its own; nginx (`proxy_pass`, without buffering) and
+  Node with undici ([node_relay.mjs](node_relay.mjs)) pass on bytes.
 
 `lunesse bench` makes the load and checks it: every event has to reach every reader once and in
 order. The next event is published when the last one has reached all, but where a rate is given.
@@ -85,6 +88,9 @@ local function measure(scenario, definition)
     return scenario.load(server)
   end)
   local why = bench.stop(server)
+  if definition.finish then
+    definition.finish()
+  end
   if why then
     return nil, "the server ended: " .. why
   elseif not ok then

@@ -17,6 +17,7 @@ local PATIENCE = 60 -- seconds over what a load program was asked to take
 local EVERY = 0.01 -- seconds between the plain requests beside a firehose
 local ANSWER_SECONDS = 30
 local WRK_CONNS = 64
+local RELAYS = 1000
 
 -- Descriptors bound it: a server keeps a tenth of them for itself.
 local function stream_count()
@@ -45,7 +46,7 @@ end
 local function fanout(...)
   local words = { ... }
   return function(server)
-    local all = { "--publish", url(server, "/publish"), table.unpack(words) }
+    local all = { "--publish", url(server.source or server, "/publish"), table.unpack(words) }
     return (generate(server, "fanout", "/events", all))
   end
 end
@@ -99,6 +100,16 @@ end
 
 local function firehoses(server)
   return (generate(server, "firehose", "/firehose", { "--readers", "32" }))
+end
+
+---A stream of another server for each reader: what a relay costs while nothing comes, and for an
+---event. Events come at a rate that all can follow.
+local function relay(server)
+  local readers = { "--readers", tostring(RELAYS) }
+  local idle_figures = generate(server, "idle", "/events", readers)
+  local result = fanout("--rate", "5", table.unpack(readers))(server)
+  result.idle = idle_figures
+  return result
 end
 
 local function churn(server)
@@ -250,6 +261,20 @@ return {
         },
       },
     },
+  },
+  {
+    name = "relay", load = relay,
+    servers = { servers.lunesse_relay, servers.nginx_relay, servers.node_relay },
+    tables = { {
+      title = "A relay of 1 000 streams of another server",
+      note = "Each reader has a stream of its own there. 5 events a second to each, 64 bytes.",
+      columns = {
+        column("CPU an event, µs", "cpu_us_per_delivery", "%.2f"),
+        column("p50, ms", "latency_ms.p50", "%.2f"), column("p99, ms", "latency_ms.p99", "%.2f"),
+        column("bytes a relay", "idle.memory_bytes_per_stream", "%.0f"),
+        column("CPU to open one, µs", "idle.cpu_us_per_connect", "%.1f"),
+      },
+    } },
   },
   {
     name = "churn", load = churn, servers = ROOMS,

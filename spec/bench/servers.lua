@@ -37,6 +37,22 @@ server:get("/hello", function(request, response)
 end)
 ]]
 
+local RELAY = [[
+local lunesse = require "lunesse"
+local server = lunesse.server()
+local api = lunesse.http.client {
+  base = "http://127.0.0.1:%d", connections = 20000, idle_timeout = 3600,
+}
+
+server:get("/events", function(request, response)
+  local up <close> = assert(api:get("/events", { stream = true }))
+  response.sse:open()
+  for event in up:events() do
+    response.sse:send(event)
+  end
+end)
+]]
+
 local NGINX = [[
 %s
 daemon off;
@@ -106,6 +122,16 @@ local NGINX_LUA = [[
     location = /hello { content_by_lua_block { ngx.say("hello") } }
 ]]
 
+local NGINX_RELAY = [[
+    location / {
+      proxy_pass http://127.0.0.1:%d;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+      proxy_read_timeout 1h;
+    }
+]]
+
 local function limit(...)
   local options = { ... }
   return function(port)
@@ -134,6 +160,36 @@ local function node(script)
   return function(port)
     return { "node", path, tostring(port) }
   end
+end
+
+local function lunesse_relay(port, folder, upstream)
+  local path = folder .. "/script.lua"
+  Process.write_file(path, RELAY:format(upstream))
+  return { bench.program, "--host", "127.0.0.1", "--port", tostring(port), path }
+end
+
+local function nginx_relay(port, folder, upstream)
+  return nginx("", NGINX_RELAY:format(upstream))(port, folder)
+end
+
+local function node_relay(port, _, upstream)
+  local words = node("node_relay.mjs")(port)
+  words[#words + 1] = tostring(upstream)
+  return words
+end
+
+-- A relay stands before the server of another, which starts with it and ends with it: its `source`.
+-- `command` takes the port of that.
+local function relay(name, command, version)
+  local definition = { name = name, version = version }
+  function definition.command(port, folder)
+    definition.source = bench.start(lunesse(bench.program), { on_load_core = true })
+    return command(port, folder, definition.source.port)
+  end
+  function definition.finish()
+    bench.stop(definition.source)
+  end
+  return definition
 end
 
 local function nginx_version(package)
@@ -175,6 +231,9 @@ return {
     name = "node:http", command = node("node_server.mjs"),
     version = "Node " .. bench.first_line("node --version"),
   },
+  lunesse_relay = relay("lunesse", lunesse_relay),
+  nginx_relay = relay("nginx, proxy_pass", nginx_relay),
+  node_relay = relay("node:http, undici", node_relay),
   better_sse = {
     name = "better-sse", command = node("better_sse_server.mjs"),
     version = "better-sse " .. (Process.read_file("spec/node_modules/better-sse/package.json")
