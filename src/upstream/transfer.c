@@ -33,6 +33,7 @@ enum {
     STATUS_SWITCHING = 101,
     STATUS_FINAL = 200,
     TRIES_MAX = 2,
+    STREAM_READ_BYTES = 4096, // each stream holds a buffer of so many; curl's own choice is 16 KiB
     NS_PER_MS = 1000 * 1000,
 };
 
@@ -252,6 +253,9 @@ static void set_callbacks(struct transfer *transfer)
     CURL_SET(easy, CURLOPT_WRITEDATA, transfer);
     CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     CURL_SET(easy, CURLOPT_ACCEPT_ENCODING, "");
+    if (transfer->is_stream) {
+        CURL_SET(easy, CURLOPT_BUFFERSIZE, (long)STREAM_READ_BYTES);
+    }
 }
 
 /// A connection is free for the request: it has its turn. Returns 0 or a negative number, and then
