@@ -2,7 +2,7 @@
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 
-local crypto = core.crypto
+local crypto = caller.call(core.crypto_table)
 
 local function check_text(name, text)
   if type(text) ~= "string" then

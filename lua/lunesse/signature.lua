@@ -1,14 +1,19 @@
 -- Signed values, in the format of npm's `cookie-signature`: the value, a dot, and the base64 of its
 -- HMAC-SHA256 without padding.
-local core = require "lunesse.core"
-local crypto = core.crypto
+local require = require -- that of a script waits for other loads
+
+-- libcrypto is loaded with this: not before a value is signed, or its signature is verified.
+local function crypto()
+  return require "lunesse.crypto"
+end
 
 local signature = {
   WANTED = "a key that signs is a string that is not empty, or a list of such strings",
 }
 
 local function text_of(value, key)
-  return value .. "." .. crypto.base64(crypto.hmac("sha256", key, value)):gsub("=+$", "")
+  local mac = crypto().hmac("sha256", key, value)
+  return value .. "." .. crypto().base64(mac):gsub("=+$", "")
 end
 
 -- Returns the list of keys that a script has given: a string, or a list of them. Otherwise nil.
@@ -34,7 +39,7 @@ end
 function signature.verify(text, keys)
   local value = text:match("^(.*)%.[^.]*$")
   for i = 1, value and #keys or 0 do
-    if crypto.equal(text_of(value, keys[i]), text) then
+    if crypto().equal(text_of(value, keys[i]), text) then
       return value
     end
   end

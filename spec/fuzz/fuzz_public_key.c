@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "crypto/base64.h"
+#include "crypto/crypto_late.h"
 #include "crypto/public_key.h"
 
 enum { NUMBER_MAX = 64 };
@@ -18,6 +19,8 @@ static struct bytes decoded(const char *text, char out[NUMBER_MAX]);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
+    char why[LATE_WHY_BYTES];
+    CHECK(crypto_late_load(why) == 0);
     struct bytes input = bytes_of((const char *)at, len);
     check_known(input);
     enum key_algorithm algorithm = (enum key_algorithm)(fuzz_byte(&input) % (KEY_EDDSA + 1));

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "crypto/base64.h"
+#include "crypto/crypto_late.h"
 #include "crypto/password.h"
 
 static void check_text(struct bytes text, enum base64_form form);
@@ -14,6 +15,8 @@ static void check_hash(struct bytes text);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
+    char why[LATE_WHY_BYTES];
+    CHECK(crypto_late_load(why) == 0);
     struct bytes text = bytes_of((const char *)at, len);
     enum base64_form form = (enum base64_form)(fuzz_byte(&text) % (BASE64_URL + 1));
     check_text(text, form);

@@ -3,6 +3,7 @@
 
 #include "base/environment.h"
 #include "crypto/base64.h"
+#include "crypto/crypto_late.h"
 #include "crypto/digest.h"
 #include "crypto/password.h"
 #include "crypto/secret.h"
@@ -12,6 +13,12 @@
 #include <string.h>
 
 enum { MOST = 1000 };
+
+__attribute__((constructor)) static void load(void)
+{
+    char why[LATE_WHY_BYTES];
+    CHECK(crypto_late_load(why) == 0);
+}
 
 static void expect_hex(const char *seen, size_t len, const char *wanted)
 {

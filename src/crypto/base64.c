@@ -5,7 +5,7 @@
 // space and takes bits that nobody wrote. So each piece is encoded again, and has to be the same.
 #include "crypto/base64.h"
 
-#include <openssl/evp.h>
+#include "crypto/crypto_late.h"
 
 #include <errno.h>
 
@@ -47,8 +47,8 @@ static size_t encode_piece(struct bytes piece, enum base64_form form, char *out)
 {
     char text[PIECE_TEXT + 1];
     DCHECK(piece.len > 0 && piece.len <= PIECE_BYTES);
-    int encoded =
-        EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)piece.at, (int)piece.len);
+    int encoded = libcrypto.EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)piece.at,
+                                            (int)piece.len);
     size_t len = (size_t)encoded;
     CHECK(len == (piece.len + 2) / 3 * 4);
     while (form != BASE64_PADDED && text[len - 1] == '=') {
@@ -73,8 +73,8 @@ static int decode_piece(struct bytes piece, enum base64_form form, char *out, si
     if (form == BASE64_URL) {
         exchange(text, piece.len, "-_", "+/");
     }
-    int decoded =
-        EVP_DecodeBlock((unsigned char *)data, (const unsigned char *)text, (int)whole_len);
+    int decoded = libcrypto.EVP_DecodeBlock((unsigned char *)data, (const unsigned char *)text,
+                                            (int)whole_len);
     size_t padding_len = text[whole_len - 1] != '=' ? 0 : text[whole_len - 2] != '=' ? 1 : 2;
     if (decoded < (int)padding_len) {
         return -EINVAL;

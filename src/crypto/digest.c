@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "crypto/digest.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
+#include "crypto/crypto_late.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,8 +27,8 @@ const char *digest_name(size_t index)
 int digest_hash(enum digest_algorithm algorithm, struct bytes text, struct digest *digest)
 {
     DCHECK((size_t)algorithm < name_count);
-    bool is_done = EVP_Q_digest(NULL, names[algorithm], NULL, text.at, text.len,
-                                (unsigned char *)digest->at, &digest->len) == 1;
+    bool is_done = libcrypto.EVP_Q_digest(NULL, names[algorithm], NULL, text.at, text.len,
+                                          (unsigned char *)digest->at, &digest->len) == 1;
     return outcome(is_done, digest);
 }
 
@@ -40,9 +39,10 @@ int digest_hmac(enum digest_algorithm algorithm, struct bytes key, struct bytes 
     DCHECK((size_t)algorithm < name_count);
     const char *key_at = key.len == 0 ? "" : key.at;
     const char *text_at = text.len == 0 ? "" : text.at;
-    bool is_done = EVP_Q_mac(NULL, "HMAC", NULL, names[algorithm], NULL, key_at, key.len,
-                             (const unsigned char *)text_at, text.len, (unsigned char *)digest->at,
-                             sizeof(digest->at), &digest->len) != NULL;
+    bool is_done =
+        libcrypto.EVP_Q_mac(NULL, "HMAC", NULL, names[algorithm], NULL, key_at, key.len,
+                            (const unsigned char *)text_at, text.len, (unsigned char *)digest->at,
+                            sizeof(digest->at), &digest->len) != NULL;
     return outcome(is_done, digest);
 }
 
@@ -51,7 +51,7 @@ int digest_hmac(enum digest_algorithm algorithm, struct bytes key, struct bytes 
 static int outcome(bool is_done, const struct digest *digest)
 {
     if (!is_done) {
-        ERR_clear_error();
+        libcrypto.ERR_clear_error();
         return -ENOTSUP;
     }
     CHECK(digest->len > 0 && digest->len <= sizeof(digest->at));

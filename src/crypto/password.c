@@ -2,10 +2,8 @@
 #include "crypto/password.h"
 
 #include "crypto/base64.h"
+#include "crypto/crypto_late.h"
 #include "crypto/secret.h"
-
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -48,10 +46,11 @@ int password_derive(struct bytes password, const struct password_hash *hash,
 {
     DCHECK(hash->key_len >= KEY_MIN && hash->key_len <= PASSWORD_KEY_MAX);
     const char *text = password.len == 0 ? "" : password.at;
-    int is_made = EVP_PBE_scrypt(text, password.len, (const unsigned char *)hash->salt,
+    int is_made =
+        libcrypto.EVP_PBE_scrypt(text, password.len, (const unsigned char *)hash->salt,
                                  hash->salt_len, UINT64_C(1) << hash->ln, hash->r, hash->p,
                                  2 * memory_of(hash), (unsigned char *)key, hash->key_len);
-    OPENSSL_thread_stop();
+    libcrypto.OPENSSL_thread_stop();
     return is_made == 1 ? 0 : -ENOMEM;
 }
 

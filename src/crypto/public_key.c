@@ -2,13 +2,7 @@
 #include "crypto/public_key.h"
 
 #include "base/check.h"
-
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/ecdsa.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
+#include "crypto/crypto_late.h"
 
 #include <errno.h>
 #include <string.h>
@@ -58,13 +52,13 @@ int public_key_init(struct public_key *key, enum key_algorithm algorithm, struct
         key->_key = new_ed25519(first);
         break;
     }
-    ERR_clear_error();
+    libcrypto.ERR_clear_error();
     return key->_key == NULL ? -EINVAL : 0;
 }
 
 void public_key_deinit(struct public_key *key)
 {
-    EVP_PKEY_free(key->_key);
+    libcrypto.EVP_PKEY_free(key->_key);
     key->_key = NULL;
 }
 
@@ -77,14 +71,16 @@ bool public_key_verifies(const struct public_key *key, struct bytes text, struct
         at = der;
         len = der_of(signature, der);
     }
-    EVP_MD_CTX *work = EVP_MD_CTX_new();
+    EVP_MD_CTX *work = libcrypto.EVP_MD_CTX_new();
     const char *digest = key->algorithm == KEY_EDDSA ? NULL : "SHA256";
     const char *text_at = text.len == 0 ? "" : text.at;
-    bool is_right = work != NULL && key->_key != NULL && len > 0 &&
-                    EVP_DigestVerifyInit_ex(work, NULL, digest, NULL, NULL, key->_key, NULL) == 1 &&
-                    EVP_DigestVerify(work, at, len, (const unsigned char *)text_at, text.len) == 1;
-    EVP_MD_CTX_free(work);
-    ERR_clear_error(); // a wrong signature leaves a record, which a later caller would find
+    bool is_right =
+        work != NULL && key->_key != NULL && len > 0 &&
+        libcrypto.EVP_DigestVerifyInit_ex(work, NULL, digest, NULL, NULL, key->_key, NULL) == 1 &&
+        libcrypto.EVP_DigestVerify(work, at, len, (const unsigned char *)text_at, text.len) == 1;
+    libcrypto.EVP_MD_CTX_free(work);
+    libcrypto
+        .ERR_clear_error(); // a wrong signature leaves a record, which a later caller would find
     return is_right;
 }
 
@@ -95,19 +91,19 @@ static EVP_PKEY *new_rsa(struct bytes n, struct bytes e)
     }
     EVP_PKEY *key = NULL;
     OSSL_PARAM *params = NULL;
-    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
-    BIGNUM *modulus = BN_bin2bn((const unsigned char *)n.at, (int)n.len, NULL);
-    BIGNUM *exponent = BN_bin2bn((const unsigned char *)e.at, (int)e.len, NULL);
+    OSSL_PARAM_BLD *build = libcrypto.OSSL_PARAM_BLD_new();
+    BIGNUM *modulus = libcrypto.BN_bin2bn((const unsigned char *)n.at, (int)n.len, NULL);
+    BIGNUM *exponent = libcrypto.BN_bin2bn((const unsigned char *)e.at, (int)e.len, NULL);
     if (build != NULL && modulus != NULL && exponent != NULL && is_good_rsa(modulus, exponent) &&
-        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
-        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) == 1) {
-        params = OSSL_PARAM_BLD_to_param(build);
+        libcrypto.OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
+        libcrypto.OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) == 1) {
+        params = libcrypto.OSSL_PARAM_BLD_to_param(build);
         key = params == NULL ? NULL : new_of("RSA", params);
     }
-    OSSL_PARAM_free(params);
-    OSSL_PARAM_BLD_free(build);
-    BN_free(modulus);
-    BN_free(exponent);
+    libcrypto.OSSL_PARAM_free(params);
+    libcrypto.OSSL_PARAM_BLD_free(build);
+    libcrypto.BN_free(modulus);
+    libcrypto.BN_free(exponent);
     return key;
 }
 
@@ -122,13 +118,13 @@ static EVP_PKEY *new_p256(struct bytes x, struct bytes y)
     memcpy(point + 1, x.at, COORDINATE_BYTES);
     memcpy(point + 1 + COORDINATE_BYTES, y.at, COORDINATE_BYTES);
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
-        OSSL_PARAM_construct_end(),
+        libcrypto.OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+        libcrypto.OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
+        libcrypto.OSSL_PARAM_construct_end(),
     };
     EVP_PKEY *key = new_of("EC", params);
     if (key != NULL && !is_good_point(key)) {
-        EVP_PKEY_free(key);
+        libcrypto.EVP_PKEY_free(key);
         return NULL;
     }
     return key;
@@ -139,36 +135,36 @@ static EVP_PKEY *new_ed25519(struct bytes x)
     if (x.len != COORDINATE_BYTES) {
         return NULL;
     }
-    return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, (const unsigned char *)x.at,
-                                          x.len);
+    return libcrypto.EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL,
+                                                    (const unsigned char *)x.at, x.len);
 }
 
 static EVP_PKEY *new_of(const char *type, OSSL_PARAM *params)
 {
     EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *work = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-    if (work == NULL || EVP_PKEY_fromdata_init(work) != 1 ||
-        EVP_PKEY_fromdata(work, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+    EVP_PKEY_CTX *work = libcrypto.EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    if (work == NULL || libcrypto.EVP_PKEY_fromdata_init(work) != 1 ||
+        libcrypto.EVP_PKEY_fromdata(work, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
         key = NULL;
     }
-    EVP_PKEY_CTX_free(work);
+    libcrypto.EVP_PKEY_CTX_free(work);
     return key;
 }
 
 /// An even modulus or exponent is no key, and with the exponent 1 everybody could sign.
 static bool is_good_rsa(const BIGNUM *n, const BIGNUM *e)
 {
-    int bits = BN_num_bits(n);
-    return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX && BN_is_odd(n) && BN_is_odd(e) &&
-           !BN_is_one(e);
+    int bits = libcrypto.BN_num_bits(n);
+    return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX && libcrypto.BN_is_odd(n) &&
+           libcrypto.BN_is_odd(e) && !libcrypto.BN_is_one(e);
 }
 
 /// Whether the point is on the curve.
 static bool is_good_point(EVP_PKEY *key)
 {
-    EVP_PKEY_CTX *work = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    bool is_good = work != NULL && EVP_PKEY_public_check(work) == 1;
-    EVP_PKEY_CTX_free(work);
+    EVP_PKEY_CTX *work = libcrypto.EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    bool is_good = work != NULL && libcrypto.EVP_PKEY_public_check(work) == 1;
+    libcrypto.EVP_PKEY_CTX_free(work);
     return is_good;
 }
 
@@ -180,17 +176,17 @@ static size_t der_of(struct bytes raw, unsigned char der[ES256_DER_MAX])
         return 0;
     }
     const unsigned char *at = (const unsigned char *)raw.at;
-    ECDSA_SIG *pair = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(at, COORDINATE_BYTES, NULL);
-    BIGNUM *s = BN_bin2bn(at + COORDINATE_BYTES, COORDINATE_BYTES, NULL);
-    if (pair == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(pair, r, s) != 1) {
-        BN_free(r);
-        BN_free(s);
-        ECDSA_SIG_free(pair);
+    ECDSA_SIG *pair = libcrypto.ECDSA_SIG_new();
+    BIGNUM *r = libcrypto.BN_bin2bn(at, COORDINATE_BYTES, NULL);
+    BIGNUM *s = libcrypto.BN_bin2bn(at + COORDINATE_BYTES, COORDINATE_BYTES, NULL);
+    if (pair == NULL || r == NULL || s == NULL || libcrypto.ECDSA_SIG_set0(pair, r, s) != 1) {
+        libcrypto.BN_free(r);
+        libcrypto.BN_free(s);
+        libcrypto.ECDSA_SIG_free(pair);
         return 0;
     }
-    int len = i2d_ECDSA_SIG(pair, &der);
-    ECDSA_SIG_free(pair); // with r and s, which are its own now
+    int len = libcrypto.i2d_ECDSA_SIG(pair, &der);
+    libcrypto.ECDSA_SIG_free(pair); // with r and s, which are its own now
     CHECK(len <= ES256_DER_MAX);
     return len < 0 ? 0 : (size_t)len;
 }

@@ -2,9 +2,7 @@
 #include "crypto/secret.h"
 
 #include "base/environment.h"
-
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include "crypto/crypto_late.h"
 
 #include <limits.h>
 
@@ -15,16 +13,16 @@ void secret_fill(void *at, size_t size)
         environment_fill(at, size);
         return;
     }
-    CHECK(RAND_bytes(at, (int)size) == 1);
+    CHECK(libcrypto.RAND_bytes(at, (int)size) == 1);
 }
 
 bool secret_equals(struct bytes a, struct bytes b)
 {
-    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.at, b.at, a.len) == 0);
+    return a.len == b.len && (a.len == 0 || libcrypto.CRYPTO_memcmp(a.at, b.at, a.len) == 0);
 }
 
 void secret_overwrite(void *at, size_t size)
 {
     DCHECK(at != NULL || size == 0);
-    OPENSSL_cleanse(at, size);
+    libcrypto.OPENSSL_cleanse(at, size);
 }

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "crypto/base64.h"
+#include "crypto/crypto_late.h"
 #include "crypto/digest.h"
 #include "crypto/secret.h"
 #include "script/box.h"
@@ -27,6 +28,9 @@ static int l_base64(lua_State *L);
 static int l_base64_decode(lua_State *L);
 static int l_base64url(lua_State *L);
 static int l_base64url_decode(lua_State *L);
+static int l_crypto_table(lua_State *L);
+
+const luaL_Reg lib_crypto_functions[] = {{"crypto_table", l_crypto_table}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {{"random", l_random},
                                      {"equal", l_equal},
@@ -38,14 +42,18 @@ static const luaL_Reg functions[] = {{"random", l_random},
                                      {"base64url_decode", l_base64url_decode},
                                      {NULL, NULL}};
 
-void lib_crypto_push(lua_State *L)
+/// crypto_table() -> the functions. They are there once libcrypto is: they call it.
+static int l_crypto_table(lua_State *L)
 {
-    STACK_BEGIN(L);
+    char why[LATE_WHY_BYTES];
+    if (crypto_late_load(why) != 0) {
+        return luaL_error(L, "lunesse.crypto: %s", why);
+    }
     lib_public_key_register(L);
     luaL_newlib(L, functions);
     luaL_setfuncs(L, lib_password_functions, 0);
     luaL_setfuncs(L, lib_public_key_functions, 0);
-    DCHECK_STACK(L, 1);
+    return 1;
 }
 
 /// random(count) -> bytes

@@ -7,5 +7,5 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/// Pushes the table. Called once for a state.
-void lib_crypto_push(lua_State *L);
+/// Called once for a state, by that file: `crypto_table`.
+extern const luaL_Reg lib_crypto_functions[];

@@ -48,6 +48,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_event_functions, 0);
     luaL_setfuncs(L, lib_file_functions, 0);
     luaL_setfuncs(L, lib_shared_functions, 0);
+    luaL_setfuncs(L, lib_crypto_functions, 0);
     luaL_setfuncs(L, lib_http_functions, 0);
     luaL_setfuncs(L, lib_json_functions, 0);
     luaL_setfuncs(L, lib_log_functions, 0);
@@ -62,8 +63,6 @@ int luaopen_lunesse_core(lua_State *L)
     }
     lib_json_push(L);
     lua_setfield(L, -2, "json");
-    lib_crypto_push(L);
-    lua_setfield(L, -2, "crypto");
     lua_pushcfunction(L, l_methods);
     lua_setfield(L, -2, "methods");
     lua_pushcfunction(L, l_properties);

@@ -4,7 +4,7 @@
 -- that a token brings along, or names by an address, are never looked at.
 local core = require "lunesse.core"
 
-local crypto, json = core.crypto, core.json
+local crypto, json = require "lunesse.crypto", core.json
 
 local jwt = {}
 

@@ -8,7 +8,7 @@ local log = require "lunesse.log"
 local options = require "lunesse.web.options"
 local signature = require "lunesse.signature"
 
-local crypto, json = core.crypto, core.json
+local crypto, json = require "lunesse.crypto", core.json
 
 local ID_BYTES <const> = 18 -- 144 bits, and base64 of it has no rest
 local ID_PATTERN <const> = "^" .. ("[%w_-]"):rep(24) .. "$"
