@@ -188,10 +188,10 @@ describe("a stream of another server", function()
     end
     client, conn = begin(server, "/spawned", upstream)
     conn:send(HEAD)
-    local closed, second = upstream:accept(), nil
+    local closed = upstream:accept()
     closed:send(HEAD)
     closed:await_close()
-    second = upstream:accept()
+    local second = upstream:accept()
     second:request()
     second:send(HEAD)
     assert.equal("begun", client:response().body)
