@@ -3,8 +3,7 @@
 
 #include <stddef.h>
 
-static_assert(_Generic((curl_off_t)0, long: 1, default: 0),
-              "CURL_SET takes a curl_off_t for a long");
+static_assert(CURL_IS_LONG((curl_off_t)0), "CURL_SET takes a curl_off_t for a long");
 
 struct curl_functions libcurl;
 

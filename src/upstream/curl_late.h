@@ -59,4 +59,4 @@ MUST_USE int curl_late_load(char why[LATE_WHY_BYTES]);
 #define CURL_TAKES_LONG(option)                                                                    \
     ((option) < CURLOPTTYPE_OBJECTPOINT ||                                                         \
      ((option) >= CURLOPTTYPE_OFF_T && (option) < CURLOPTTYPE_BLOB))
-#define CURL_IS_LONG(value) _Generic((value), long: 1, default: 0)
+#define CURL_IS_LONG(value) __builtin_types_compatible_p(__typeof__(value), long)
