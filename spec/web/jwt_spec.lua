@@ -19,7 +19,7 @@ local function make()
   if not made then
     local code, out, err = Process.run({ "node", "web/jose.mjs" }, {
       stdin = cjson.encode { now = NOW, secret = SECRET, rules = RULES }, cwd = "spec",
-      seconds = 60,
+      seconds = 60, env = { LD_PRELOAD = "" }, -- a sanitizer would judge Node
     })
     assert.equal(0, code, err)
     made = cjson.decode(out)
