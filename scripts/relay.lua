@@ -209,7 +209,8 @@ server:post("/v1/*path", { sse = "always", on_leave = "cancel", body_bytes = QUE
     if not model then
       return refuse(response, 503, "MODEL_URL is not set, so there is no model to ask")
     end
-    local up <close>, why, code = model:post("/" .. request.params.path, {
+    local below = request.path:sub(#"/v1" + 1) .. (request.target:match("%?.*") or "")
+    local up <close>, why, code = model:post(below, {
       body = request:text(), headers = headers_of(request), stream = true,
     })
     if not up then

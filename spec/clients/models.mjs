@@ -67,7 +67,8 @@ const clients = {
   },
   async *'anthropic-whole'(signal) {
     const body = { model: 'moon', max_tokens: 100, messages }
-    const message = await anthropic().messages.create(body, { signal })
+    const options = { signal, query: { beta: true } }
+    const message = await anthropic().messages.create(body, options)
     print({ kind: 'finish', reason: message.stop_reason })
     yield message.content[0].text
   },

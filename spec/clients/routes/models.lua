@@ -115,6 +115,8 @@ server:post("/v1/messages", { sse = "always" }, function(request, response)
   local prompt = question.messages[1].content
   if refused(response, prompt) then
     return
+  elseif not question.stream and request.query.beta ~= "true" then
+    return response:status(404):send("the query is lost")
   elseif not question.stream then
     return response:json { id = "msg_1", type = "message", role = "assistant", model = "moon",
       content = { { type = "text", text = whole(prompt) } }, stop_reason = "end_turn",
