@@ -365,8 +365,8 @@ describe("the engine of the test kit", function()
     assert.equal("nil true", (get(load_app { files = { ["a.lua"] = script } }, "/env")))
   end)
 
-  -- glibc counts what its caches of a thread keep as given out, and they fill slowly: without them the
-  -- bytes are the same each time.
+  -- glibc counts what the caches of a thread keep as given out, and they fill slowly: without them
+  -- the bytes are the same each time.
   it("leaves memory where it was, after a hundred loads", function()
     local posix = package.searchpath("spec_posix", package.cpath)
     local code, out, err = Process.run(
