@@ -14,7 +14,7 @@ run_packages="gcc libc6-dev cmake ninja-build pkg-config
   libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c"
 test_packages="lua5.4 lua-busted lua-cjson lua-filesystem lua-system lua-penlight lua-socket
   lua-check clang libclang-rt-14-dev|libclang-rt-dev clang-format-16|clang-format clang-tidy
-  cppcheck valgrind strace curl git patch prometheus xz-utils openssl lua-sql-sqlite3
+  cppcheck valgrind strace curl git patch prometheus xz-utils iproute2 openssl lua-sql-sqlite3
   nginx-light haproxy apache2-bin nodejs:node npm:npm chromium:chromium"
 # Specs and benches start proxies of their own. Where services run, Debian starts others on
 # installing the packages; `systemctl disable --now nginx haproxy` ends those.

@@ -36,6 +36,7 @@ methods("HttpClient", getmetatable(lunesse.http.client()))
 for _, name in ipairs { "crypto", "html", "http", "web" } do
   add(name, lunesse[name]) -- which is there from now on
 end
+add("HttpPublic", lunesse.http.public)
 assert(lunesse.wait) -- this, too
 local page = require "lunesse.page".of("http://x", 200, "", "")
 methods("HttpPage", getmetatable(page))
@@ -58,8 +59,8 @@ server:get("/", function() end)
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
-  HttpClient = true, HttpPage = true, http = true, lunesse = true, json = true, crypto = true,
-  html = true, log = true, metric = true, web = true, Session = true,
+  HttpClient = true, HttpPage = true, HttpPublic = true, http = true, lunesse = true,
+  json = true, crypto = true, html = true, log = true, metric = true, web = true, Session = true,
 }
 
 local function offered()

@@ -21,6 +21,7 @@ local longest_retry <const> = 10 ^ 9 -- milliseconds: eleven days
 -- What the next try would meet again.
 local is_final = {
   EINVAL = true, EREDIRECT = true, EMSGSIZE = true, ECERT = true, EACCES = true, ECLOSED = true,
+  EPRIVATE = true,
 }
 
 -- How many seconds to wait before the next connection. Connections in a row that brought nothing

@@ -5,8 +5,6 @@ local core = require "lunesse.core"
 local event_source = require "lunesse.event_source"
 local page = require "lunesse.page"
 
-local http = {}
-
 local Client = {}
 Client.__index = Client
 
@@ -357,16 +355,18 @@ for _, name in ipairs { "get", "post", "put", "patch", "delete", "head" } do
   end
 end
 
-function http.client(options)
-  options = check_options(options, client_options, "http.client")
+-- `what` is the function that a script has called. A client that `is_public` asks public addresses
+-- alone.
+local function make_client(options, what, is_public)
+  options = check_options(options, client_options, what)
   add_fields({}, options.headers)
   if options.base and not options.base:find("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+[^?#]*$") then
-    error("http.client: base is " .. client_options.base.what, caller.level())
+    error(what .. ": base is " .. client_options.base.what, caller.level())
   end
   if options.ca then
     local file, complaint = io.open(options.ca)
     if not file then
-      error("http.client: ca: " .. complaint, caller.level())
+      error(what .. ": ca: " .. complaint, caller.level())
     end
     file:close()
   end
@@ -381,18 +381,32 @@ function http.client(options)
   return setmetatable({
     _base = options.base, _headers = headers, _bounds = limits,
     _redirects = options.redirects or redirects_default,
-    _pool = caller.call(core.http_pool, options.connections or connections_default, options.ca),
+    _pool = caller.call(core.http_pool, options.connections or connections_default, options.ca,
+      is_public),
   }, Client)
 end
 
-local shared -- the client of those who have none; made when it is first used
+-- The functions of `lunesse.http`, called `name`, or those of `http.public`.
+local function functions_of(name, is_public)
+  local functions = {}
+  local shared -- the client of those who have none; made when it is first used
 
-local all = { "get", "post", "put", "patch", "delete", "head", "request", "event_source" }
-for _, name in ipairs(all) do
-  http[name] = function(...)
-    shared = shared or http.client()
-    return shared[name](shared, ...)
+  function functions.client(options)
+    return make_client(options, name .. ".client", is_public)
   end
+
+  for _, key in ipairs {
+    "get", "post", "put", "patch", "delete", "head", "request", "event_source",
+  } do
+    functions[key] = function(...)
+      shared = shared or functions.client()
+      return shared[key](shared, ...)
+    end
+  end
+  return functions
 end
+
+local http = functions_of("http", false)
+http.public = functions_of("http.public", true)
 
 return http

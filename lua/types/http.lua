@@ -3,6 +3,7 @@
 ---Requests to other servers, from handlers, timers and tasks. A request waits as `lunesse.sleep`
 ---does: other requests are served meanwhile, and it ends with the task that waits for it.
 ---@class lunesse.http
+---@field public lunesse.HttpPublic  the same functions, which reach no private address
 local http = {}
 
 ---What `http.client` takes.
@@ -162,6 +163,75 @@ function http.request(method, url, options) end
 ---@param options? lunesse.EventSourceOptions
 ---@return fun(): lunesse.Event?, string?, lunesse.HttpCode? next_event
 function http.event_source(url, options) end
+
+---`http.public`: the functions of `http`, for URLs that strangers have given. They connect to
+---public addresses alone, and fail with "EPRIVATE" otherwise, also behind a redirect.
+---
+---```lua
+---local page, why, code = lunesse.http.public.get(request.query.url or "")
+---```
+---@class lunesse.HttpPublic
+local HttpPublic = {}
+
+---A client whose requests reach no private address.
+---@param options? lunesse.HttpClientOptions
+---@return lunesse.HttpClient
+function HttpPublic.client(options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.get(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.post(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.put(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.patch(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.delete(url, options) end
+
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.head(url, options) end
+
+---@param method string  "PROPFIND"
+---@param url string
+---@param options? lunesse.HttpRequestOptions
+---@return lunesse.HttpPage? page
+---@return string? err
+---@return lunesse.HttpCode? code
+function HttpPublic.request(method, url, options) end
+
+---@param url string
+---@param options? lunesse.EventSourceOptions
+---@return fun(): lunesse.Event?, string?, lunesse.HttpCode? next_event
+function HttpPublic.event_source(url, options) end
 
 ---Made by `http.client`.
 ---@class lunesse.HttpClient

@@ -88,3 +88,66 @@ TEST(what_is_no_network_is_refused)
     EXPECT_INT(parsed(BYTES("10.1.0.0/8")), NETWORK_BITS_BEHIND);
     EXPECT_INT(parsed(BYTES("2001:db8::1/64")), NETWORK_BITS_BEHIND);
 }
+
+static bool is_public(struct bytes text)
+{
+    struct ip ip;
+    EXPECT(ip_parse(text, &ip));
+    return ip_is_public(&ip);
+}
+
+TEST(what_has_a_special_purpose_is_not_public)
+{
+    // Each range, with its first and its last address, and the addresses beside it.
+    static const char *const fours[][4] = {
+        {NULL, "0.0.0.0", "0.255.255.255", "1.0.0.0"},
+        {"9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"},
+        {"100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"},
+        {"126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"},
+        {"169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"},
+        {"172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"},
+        {"191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"},
+        {"192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"},
+        {"192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"},
+        {"192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"},
+        {"198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"},
+        {"198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"},
+        {"203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"},
+        {"223.255.255.255", "224.0.0.0", "255.255.255.255", NULL},
+    };
+    for (size_t i = 0; i < sizeof(fours) / sizeof(fours[0]); i++) {
+        for (size_t k = 0; k < 4; k++) {
+            if (fours[i][k] != NULL) {
+                EXPECT_INT(is_public(bytes_from_string(fours[i][k])), k == 0 || k == 3);
+            }
+        }
+    }
+}
+
+TEST(an_ipv6_address_is_public_when_it_is_global_and_holds_no_other)
+{
+    EXPECT(is_public(BYTES("2000::")));
+    EXPECT(is_public(BYTES("2606:2800:220:1:248:1893:25c8:1946")));
+    EXPECT(is_public(BYTES("2001:200::1")));
+    EXPECT(is_public(BYTES("2001:db7:ffff::")) && is_public(BYTES("2001:db9::")));
+    EXPECT(is_public(BYTES("3ffe:ffff::")) && is_public(BYTES("3fff:1000::")));
+    EXPECT(!is_public(BYTES("::")) && !is_public(BYTES("::1")));
+    EXPECT(!is_public(BYTES("100::1")));                                  // discarded
+    EXPECT(!is_public(BYTES("fc00::1")) && !is_public(BYTES("fdff::1"))); // unique local
+    EXPECT(!is_public(BYTES("fe80::1")) && !is_public(BYTES("fec0::1"))); // link- and site-local
+    EXPECT(!is_public(BYTES("ff02::1")));
+    EXPECT(!is_public(BYTES("2001:db8::1")) && !is_public(BYTES("3fff:fff::1"))); // documentation
+    EXPECT(!is_public(BYTES("2001:2::1")));                                       // benchmarks
+    EXPECT(!is_public(BYTES("2001::7f00:1")));                                    // Teredo
+    EXPECT(!is_public(BYTES("2002:7f00:1::")) && !is_public(BYTES("2002:808:808::"))); // 6to4
+    EXPECT(!is_public(BYTES("5f00::1")));
+}
+
+TEST(an_address_of_ipv4_inside_of_ipv6_is_judged_as_itself)
+{
+    EXPECT(is_public(BYTES("::ffff:8.8.8.8")) && !is_public(BYTES("::ffff:10.0.0.1")));
+    EXPECT(is_public(BYTES("64:ff9b::8.8.8.8")) && !is_public(BYTES("64:ff9b::127.0.0.1")));
+    EXPECT(!is_public(BYTES("64:ff9b:1::8.8.8.8"))); // a network's own (RFC 8215)
+    EXPECT(!is_public(BYTES("::8.8.8.8")));
+    EXPECT(!is_public(BYTES("::ffff:0:8.8.8.8")));
+}

@@ -33,6 +33,7 @@ enum { ERROR_OURS = -10000 }; // ours are below it
     X(UPSTREAM_CERTIFICATE, "the server's certificate is not accepted")                            \
     X(UPSTREAM_TLS, "TLS could not be agreed on")                                                  \
     X(UPSTREAM_PROXY, "the proxy refuses")                                                         \
+    X(UPSTREAM_NOT_PUBLIC, "this client asks public addresses alone, and the host has none")       \
     X(UPSTREAM_IN_KIT, "a spec reaches no network, and no app:upstream stands in for this host")   \
     X(JSON_EXPECTED_VALUE, "expected a value")                                                     \
     X(JSON_EXPECTED_KEY, "expected a key in double quotes")                                        \

@@ -114,7 +114,7 @@ static void make_metatable(lua_State *L, const void *key, const char *name, lua_
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/// http_pool(connections, ca | nil) -> userdata
+/// http_pool(connections, ca | nil, is_public) -> userdata
 static int l_http_pool(lua_State *L)
 {
     lua_Integer open_max = luaL_checkinteger(L, 1);
@@ -130,6 +130,7 @@ static int l_http_pool(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);
     lua_setmetatable(L, -2);
     box->multi = multi_new(parts_of(L)->options->loop, (size_t)open_max);
+    box->multi->is_public = lua_toboolean(L, 3);
     box->multi->ca = ca == NULL ? NULL : mem_string(bytes_from_string(ca));
     return 1;
 }

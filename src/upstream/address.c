@@ -6,7 +6,9 @@
 #include "base/mem.h"
 #include "net/socket_address.h"
 #include "upstream/curl_late.h"
+#include "wire/ip.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -33,6 +35,19 @@ void upstream_address_deinit(struct upstream_address *address)
 {
     mem_free(address->host);
     address->host = NULL;
+}
+
+bool upstream_address_is_public(const struct sockaddr *address)
+{
+    struct ip ip;
+    if (address->sa_family == AF_INET) {
+        ip = ip_of_four((const unsigned char *)&((const struct sockaddr_in *)address)->sin_addr);
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(ip.bytes, &((const struct sockaddr_in6 *)address)->sin6_addr, sizeof(ip.bytes));
+    } else {
+        return false;
+    }
+    return ip_is_public(&ip);
 }
 
 int upstream_url_resolve(const char *base, const char *reference, char **joined)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct upstream_address {
     char *host;     // a name, or an address without brackets
@@ -20,6 +21,9 @@ struct upstream_address {
 /// Only http and https are URLs here.
 MUST_USE int upstream_address_init(struct upstream_address *address, const char *url);
 void upstream_address_deinit(struct upstream_address *address);
+
+/// Whether anybody on the internet may have this address of a socket; see `ip_is_public`.
+bool upstream_address_is_public(const struct sockaddr *address);
 
 /// Resolves `reference` against the URL `base` (RFC 3986, section 5). `joined` is then the
 /// caller's, to be freed by `mem_free`. Returns 0 or UPSTREAM_BAD_URL.

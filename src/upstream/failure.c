@@ -60,6 +60,7 @@ const char *upstream_code(int failure)
         {UPSTREAM_CERTIFICATE, "ECERT"},
         {UPSTREAM_TLS, "ETLS"},
         {UPSTREAM_PROXY, "EPROXY"},
+        {UPSTREAM_NOT_PUBLIC, "EPRIVATE"},
         {UPSTREAM_IN_KIT, "ENOTFOUND"},
         {-ECONNREFUSED, "ECONNREFUSED"},
         {-ECONNRESET, "ECONNRESET"},

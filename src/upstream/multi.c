@@ -10,6 +10,9 @@
 // told, it takes the second for the first and says nothing. `on_open_socket` therefore gives no
 // number that is still watched.
 //
+// Every connection, also one to an address that stands in the URL in whatever spelling, begins with
+// `on_open_socket`: there a multi for public addresses refuses all others.
+//
 // The timer of curl fires `drive`. A time of 0 is a job for the end of the turn. curl goes by the
 // machine's clock and the loop by its own, which specs move and slow down. So when the timer fires,
 // curl may find that it is too early, and then it does not ask for the timer again, since it has
@@ -18,6 +21,7 @@
 
 #include "base/mem.h"
 #include "net/poller.h"
+#include "upstream/address.h"
 #include "upstream/curl_late.h"
 
 #include <errno.h>
@@ -40,7 +44,7 @@ struct watch {
 
 static int make_curl(struct multi *multi);
 static void set_common(struct multi_handle *handle, struct multi *multi);
-static curl_socket_t on_open_socket(void *multi, curlsocktype purpose,
+static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
                                     struct curl_sockaddr *address);
 static struct watch **place_of(struct multi *multi, int fd);
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *multi, void *unused);
@@ -101,7 +105,7 @@ void multi_release(struct multi *multi)
 int multi_handle_init(struct multi_handle *handle, struct multi *multi)
 {
     OWNED(&multi->loop->owner);
-    *handle = (struct multi_handle){0};
+    *handle = (struct multi_handle){._multi = multi};
     list_init(&handle->_node);
     int failure = multi->_curl == NULL ? make_curl(multi) : 0;
     if (failure != 0) {
@@ -193,13 +197,18 @@ static void set_common(struct multi_handle *handle, struct multi *multi)
     }
     CURL_SET(easy, CURLOPT_USERAGENT, "lunesse/" LUNESSE_VERSION);
     CURL_SET(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-    CURL_SET(easy, CURLOPT_OPENSOCKETDATA, multi);
+    CURL_SET(easy, CURLOPT_OPENSOCKETDATA, handle);
 }
 
 static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct multi *multi = user;
+    struct multi_handle *handle = user;
+    struct multi *multi = handle->_multi;
     (void)purpose;
+    if (multi->is_public && !upstream_address_is_public(&address->addr)) {
+        handle->is_refused = true;
+        return CURL_SOCKET_BAD;
+    }
     int type = address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK;
     int fd = socket(address->family, type, address->protocol);
     if (fd < 0 || *place_of(multi, fd) == NULL) {

@@ -24,7 +24,9 @@ struct watch;
 struct multi_handle {
     void *easy; // CURL *
     struct list _node;
+    struct multi *_multi;
     bool is_added;
+    bool is_refused; // an address was not connected to, since it is not public
     /// curl has noted something: `multi_handle_note` was called.
     void (*on_news)(struct multi_handle *handle);
     /// The request has ended; `result` is a CURLcode. Follows all `on_news`.
@@ -36,8 +38,9 @@ struct multi {
     struct list waiting; // requests that wait for a connection; see transfer.c
     size_t open_count;   // requests that may have one
     size_t open_max;
-    char *ca;    // the file of certificates that it trusts, its own to free; NULL: the system's
-    void *_curl; // CURLM *; NULL until the first request
+    bool is_public; // it connects to public addresses alone; set before the first request
+    char *ca;       // the file of certificates that it trusts, its own to free; NULL: the system's
+    void *_curl;    // CURLM *; NULL until the first request
     struct timer _timer;
     struct loop_job _job;
     struct list _news;

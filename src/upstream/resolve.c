@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "upstream/resolve.h"
 
+#include "base/error.h"
 #include "base/mem.h"
+#include "upstream/address.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@ enum { PIECE_BYTES = 64 }; // of an address or a port as text
 
 static void on_answer(struct name_query *query, int failure, const struct socket_address *addresses,
                       size_t count);
+static void keep(struct resolve *resolve, const struct socket_address *addresses, size_t count);
 static struct socket_address *next_of(const struct resolve *resolve, sa_family_t without);
 static bool append_address(struct buf *entry, struct socket_address *address, char before);
 
@@ -55,11 +58,21 @@ static void on_answer(struct name_query *query, int failure, const struct socket
     struct resolve *resolve = CONTAINER_OF(query, struct resolve, query);
     DCHECK(failure != 0 || count > 0);
     if (failure == 0) {
-        size_t size = count * sizeof(struct socket_address);
-        resolve->_addresses = memcpy(mem_alloc(size), addresses, size);
-        resolve->_count = count;
+        keep(resolve, addresses, count);
+        failure = resolve->_count == 0 ? UPSTREAM_NOT_PUBLIC : 0;
     }
     resolve->on_found(resolve, failure);
+}
+
+static void keep(struct resolve *resolve, const struct socket_address *addresses, size_t count)
+{
+    resolve->_addresses = mem_alloc(count * sizeof(struct socket_address));
+    for (size_t i = 0; i < count; i++) {
+        if (!resolve->is_public ||
+            upstream_address_is_public((const struct sockaddr *)&addresses[i].storage)) {
+            resolve->_addresses[resolve->_count++] = addresses[i];
+        }
+    }
 }
 
 /// The first address that was not tried, and is not of the family `without`.

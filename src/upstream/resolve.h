@@ -18,11 +18,13 @@ struct resolve {
     struct name_query query;
     /// The host is known, or `failure` says why not.
     void (*on_found)(struct resolve *resolve, int failure);
+    bool is_public;                    // other addresses than public ones count as none
     struct socket_address *_addresses; // those that were tried have no family any more
     size_t _count;
 };
 
-/// Begins to look `host` up; see `name_query_start`. `resolve` is zero but for `on_found`.
+/// Begins to look `host` up; see `name_query_start`. `resolve` is zero but for `on_found`
+/// and `is_public`.
 MUST_USE int resolve_start(struct resolve *resolve, struct mailbox *mailbox, const char *host);
 
 /// Looks no more up, and frees the addresses. Idempotent.

@@ -73,6 +73,7 @@ struct transfer *transfer_new(struct multi *multi, struct mailbox *mailbox,
     transfer->mailbox = mailbox;
     transfer->bounds = *bounds;
     transfer->resolve.on_found = on_found;
+    transfer->resolve.is_public = multi->is_public;
     list_init(&transfer->node);
     list_init(&transfer->handle._node);
     timer_init(&transfer->timer, &multi->loop->timers, on_time_up);
@@ -427,7 +428,9 @@ static void on_done(struct multi_handle *handle, int result)
         on_found(&transfer->resolve, 0);
         return;
     }
-    if (result != CURLE_OK && transfer->failure == 0) {
+    if (result == CURLE_COULDNT_CONNECT && handle->is_refused) {
+        fail(transfer, UPSTREAM_NOT_PUBLIC, error_text(UPSTREAM_NOT_PUBLIC));
+    } else if (result != CURLE_OK && transfer->failure == 0) {
         long os_error = 0;
         libcurl.easy_getinfo(handle->easy, CURLINFO_OS_ERRNO, &os_error);
         int failure = upstream_failure_of(result, os_error);

@@ -5,12 +5,51 @@
 #include "wire/octet.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 
 enum { IP_BITS = 128, FOUR_BITS_BEFORE = 96 }; // what stands before the 32 bits of an IPv4 address
 
 static const unsigned char four_start[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+/// The addresses that begin with the first `bit_count` bits of `start`.
+struct range {
+    uint32_t start;
+    uint8_t bit_count;
+};
+
+/// RFC 6890 and the registry of IANA that it began, with multicast.
+static const struct range special_fours[] = {
+    {0x00000000, 8},  // "this" network
+    {0x0a000000, 8},  // private
+    {0x64400000, 10}, // between a provider and its customers (RFC 6598)
+    {0x7f000000, 8},  // loopback
+    {0xa9fe0000, 16}, // link-local; clouds have their metadata here
+    {0xac100000, 12}, // private
+    {0xc0000000, 24}, // of protocols
+    {0xc0000200, 24}, // documentation
+    {0xc0586300, 24}, // relays of 6to4, which are gone (RFC 7526)
+    {0xc0a80000, 16}, // private
+    {0xc6120000, 15}, // benchmarks
+    {0xc6336400, 24}, // documentation
+    {0xcb007100, 24}, // documentation
+    {0xe0000000, 4},  // multicast
+    {0xf0000000, 4},  // reserved, and broadcast
+};
+
+/// Inside of 2000::/3, which is all that is given out for global unicast (RFC 4291, section 2.4).
+static const struct range special_sixes[] = {
+    {0x20010000, 23}, // of protocols; Teredo's hold an address of IPv4
+    {0x20010db8, 32}, // documentation
+    {0x20020000, 16}, // 6to4: they hold an address of IPv4
+    {0x3fff0000, 20}, // documentation (RFC 9637)
+};
+static const struct range global_six = {0x20000000, 3};
+
+static const unsigned char nat64_start[12] = {0, 0x64, 0xff, 0x9b}; // RFC 6052, section 2.1
+
+static bool range_has(const struct range *range, const unsigned char *at);
+static bool is_in_any(const struct range *ranges, size_t count, const unsigned char *at);
 static bool parse_bit_count(struct bytes text, unsigned bits_max, unsigned *bit_count);
 static bool has_bits_behind(const struct network *network);
 
@@ -41,6 +80,18 @@ struct ip ip_of_four(const unsigned char *four)
 bool ip_is_four(const struct ip *ip)
 {
     return memcmp(ip->bytes, four_start, sizeof(four_start)) == 0;
+}
+
+bool ip_is_public(const struct ip *ip)
+{
+    static_assert(sizeof(nat64_start) == sizeof(four_start), "the IPv4 address stands behind");
+    bool is_behind_nat64 = memcmp(ip->bytes, nat64_start, sizeof(nat64_start)) == 0;
+    if (is_behind_nat64 || ip_is_four(ip)) {
+        return !is_in_any(special_fours, sizeof(special_fours) / sizeof(special_fours[0]),
+                          ip->bytes + sizeof(four_start));
+    }
+    return range_has(&global_six, ip->bytes) &&
+           !is_in_any(special_sixes, sizeof(special_sixes) / sizeof(special_sixes[0]), ip->bytes);
 }
 
 size_t ip_write(const struct ip *ip, char *out)
@@ -81,6 +132,24 @@ bool network_has(const struct network *network, const struct ip *ip)
         return false;
     }
     return rest == 0 || (network->base.bytes[whole] ^ ip->bytes[whole]) >> (8 - rest) == 0;
+}
+
+/// Looks at the four bytes at `at`.
+static bool range_has(const struct range *range, const unsigned char *at)
+{
+    uint32_t word = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    DCHECK(range->bit_count > 0 && range->bit_count <= 32);
+    return (word ^ range->start) >> (32 - range->bit_count) == 0;
+}
+
+static bool is_in_any(const struct range *ranges, size_t count, const unsigned char *at)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (range_has(&ranges[i], at)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /// Parses a decimal number up to `bits_max`, without zeros in front.

@@ -33,6 +33,12 @@ struct ip ip_of_four(const unsigned char *four);
 /// Whether it is an IPv4 address.
 bool ip_is_four(const struct ip *ip);
 
+/// Whether anybody on the internet may have this address: it is an IPv4 address outside of all
+/// ranges for special purposes (private, loopback, link-local, shared by a provider's customers,
+/// multicast, for documentation and the like), such an address behind a NAT64 (64:ff9b::/96), or an
+/// IPv6 address for global unicast that holds no other address.
+bool ip_is_public(const struct ip *ip);
+
 /// Writes the address to `out`, which has IP_TEXT_MAX, in the one spelling of RFC 5952 or as four
 /// decimal numbers; returns its length.
 size_t ip_write(const struct ip *ip, char *out);
