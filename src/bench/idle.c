@@ -4,6 +4,9 @@
 #include "bench/broadcast.h"
 #include "bench/run.h"
 
+/// What a thread runs, Linux adds to its time when it sleeps, or at the next tick.
+static const double tick_seconds = 0.02;
+
 static void on_event(struct reader *reader, struct bytes data);
 static void measure(struct run *run, struct crowd *crowd, struct broadcast *broadcast);
 static void report_connecting(struct run *run, const struct proc_moment *begin,
@@ -49,6 +52,8 @@ static void measure(struct run *run, struct crowd *crowd, struct broadcast *broa
         return;
     }
     struct proc_moment end = proc_now(pid);
+    (void)run_wait(run, tick_seconds);
+    end.server_cpu_ns = proc_now(pid).server_cpu_ns;
     report_count(&run->report, "readers", crowd->count);
     report_connecting(run, &begin, &end);
     rest(run, memory_before, &begin, &end);
