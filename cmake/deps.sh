@@ -15,9 +15,10 @@ run_packages="gcc libc6-dev cmake ninja-build pkg-config
 test_packages="lua5.4 lua-busted lua-cjson lua-filesystem lua-system lua-penlight lua-socket
   lua-check clang libclang-rt-14-dev|libclang-rt-dev clang-format-16|clang-format clang-tidy
   cppcheck valgrind strace curl git patch prometheus xz-utils iproute2 openssl lua-sql-sqlite3
+  lua-sec lua-redis redis-server
   nginx-light haproxy apache2-bin nodejs:node npm:npm chromium:chromium"
-# Specs and benches start proxies of their own. Where services run, Debian starts others on
-# installing the packages; `systemctl disable --now nginx haproxy` ends those.
+# Specs and benches start servers of their own. Where services run, Debian starts others on
+# installing the packages; `systemctl disable --now nginx haproxy redis-server` ends those.
 bench_packages="lua5.4 lua-cjson lua-filesystem lua-system lua-socket curl git wrk nginx-light
   libnginx-mod-http-lua libnginx-mod-nchan util-linux:taskset nodejs:node npm:npm"
 soak_packages="lua5.4 lua-cjson lua-filesystem lua-system lua-socket git"

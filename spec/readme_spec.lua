@@ -416,7 +416,7 @@ describe("what is made from the source", function()
       end
     end
     Process.remove_folder(folder)
-    assert.equal(21, count)
+    assert.equal(22, count)
   end)
 
   it("has a row for every limit", function()

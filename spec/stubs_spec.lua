@@ -38,6 +38,9 @@ for _, name in ipairs { "crypto", "html", "http", "web" } do
 end
 add("HttpPublic", lunesse.http.public)
 assert(lunesse.wait) -- this, too
+local socket = require "lunesse.compat.socket"
+add("socket", socket)
+methods("Connection", getmetatable(socket.tcp()))
 local page = require "lunesse.page".of("http://x", 200, "", "")
 methods("HttpPage", getmetatable(page))
 for name in pairs(page) do
@@ -61,6 +64,7 @@ local CLASSES = {
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
   HttpClient = true, HttpPage = true, HttpPublic = true, http = true, lunesse = true,
   json = true, crypto = true, html = true, log = true, metric = true, web = true, Session = true,
+  socket = true, Connection = true,
 }
 
 local function offered()
