@@ -1,4 +1,5 @@
--- The methods of a request that need no C: forms, signed cookies.
+-- The methods of a request that need no C: forms, signed cookies, bodies in pieces.
+local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 local signature = require "lunesse.signature"
 
@@ -9,7 +10,33 @@ function Request:form()
   if type ~= "application/x-www-form-urlencoded" then
     return nil, "the body is not application/x-www-form-urlencoded", "ETYPE"
   end
-  return core.form(self:text())
+  return core.form(caller.call(self.text, self))
+end
+
+function Request:read()
+  return core.body_read(self)
+end
+
+-- In a loop the end of a body has to be told from a body that was cut, so that one raises.
+local function checked(piece, why, code)
+  if piece == nil and code then
+    error(why, caller.level())
+  end
+  return piece
+end
+
+function Request:chunks()
+  if not core.body_is_streamed(self) then
+    local text = self:text()
+    return function()
+      local piece = text
+      text = nil
+      return piece ~= "" and piece or nil
+    end
+  end
+  return function()
+    return checked(core.body_read(self))
+  end
 end
 
 local function decode(text)

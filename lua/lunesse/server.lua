@@ -24,6 +24,10 @@ local route_options = {
     what = "a whole number of bytes",
     takes = function(value) return math.type(value) == "integer" and value >= 0 end,
   },
+  body = {
+    what = "'stream'",
+    takes = function(value) return value == "stream" end,
+  },
   compress = {
     what = "true or false",
     takes = function(value) return type(value) == "boolean" end,
@@ -403,6 +407,7 @@ function server.complete()
       detached = options.on_leave == "detach",
       cancelled = options.on_leave == "cancel",
       body_bytes = options.body_bytes,
+      streams_body = options.body == "stream",
       raw_path = options.raw_path,
       compresses = options.compress ~= false and (options.compress or compresses),
       always_streams = options.sse == "always",

@@ -1,7 +1,7 @@
 ---@meta
 
----A request, complete with its body. It can be read for as long as the script holds it, also after
----the response has ended.
+---A request, complete with its body, unless its route streams that. It can be read for as long as
+---the script holds it, also after the response has ended; a streamed body until then.
 ---@class lunesse.Request
 ---@field method string                   "GET"
 ---@field target string                   as it came: "/room/a?x=1"
@@ -23,9 +23,37 @@
 ---                                       or its `lastEventId`
 local Request = {}
 
----The body as it came; empty when there was none.
+---The body as it came; empty when there was none. Raises on a route with `body = "stream"`.
 ---@return string
 function Request:text() end
+
+---What a streamed body may fail with.
+---@alias lunesse.BodyCode
+---| "EMSGSIZE"    # it is larger than the route takes
+---| "ETIMEDOUT"   # it stalled for `body_timeout`, or came slower than `body_rate`
+---| "ECONNRESET"  # the peer ended, or left, before it was complete
+---| "EBADMSG"     # its chunks are malformed
+---| "ENOBUFS"     # all bodies together are more than `body_total_bytes`
+---| "ECLOSED"     # the response has ended
+
+---The body in pieces, for a loop. On a route with `body = "stream"` they come while the peer sends
+---them, and a handler that does not ask for the next one holds the peer back. On any other route
+---the body is one piece. A body that is not complete raises; a handler that lets that pass is
+---answered for with the status that says why (413, 408, 400, 503).
+---
+---```lua
+---for piece in request:chunks() do
+---  size = size + #piece
+---end
+---```
+---@return fun(): string? next_piece
+function Request:chunks() end
+
+---The next piece of a streamed body; nil and nothing else behind the last one. Waits for it.
+---@return string? piece
+---@return string? err
+---@return lunesse.BodyCode? code
+function Request:read() end
 
 ---The body as JSON, as `lunesse.json.decode` reads it. The type that the peer gives it is not
 ---looked at. JSON's null is `lunesse.json.null`. Other tasks run while a long body is read.

@@ -14,8 +14,11 @@
 ---to its end, unless the route says "cancel" in so many words.
 ---@field on_leave? "cancel" | "detach"
 ---Largest request body in bytes. Default: the limit of that name; a route for GET, HEAD or OPTIONS
----takes no body without this option, and `request:text()` is then empty.
+---takes no body without this option or the next, and `request:text()` is then empty.
 ---@field body_bytes? integer
+---With "stream" the handler starts when the head of a request is there, and reads the body while it
+---comes, by `request:chunks()`.
+---@field body? "stream"
 ---Whether plain answers (`send`, `json`) of this route are compressed for clients that take it:
 ---text and JSON from 1 KiB on. Default: what `lunesse.server` was told, and true without that.
 ---@field compress? boolean

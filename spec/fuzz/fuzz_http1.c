@@ -21,6 +21,7 @@
 #include "net/socket_address.h"
 #include "sse/stream.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 enum {
@@ -59,7 +60,9 @@ struct holder {
     struct loop_job job;
     struct stream_holder watch;
     struct stream *stream; // NULL unless it is one
-    int piece_count;       // still to be written
+    struct body_waiter waiter;
+    size_t body_len; // of a body that is streamed: what was read
+    int piece_count; // still to be written
 };
 
 static struct limits choose_limits(uint8_t choices);
@@ -75,7 +78,9 @@ static void check_responses(struct outcome *outcome, struct buf *canonical);
 static void check_same(const struct buf *wanted, struct bytes input, const struct plan *plan);
 static void on_head(void *user, struct exchange *exchange);
 static void on_request(void *user, struct exchange *exchange);
-static void note_request(const struct request *request, struct buf *out);
+static void note_request(const struct request *request, size_t body_len, struct buf *out);
+static void read_body(struct holder *holder);
+static void on_body(struct body_waiter *waiter);
 static void on_later(struct loop_job *job);
 static void answer(struct holder *holder);
 static void open_stream(struct holder *holder);
@@ -370,6 +375,7 @@ static void on_head(void *user, struct exchange *exchange)
     (void)user;
     char kind = kind_of(exchange);
     exchange->request->body.is_unwanted = kind == 'x' || exchange_is_over_limit(exchange);
+    exchange->request->body.is_streamed = kind == 'u';
     if (kind == 'b') {
         exchange->request->body.bytes_max = 8;
     }
@@ -379,8 +385,10 @@ static void on_request(void *user, struct exchange *exchange)
 {
     struct outcome *outcome = user;
     outcome->request_count++;
-    if (!exchange->request->body.is_unwanted || !request_has_body(exchange->request)) {
-        note_request(exchange->request, &outcome->requests);
+    const struct request *request = exchange->request;
+    bool is_streamed = request->body.is_streamed && !request->body.is_unwanted;
+    if (!is_streamed && (!request->body.is_unwanted || !request_has_body(request))) {
+        note_request(request, buf_len(&request->body.content), &outcome->requests);
     }
     struct holder *holder = mem_new(struct holder);
     holder->exchange = exchange;
@@ -388,26 +396,62 @@ static void on_request(void *user, struct exchange *exchange)
     loop_job_init(&holder->job, on_later);
     exchange->holder = holder;
     exchange->events = &exchange_events;
-    if (exchange->request->target_text.len % 2 == 0) {
+    if (is_streamed) {
+        read_body(holder);
+    } else if (request->target_text.len % 2 == 0) {
         answer(holder);
     } else {
         loop_at_turn_end(&the_loop, LOOP_RUN, &holder->job);
     }
 }
 
-static void note_request(const struct request *request, struct buf *out)
+static void note_request(const struct request *request, size_t body_len, struct buf *out)
 {
     char text[32];
-    int len = snprintf(text, sizeof(text), " %zu\n", buf_len(&request->body.content));
+    int len = snprintf(text, sizeof(text), " %zu\n", body_len);
     messages_put(out, request->method);
     messages_put(out, BYTES(" "));
     messages_put(out, request->target_text);
     messages_put(out, bytes_of(text, (size_t)len));
 }
 
+/// Reads what has come of a body that is streamed, and answers behind its end.
+static void read_body(struct holder *holder)
+{
+    struct exchange *exchange = holder->exchange;
+    struct outcome *outcome = exchange_service(exchange)->user;
+    struct body_piece piece;
+    int failure;
+    while ((failure = exchange_read_body(exchange, &piece)) == 0 && piece.bytes.len > 0) {
+        size_t size = piece.bytes.len < 100 ? piece.bytes.len : 100;
+        holder->body_len += size;
+        exchange_take_body(exchange, size);
+    }
+    if (failure == -EAGAIN) {
+        holder->waiter.on_body = on_body;
+        CHECK(exchange_await_body(exchange, &holder->waiter) == 0);
+    } else if (failure != 0) {
+        exchange_refuse(exchange, piece.status, piece.why);
+    } else {
+        note_request(exchange->request, holder->body_len, &outcome->requests);
+        answer(holder);
+    }
+}
+
+static void on_body(struct body_waiter *waiter)
+{
+    struct holder *holder = CONTAINER_OF(waiter, struct holder, waiter);
+    loop_at_turn_end(&the_loop, LOOP_RUN, &holder->job);
+}
+
 static void on_later(struct loop_job *job)
 {
-    answer(CONTAINER_OF(job, struct holder, job));
+    struct holder *holder = CONTAINER_OF(job, struct holder, job);
+    if (holder->waiter.on_body != NULL) {
+        read_body(holder);
+    } else {
+        answer(holder);
+    }
 }
 
 /// The first letter of the path says how: c, chunked by hand; s, an event stream; n, no content;
@@ -526,6 +570,7 @@ static void on_stream_done(struct stream_holder *watch, enum end_reason reason)
 static void end(struct holder *holder)
 {
     loop_job_cancel(&holder->job);
+    body_waiter_leave(&holder->waiter);
     mem_free(holder);
 }
 

@@ -6,7 +6,8 @@ local kit = require "spec.support.kit"
 local Process = require "spec.support.process"
 
 local FILES = {
-  "spec/http/forwarded_spec.lua", "spec/http/proxy_header_spec.lua", "spec/hub/notices_spec.lua",
+  "spec/http/forwarded_spec.lua", "spec/http/proxy_header_spec.lua", "spec/http/upload_spec.lua",
+  "spec/hub/notices_spec.lua",
   "spec/hub/read_stop_spec.lua", "spec/kit/both_spec.lua", "spec/kit/left_spec.lua",
   "spec/kit/loading_spec.lua", "spec/kit/logged_spec.lua", "spec/kit/match_spec.lua",
   "spec/kit/names_spec.lua", "spec/kit/post_stream_spec.lua", "spec/kit/stop_spec.lua",

@@ -139,7 +139,7 @@ server:get("/a", print)]]
       ['server:get("/", "x")'] = "bad.lua:1: GET /: functions expected, got string",
       ['server:get("/", print, nil)'] = "bad.lua:1: GET /: functions expected, got nil",
       ['server:get("/", { on_leav = "x" }, print)'] = "bad.lua:1: unknown route option " ..
-        "'on_leav'; there are body_bytes, compress, heartbeat, on_leave, raw_path, sse",
+        "'on_leav'; there are body, body_bytes, compress, heartbeat, on_leave, raw_path, sse",
       ['server:get("/", { on_leave = "run" }, print)'] = "bad.lua:1: on_leave is",
       ['server:get("/", { body_bytes = -1 }, print)'] = "bad.lua:1: body_bytes is",
       ['server:get("/", { heartbeat = "x" }, print)'] = "bad.lua:1: heartbeat is",

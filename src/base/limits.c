@@ -45,7 +45,7 @@ static const struct limit table[] = {
     // the target of a request | 414, and the connection closes
     {"target_bytes", offsetof(struct limits, head.target_bytes), UNIT_BYTES, 1},
     // the body of a request; `{ body_bytes = n }` on a route goes before. Routes for `GET`, `HEAD`
-    // and `OPTIONS` take a body only with that option | 413, and the connection closes
+    // and `OPTIONS` take a body only with that option, or `body` | 413, and the connection closes
     {"body_bytes", offsetof(struct limits, body.bytes), UNIT_BYTES, 0},
     // reading a head, from its first byte. On a new connection it counts from the accept, which
     // happens when something comes on it, or after about a second | 408, and the connection closes

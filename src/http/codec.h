@@ -57,6 +57,29 @@ enum codec_content {
     CONTENT_OPEN,  // it comes in pieces, until `finish`
 };
 
+/// What has come of a streamed body.
+struct body_piece {
+    struct bytes bytes; // valid until the body is read again, or the turn ends
+    int status;         // of an answer that says why reading has failed
+    const char *why;    // the same as a sentence, which lives as long as the program
+};
+
+/// Who waits for more of a streamed body. Zeroed memory waits for nothing.
+struct body_waiter {
+    /// More has come, or nothing more will; the wait is over. Must not call Lua.
+    void (*on_body)(struct body_waiter *waiter);
+    struct body_waiter **_place; // where the pointer to it stands; NULL while it does not wait
+};
+
+/// Ends the wait without a call. Idempotent.
+static inline void body_waiter_leave(struct body_waiter *waiter)
+{
+    if (waiter->_place != NULL) {
+        *waiter->_place = NULL;
+        waiter->_place = NULL;
+    }
+}
+
 /// What an exchange asks of its carrier.
 struct carrier_ops {
     /// Sends the head, and sets `response.framing`. `length` is the content's with CONTENT_SIZED.
@@ -106,6 +129,14 @@ struct carrier_ops {
     size_t (*peer_host)(const struct exchange *exchange, char *out);
 };
 
+/// What an exchange asks of its carrier about a body that is streamed: see `exchange_read_body`,
+/// `exchange_take_body` and `exchange_await_body`.
+struct body_ops {
+    int (*read)(struct exchange *exchange, struct body_piece *piece);
+    void (*take)(struct exchange *exchange, size_t size);
+    int (*await)(struct exchange *exchange, struct body_waiter *waiter);
+};
+
 /// Is called with one exchange after the other of a walk. Returns whether the walk goes on.
 typedef bool (*codec_visit_fn)(void *user, struct exchange *exchange);
 
@@ -137,4 +168,5 @@ struct codec {
     const struct carrier_ops *carrier_ops;
     const struct connection_ops *connection_ops;
     struct service *service;
+    const struct body_ops *body_ops; // NULL where all bodies are read before the answer
 };

@@ -15,6 +15,7 @@
 #include "http/exchange.h"
 #include "http/http1.h"
 #include "http/input.h"
+#include "http/upload.h"
 #include "net/timer.h"
 #include "net/transport.h"
 
@@ -75,6 +76,7 @@ void codecs_use_http1(struct service *service)
     struct conn_codec *codec = mem_new(struct conn_codec);
     CHECK(service->codec == NULL);
     codec->base.carrier_ops = &conn_carrier_ops;
+    codec->base.body_ops = &conn_body_ops;
     codec->base.connection_ops = &connection_ops;
     codec->base.service = service;
     codec->on_turn_end = on_turn_end;
@@ -161,6 +163,11 @@ static void on_bytes(void *user, char *at, size_t len)
     size_t skipped = input_skip(conn, len);
     at += skipped;
     len -= skipped;
+    if (upload_has_more(conn)) {
+        size_t taken = upload_feed(conn, at, len);
+        at += taken;
+        len -= taken;
+    }
     if (len == 0) {
         return;
     }
@@ -191,6 +198,7 @@ static void on_end(void *user)
     if (conn->state == CONN_LINGER) {
         conn_close(conn, END_FINISHED);
     } else if (conn->state == CONN_ANSWER) {
+        upload_abort(conn);
         if (conn->exchange->events != NULL) {
             conn->exchange->events->on_peer_ended(conn->exchange);
         }
@@ -263,6 +271,7 @@ static void rest(struct conn *conn)
         return;
     }
     note_pending(work, 0);
+    upload_finish(conn);
     input_give_parser_back(conn);
     timer_deinit(&work->timer);
     loop_job_cancel(&work->job);
@@ -297,6 +306,7 @@ static void settle_exchange(struct conn *conn)
     struct exchange *exchange = conn->exchange;
     DCHECK(conn->state == CONN_ANSWER && conn_pending_bytes(conn) == 0);
     if (exchange->response.state == RESPONSE_ENDED) {
+        upload_finish(conn);
         bool is_last = conn_is_last(conn) || exchange->wants_close;
         bool is_reset = exchange->end_reason != END_FINISHED && ends_by_closing(exchange);
         end_exchange(conn, (enum end_reason)exchange->end_reason);
@@ -313,7 +323,7 @@ static void settle_exchange(struct conn *conn)
             exchange->events->on_room(exchange);
         }
     } else if (exchange->response.is_stream && buf_is_empty(&conn->_work->input.kept) &&
-               conn->_work->input.skip_bytes == 0) {
+               conn->_work->input.skip_bytes == 0 && conn->_work->input.upload == NULL) {
         rest(conn);
     }
 }

@@ -8,6 +8,7 @@
 #include "http/conn_parts.h"
 #include "http/exchange.h"
 #include "http/http1_head.h"
+#include "http/upload.h"
 #include "net/transport.h"
 
 #include <errno.h>
@@ -29,6 +30,9 @@ static int duplicate_socket(const struct exchange *exchange);
 static void block(struct exchange *exchange);
 static size_t pending_bytes(const struct exchange *exchange);
 static void ask_peer(struct exchange *exchange);
+static int read_body(struct exchange *exchange, struct body_piece *piece);
+static void take_body(struct exchange *exchange, size_t size);
+static int await_body(struct exchange *exchange, struct body_waiter *waiter);
 static void note_health_check(struct exchange *exchange);
 static size_t host_of_peer(const struct exchange *exchange, char *out);
 static enum response_framing framing_of(const struct exchange *exchange,
@@ -49,6 +53,8 @@ const struct carrier_ops conn_carrier_ops = {
     .note_health_check = note_health_check,
     .peer_host = host_of_peer,
 };
+
+const struct body_ops conn_body_ops = {.read = read_body, .take = take_body, .await = await_body};
 
 bool conn_carrier_ask(struct conn *conn)
 {
@@ -87,8 +93,9 @@ static void begin(struct exchange *exchange, enum codec_content content, uint64_
     struct response *response = &exchange->response;
     DCHECK(response->state == RESPONSE_FRESH && conn->exchange == exchange);
     response->framing = (uint8_t)framing_of(exchange, content);
-    exchange->wants_close =
-        exchange->wants_close || response->framing == FRAMING_CLOSE || conn_is_last(conn);
+    bool is_whole = content != CONTENT_OPEN || exchange->is_head;
+    exchange->wants_close = exchange->wants_close || response->framing == FRAMING_CLOSE ||
+                            conn_is_last(conn) || (is_whole && upload_ends_connection(conn));
     struct http1_head head = {
         .surroundings =
             {
@@ -166,6 +173,21 @@ static void ask_peer(struct exchange *exchange)
     bool is_http10 = exchange->request->minor_version == 0;
     work->ask_pause_ms = ASK_MS_MIN;
     timer_arm(&work->timer, is_http10 ? ASK_MS_HTTP10 : ASK_MS_MIN);
+}
+
+static int read_body(struct exchange *exchange, struct body_piece *piece)
+{
+    return upload_read(conn_of(exchange->carrier), piece);
+}
+
+static void take_body(struct exchange *exchange, size_t size)
+{
+    upload_take(conn_of(exchange->carrier), size);
+}
+
+static int await_body(struct exchange *exchange, struct body_waiter *waiter)
+{
+    return upload_await(conn_of(exchange->carrier), waiter);
 }
 
 static void note_health_check(struct exchange *exchange)

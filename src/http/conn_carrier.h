@@ -10,6 +10,7 @@
 struct conn;
 
 extern const struct carrier_ops conn_carrier_ops;
+extern const struct body_ops conn_body_ops;
 
 /// Asks the peer whether it is there, after `exchange_ask_peer`, when the next question is due.
 /// Returns false where the peer cannot be asked (HTTP/1.0) and is taken for gone.

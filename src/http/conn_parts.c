@@ -7,6 +7,7 @@
 
 #include "base/slab.h"
 #include "http/exchange.h"
+#include "http/http1.h"
 
 enum {
     OUTPUT_BYTES_MAX = INT32_MAX, // of an answer in one piece
@@ -35,6 +36,17 @@ void conn_wake(struct conn *conn)
     OWNED(&conn_service(conn)->loop->owner);
     if (conn->state != CONN_CLOSED) {
         loop_at_turn_end(conn_service(conn)->loop, LOOP_WRITE, &conn_work(conn)->job);
+    }
+}
+
+void conn_give_back(struct conn *conn, struct http1 *parser)
+{
+    struct conn_codec *codec = conn_codec(conn);
+    http1_stop(parser);
+    if (codec->spare_parser == NULL) {
+        codec->spare_parser = parser;
+    } else {
+        http1_free(parser);
     }
 }
 
@@ -135,6 +147,7 @@ void conn_check(const struct conn *conn)
         break;
     }
     CHECK(work == NULL || work->conn == conn);
+    CHECK(work == NULL || work->input.upload == NULL || conn->state == CONN_ANSWER);
     CHECK(exchange == NULL || exchange->carrier == &conn->base.carrier);
     CHECK(!conn->has_ended || !conn->is_reading);
 }

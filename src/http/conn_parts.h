@@ -8,10 +8,11 @@
 //       +--------+---------+--> LINGER --> CLOSED
 //
 // HEAD waits for, then reads a request head. BODY reads its content. ANSWER: the exchange is with
-// its holder, or its output is on the way; what the peer sends meanwhile waits, bounded. LINGER:
-// the last answer is out, the sending side is closed, input is thrown away until the peer closes
-// too, so that no reset overtakes the answer (RFC 9112, section 9.6). CLOSED: waiting for the
-// transport's last call. `conn_check` has what must hold in each.
+// its holder, or its output is on the way; what the peer sends meanwhile waits, bounded. A body
+// that the holder reads while it comes (upload.h) skips BODY. LINGER: the last answer is out, the
+// sending side is closed, input is thrown away until the peer closes too, so that no reset
+// overtakes the answer (RFC 9112, section 9.6). CLOSED: waiting for the transport's last call.
+// `conn_check` has what must hold in each.
 //
 // Owned by its service, which knows it by the operations of its codec (codec.h). It closes itself:
 // on the peer's end, on a deadline, after a last answer. The memory goes when the transport reports
@@ -19,8 +20,8 @@
 // and the loop does the rest.
 //
 // The files that share it are conn.c (its life and its deadlines), input.c (what the peer sends),
-// conn_carrier.c (what exchanges ask of it) and conn_parts.c (what all three use). Nobody else
-// looks in here.
+// upload.c (a body that is read while it comes), conn_carrier.c (what exchanges ask of it) and
+// conn_parts.c (what all of them use). Nobody else looks in here.
 #pragma once
 
 #include "base/buf.h"
@@ -38,6 +39,7 @@
 
 struct exchange;
 struct http1;
+struct upload;
 
 /// The states of the drawing above.
 enum conn_state { CONN_HEAD, CONN_BODY, CONN_ANSWER, CONN_LINGER, CONN_CLOSED };
@@ -52,8 +54,9 @@ struct conn_codec {
 
 /// What the peer has sent and what is known of it.
 struct input {
-    struct http1 *parser; // only while a message is being read
-    struct buf kept;      // an incomplete head, or what waits behind an answer
+    struct http1 *parser;  // only while a message is being read
+    struct upload *upload; // a body that is read while it is answered; NULL for none
+    struct buf kept;       // an incomplete head, or what waits behind an answer
     uint64_t
         head_started_ns; // when the first byte of the head came that is being read; 0 before it
     uint64_t body_started_ns; // from when on `body_rate` is asked for
@@ -97,6 +100,9 @@ struct conn {
 static_assert(sizeof(struct conn) <= 64, "a connection has grown");
 static_assert(offsetof(struct conn, base) == 0, "a connection is its own carrier");
 
+/// Of a body that nobody wants, to keep the connection.
+enum { CONN_SKIP_BYTES_MAX = 64 * 1024 };
+
 static inline struct conn *conn_of(const struct carrier *carrier)
 {
     return (struct conn *)(void *)carrier;
@@ -118,6 +124,9 @@ struct conn_work *conn_work(struct conn *conn);
 /// Makes the loop look at the connection at the end of the turn. To be called when output was
 /// appended or the exchange has changed.
 void conn_wake(struct conn *conn);
+
+/// Gives a parser back to the codec, which keeps one.
+void conn_give_back(struct conn *conn, struct http1 *parser);
 
 /// Begins or stops to read from the peer.
 void conn_set_reading(struct conn *conn, bool is_reading);

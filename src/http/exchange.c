@@ -44,6 +44,7 @@ struct log_texts {
 };
 
 static const struct carrier_ops *ops_of(const struct exchange *exchange);
+static const struct body_ops *body_ops_of(const struct exchange *exchange);
 static enum codec_content open_content(const struct exchange *exchange);
 static bool sends_content(const struct exchange *exchange);
 static void log_opened(const struct exchange *exchange);
@@ -379,6 +380,25 @@ void exchange_await_room(struct exchange *exchange)
     ops_of(exchange)->wake(exchange);
 }
 
+int exchange_read_body(struct exchange *exchange, struct body_piece *piece)
+{
+    OWNED(&exchange_loop(exchange)->owner);
+    return body_ops_of(exchange)->read(exchange, piece);
+}
+
+void exchange_take_body(struct exchange *exchange, size_t size)
+{
+    OWNED(&exchange_loop(exchange)->owner);
+    body_ops_of(exchange)->take(exchange, size);
+}
+
+int exchange_await_body(struct exchange *exchange, struct body_waiter *waiter)
+{
+    OWNED(&exchange_loop(exchange)->owner);
+    DCHECK(waiter->on_body != NULL && waiter->_place == NULL);
+    return body_ops_of(exchange)->await(exchange, waiter);
+}
+
 uint32_t exchange_seed(const struct exchange *exchange)
 {
     return exchange_service(exchange)->seed;
@@ -436,6 +456,13 @@ size_t exchange_id_format(uint32_t seed, uint64_t number, char *out)
 static const struct carrier_ops *ops_of(const struct exchange *exchange)
 {
     return exchange->carrier->codec->carrier_ops;
+}
+
+static const struct body_ops *body_ops_of(const struct exchange *exchange)
+{
+    const struct body_ops *ops = exchange->carrier->codec->body_ops;
+    DCHECK(ops != NULL);
+    return ops;
 }
 
 static enum codec_content open_content(const struct exchange *exchange)

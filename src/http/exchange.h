@@ -188,6 +188,22 @@ bool exchange_is_over(const struct exchange *exchange);
 /// END_LEFT.
 void exchange_ask_peer(struct exchange *exchange);
 
+/// Reads a body that is streamed. Returns 0 and what has come of it, which stays until
+/// `exchange_take_body`; no bytes are the end. -EAGAIN: nothing has come yet, and
+/// `exchange_await_body` tells when. Otherwise it fails for good, and `piece` says why: -EMSGSIZE,
+/// more than the route takes; -ETIMEDOUT, it stalled or came too slowly; -ECONNRESET, the peer
+/// ended before the body; -EBADMSG, its framing is broken; -ENOBUFS, too many bodies at once.
+MUST_USE int exchange_read_body(struct exchange *exchange, struct body_piece *piece);
+
+/// Drops `size` bytes from the front of what `exchange_read_body` has returned. While nobody does,
+/// the peer is held back.
+void exchange_take_body(struct exchange *exchange, size_t size);
+
+/// Has `waiter` told, once, when `exchange_read_body` no longer returns -EAGAIN, or the exchange
+/// has ended. Only after -EAGAIN. Returns 0, or -EBUSY when somebody waits already. While somebody
+/// waits, the peer has to send: `body_timeout` and `body_rate` bound it.
+MUST_USE int exchange_await_body(struct exchange *exchange, struct body_waiter *waiter);
+
 /// Asks for one `on_room` when nothing is pending any more.
 void exchange_await_room(struct exchange *exchange);
 

@@ -55,11 +55,11 @@ static void keep_head(struct http1 *parser, struct bytes head, struct request *r
 static void make_room(struct http1 *parser, size_t field_count);
 static size_t count_field(const struct request *request, struct bytes name, struct bytes *value);
 static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
-                                    struct request *request, size_t *taken);
-static enum http1_result refuse_body(struct http1 *parser, const struct request *request,
+                                    struct request_body *body, size_t *taken);
+static enum http1_result refuse_body(struct http1 *parser, const struct request_body *body,
                                      size_t size);
 static enum http1_result take_chunks(struct http1 *parser, struct bytes bytes,
-                                     struct request *request, size_t *taken);
+                                     struct request_body *body, size_t *taken);
 
 static const llhttp_settings_t settings = {
     .on_url = on_url,
@@ -145,19 +145,18 @@ void http1_note_method(struct bytes head, struct request *request)
     }
 }
 
-enum http1_result http1_body(struct http1 *parser, struct bytes bytes, struct request *request,
+enum http1_result http1_body(struct http1 *parser, struct bytes bytes, struct request_body *body,
                              size_t *taken)
 {
     *taken = 0;
-    DCHECK(parser->limits != NULL && request_has_body(request));
-    return request->body.is_chunked ? take_chunks(parser, bytes, request, taken)
-                                    : take_sized(parser, bytes, request, taken);
+    DCHECK(parser->limits != NULL && (body->is_chunked || body->length > 0));
+    return body->is_chunked ? take_chunks(parser, bytes, body, taken)
+                            : take_sized(parser, bytes, body, taken);
 }
 
-uint64_t http1_body_left(const struct http1 *parser, const struct request *request)
+uint64_t http1_body_left(const struct http1 *parser, const struct request_body *body)
 {
-    return request->body.is_chunked ? chunk_guard_data_left(&parser->guard.chunks)
-                                    : parser->body_left;
+    return body->is_chunked ? chunk_guard_data_left(&parser->guard.chunks) : parser->body_left;
 }
 
 size_t http1_skipped_len(const struct http1 *parser)
@@ -465,11 +464,11 @@ static size_t count_field(const struct request *request, struct bytes name, stru
 }
 
 static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
-                                    struct request *request, size_t *taken)
+                                    struct request_body *body, size_t *taken)
 {
     *taken = bytes.len < parser->body_left ? bytes.len : (size_t)parser->body_left;
-    if (!buf_append(&request->body.content, bytes_of(bytes.at, *taken))) {
-        return refuse_body(parser, request, *taken);
+    if (!buf_append(&body->content, bytes_of(bytes.at, *taken))) {
+        return refuse_body(parser, body, *taken);
     }
     DCHECK(*taken <= parser->body_left);
     parser->body_left -= *taken;
@@ -477,27 +476,27 @@ static enum http1_result take_sized(struct http1 *parser, struct bytes bytes,
 }
 
 /// Refuses a body that has no room for `size` bytes more: they are too many, or there is no memory.
-static enum http1_result refuse_body(struct http1 *parser, const struct request *request,
+static enum http1_result refuse_body(struct http1 *parser, const struct request_body *body,
                                      size_t size)
 {
-    if (size > buf_room(&request->body.content)) {
-        limit_met("body_bytes", request->body.bytes_max);
+    if (size > buf_room(&body->content)) {
+        limit_met("body_bytes", body->bytes_max);
         return refuse(parser, 413, "the body is larger than this route takes");
     }
     return refuse(parser, 503, "there is no memory for the body; try again later");
 }
 
 static enum http1_result take_chunks(struct http1 *parser, struct bytes bytes,
-                                     struct request *request, size_t *taken)
+                                     struct request_body *body, size_t *taken)
 {
     enum guard_result result = GUARD_MORE;
     while (result == GUARD_MORE && bytes.len > 0) {
         struct chunk_part part;
         result = chunk_guard_take(&parser->guard.chunks, bytes, &parser->limits->head, &part);
-        if (request->body.is_unwanted) {
+        if (body->is_unwanted) {
             parser->skipped_len += part.data.len;
-        } else if (!buf_append(&request->body.content, part.data)) {
-            return refuse_body(parser, request, part.data.len);
+        } else if (!buf_append(&body->content, part.data)) {
+            return refuse_body(parser, body, part.data.len);
         }
         bytes = bytes_skip(bytes, part.taken);
         *taken += part.taken;

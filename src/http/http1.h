@@ -49,13 +49,13 @@ MUST_USE enum http1_result http1_head(struct http1 *parser, char *at, size_t len
 /// HEAD has no content, whatever it says (RFC 9110, section 9.3.2).
 void http1_note_method(struct bytes head, struct request *request);
 
-/// Reads the body of `request` into its `body`, whose ceiling is the limit (413 beyond, 503 where
-/// there is no memory for it). `*taken` of the bytes were consumed.
+/// Reads more of the body into its content, whose ceiling is the limit (413 beyond, 503 where there
+/// is no memory for it). `*taken` of the bytes were consumed.
 MUST_USE enum http1_result http1_body(struct http1 *parser, struct bytes bytes,
-                                      struct request *request, size_t *taken);
+                                      struct request_body *body, size_t *taken);
 
 /// Bytes that the peer has announced, of a chunk or of a sized body, and that have not come yet.
-uint64_t http1_body_left(const struct http1 *parser, const struct request *request);
+uint64_t http1_body_left(const struct http1 *parser, const struct request_body *body);
 
 /// Bytes of chunked content that were read and not kept, because the body is unwanted.
 size_t http1_skipped_len(const struct http1 *parser);

@@ -3,9 +3,11 @@
 // Bytes move from the transport through the parser into a request. A head must stand in one piece,
 // so what came of it is kept until it is complete; a body is read as it comes. In order:
 // `feed_head` makes an exchange of a head and asks the service who answers (`on_head`), `feed_body`
-// fills the body, `complete_message` hands the exchange up (`on_request`). Bytes behind a message
-// that is being answered are kept, and the transport is stopped when they are many. A message that
-// breaks a rule or a limit is answered by `input_refuse`, and the connection ends after it.
+// fills the body, `complete_message` hands the exchange up (`on_request`). A body that the handler
+// reads while it comes is an upload, and `start_upload` hands it up with its first bytes. Bytes
+// behind a message that is being answered are kept, and the transport is stopped when they are
+// many. A message that breaks a rule or a limit is answered by `input_refuse`, and the connection
+// ends after it.
 #include "http/input.h"
 
 #include "base/limits.h"
@@ -14,10 +16,12 @@
 #include "http/conn_parts.h"
 #include "http/exchange.h"
 #include "http/http1.h"
+#include "http/upload.h"
+
+#include <errno.h>
 
 enum {
     INPUT_HIGH_BYTES = LOOP_READ_BYTES, // behind an answer: stop reading from here on
-    SKIP_BYTES_MAX = 64 * 1024,         // of a body that nobody wants, to keep the connection
 };
 
 static size_t feed_head(struct conn *conn, char *at, size_t len);
@@ -31,6 +35,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len);
 static void count_body(struct conn *conn);
 static bool is_dripping(const struct conn *conn);
 static void await_body(struct conn *conn, bool has_moved);
+static size_t start_upload(struct conn *conn, char *at, size_t len);
 static void complete_message(struct conn *conn);
 static void take_parser(struct conn *conn);
 static void count_waiting(struct conn *conn, const char *at, size_t len);
@@ -40,6 +45,9 @@ size_t input_feed(struct conn *conn, char *at, size_t len)
     size_t taken = 0;
     if (conn->state == CONN_HEAD) {
         taken = feed_head(conn, at, len);
+        if (upload_has_more(conn)) {
+            taken += start_upload(conn, at + taken, len - taken);
+        }
     }
     if (conn->state == CONN_BODY) {
         taken += feed_body(conn, at + taken, len - taken);
@@ -128,12 +136,7 @@ void input_give_parser_back(struct conn *conn)
     if (work->input.parser == NULL) {
         return;
     }
-    http1_stop(work->input.parser);
-    if (conn_codec(conn)->spare_parser == NULL) {
-        conn_codec(conn)->spare_parser = work->input.parser;
-    } else {
-        http1_free(work->input.parser);
-    }
+    conn_give_back(conn, work->input.parser);
     work->input.parser = NULL;
 }
 
@@ -197,8 +200,15 @@ static void begin_exchange(struct conn *conn, struct request *request, bool has_
     buf_init(&request->body.content, request->body.bytes_max);
     bool is_skipped = request->body.is_unwanted && request_has_body(request);
     if (is_skipped && (!request->body.is_chunked || request->body.expects_continue)) {
-        bool is_short = request->body.length <= SKIP_BYTES_MAX && !request->body.expects_continue;
+        bool is_short =
+            request->body.length <= CONN_SKIP_BYTES_MAX && !request->body.expects_continue;
         answer_before_body(conn, is_short ? (size_t)request->body.length : SIZE_MAX);
+        return;
+    }
+    if (request->body.is_streamed && !request->body.is_unwanted && request_has_body(request)) {
+        timer_disarm(&work->timer);
+        conn->state = CONN_ANSWER;
+        upload_begin(conn);
         return;
     }
     conn->state = CONN_BODY;
@@ -209,7 +219,7 @@ static void begin_exchange(struct conn *conn, struct request *request, bool has_
 /// they come. `skip_bytes` is the length of a short body; the next request follows it. SIZE_MAX
 /// says that the connection ends after the answer: the body is long, and would be sent for nothing;
 /// or the peer awaits a 100, and may or may not send the body without it. A chunked body does not
-/// come here before its end or SKIP_BYTES_MAX: its length is not known in advance.
+/// come here before its end or CONN_SKIP_BYTES_MAX: its length is not known in advance.
 static void answer_before_body(struct conn *conn, size_t skip_bytes)
 {
     conn_work(conn)->input.skip_bytes = skip_bytes;
@@ -259,7 +269,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
     size_t taken = 0;
     if (request_has_body(request)) {
         enum http1_result result =
-            http1_body(work->input.parser, bytes_of(at, len), request, &taken);
+            http1_body(work->input.parser, bytes_of(at, len), &request->body, &taken);
         count_body(conn);
         if (result != HTTP1_REFUSED &&
             !service_has_room(conn_service(conn), request->body.counted)) {
@@ -269,7 +279,7 @@ static size_t feed_body(struct conn *conn, char *at, size_t len)
         }
         switch (result) {
         case HTTP1_MORE:
-            if (http1_skipped_len(work->input.parser) > SKIP_BYTES_MAX) {
+            if (http1_skipped_len(work->input.parser) > CONN_SKIP_BYTES_MAX) {
                 answer_before_body(conn, SIZE_MAX);
                 return len;
             }
@@ -318,7 +328,7 @@ static void await_body(struct conn *conn, bool has_moved)
 {
     struct conn_work *work = conn_work(conn);
     const struct request *request = conn->exchange->request;
-    uint64_t left = http1_body_left(work->input.parser, request);
+    uint64_t left = http1_body_left(work->input.parser, &request->body);
     if (timer_due_ms(&work->timer) < loop_now_ms(conn_service(conn)->loop)) {
         work->input.body_started_ns = clock_ns();
     }
@@ -330,6 +340,22 @@ static void await_body(struct conn *conn, bool has_moved)
     } else if (has_moved) {
         timer_arm(&work->timer, http1_limits(work->input.parser)->body.timeout_ms);
     }
+}
+
+/// Hands up a message of which the body is still to come. What is already known to be wrong with
+/// that is answered in the handler's place.
+static size_t start_upload(struct conn *conn, char *at, size_t len)
+{
+    struct body_piece piece = {0};
+    size_t taken = upload_feed(conn, at, len);
+    int failure = upload_read(conn, &piece);
+    DCHECK(conn->exchange->response.state == RESPONSE_FRESH);
+    if (failure != 0 && failure != -EAGAIN) {
+        input_refuse(conn, piece.status, piece.why);
+    } else {
+        conn_service(conn)->events->on_request(conn_service(conn)->user, conn->exchange);
+    }
+    return taken;
 }
 
 static void complete_message(struct conn *conn)

@@ -35,6 +35,7 @@ struct request_body {
     size_t counted;     // bytes of the content in the service's count
     bool is_chunked;
     bool is_unwanted;      // dispatch knows that whatever answers does not read the body
+    bool is_streamed;      // what answers reads it while it comes: `exchange_read_body`
     bool expects_continue; // Expect: 100-continue (RFC 9110, section 10.1.1)
 };
 

@@ -21,9 +21,11 @@
 
 /// What a codec calls to have its requests answered. `user` is the service's.
 struct service_events {
-    /// A head is complete; the body is not. May set `bytes_max` and `is_unwanted` of the body.
+    /// A head is complete; the body is not. May set `bytes_max`, `is_unwanted` and
+    /// `is_streamed` of the body.
     void (*on_head)(void *user, struct exchange *exchange);
-    /// The message is complete and waits for its answer. *May call Lua.*
+    /// The message is complete and waits for its answer; of a streamed body, the first bytes may be
+    /// there. *May call Lua.*
     void (*on_request)(void *user, struct exchange *exchange);
     /// A response that is no event stream has ended after `ns`. For counting; may be NULL.
     void (*on_answered)(void *user, const struct exchange *exchange, uint64_t ns);

@@ -43,6 +43,7 @@ struct route_options {
     bool compresses;     // plain answers are compressed where the client takes that
     bool always_streams; // sse = "always": it streams whatever Accept says
     bool takes_body;     // a request's body is read
+    bool streams_body;   // body = "stream": it is read while it comes
     bool has_body_bytes; // `body_bytes_max` is set
     bool has_heartbeat;  // `heartbeat_ms` is set
     uint64_t body_bytes_max;

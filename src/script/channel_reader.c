@@ -291,7 +291,7 @@ static int wait_for_news(lua_State *L, struct reader_box *box, lua_KFunction the
 {
     struct task *task = task_current(L);
     list_append(&box->tasks, &task->wait_node);
-    return task_park_then(L, stop_waiting, then, context);
+    return task_park_then(L, stop_waiting, NULL, then, context);
 }
 
 static void on_news(struct reader *reader)

@@ -178,7 +178,7 @@ static int ask_or_raise(lua_State *L, bool is_stream, lua_KFunction then)
         return push_failure(L, asked->transfer);
     }
     list_append(&asked->tasks, &task_current(L)->wait_node);
-    return task_park_then(L, stop_waiting, then, 0);
+    return task_park_then(L, stop_waiting, NULL, then, 0);
 }
 
 static struct pool_box *check_pool(lua_State *L, int index)
@@ -425,7 +425,7 @@ static int wait_for_more_or_raise(lua_State *L, struct ask_box *stream, lua_KFun
         return luaL_error(L, "another task reads this stream");
     }
     list_append(&stream->tasks, &task_current(L)->wait_node);
-    return task_park_then(L, stop_waiting, then, 0);
+    return task_park_then(L, stop_waiting, NULL, then, 0);
 }
 
 /// http_join(base, reference) -> url; nil when it cannot be read

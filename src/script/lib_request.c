@@ -23,7 +23,7 @@ enum { SLOT_BODY = 1, SLOT_MADE, SLOT_RESPONSE, SLOT_COUNT = SLOT_RESPONSE };
 
 struct request_box {
     uint64_t number;
-    const struct scope *scope; // kept alive by SLOT_RESPONSE
+    struct scope *scope; // kept alive by SLOT_RESPONSE
     uint32_t seed;
     struct request request; // the last member: the request's block follows it in memory
 };
@@ -165,6 +165,12 @@ static bool find_last_event_id(const struct request *request, struct bytes *id, 
         }
     }
     return false;
+}
+
+struct scope *check_request_scope(lua_State *L, int index)
+{
+    const struct request_box *box = check_box(L, index, BOX_REQUEST);
+    return box->scope;
 }
 
 static const struct request *check_request(lua_State *L)
@@ -411,7 +417,9 @@ static bool read_origin(lua_State *L, const struct request *request, struct orig
 /// request:text() -> string. The body; empty when there was none.
 static int l_text(lua_State *L)
 {
-    check_request(L);
+    if (check_request_scope(L, 1)->route->options.streams_body) {
+        return luaL_error(L, "the body of this route is streamed: read it by request:chunks()");
+    }
     if (lua_getiuservalue(L, 1, SLOT_BODY) != LUA_TSTRING) {
         lua_pushliteral(L, "");
     }

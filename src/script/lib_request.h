@@ -9,6 +9,7 @@
 
 struct exchange;
 struct request;
+struct scope;
 
 extern const struct box_class lib_request_class;
 
@@ -16,6 +17,9 @@ extern const struct box_class lib_request_class;
 /// box must outlive the exchange: the response box, which is on top of the stack, is given it to
 /// keep. `match` has the parameters that the route captured.
 void lib_request_push_new(lua_State *L, struct exchange *exchange, const struct route_match *match);
+
+/// Returns the scope of the request box at `index`; raises for anything else.
+struct scope *check_request_scope(lua_State *L, int index);
 
 /// Pushes the last event id that the client names: the field Last-Event-ID, or else the first of
 /// the query's `last_event_id` and `lastEventId`. Returns false, and pushes nothing, when the

@@ -117,7 +117,8 @@ static int l_route(lua_State *L)
     route->source = mem_string(source);
     route->folder =
         opt_field(L, 5, "folder") == LUA_TSTRING ? mem_string(check_bytes(L, lua_gettop(L))) : NULL;
-    route->options.takes_body = route->options.has_body_bytes || !is_without_body(method);
+    route->options.takes_body =
+        route->options.has_body_bytes || route->options.streams_body || !is_without_body(method);
     struct route_problem problem = {0};
     int refusal = application_add_route(application, route, method, pattern, &problem);
     return refusal == 0 ? 0 : raise_refusal(L, route, refusal, &problem);
@@ -136,6 +137,8 @@ static void check_route_options(lua_State *L, struct route *route)
         opt_field(L, 5, "compresses") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     route->options.takes_raw_path =
         opt_field(L, 5, "raw_path") == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    route->options.streams_body =
+        opt_field(L, 5, "streams_body") == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (opt_field(L, 5, "body_bytes") != LUA_TNIL) {
         route->options.has_body_bytes = true;
         route->options.body_bytes_max = (uint64_t)luaL_checkinteger(L, lua_gettop(L));
@@ -151,7 +154,7 @@ static void check_route_options(lua_State *L, struct route *route)
 }
 
 /// Content has no meaning in a GET, HEAD or OPTIONS (RFC 9110, section 9.3). A route for one of
-/// them that wants a body says so by `body_bytes`.
+/// them that wants a body says so by `body_bytes` or `body`.
 static bool is_without_body(struct bytes method)
 {
     return bytes_equal(method, BYTES("GET")) || bytes_equal(method, BYTES("HEAD")) ||

@@ -344,7 +344,7 @@ static int l_wait(lua_State *L)
     } else if (own != NULL) {
         own->waits_for = box;
     }
-    return task_park_then(L, stop_waiting, l_after_wait, 0);
+    return task_park_then(L, stop_waiting, NULL, l_after_wait, 0);
 }
 
 /// [box]. The task may have ended in the turn in which the time was up.
@@ -488,7 +488,7 @@ static int l_join(lua_State *L)
         task_join(box->task);
         lua_pop(L, 1);
     }
-    return count == 0 ? 0 : task_park_then(L, stop_joining, l_after_join, 0);
+    return count == 0 ? 0 : task_park_then(L, stop_joining, NULL, l_after_join, 0);
 }
 
 /// [tasks]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "script/libs.h"
 
+#include "script/lib_body.h"
 #include "script/lib_channel.h"
 #include "script/lib_coroutine.h"
 #include "script/lib_crypto.h"
@@ -42,6 +43,7 @@ int luaopen_lunesse_core(lua_State *L)
     STACK_BEGIN(L);
     lua_newtable(L);
     luaL_setfuncs(L, lib_server_functions, 0);
+    luaL_setfuncs(L, lib_body_functions, 0);
     luaL_setfuncs(L, lib_timer_functions, 0);
     luaL_setfuncs(L, lib_task_functions, 0);
     luaL_setfuncs(L, lib_signal_functions, 0);

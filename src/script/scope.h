@@ -55,6 +55,7 @@ struct scope {
     uint8_t reason;              // enum end_reason, once the exchange is done
     bool has_listeners;          // a script has asked for an event of the response
     bool _is_failing;            // `on_error` has been started
+    bool has_body_failed;        // a task was told that the streamed body is not complete
     bool was_stream;             // an event stream was opened
     bool _has_peer_ended;        // the peer has closed its sending side
     bool _is_request_dropped;

@@ -57,7 +57,7 @@ int slice_give_way(lua_State *L, lua_KFunction then, lua_KContext context)
     DCHECK(then != NULL && task_can_park(L));
     list_append(&slices->tasks, &task->wait_node);
     loop_at_turn_end(slices->loop, LOOP_RUN, &slices->job);
-    return task_park_then(L, stop_waiting, then, context);
+    return task_park_then(L, stop_waiting, NULL, then, context);
 }
 
 /// Wakes the first task, which runs in the next turn. The job runs again in that turn while others

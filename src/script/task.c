@@ -129,9 +129,10 @@ int task_park(lua_State *L, task_undo_fn undo, void *arg)
     return lua_yield(L, 0);
 }
 
-int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context)
+int task_park_then(lua_State *L, task_undo_fn undo, void *arg, lua_KFunction then,
+                   lua_KContext context)
 {
-    begin_wait(L, undo, NULL);
+    begin_wait(L, undo, arg);
     return lua_yieldk(L, 0, context, then);
 }
 

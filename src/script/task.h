@@ -121,7 +121,8 @@ int task_park(lua_State *L, task_undo_fn undo, void *arg);
 
 /// Parks the running task as `task_park` does. When the task resumes, `then` runs in the place of
 /// the binding's return, with the stack as it was and the values of `task_wake` on top.
-int task_park_then(lua_State *L, task_undo_fn undo, lua_KFunction then, lua_KContext context);
+int task_park_then(lua_State *L, task_undo_fn undo, void *arg, lua_KFunction then,
+                   lua_KContext context);
 
 /// Has the running task wait for `task` when it parks next: `task` ends before it, however it ends,
 /// and it is woken when the last one that it has joined has ended. It must park in the same run.

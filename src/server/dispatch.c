@@ -88,6 +88,7 @@ static void on_head(void *user, struct exchange *exchange)
     const struct route *route = request->route;
     request->body.is_unwanted =
         dispatch->verdict != VERDICT_TAKEN || route == NULL || !route->options.takes_body;
+    request->body.is_streamed = route != NULL && route->options.streams_body;
     if (route != NULL && route->options.has_body_bytes) {
         request->body.bytes_max = route->options.body_bytes_max;
     }

@@ -111,7 +111,7 @@ static const struct transport_events transport_events = {
 void toy_codec_use(struct service *service)
 {
     struct codec *codec = mem_new(struct codec);
-    *codec = (struct codec){&carrier_ops, &connection_ops, service};
+    *codec = (struct codec){&carrier_ops, &connection_ops, service, NULL};
     service->codec = codec;
 }
 
