@@ -173,9 +173,13 @@ local KIT = "lua/types/test.lua"
 local function offered_by_kit()
   local asserts = require "lunesse.test.asserts"
   local names = { "test.load", "test.stop" }
-  for class, module in pairs { App = "app", Client = "client", Answer = "answer",
-    Stream = "stream" } do
-    for name, value in pairs(require("lunesse.test." .. module)) do
+  local upstream = require "lunesse.test.upstream"
+  for class, methods in pairs {
+    App = require "lunesse.test.app", Client = require "lunesse.test.client",
+    Answer = require "lunesse.test.answer", Stream = require "lunesse.test.stream",
+    Reply = upstream._Reply, UpstreamRequest = upstream._Request,
+  } do
+    for name, value in pairs(methods) do
       local is_client = class == "App" and require("lunesse.test.client")[name]
       if type(value) == "function" and name:find("^%l") and name ~= "new" and name ~= "init" and
         not is_client then

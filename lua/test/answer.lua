@@ -3,6 +3,7 @@
 -- connection was closed in the middle), "reset", or "left" (by its own reader).
 
 local blame = require "lunesse.test.blame"
+local http = require "lunesse.test.http"
 local json = require "lunesse.test.json"
 local match = require "lunesse.test.match"
 local show = require "lunesse.test.show"
@@ -38,18 +39,6 @@ end
 Answer.__index = Answer._index(Answer, made)
 Answer.__name = "answer"
 
----The fields of a head, by name in any case.
-local function header_table(headers)
-  return setmetatable({}, {
-    __index = function(_, name)
-      return headers[tostring(name):lower()]
-    end,
-    __pairs = function()
-      return next, headers, nil
-    end,
-  })
-end
-
 ---The answer to a request that goes over `conn`.
 function Answer.init(self, client, request, conn)
   self.app, self.client, self.request, self.conn = client.app, client, request, conn
@@ -66,7 +55,7 @@ end
 
 function Answer:_on_head(response)
   self.status, self.reason = response.status, response.reason
-  self.headers, self.fields = header_table(response.headers), response.fields
+  self.headers, self.fields = http.header_table(response.headers), response.fields
   self.interim = response.interim
   self.client:_on_head(self)
 end

@@ -10,6 +10,7 @@ local coverage = require "lunesse.test.coverage"
 local follow = require "lunesse.test.follow"
 local match = require "lunesse.test.match"
 local show = require "lunesse.test.show"
+local Upstream = require "lunesse.test.upstream"
 
 local App = {}
 App.__index = App
@@ -24,7 +25,8 @@ local RELOAD_SECONDS = 24 * 3600 -- more than anybody's load_timeout, which ends
 ---An app over a loaded `core`.
 function App.new(core)
   local self = setmetatable({
-    core = core, began = core:now(), _conns = {}, _records = {}, is_stopped = false,
+    core = core, began = core:now(), is_stopped = false, _conns = {}, _upstreams = {},
+    _records = {},
   }, App)
   self._client = Client.new(self, { cookies = false })
   return self
@@ -77,6 +79,26 @@ function App:_each_conn(what)
   return moved
 end
 
+---Lets whoever stands in for other servers go on. Answers whether anything has happened.
+function App:_turn_upstreams()
+  local moved, call, host = false, nil, nil
+  repeat
+    if #self._upstreams > 0 and not self.is_stopped then
+      call, host = self.core:call()
+    end
+    for i = call and #self._upstreams or 0, 1, -1 do -- the last of a host counts
+      if self._upstreams[i].host == host then
+        self._upstreams[i]:_accept(call)
+        break
+      end
+    end
+  until not call
+  for _, upstream in ipairs(self._upstreams) do
+    moved = upstream:_turn() or moved
+  end
+  return moved
+end
+
 ---Lets everything happen that can happen without time: answers are made, sent and received. Answers
 ---whether anything did. Nothing does in an app that was stopped.
 function App:turn()
@@ -91,6 +113,7 @@ function App:turn()
         format(restless ~= "" and restless or "a timer or a callback"))
     end
     moved = has_turned or moved
+    moved = self:_turn_upstreams() or moved
     moved = self:_each_conn("pull") or moved
     if not moved then
       return round > 1
@@ -104,11 +127,16 @@ end
 function App:_next()
   local seconds = self.core:next()
   local now = self.core:now()
-  for _, conn in ipairs(self._conns) do
-    local due = conn:due()
+  local function consider(due)
     if due then
       seconds = math.min(seconds or math.huge, math.max(0, due - now))
     end
+  end
+  for _, conn in ipairs(self._conns) do
+    consider(conn:due())
+  end
+  for _, upstream in ipairs(self._upstreams) do
+    consider(upstream:_due())
   end
   return seconds
 end
@@ -320,6 +348,17 @@ function App:reload(scripts)
   return true
 end
 
+---Stands in for another server: `handler` answers what the app's `lunesse.http` asks of `host`, or
+---connections to it fail by a code such as "ECONNREFUSED". The last one of a host counts.
+---@param host string
+---@param handler function | string
+function App:upstream(host, handler)
+  self:_check_is_running()
+  local upstream = Upstream.new(self, host, handler)
+  self._upstreams[#self._upstreams + 1] = upstream
+  return upstream
+end
+
 ---Sends the app a signal, such as "TERM".
 ---@param name string
 function App:signal(name)
@@ -385,6 +424,7 @@ function App:stop()
   end
   self.is_stopped = true
   local stopped, why, records = self.core:stop()
+  self:_turn_upstreams() -- they see that it is gone
   table.move(records or {}, 1, #(records or {}), #self._records + 1, self._records)
   if not ok then
     error(left, 0)

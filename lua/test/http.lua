@@ -16,6 +16,25 @@ local SINGLETONS = {
   "transfer-encoding", "x-accel-buffering",
 }
 
+---The fields of a head, by name in any case.
+function http.header_table(headers)
+  return setmetatable({}, {
+    __index = function(_, name)
+      return headers[tostring(name):lower()]
+    end,
+    __pairs = function()
+      return next, headers, nil
+    end,
+  })
+end
+
+---A part of a URL, without its percent signs.
+function http.decode(text)
+  return (text:gsub("%%(%x%x)", function(hex)
+    return string.char(tonumber(hex, 16))
+  end))
+end
+
 local function malformed(...)
   error("malformed response: " .. string.format(...), 0)
 end

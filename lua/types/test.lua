@@ -225,12 +225,101 @@ function App:signal(name) end
 ---@return lunesse.TestApp app
 function App:fail(what, is_on) end
 
+---Stands in for another server: `handler` answers what the app's `lunesse.http` asks of this host,
+---on all ports, with TLS or without. A code in its place is how connections to the host fail. The
+---last call for a host counts.
+---
+---```lua
+---local model = app:upstream("api.example.com", function(request, reply)
+---  reply:event { data = { text = "Hello" } }
+---  reply:sleep(2):event { data = { text = " there" } }
+---end)
+---```
+---@param host string  a name or an address, without scheme and port
+---@param handler lunesse.TestUpstreamHandler | lunesse.TestUpstreamCode
+---@return lunesse.TestUpstream upstream
+function App:upstream(host, handler) end
+
 ---Ends the app in order, as SIGTERM does, in its own time. Raises when something was left behind,
 ---and names it: a request or a stream that goes on, by its path; a task that a handler has
 ---spawned, and a repeating timer that it has set up, by the line of the script. May be called
 ---again.
 ---@return true ok
 function App:stop() end
+
+---@alias lunesse.TestUpstreamCode
+---| "ECONNREFUSED" | "EHOSTUNREACH" | "ENETUNREACH" | "ENOTFOUND" | "EAI_AGAIN" | "ECERT" | "ETLS"
+
+---Runs once for each request, and may wait by `reply:sleep`. It goes no further when the app
+---leaves. Its end ends the answer, its error is the error of the spec's call.
+---@alias lunesse.TestUpstreamHandler
+---| fun(request: lunesse.TestUpstreamRequest, reply: lunesse.TestReply)
+
+---Who stands in for a server.
+---@class lunesse.TestUpstream
+---@field host string                              in lower case
+---@field requests lunesse.TestUpstreamRequest[]   that have come so far
+
+---A request of the app to another server.
+---@class lunesse.TestUpstreamRequest
+---@field method string                  "POST"
+---@field target string                  as it came, with its query
+---@field path string
+---@field query table<string, string>
+---@field headers table<string, string>  by name, in any case
+---@field body string
+---@field left boolean                   the app closed the connection before the answer was over
+local UpstreamRequest = {}
+
+---@return any value  the body as JSON; raises when it is none
+function UpstreamRequest:json() end
+
+---The answer to a request of the app. What comes first of `send`, `json`, `write` and `event` sends
+---the head.
+---@class lunesse.TestReply
+local Reply = {}
+
+---@param number integer  200 unless this is called
+---@return lunesse.TestReply reply
+function Reply:status(number) end
+
+---@param name string
+---@param value string | number
+---@return lunesse.TestReply reply
+function Reply:header(name, value) end
+
+---Answers with a whole body, and with its length.
+---@param body? string
+function Reply:send(body) end
+
+---Answers with JSON.
+---@param value any
+function Reply:json(value) end
+
+---Sends a piece of the body. Waits while the app does not read.
+---@param piece string
+---@return lunesse.TestReply reply
+function Reply:write(piece) end
+
+---Sends an event of an event stream, as `write` does. A table in the place of data is sent as JSON.
+---@param name? string | { event: string?, data: any, id: any, retry: integer? }
+---@param data? any
+---@return lunesse.TestReply reply
+function Reply:event(name, data) end
+
+---Waits, in the app's time.
+---@param seconds number
+---@return lunesse.TestReply reply
+function Reply:sleep(seconds) end
+
+---Sends nothing more, and keeps the connection open until the app leaves. Does not return.
+function Reply:hang() end
+
+---Ends the answer, as the end of the function does.
+function Reply:finish() end
+
+---Closes the connection, before the answer or in the middle of it.
+function Reply:reset() end
 
 ---@class (exact) lunesse.TestExpected
 ---@field status? integer

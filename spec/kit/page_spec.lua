@@ -34,7 +34,7 @@ describe("docs/testing.md", function()
   it("has specs that pass", function()
     local code, out, err = run()
     assert.equal(0, code, out .. err)
-    assert.matches("12 successes / 0 failures / 0 errors", out)
+    assert.matches("15 successes / 0 failures / 0 errors", out)
   end)
 
   it("shows a failure as it is printed", function()

@@ -43,6 +43,11 @@ struct environment {
     /// nobody is, and a line costs nothing. Set before the scripts load.
     void (*on_line)(void *arg, const char *chunk, int line);
     void *on_line_arg;
+    /// Where no network is: who stands in for another server, `host`. Returns 0 and the abstract
+    /// name of a Unix socket, which lives until the next call, or a negative number that says why
+    /// the connection fails. NULL: nobody stands in.
+    int (*on_connect)(void *arg, const char *host, const char **name);
+    void *on_connect_arg;
     int64_t _start_ms; // of a clock that stands still: milliseconds since 1970 when it began
     atomic_uint_fast64_t _dice; // where the numbers by chance are
 };

@@ -63,6 +63,9 @@ int app_new(const struct app_options *options, struct app **made, char **why)
     records_init(&app->records);
     lines_init(&app->lines);
     list_init(&app->remotes);
+    stand_ins_init(&app->stand_ins);
+    app->environment.on_connect = stand_ins_find;
+    app->environment.on_connect_arg = &app->stand_ins;
     app->environment.log = &app->records.sink;
     app->environment.on_line = options->counts_lines && options->path != NULL ? lines_add : NULL;
     app->environment.on_line_arg = &app->lines;
@@ -117,6 +120,7 @@ void app_free(struct app *app)
     mem_free(app->_path);
     folder_free(app->_folder);
     mem_free(app->_why);
+    stand_ins_deinit(&app->stand_ins);
     records_deinit(&app->records);
     lines_deinit(&app->lines);
     mem_free(app);

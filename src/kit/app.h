@@ -17,6 +17,7 @@
 #include "kit/lines.h"
 #include "kit/records.h"
 #include "kit/remote.h"
+#include "kit/stand_ins.h"
 #include "server/config.h"
 #include "server/engine.h"
 
@@ -51,7 +52,8 @@ struct app {
     struct config config;
     struct engine engine;
     struct list remotes;
-    bool is_open;     // the engine is there
+    struct stand_ins stand_ins; // for the servers that the app asks
+    bool is_open;               // the engine is there
     bool is_restless; // the last `app_turn` ended because something happened again and again
     char **_arguments;
     char **_variables;

@@ -11,6 +11,7 @@
 #include "kit/lib_left.h"
 #include "kit/lib_records.h"
 #include "kit/lib_remote.h"
+#include "kit/lib_stand_in.h"
 #include "net/socket_address.h"
 
 #include <lauxlib.h>
@@ -56,6 +57,8 @@ static int l_channel(lua_State *L);
 static void push_channel(lua_State *L, const struct channel *channel, uint64_t now_ms);
 static void push_frame(lua_State *L, const struct journal *journal, uint64_t number);
 static void push_lines(lua_State *L, struct bytes fields, const char *name);
+static int l_upstream(lua_State *L);
+static int l_call(lua_State *L);
 static int l_left(lua_State *L);
 static int l_stop(lua_State *L);
 static int l_gc(lua_State *L);
@@ -69,6 +72,8 @@ static const luaL_Reg methods[] = {{"turn", l_turn},
                                    {"signal", l_signal},
                                    {"log", l_log},
                                    {"channel", l_channel},
+                                   {"upstream", l_upstream},
+                                   {"call", l_call},
                                    {"left", l_left},
                                    {"fail", l_fail},
                                    {"stop", l_stop},
@@ -509,6 +514,16 @@ static void push_lines(lua_State *L, struct bytes fields, const char *name)
         lua_pop(L, 1);
         lua_pushnil(L);
     }
+}
+
+static int l_upstream(lua_State *L)
+{
+    return upstream_or_raise(L, check_app(L));
+}
+
+static int l_call(lua_State *L)
+{
+    return push_call(L, check_app(L));
 }
 
 /// app:left() -> texts that say what is still open, and whether it may end by itself

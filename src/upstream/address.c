@@ -108,8 +108,12 @@ static int read_host(struct upstream_address *address, CURLU *url)
     }
     address->host = mem_string(host);
     libcurl.free(text);
-    address->is_direct = is_localhost(address->host) ||
-                         socket_address_parse(&parsed, address->host, address->port) == 0;
+    bool is_here = is_localhost(address->host);
+    address->is_direct =
+        is_here || socket_address_parse(&parsed, address->host, address->port) == 0;
+    address->is_private =
+        is_here || (address->is_direct &&
+                    !upstream_address_is_public((const struct sockaddr *)&parsed.storage));
     DCHECK(address->port != 0);
     return 0;
 }

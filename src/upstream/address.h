@@ -11,10 +11,11 @@
 #include <sys/socket.h>
 
 struct upstream_address {
-    char *host;     // a name, or an address without brackets
-    uint16_t port;  // the scheme's own when the URL has none
-    bool is_tls;    // the scheme is https
-    bool is_direct; // no name to look up: an address, or localhost
+    char *host;      // a name, or an address without brackets
+    uint16_t port;   // the scheme's own when the URL has none
+    bool is_tls;     // the scheme is https
+    bool is_private; // an address that is not public, or localhost; of a name it is not known
+    bool is_direct;  // no name to look up: an address, or localhost
 };
 
 /// Reads `url`. Returns 0, UPSTREAM_BAD_URL, or UPSTREAM_PASSWORD; then there is nothing to free.

@@ -126,6 +126,16 @@ void multi_handle_deinit(struct multi_handle *handle, struct multi *multi)
     handle->easy = NULL;
 }
 
+int multi_handle_lead(struct multi_handle *handle, const char *name)
+{
+    DCHECK(!handle->is_added && !handle->is_in_kit);
+    handle->is_in_kit = true;
+    CURL_SET(handle->easy, CURLOPT_FRESH_CONNECT, 1L);
+    CURL_SET(handle->easy, CURLOPT_FORBID_REUSE, 1L);
+    CURLcode code = CURL_SET(handle->easy, CURLOPT_ABSTRACT_UNIX_SOCKET, name);
+    return code == CURLE_OK ? 0 : -ENOMEM;
+}
+
 int multi_add(struct multi *multi, struct multi_handle *handle)
 {
     OWNED(&multi->loop->owner);
@@ -205,7 +215,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     struct multi_handle *handle = user;
     struct multi *multi = handle->_multi;
     (void)purpose;
-    if (multi->is_public && !upstream_address_is_public(&address->addr)) {
+    if (multi->is_public && !handle->is_in_kit && !upstream_address_is_public(&address->addr)) {
         handle->is_refused = true;
         return CURL_SOCKET_BAD;
     }

@@ -26,6 +26,7 @@ struct multi_handle {
     struct list _node;
     struct multi *_multi;
     bool is_added;
+    bool is_in_kit;  // it goes to a socket of this process; see `multi_handle_lead`
     bool is_refused; // an address was not connected to, since it is not public
     /// curl has noted something: `multi_handle_note` was called.
     void (*on_news)(struct multi_handle *handle);
@@ -65,6 +66,10 @@ MUST_USE int multi_handle_init(struct multi_handle *handle, struct multi *multi)
 
 /// Does what `multi_remove` does, and frees what is curl's of the handle. Idempotent.
 void multi_handle_deinit(struct multi_handle *handle, struct multi *multi);
+
+/// Has the request go to the Unix socket with this abstract name, whatever its URL says. Returns 0
+/// or -ENOMEM. The connection is not kept.
+MUST_USE int multi_handle_lead(struct multi_handle *handle, const char *name);
 
 /// Begins the request of the handle. Returns 0 or -ENOMEM.
 MUST_USE int multi_add(struct multi *multi, struct multi_handle *handle);

@@ -40,6 +40,7 @@ enum {
 static_assert(TRANSFER_ERROR_BYTES == CURL_ERROR_SIZE, "what curl says fits");
 
 static int prepare(struct transfer *transfer, const struct transfer_request *request);
+static bool set_url(struct transfer *transfer, const char *url);
 static bool is_idempotent(const char *method);
 static int set_fields(struct transfer *transfer, struct bytes fields);
 static void set_method(CURL *easy, const struct transfer_request *request);
@@ -47,6 +48,7 @@ static void set_callbacks(struct transfer *transfer);
 static int begin(struct transfer *transfer);
 static void on_found(struct resolve *resolve, int failure);
 static int connect_round(struct transfer *transfer);
+static int connect_in_kit(struct transfer *transfer);
 static int connect_now(struct transfer *transfer);
 static int on_ready_to_send(void *transfer, char *, char *, int, int);
 static size_t on_header(char *text, size_t size, size_t count, void *transfer);
@@ -92,9 +94,6 @@ int transfer_start(struct transfer *transfer, const struct transfer_request *req
         buf_init(&transfer->body, SIZE_MAX); // it is bounded by pausing
     }
     int failure = upstream_address_init(&transfer->address, request->url);
-    if (failure == 0 && environment_is_still(environment_here)) {
-        failure = UPSTREAM_IN_KIT;
-    }
     if (failure == 0) {
         failure = prepare(transfer, request);
     }
@@ -183,7 +182,7 @@ static int prepare(struct transfer *transfer, const struct transfer_request *req
     transfer->_is_idempotent = is_idempotent(request->method);
     transfer->handle.on_news = on_news;
     transfer->handle.on_done = on_done;
-    if (CURL_SET(easy, CURLOPT_URL, request->url) != CURLE_OK) {
+    if (!set_url(transfer, request->url)) {
         return -ENOMEM;
     }
     set_method(easy, request);
@@ -196,6 +195,19 @@ static int prepare(struct transfer *transfer, const struct transfer_request *req
     }
     set_callbacks(transfer);
     return set_fields(transfer, request->fields);
+}
+
+/// Where no network is there is no TLS: "https" becomes "http".
+static bool set_url(struct transfer *transfer, const char *url)
+{
+    char *plain = mem_string(bytes_from_string(url));
+    if (environment_is_still(environment_here) && transfer->address.is_tls) {
+        const char *rest = url + strlen("https");
+        memcpy(plain + strlen("http"), rest, strlen(rest) + 1);
+    }
+    bool is_set = CURL_SET(transfer->handle.easy, CURLOPT_URL, plain) == CURLE_OK;
+    mem_free(plain);
+    return is_set;
 }
 
 static bool is_idempotent(const char *method)
@@ -267,6 +279,9 @@ static int begin(struct transfer *transfer)
     transfer->_is_open = true;
     transfer->multi->open_count++;
     transfer->state = TRANSFER_NAMING; // the timer goes on
+    if (environment_is_still(environment_here)) {
+        return connect_in_kit(transfer);
+    }
     if (transfer->address.is_direct) {
         return connect_now(transfer);
     }
@@ -301,6 +316,23 @@ static int connect_round(struct transfer *transfer)
     }
     CURL_SET(transfer->handle.easy, CURLOPT_RESOLVE, transfer->_addresses);
     return connect_now(transfer);
+}
+
+/// Where no network is, whoever stands in for the host has a socket. It speaks no TLS.
+static int connect_in_kit(struct transfer *transfer)
+{
+    const struct upstream_address *address = &transfer->address;
+    const struct environment *here = environment_here;
+    const char *name = NULL;
+    if (transfer->multi->is_public && address->is_private) {
+        return UPSTREAM_NOT_PUBLIC;
+    }
+    int failure = here->on_connect == NULL
+                      ? UPSTREAM_IN_KIT
+                      : here->on_connect(here->on_connect_arg, address->host, &name);
+    DCHECK((failure == 0) == (name != NULL));
+    failure = failure == 0 ? multi_handle_lead(&transfer->handle, name) : failure;
+    return failure == 0 ? connect_now(transfer) : failure;
 }
 
 static int connect_now(struct transfer *transfer)
