@@ -3,7 +3,6 @@
 -- between hearing that its reader has left and closing the socket. The seconds of it depend on the
 -- machine, and are measured by `make soak SOAK=leave`.
 
-local socket = require "socket"
 local clock = require "spec.support.clock"
 local Process = require "spec.support.process"
 local Server = require "spec.support.server"
@@ -144,19 +143,6 @@ describe("the time for", function()
   end)
 end)
 
--- /etc/resolv.conf of the program alone names a server that takes questions and never answers.
-local function with_deaf_names()
-  local deaf = assert(socket.udp4())
-  if not deaf:setsockname("127.0.0.1", 53) then
-    return nil
-  end
-  local folder = Server.write { ["resolv.conf"] = "nameserver 127.0.0.1\noptions timeout:30\n",
-    ["nsswitch.conf"] = "hosts: files dns\n" }
-  local line = ("mount --bind %s/resolv.conf /etc/resolv.conf; mount --bind %s/nsswitch.conf " ..
-    "/etc/nsswitch.conf; exec \"$@\""):format(folder, folder)
-  return deaf, { "unshare", "-m", "sh", "-c", line, "sh" }
-end
-
 describe("a host with several addresses", function()
   after_each(support.close_all)
 
@@ -182,7 +168,7 @@ end)
 
 describe("a name server that never answers", function()
   local deaf, wrap
-  before_each(function() deaf, wrap = with_deaf_names() end)
+  before_each(function() deaf, wrap = support.deaf_names() end)
   after_each(function()
     if deaf then
       deaf:close()

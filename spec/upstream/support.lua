@@ -4,6 +4,7 @@
 local assert = require "luassert"
 local socket = require "socket"
 local clock = require "spec.support.clock"
+local Server = require "spec.support.server"
 
 local support = {}
 
@@ -45,6 +46,21 @@ function support.closed_port()
   local upstream = support.listen()
   upstream.listener:close()
   return upstream.port
+end
+
+---A name server that takes questions and never answers, and what to give `Server.start` as `wrap`
+---for a program that asks it: the files of the system are others for that program alone. Nil where
+---port 53 is taken.
+function support.deaf_names()
+  local deaf = assert(socket.udp4())
+  if not deaf:setsockname("127.0.0.1", 53) then
+    return nil
+  end
+  local folder = Server.write { ["resolv.conf"] = "nameserver 127.0.0.1\noptions timeout:30\n",
+    ["nsswitch.conf"] = "hosts: files dns\n" }
+  local line = ("mount --bind %s/resolv.conf /etc/resolv.conf; mount --bind %s/nsswitch.conf " ..
+    "/etc/nsswitch.conf; exec \"$@\""):format(folder, folder)
+  return deaf, { "unshare", "-m", "sh", "-c", line, "sh" }
 end
 
 function Upstream:close()
