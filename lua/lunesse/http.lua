@@ -42,6 +42,12 @@ local client_options = setmetatable({
   headers = { what = "a table of names and values", takes = is_table },
   redirects = { what = "a whole number", takes = is_count },
   ca = { what = "the path of a file of certificates", takes = is_string },
+  certificate = { what = "the path of a file with a certificate", takes = is_string },
+  key = { what = "the path of a file with a private key", takes = is_string },
+  unix = {
+    what = "the path of a Unix socket, of 1 to 107 bytes",
+    takes = function(value) return is_string(value) and value:find("^[^%z]+$") and #value < 108 end,
+  },
   connections = {
     what = "a whole number, 1 or more",
     takes = function(value) return math.type(value) == "integer" and value > 0 end,
@@ -355,6 +361,24 @@ for _, name in ipairs { "get", "post", "put", "patch", "delete", "head" } do
   end
 end
 
+-- Raises for a file that cannot be read: a client that cannot work is found out where it is made.
+local function check_files(options, what)
+  for _, name in ipairs { "ca", "certificate", "key" } do
+    local file, complaint
+    if options[name] then
+      file, complaint = io.open(options[name])
+    end
+    if file then
+      file:close()
+    elseif complaint then
+      error(("%s: %s: %s"):format(what, name, complaint), caller.level())
+    end
+  end
+  if options.key and not options.certificate then
+    error(what .. ": key is of a certificate, and there is none", caller.level())
+  end
+end
+
 -- `what` is the function that a script has called. A client that `is_public` asks public addresses
 -- alone.
 local function make_client(options, what, is_public)
@@ -363,12 +387,9 @@ local function make_client(options, what, is_public)
   if options.base and not options.base:find("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+[^?#]*$") then
     error(what .. ": base is " .. client_options.base.what, caller.level())
   end
-  if options.ca then
-    local file, complaint = io.open(options.ca)
-    if not file then
-      error(what .. ": ca: " .. complaint, caller.level())
-    end
-    file:close()
+  check_files(options, what)
+  if options.unix and is_public then
+    error(what .. ": unix leads to no public address", caller.level())
   end
   local limits = {}
   for name in pairs(bounds) do
@@ -381,8 +402,9 @@ local function make_client(options, what, is_public)
   return setmetatable({
     _base = options.base, _headers = headers, _bounds = limits,
     _redirects = options.redirects or redirects_default,
-    _pool = caller.call(core.http_pool, options.connections or connections_default, options.ca,
-      is_public),
+    _pool = caller.call(core.http_pool, options.connections or connections_default, {
+      ca = options.ca, certificate = options.certificate, key = options.key, unix = options.unix,
+    }, is_public),
   }, Client)
 end
 

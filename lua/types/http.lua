@@ -25,6 +25,12 @@ local http = {}
 ---@field body_bytes? integer
 ---The file of certificates (PEM) that it trusts, instead of those of the system.
 ---@field ca? string
+---The file (PEM) of the certificate by which it shows its servers who it is.
+---@field certificate? string
+---The file (PEM) of that certificate's key, without a password. Default: the file `certificate`.
+---@field key? string
+---The Unix socket that all of its requests go to, whatever host their URLs name.
+---@field unix? string
 ---Requests at a time in one worker; more wait. Default 64.
 ---@field connections? integer
 ---Redirects that are followed at most; 0: a redirect is the answer. Default 10.

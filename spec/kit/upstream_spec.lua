@@ -22,6 +22,9 @@ end)
 server:get("/api", { on_leave = "cancel" }, function(request, response)
   response:send(told(api:get("/x")))
 end)
+server:get("/unix", function(_, response)
+  response:send(told(http.client { unix = "/run/a.sock" }:get("http://localhost/x")))
+end)
 server:get("/events", function(request, response)
   local up <close> = api:get("/feed", { stream = true })
   for event in up:events() do response.sse:send(event) end
@@ -74,6 +77,13 @@ describe("an app's request to another server", function()
     assert.equal("200 one one.example", ask("https://one.example"))
     assert.equal("200 address", ask("http://127.0.0.1:1/"))
     assert.equal("200 six", ask("https://[::1]/"))
+  end)
+
+  it("of a client of a Unix socket goes to the host of its URL", function()
+    assert.matches("^localhost:80 at unix:/run/a.sock: a spec reaches no network",
+      app:get("/unix"):text())
+    app:upstream("localhost", function(request, reply) reply:send("here " .. request.path) end)
+    assert.equal("200 here /x", app:get("/unix"):text())
   end)
 
   it("is refused by http.public where the address is not public", function()

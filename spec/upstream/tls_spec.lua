@@ -29,11 +29,11 @@ describe("a request over TLS", function()
     support.close_all()
   end)
 
-  local function asks(url, ca)
+  local function asks(url, ca, more)
     local server = Server.start(support.RELAY .. ([[
-      local api = http.client { ca = %q }
+      local api = http.client { ca = %q, %s }
       server:get("/", function(_, response) response:send(told(api:get(%q))) end)
-    ]]):format(ca or cert, url:format(port)))
+    ]]):format(ca or cert, more or "", url:format(port)))
     local said
     clock.eventually(function()
       said = server:request { target = "/" }.body
@@ -53,12 +53,36 @@ describe("a request over TLS", function()
       asks "https://localhost:%d/plain")
   end)
 
+  it("shows the certificate of its client to a server that asks for one", function()
+    openssl:kill()
+    local both = Process.read_file(key) .. Process.read_file(cert)
+    Process.write_file(folder .. "/both.pem", both)
+    Process.write_file(folder .. "/no.pem", "nothing")
+    openssl = Process.start({
+      "openssl", "s_server", "-HTTP", "-accept", tostring(port), "-key", key, "-cert", cert,
+      "-Verify", "1", "-verify_return_error", "-CAfile", cert,
+    }, { cwd = folder })
+    local url = "https://localhost:%d/page"
+    assert.equal("200 safe", asks(url, cert, ("certificate = %q, key = %q"):format(cert, key)))
+    assert.equal("200 safe", asks(url, cert, ("certificate = %q"):format(folder .. "/both.pem")))
+    assert.matches(" E%u+$", asks(url))
+    assert.matches(" ETLS$", asks(url, cert, ("certificate = %q"):format(folder .. "/no.pem")))
+  end)
+
   it("raises for a file that cannot be read", function()
-    local path = Server.write { ["a.lua"] = [[
-      require("lunesse").http.client { ca = "/does/not/exist" }
-    ]] } .. "/a.lua"
-    local code, _, stderr = Server.run { "--check", path }
-    assert.equal(1, code)
-    assert.matches("a.lua:1: http.client: ca: /does/not/exist: No such file", stderr)
+    for options, complaint in pairs {
+      ['ca = "/does/not/exist"'] = "ca: /does/not/exist: No such file",
+      ['certificate = "/does/not/exist"'] = "certificate: /does/not/exist: No such file",
+      ['certificate = "/dev/null", key = "/does/not/exist"'] = "key: /does/not/exist: No such file",
+      ['key = "/dev/null"'] = "key is of a certificate, and there is none",
+      ['key = 1'] = "key is the path of a file with a private key",
+    } do
+      local path = Server.write {
+        ["a.lua"] = ('require("lunesse").http.client { %s }'):format(options),
+      } .. "/a.lua"
+      local code, _, stderr = Server.run { "--check", path }
+      assert.equal(1, code)
+      assert.matches("a.lua:1: http.client: " .. complaint, stderr, 1, true)
+    end
   end)
 end)

@@ -52,6 +52,7 @@ struct ask_box {
 enum { ARG_POOL = 1, ARG_METHOD, ARG_URL, ARG_FIELDS, ARG_BODY, ARG_BOUNDS, PLACE_ASK };
 
 static void make_metatable(lua_State *L, const void *key, const char *name, lua_CFunction end);
+static void set_paths_or_raise(lua_State *L, int index, struct multi *multi);
 static struct pool_box *check_pool(lua_State *L, int index);
 static struct transfer_bounds check_bounds(lua_State *L, int index);
 static uint64_t check_seconds(lua_State *L, int index, const char *name);
@@ -114,12 +115,12 @@ static void make_metatable(lua_State *L, const void *key, const char *name, lua_
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/// http_pool(connections, ca | nil, is_public) -> userdata
+/// http_pool(connections, { ca, certificate, key, unix }, is_public) -> userdata
 static int l_http_pool(lua_State *L)
 {
     lua_Integer open_max = luaL_checkinteger(L, 1);
     luaL_argcheck(L, open_max > 0 && open_max <= INT32_MAX, 1, "1 or more expected");
-    const char *ca = luaL_optstring(L, 2, NULL);
+    luaL_checktype(L, 2, LUA_TTABLE);
     check_not_ended(L);
     char why[LATE_WHY_BYTES];
     if (curl_late_load(why) != 0) {
@@ -131,8 +132,25 @@ static int l_http_pool(lua_State *L)
     lua_setmetatable(L, -2);
     box->multi = multi_new(parts_of(L)->options->loop, (size_t)open_max);
     box->multi->is_public = lua_toboolean(L, 3);
-    box->multi->ca = ca == NULL ? NULL : mem_string(bytes_from_string(ca));
+    set_paths_or_raise(L, 2, box->multi);
     return 1;
+}
+
+/// Copies what the table says of the multi's connections.
+static void set_paths_or_raise(lua_State *L, int index, struct multi *multi)
+{
+    static const char *const names[MULTI_SETTING_COUNT] = {
+        [MULTI_CA] = "ca",
+        [MULTI_CERTIFICATE] = "certificate",
+        [MULTI_KEY] = "key",
+        [MULTI_UNIX] = "unix",
+    };
+    for (size_t i = 0; i < MULTI_SETTING_COUNT; i++) {
+        if (opt_field(L, index, names[i]) != LUA_TNIL) {
+            multi->settings[i] = mem_string(check_bytes(L, -1));
+        }
+        lua_pop(L, 1);
+    }
 }
 
 /// http_request(pool, method, url, fields, body | nil, bounds) -> status, head, body; nil, message,

@@ -98,7 +98,9 @@ void multi_release(struct multi *multi)
     timer_deinit(&multi->_timer);
     loop_job_cancel(&multi->_job);
     mem_free(multi->_watches);
-    mem_free(multi->ca);
+    for (size_t i = 0; i < MULTI_SETTING_COUNT; i++) {
+        mem_free(multi->settings[i]);
+    }
     mem_free(multi);
 }
 
@@ -202,9 +204,12 @@ static void set_common(struct multi_handle *handle, struct multi *multi)
     CURL_SET(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_SECONDS);
     CURL_SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     CURL_SET(easy, CURLOPT_CAPATH, NULL);
-    if (multi->ca != NULL) {
-        CURL_SET(easy, CURLOPT_CAINFO, multi->ca);
+    if (multi->settings[MULTI_CA] != NULL) {
+        CURL_SET(easy, CURLOPT_CAINFO, multi->settings[MULTI_CA]);
     }
+    CURL_SET(easy, CURLOPT_SSLCERT, multi->settings[MULTI_CERTIFICATE]);
+    CURL_SET(easy, CURLOPT_SSLKEY, multi->settings[MULTI_KEY]);
+    CURL_SET(easy, CURLOPT_UNIX_SOCKET_PATH, multi->settings[MULTI_UNIX]);
     CURL_SET(easy, CURLOPT_USERAGENT, "lunesse/" LUNESSE_VERSION);
     CURL_SET(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     CURL_SET(easy, CURLOPT_OPENSOCKETDATA, handle);

@@ -34,14 +34,23 @@ struct multi_handle {
     void (*on_done)(struct multi_handle *handle, int result);
 };
 
+/// What a multi has been told about its connections: paths.
+enum multi_setting {
+    MULTI_CA,          // of the certificates that it trusts; otherwise those of the system
+    MULTI_CERTIFICATE, // by which it shows who it is
+    MULTI_KEY,         // of that certificate; otherwise the same file
+    MULTI_UNIX,        // of the Unix socket that all requests go to
+    MULTI_SETTING_COUNT,
+};
+
 struct multi {
     struct loop *loop;
     struct list waiting; // requests that wait for a connection; see transfer.c
     size_t open_count;   // requests that may have one
     size_t open_max;
     bool is_public; // it connects to public addresses alone; set before the first request
-    char *ca;       // the file of certificates that it trusts, its own to free; NULL: the system's
-    void *_curl;    // CURLM *; NULL until the first request
+    char *settings[MULTI_SETTING_COUNT]; // its own to free; NULL: none
+    void *_curl;                         // CURLM *; NULL until the first request
     struct timer _timer;
     struct loop_job _job;
     struct list _news;

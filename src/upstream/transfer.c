@@ -282,7 +282,7 @@ static int begin(struct transfer *transfer)
     if (environment_is_still(environment_here)) {
         return connect_in_kit(transfer);
     }
-    if (transfer->address.is_direct) {
+    if (transfer->address.is_direct || transfer->multi->settings[MULTI_UNIX] != NULL) {
         return connect_now(transfer);
     }
     return resolve_start(&transfer->resolve, transfer->mailbox, transfer->address.host);
@@ -512,13 +512,15 @@ static void fail(struct transfer *transfer, int failure, const char *what)
         return;
     }
     transfer->failure = failure;
+    const char *path = transfer->multi->settings[MULTI_UNIX];
     if (address->host == NULL) {
         snprintf(transfer->why, sizeof(transfer->why), "%s", what);
-    } else {
-        bool is_6 = strchr(address->host, ':') != NULL;
-        snprintf(transfer->why, sizeof(transfer->why), is_6 ? "[%.255s]:%u: %s" : "%.255s:%u: %s",
-                 address->host, address->port, what);
+        return;
     }
+    bool is_6 = strchr(address->host, ':') != NULL;
+    snprintf(transfer->why, sizeof(transfer->why),
+             is_6 ? "[%.255s]:%u%s%.107s: %s" : "%.255s:%u%s%.107s: %s", address->host,
+             address->port, path != NULL ? " at unix:" : "", path != NULL ? path : "", what);
 }
 
 /// It has ended by itself. May free the transfer.
