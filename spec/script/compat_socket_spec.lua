@@ -281,6 +281,23 @@ describe("lunesse.compat.socket", function()
     end
   end)
 
+  it("carries LuaSocket's own socket.http, unmodified, while others are served", function()
+    local server = start [[
+      package.loaded["socket"] = socket
+      local http = require "socket.http"
+      server:get("/page", { on_leave = "cancel" }, function(request, response)
+        response:send(told(http.request(("http://127.0.0.1:%s/"):format(request.query.port))))
+      end)
+    ]]
+    local client = server:connect()
+    client:send(("GET /page?port=%d HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(peer.port))
+    local conn = peer:accept()
+    conn:request()
+    assert.equal("hello", get(server, "/hello"))
+    conn:answer("moon", "Connection: close\r\n")
+    assert.matches("^moon|200|", client:response().body)
+  end)
+
   it("sleeps in the time of a spec, which reaches no network", function()
     if apps.is_watched() then
       return -- a process is asked in place of the kit, and reaches the network
