@@ -43,6 +43,10 @@ add("socket", socket)
 methods("Connection", getmetatable(socket.tcp()))
 local page = require "lunesse.page".of("http://x", 200, "", "")
 methods("HttpPage", getmetatable(page))
+methods("Part", require("lunesse.multipart").Part)
+for _, name in ipairs { "name", "filename", "type", "headers" } do
+  names[#names + 1] = "Part." .. name
+end
 for name in pairs(page) do
   names[#names + 1] = not name:find("^_") and "HttpPage." .. name or nil
 end
@@ -62,7 +66,7 @@ server:get("/", function() end)
 local CLASSES = {
   Request = true, Response = true, Sse = true, Timer = true, Channel = true, Shared = true,
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
-  HttpClient = true, HttpPage = true, HttpPublic = true, http = true, lunesse = true,
+  HttpClient = true, HttpPage = true, Part = true, HttpPublic = true, http = true, lunesse = true,
   json = true, crypto = true, html = true, log = true, metric = true, web = true, Session = true,
   socket = true, Connection = true,
 }

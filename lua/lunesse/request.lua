@@ -1,6 +1,7 @@
 -- The methods of a request that need no C: forms, signed cookies, bodies in pieces.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local multipart = require "lunesse.multipart"
 local signature = require "lunesse.signature"
 
 local Request = core.methods("Request")
@@ -25,18 +26,30 @@ local function checked(piece, why, code)
   return piece
 end
 
-function Request:chunks()
-  if not core.body_is_streamed(self) then
-    local text = self:text()
+-- A function that returns the pieces of the body: one where it was read as a whole.
+local function reader_of(self)
+  if core.body_is_streamed(self) then
     return function()
-      local piece = text
-      text = nil
-      return piece ~= "" and piece or nil
+      return core.body_read(self)
     end
   end
+  local text = self:text()
   return function()
-    return checked(core.body_read(self))
+    local piece = text
+    text = nil
+    return piece ~= "" and piece or nil
   end
+end
+
+function Request:chunks()
+  local read = reader_of(self)
+  return function()
+    return checked(read())
+  end
+end
+
+function Request:multipart(options)
+  return multipart.parts(self, reader_of(self), options)
 end
 
 local function decode(text)

@@ -32,7 +32,8 @@ function Request:text() end
 ---| "EMSGSIZE"    # it is larger than the route takes
 ---| "ETIMEDOUT"   # it stalled for `body_timeout`, or came slower than `body_rate`
 ---| "ECONNRESET"  # the peer ended, or left, before it was complete
----| "EBADMSG"     # its chunks are malformed
+---| "EBADMSG"     # its chunks, or its parts, are malformed
+---| "ETYPE"       # it is not multipart/form-data
 ---| "ENOBUFS"     # all bodies together are more than `body_total_bytes`
 ---| "ECLOSED"     # the response has ended
 
@@ -68,6 +69,56 @@ function Request:read() end
 ---@return string? err
 ---@return "EJSON" | nil code
 function Request:json() end
+
+---What `request:multipart` takes.
+---@class (exact) lunesse.MultipartOptions
+---Most parts. Default 1000.
+---@field parts? integer
+---Most bytes of a part's content. Default: the bound of the body.
+---@field part_bytes? integer
+---Most bytes of a part's header fields. Default 16 KiB.
+---@field head_bytes? integer
+
+---The parts of a body of the type multipart/form-data, for a loop: the fields and files of a form,
+---in the order in which they come. What the loop does not read of a part is passed over. On a route
+---with `body = "stream"` they are read while they come. It raises as `request:chunks` does, and
+---for a body that is no such form (415), is malformed (400), or breaks a bound (413).
+---
+---```lua
+---for part in request:multipart() do
+---  lunesse.log.info("part", { name = part.name, text = part:text() })
+---end
+---```
+---@param options? lunesse.MultipartOptions
+---@return fun(): lunesse.Part? next_part
+function Request:multipart(options) end
+
+---A part of a form, made by `request:multipart`. It can be read until the loop goes on.
+---@class lunesse.Part
+---@field name string                     of the field
+---The last part of the path that the peer gives a file; nil for what is no file. It is what the
+---peer says, and no name for a file of the server.
+---@field filename string?
+---@field type string                     its Content-Type; without one "text/plain"
+---@field headers table<string, string>   blind to case
+local Part = {}
+
+---All of the part, or what is left of it. A larger one is `nil, why, "EMSGSIZE"`.
+---@param bytes_max? integer  default 1 MiB
+---@return string? text
+---@return string? err
+---@return lunesse.BodyCode? code
+function Part:text(bytes_max) end
+
+---The part in pieces, for a loop, which raises as `request:chunks` does.
+---@return fun(): string? next_piece
+function Part:chunks() end
+
+---The next piece; nil and nothing else behind the last one.
+---@return string? piece
+---@return string? err
+---@return lunesse.BodyCode? code
+function Part:read() end
 
 ---The fields of a body of the type application/x-www-form-urlencoded; of a repeated name the last
 ---value.

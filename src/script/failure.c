@@ -20,8 +20,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static bool is_of_body(const struct scope *scope, struct bytes message, struct body_piece *piece);
-static void refuse(const struct scope *scope, const struct body_piece *piece);
+static bool is_refusal(const struct scope *scope, struct bytes message);
+static void refuse(const struct scope *scope);
 static void report(const struct scope *scope, struct bytes message);
 static void answer(struct scope *scope, struct bytes message, lua_State *failed);
 static void start_error_handler(struct scope *scope, struct bytes message, lua_State *failed);
@@ -34,16 +34,15 @@ void failure_handle(struct task *task, struct bytes message)
     struct scope *scope = task->scope;
     STACK_BEGIN(task->parts->L);
     DCHECK(message.len > 0);
-    struct body_piece piece = {0};
-    bool is_refusal = scope != NULL && is_of_body(scope, message, &piece);
-    if (!is_refusal) {
+    bool is_of_body = scope != NULL && is_refusal(scope, message);
+    if (!is_of_body) {
         report(scope, message);
     }
     if (scope == NULL || scope->exchange == NULL || scope->exchange->is_aborted) {
         return;
     }
-    if (is_refusal && task->is_handler && scope->exchange->response.state == RESPONSE_FRESH) {
-        refuse(scope, &piece);
+    if (is_of_body && task->is_handler && scope->exchange->response.state == RESPONSE_FRESH) {
+        refuse(scope);
         return;
     }
     listeners_fire(scope, "error", without_traceback(message));
@@ -91,29 +90,19 @@ void failure_push_error(lua_State *L, struct bytes message, lua_State *failed)
     lua_pushlstring(L, text.at, text.len);
 }
 
-/// Whether the message is what a task was told of the body that is not complete, and that it has
-/// raised. `piece` then has the answer, unless the exchange has ended.
-static bool is_of_body(const struct scope *scope, struct bytes message, struct body_piece *piece)
+/// Whether the message is what a task was told of the body, and what it has raised.
+static bool is_refusal(const struct scope *scope, struct bytes message)
 {
-    const char *why = FAILURE_BODY_LEFT;
-    if (!scope->has_body_failed) {
-        return false;
-    }
-    if (scope->exchange != NULL) {
-        if (exchange_read_body(scope->exchange, piece) == 0 || piece->why == NULL) {
-            return false;
-        }
-        why = piece->why;
-    }
-    return memmem(message.at, message.len, why, strlen(why)) != NULL;
+    return scope->refusal.why != NULL &&
+           memmem(message.at, message.len, scope->refusal.why, strlen(scope->refusal.why)) != NULL;
 }
 
-static void refuse(const struct scope *scope, const struct body_piece *piece)
+static void refuse(const struct scope *scope)
 {
     struct exchange *exchange = scope->exchange;
     start_over(scope);
     response_forget_content(&exchange->response);
-    exchange_refuse(exchange, piece->status, piece->why);
+    exchange_refuse(exchange, scope->refusal.status, scope->refusal.why);
 }
 
 static void report(const struct scope *scope, struct bytes message)

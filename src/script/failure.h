@@ -5,7 +5,7 @@
 // fails too, the answer is a plain 500. Once the head is out, the response is cut, so that the peer
 // sees that it is incomplete. The log has the traceback; the peer sees it in development mode only.
 //
-// A handler that raises what it was told of a streamed body has not failed: the peer has. It is
+// A handler that raises what it was told of a body has not failed: the peer has. It is
 // answered by the status that says why, such as 413, and the access log says the rest.
 #pragma once
 
@@ -15,9 +15,6 @@
 
 struct task;
 struct scope;
-
-/// What a script is told of a streamed body when the peer has gone before its end.
-#define FAILURE_BODY_LEFT "the peer left before the body was complete"
 
 /// The task failed with `message`, traceback included.
 void failure_handle(struct task *task, struct bytes message);

@@ -14,7 +14,6 @@
 #include "http/exchange.h"
 #include "script/application.h"
 #include "script/box.h"
-#include "script/failure.h"
 #include "script/lib_request.h"
 #include "script/obstacle.h"
 #include "script/scope.h"
@@ -34,7 +33,7 @@ static int read_on_or_raise(lua_State *L, int status, lua_KContext context);
 static int wait_or_raise(lua_State *L, struct exchange *exchange);
 static void stop_waiting(struct task *task, void *wait);
 static void on_body(struct body_waiter *waiter);
-static int push_gone(lua_State *L, const struct scope *scope);
+static int push_gone(lua_State *L, struct scope *scope);
 static const char *code_of(int failure);
 
 const luaL_Reg lib_body_functions[] = {
@@ -72,7 +71,6 @@ static int read_on_or_raise(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     if (exchange == NULL || exchange->is_aborted) {
-        scope->has_body_failed = true;
         return push_gone(L, scope);
     }
     int failure = exchange_read_body(exchange, &piece);
@@ -80,7 +78,8 @@ static int read_on_or_raise(lua_State *L, int status, lua_KContext context)
         return wait_or_raise(L, exchange);
     }
     if (failure != 0) {
-        scope->has_body_failed = true;
+        scope->refusal.why = piece.why;
+        scope->refusal.status = (uint16_t)piece.status;
         return box_push_failure(L, piece.why, code_of(failure));
     }
     if (piece.bytes.len == 0) {
@@ -119,10 +118,11 @@ static void on_body(struct body_waiter *waiter)
     mem_free(wait);
 }
 
-static int push_gone(lua_State *L, const struct scope *scope)
+static int push_gone(lua_State *L, struct scope *scope)
 {
     if (scope->exchange == NULL && scope->reason == END_LEFT) {
-        return box_push_failure(L, FAILURE_BODY_LEFT, "ECONNRESET");
+        scope->refusal.why = "the peer left before the body was complete";
+        return box_push_failure(L, scope->refusal.why, "ECONNRESET");
     }
     return box_push_closed(L);
 }

@@ -40,6 +40,12 @@ enum scope_slot {
     SCOPE_SLOT_COUNT = SCOPE_LISTENERS,
 };
 
+/// What a task was told of a body that is not complete, or malformed.
+struct scope_refusal {
+    const char *why; // lives as long as the program; NULL: nothing
+    uint16_t status; // that answers a handler that raises it
+};
+
 struct scope {
     struct stream_holder holder; // by which its event stream finds it
     struct list node;            // in `scopes_list` until the exchange is done
@@ -52,12 +58,12 @@ struct scope {
     struct list timers;          // timers that stop when the stream ends
     int _anchor_ref;             // in the registry; LUA_NOREF once nothing needs the scope
     struct scope *_next_leaving; // the next scope whose anchor may be taken away
-    uint8_t reason;              // enum end_reason, once the exchange is done
-    bool has_listeners;          // a script has asked for an event of the response
-    bool _is_failing;            // `on_error` has been started
-    bool has_body_failed;        // a task was told that the streamed body is not complete
-    bool was_stream;             // an event stream was opened
-    bool _has_peer_ended;        // the peer has closed its sending side
+    struct scope_refusal refusal;
+    uint8_t reason;       // enum end_reason, once the exchange is done
+    bool has_listeners;   // a script has asked for an event of the response
+    bool _is_failing;     // `on_error` has been started
+    bool was_stream;      // an event stream was opened
+    bool _has_peer_ended; // the peer has closed its sending side
     bool _is_request_dropped;
     bool _expects_stream;  // a script took `response.sse`, or might have if the end had come later
     bool _has_middlewares; // middlewares run before the handler
