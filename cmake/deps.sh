@@ -10,15 +10,16 @@
 set -eu
 
 run_packages="gcc libc6-dev cmake ninja-build pkg-config
-  liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev
+  liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev libpq-dev zlib1g-dev libbrotli-dev
   libllhttp-dev|node-llhttp:/usr/share/llhttp/llhttp.c"
 test_packages="lua5.4 lua-busted lua-cjson lua-filesystem lua-system lua-penlight lua-socket
   lua-check clang libclang-rt-14-dev|libclang-rt-dev clang-format-16|clang-format clang-tidy
   cppcheck valgrind strace curl git patch prometheus xz-utils iproute2 openssl lua-sql-sqlite3
-  lua-sec lua-redis redis-server
+  lua-sec lua-redis redis-server postgresql
   nginx-light haproxy apache2-bin nodejs:node npm:npm chromium:chromium"
 # Specs and benches start servers of their own. Where services run, Debian starts others on
-# installing the packages; `systemctl disable --now nginx haproxy redis-server` ends those.
+# installing the packages; `systemctl disable --now nginx haproxy redis-server postgresql` ends
+# those.
 bench_packages="lua5.4 lua-cjson lua-filesystem lua-system lua-socket curl git wrk nginx-light
   libnginx-mod-http-lua libnginx-mod-nchan util-linux:taskset nodejs:node npm:npm"
 soak_packages="lua5.4 lua-cjson lua-filesystem lua-system lua-socket git"

@@ -51,7 +51,7 @@ local function deps(case)
 end
 
 local ALL = "gcc libc6-dev cmake ninja-build pkg-config liblua5.4-dev libuv1-dev" ..
-  " libssl-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev"
+  " libssl-dev libcurl4-openssl-dev libpq-dev zlib1g-dev libbrotli-dev"
 
 describe("cmake/deps.sh", function()
   it("does nothing where all is there", function()

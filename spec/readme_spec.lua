@@ -350,6 +350,8 @@ local function work() end
 local search, send_report, tick, send_mail = work, work, work, work
 local find_user, list_orders, add_up, answer = work, work, work, work
 local books = lunesse.http.client { base = "http://127.0.0.1:9" } -- nobody listens there
+local db = lunesse.postgres { url = "postgres://127.0.0.1:9/" } -- nor there
+local content = "\0"
 local orders, id, question, is_ready = {}, 1, "?", lunesse.signal()
 local function tokens()
   return string.gmatch("a b", "%a")
@@ -416,7 +418,7 @@ describe("what is made from the source", function()
       end
     end
     Process.remove_folder(folder)
-    assert.equal(22, count)
+    assert.equal(23, count)
   end)
 
   it("has a row for every limit", function()

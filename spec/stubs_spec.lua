@@ -33,6 +33,7 @@ local server = lunesse.server()
 methods("Server", getmetatable(server))
 methods("Group", getmetatable(server:route("/x")))
 methods("HttpClient", getmetatable(lunesse.http.client()))
+methods("Database", getmetatable(lunesse.postgres()))
 for _, name in ipairs { "crypto", "html", "http", "web" } do
   add(name, lunesse[name]) -- which is there from now on
 end
@@ -68,7 +69,7 @@ local CLASSES = {
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
   HttpClient = true, HttpPage = true, Part = true, HttpPublic = true, http = true, lunesse = true,
   json = true, crypto = true, html = true, log = true, metric = true, web = true, Session = true,
-  socket = true, Connection = true,
+  socket = true, Connection = true, Database = true,
 }
 
 local function offered()

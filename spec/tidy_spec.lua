@@ -259,7 +259,7 @@ describe("the house rule:", function()
   end)
 
   it("every header compiles alone", function()
-    local _, flags = Process.run { "pkg-config", "--cflags", "lua5.4", "libuv" }
+    local _, flags = Process.run { "pkg-config", "--cflags", "lua5.4", "libuv", "libpq" }
     for path in pairs(files) do
       local header = path:match("^src/(.+%.h)$")
       if header then

@@ -279,6 +279,17 @@ function lunesse.signal() end
 ---@return string? code  such as "ETIMEDOUT"
 function lunesse.wait(fd, mode, seconds) end
 
+---A pool of connections to a PostgreSQL database. It opens none before the first query. Make one
+---while the script loads, and keep it. Raises when the URL cannot be read. docs/postgres.md has the
+---details.
+---
+---```lua
+---local db = lunesse.postgres { url = os.getenv("DATABASE_URL"), connections = 8 }
+---```
+---@param options? lunesse.DatabaseOptions
+---@return lunesse.Database
+function lunesse.postgres(options) end
+
 ---Loads the scripts anew when this turn ends, as SIGHUP does: the new code takes the place of this
 ---one if all of it loads, and otherwise the log says why not.
 ---

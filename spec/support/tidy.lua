@@ -30,21 +30,23 @@ local FLOORS = {
   shared = { "base" },
   crypto = { "base" },
   upstream = { "net", "wire", "base" },
+  postgres = { "net", "base" },
   sse = { "http", "hub", "net", "wire", "base" },
   script = {
-    "upstream", "sse", "files", "http", "hub", "shared", "crypto", "client", "net", "wire", "base",
-  },
-  server = {
-    "script", "upstream", "sse", "files", "http", "hub", "shared", "crypto", "client", "net",
+    "upstream", "postgres", "sse", "files", "http", "hub", "shared", "crypto", "client", "net",
     "wire", "base",
   },
-  kit = {
-    "server", "script", "upstream", "sse", "files", "http", "hub", "shared", "crypto", "client",
+  server = {
+    "script", "upstream", "postgres", "sse", "files", "http", "hub", "shared", "crypto", "client",
     "net", "wire", "base",
   },
-  main = {
-    "kit", "server", "script", "upstream", "sse", "files", "http", "hub", "shared", "crypto",
+  kit = {
+    "server", "script", "upstream", "postgres", "sse", "files", "http", "hub", "shared", "crypto",
     "client", "net", "wire", "base",
+  },
+  main = {
+    "kit", "server", "script", "upstream", "postgres", "sse", "files", "http", "hub", "shared",
+    "crypto", "client", "net", "wire", "base",
   },
 }
 
@@ -55,6 +57,7 @@ local HOMES = {
   ["uv.h"] = "^src/net/",
   ["linux/openat2.h"] = "^src/files/beneath%.c$",
   ["curl/curl.h"] = "^src/upstream/",
+  ["libpq-fe.h"] = "^src/postgres/",
   ["dlfcn.h"] = "^src/base/late%.c$",
   ["zlib.h"] = "^src/http/compress%.c$",
   ["brotli/encode.h"] = "^src/http/compress%.c$",

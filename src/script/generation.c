@@ -24,6 +24,7 @@
 #include "script/lib_channel.h"
 #include "script/lib_http.h"
 #include "script/lib_password.h"
+#include "script/lib_postgres.h"
 #include "script/lib_request.h"
 #include "script/lib_shared.h"
 #include "script/lib_standard.h"
@@ -328,6 +329,7 @@ static int l_open_lunesse(lua_State *L)
     channel_box_register(L);
     channel_reader_register(L);
     lib_http_register(L);
+    lib_postgres_register(L);
     lib_shared_open_boxes(L);
     return 0;
 }

@@ -1,0 +1,52 @@
+---@meta
+
+---Connections to a PostgreSQL database, made by `lunesse.postgres`. A query waits as
+---`lunesse.sleep` does: other requests are served meanwhile, and it ends with the task that waits
+---for it; then the server is asked to cancel it. docs/postgres.md has the codes, and more.
+---@class lunesse.Database
+local Database = {}
+
+---What `lunesse.postgres` takes.
+---@class (exact) lunesse.DatabaseOptions
+---Where the database is: "postgres://user:password@host:port/database", or "host=... dbname=...".
+---The environment (PGHOST, PGPASSWORD and so on) has what it does not say.
+---@field url? string
+---Connections at most, in each worker. They are opened when they are needed. Default 8.
+---@field connections? integer
+---Queries that may wait for a connection; one more fails with "EAGAIN". Default 1000.
+---@field queue? integer
+---Seconds until a new connection stands. Default 10.
+---@field connect_timeout? number
+
+---What a query takes as a parameter. A list is an array, with `lunesse.json.null` for NULL in it;
+---any other table is JSON, and nil is NULL.
+---@alias lunesse.DatabaseParameter
+---| string | number | boolean | table | lunesse.DatabaseBytes | nil
+
+---A string that is marked as bytes.
+---@class lunesse.DatabaseBytes
+
+---Runs one statement. `$1` in it stands for the first parameter, whose type the server infers.
+---
+---```lua
+---local rows, why, code = db:query("select text from notes where id = $1", id)
+---if not rows then
+---  return response:status(502):send(why .. "\n")
+---end
+---response:json(rows)
+---```
+---@param sql string
+---@param ... lunesse.DatabaseParameter
+---@return table<string, any>[] | nil rows  tables by the names of the columns; NULL is nil
+---@return integer | string count  of rows: returned, or changed; or why there are none
+---@return string tag  the command, such as "UPDATE 3"; or the code
+function Database:query(sql, ...) end
+
+---Marks a string as bytes, for a parameter of the type `bytea`. In rows bytes are strings.
+---
+---```lua
+---db:query("insert into files (name, content) values ($1, $2)", name, db:bytea(content))
+---```
+---@param bytes string
+---@return lunesse.DatabaseBytes
+function Database:bytea(bytes) end
