@@ -44,6 +44,10 @@ local client_options = setmetatable({
   ca = { what = "the path of a file of certificates", takes = is_string },
   certificate = { what = "the path of a file with a certificate", takes = is_string },
   key = { what = "the path of a file with a private key", takes = is_string },
+  proxy = {
+    what = "a URL with a port and without a user, such as 'http://proxy.example.com:3128'",
+    takes = function(value) return is_string(value) and value:find("^http://[^/?#@%s%c]+:%d+$") end,
+  },
   unix = {
     what = "the path of a Unix socket, of 1 to 107 bytes",
     takes = function(value) return is_string(value) and value:find("^[^%z]+$") and #value < 108 end,
@@ -388,8 +392,13 @@ local function make_client(options, what, is_public)
     error(what .. ": base is " .. client_options.base.what, caller.level())
   end
   check_files(options, what)
-  if options.unix and is_public then
-    error(what .. ": unix leads to no public address", caller.level())
+  for _, name in ipairs { "unix", "proxy" } do
+    if options[name] and is_public then
+      error(("%s: %s leads around the look at addresses"):format(what, name), caller.level())
+    end
+  end
+  if options.unix and options.proxy then
+    error(what .. ": either unix or proxy", caller.level())
   end
   local limits = {}
   for name in pairs(bounds) do
@@ -404,6 +413,7 @@ local function make_client(options, what, is_public)
     _redirects = options.redirects or redirects_default,
     _pool = caller.call(core.http_pool, options.connections or connections_default, {
       ca = options.ca, certificate = options.certificate, key = options.key, unix = options.unix,
+      proxy = options.proxy,
     }, is_public),
   }, Client)
 end

@@ -29,6 +29,9 @@ local http = {}
 ---@field certificate? string
 ---The file (PEM) of that certificate's key, without a password. Default: the file `certificate`.
 ---@field key? string
+---The proxy that all of its requests go through, such as "http://proxy.example.com:3128". By
+---default there is none, whatever the environment says.
+---@field proxy? string
 ---The Unix socket that all of its requests go to, whatever host their URLs name.
 ---@field unix? string
 ---Requests at a time in one worker; more wait. Default 64.

@@ -47,7 +47,7 @@ describe("a client with unix", function()
       ["http.client { unix = ('x'):rep(108) }"] = "unix is the path of a Unix socket, of 1 to 107",
       ["http.client { unix = '' }"] = "unix is the path of a Unix socket, of 1 to 107 bytes",
       ["http.public.client { unix = '/a' }"] =
-        "http.public.client: unix leads to no public address",
+        "http.public.client: unix leads around the look at addresses",
     } do
       local path = Server.write { ["a.lua"] = "local http = require('lunesse').http\n" .. options }
       local code, _, stderr = Server.run { "--check", path .. "/a.lua" }

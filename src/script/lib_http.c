@@ -115,7 +115,7 @@ static void make_metatable(lua_State *L, const void *key, const char *name, lua_
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/// http_pool(connections, { ca, certificate, key, unix }, is_public) -> userdata
+/// http_pool(connections, { ca, certificate, key, unix, proxy }, is_public) -> userdata
 static int l_http_pool(lua_State *L)
 {
     lua_Integer open_max = luaL_checkinteger(L, 1);
@@ -140,10 +140,9 @@ static int l_http_pool(lua_State *L)
 static void set_paths_or_raise(lua_State *L, int index, struct multi *multi)
 {
     static const char *const names[MULTI_SETTING_COUNT] = {
-        [MULTI_CA] = "ca",
-        [MULTI_CERTIFICATE] = "certificate",
-        [MULTI_KEY] = "key",
-        [MULTI_UNIX] = "unix",
+        [MULTI_CA] = "ca",       [MULTI_CERTIFICATE] = "certificate",
+        [MULTI_KEY] = "key",     [MULTI_UNIX] = "unix",
+        [MULTI_PROXY] = "proxy",
     };
     for (size_t i = 0; i < MULTI_SETTING_COUNT; i++) {
         if (opt_field(L, index, names[i]) != LUA_TNIL) {

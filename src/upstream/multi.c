@@ -132,6 +132,7 @@ int multi_handle_lead(struct multi_handle *handle, const char *name)
 {
     DCHECK(!handle->is_added && !handle->is_in_kit);
     handle->is_in_kit = true;
+    CURL_SET(handle->easy, CURLOPT_PROXY, "");
     CURL_SET(handle->easy, CURLOPT_FRESH_CONNECT, 1L);
     CURL_SET(handle->easy, CURLOPT_FORBID_REUSE, 1L);
     CURLcode code = CURL_SET(handle->easy, CURLOPT_ABSTRACT_UNIX_SOCKET, name);
@@ -199,7 +200,9 @@ static void set_common(struct multi_handle *handle, struct multi *multi)
     CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     CURL_SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     CURL_SET(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    CURL_SET(easy, CURLOPT_PROXY, "");
+    const char *proxy = multi->settings[MULTI_PROXY];
+    CURL_SET(easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
+    CURL_SET(easy, CURLOPT_NOPROXY, "");
     CURL_SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     CURL_SET(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_SECONDS);
     CURL_SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);

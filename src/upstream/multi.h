@@ -34,12 +34,13 @@ struct multi_handle {
     void (*on_done)(struct multi_handle *handle, int result);
 };
 
-/// What a multi has been told about its connections: paths.
+/// What a multi has been told about its connections: paths, and a URL.
 enum multi_setting {
     MULTI_CA,          // of the certificates that it trusts; otherwise those of the system
     MULTI_CERTIFICATE, // by which it shows who it is
     MULTI_KEY,         // of that certificate; otherwise the same file
     MULTI_UNIX,        // of the Unix socket that all requests go to
+    MULTI_PROXY,       // that all requests go through, with its port
     MULTI_SETTING_COUNT,
 };
 

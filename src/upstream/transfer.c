@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "net/clock.h"
+#include "upstream/curl_fields.h"
 #include "upstream/curl_late.h"
 #include "upstream/failure.h"
 
@@ -46,6 +47,7 @@ static int set_fields(struct transfer *transfer, struct bytes fields);
 static void set_method(CURL *easy, const struct transfer_request *request);
 static void set_callbacks(struct transfer *transfer);
 static int begin(struct transfer *transfer);
+static const struct upstream_address *next_hop(const struct transfer *transfer);
 static void on_found(struct resolve *resolve, int failure);
 static int connect_round(struct transfer *transfer);
 static int connect_in_kit(struct transfer *transfer);
@@ -58,6 +60,7 @@ static int read_status(struct bytes line);
 static size_t on_body(char *text, size_t size, size_t count, void *transfer);
 static void on_news(struct multi_handle *handle);
 static void on_done(struct multi_handle *handle, int result);
+static bool is_refused_by_proxy(const struct transfer *transfer);
 static void on_time_up(struct timer *timer);
 static void fail(struct transfer *transfer, int failure, const char *what);
 static void end(struct transfer *transfer);
@@ -93,7 +96,11 @@ int transfer_start(struct transfer *transfer, const struct transfer_request *req
     if (transfer->is_stream) {
         buf_init(&transfer->body, SIZE_MAX); // it is bounded by pausing
     }
+    const char *proxy = transfer->multi->settings[MULTI_PROXY];
     int failure = upstream_address_init(&transfer->address, request->url);
+    if (failure == 0 && proxy != NULL) {
+        failure = upstream_address_init(&transfer->proxy, proxy);
+    }
     if (failure == 0) {
         failure = prepare(transfer, request);
     }
@@ -125,6 +132,7 @@ void transfer_free(struct transfer *transfer)
     libcurl.slist_free_all(transfer->_fields);
     libcurl.slist_free_all(transfer->_addresses);
     upstream_address_deinit(&transfer->address);
+    upstream_address_deinit(&transfer->proxy);
     buf_reset(&transfer->head);
     buf_reset(&transfer->body);
     mem_free(transfer);
@@ -230,28 +238,13 @@ static void set_method(CURL *easy, const struct transfer_request *request)
     }
 }
 
-/// A field without a value takes away one that curl would send: here "Expect", by which it asks
-/// before it sends a long body.
 static int set_fields(struct transfer *transfer, struct bytes fields)
 {
-    char *text = mem_string(fields);
-    struct curl_slist *list = NULL;
-    bool is_whole = true;
-    char *rest = text;
-    for (char *line = strsep(&rest, "\n"); line != NULL && is_whole; line = strsep(&rest, "\n")) {
-        struct curl_slist *longer = *line == '\0' ? list : libcurl.slist_append(list, line);
-        is_whole = *line == '\0' || longer != NULL;
-        list = longer != NULL ? longer : list;
+    int failure = curl_fields_list(fields, &transfer->_fields);
+    if (failure == 0) {
+        CURL_SET(transfer->handle.easy, CURLOPT_HTTPHEADER, transfer->_fields);
     }
-    mem_free(text);
-    transfer->_fields = list;
-    struct curl_slist *last = libcurl.slist_append(list, "Expect:");
-    if (!is_whole || last == NULL) {
-        return -ENOMEM;
-    }
-    transfer->_fields = last;
-    CURL_SET(transfer->handle.easy, CURLOPT_HTTPHEADER, transfer->_fields);
-    return 0;
+    return failure;
 }
 
 static void set_callbacks(struct transfer *transfer)
@@ -282,10 +275,17 @@ static int begin(struct transfer *transfer)
     if (environment_is_still(environment_here)) {
         return connect_in_kit(transfer);
     }
-    if (transfer->address.is_direct || transfer->multi->settings[MULTI_UNIX] != NULL) {
+    const struct upstream_address *next = next_hop(transfer);
+    if (next->is_direct || transfer->multi->settings[MULTI_UNIX] != NULL) {
         return connect_now(transfer);
     }
-    return resolve_start(&transfer->resolve, transfer->mailbox, transfer->address.host);
+    return resolve_start(&transfer->resolve, transfer->mailbox, next->host);
+}
+
+/// What is connected to. A proxy looks the names of servers up by itself.
+static const struct upstream_address *next_hop(const struct transfer *transfer)
+{
+    return transfer->proxy.host != NULL ? &transfer->proxy : &transfer->address;
 }
 
 static void on_found(struct resolve *resolve, int failure)
@@ -306,8 +306,8 @@ static int connect_round(struct transfer *transfer)
 {
     struct buf entry;
     buf_init(&entry, SIZE_MAX);
-    int failure = resolve_take_round(&transfer->resolve, transfer->address.host,
-                                     transfer->address.port, &entry);
+    const struct upstream_address *next = next_hop(transfer);
+    int failure = resolve_take_round(&transfer->resolve, next->host, next->port, &entry);
     libcurl.slist_free_all(transfer->_addresses);
     transfer->_addresses = failure == 0 ? libcurl.slist_append(NULL, buf_bytes(&entry).at) : NULL;
     buf_reset(&entry);
@@ -465,7 +465,8 @@ static void on_done(struct multi_handle *handle, int result)
     } else if (result != CURLE_OK && transfer->failure == 0) {
         long os_error = 0;
         libcurl.easy_getinfo(handle->easy, CURLINFO_OS_ERRNO, &os_error);
-        int failure = upstream_failure_of(result, os_error);
+        int failure =
+            is_refused_by_proxy(transfer) ? UPSTREAM_PROXY : upstream_failure_of(result, os_error);
         bool is_curls = failure == -EPROTO || failure == UPSTREAM_TLS ||
                         failure == UPSTREAM_CERTIFICATE || failure == UPSTREAM_PROXY;
         const char *said = transfer->_error;
@@ -481,6 +482,14 @@ static void on_done(struct multi_handle *handle, int result)
         fail(transfer, -EPROTO, "the server sent no head");
     }
     end(transfer);
+}
+
+/// The proxy has answered CONNECT with something else than a tunnel.
+static bool is_refused_by_proxy(const struct transfer *transfer)
+{
+    long status = 0;
+    libcurl.easy_getinfo(transfer->handle.easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return transfer->state == TRANSFER_CONNECTING && status >= STATUS_FINAL + 100;
 }
 
 static void on_time_up(struct timer *timer)
@@ -512,15 +521,18 @@ static void fail(struct transfer *transfer, int failure, const char *what)
         return;
     }
     transfer->failure = failure;
-    const char *path = transfer->multi->settings[MULTI_UNIX];
     if (address->host == NULL) {
         snprintf(transfer->why, sizeof(transfer->why), "%s", what);
         return;
     }
     bool is_6 = strchr(address->host, ':') != NULL;
+    const char *unix_path = transfer->multi->settings[MULTI_UNIX];
+    const char *proxy = transfer->multi->settings[MULTI_PROXY];
+    const char *by = unix_path != NULL ? unix_path : proxy != NULL ? proxy : "";
+    const char *how = unix_path != NULL ? " at unix:" : proxy != NULL ? " by " : "";
     snprintf(transfer->why, sizeof(transfer->why),
              is_6 ? "[%.255s]:%u%s%.107s: %s" : "%.255s:%u%s%.107s: %s", address->host,
-             address->port, path != NULL ? " at unix:" : "", path != NULL ? path : "", what);
+             address->port, how, by, what);
 }
 
 /// It has ended by itself. May free the transfer.

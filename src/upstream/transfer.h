@@ -72,6 +72,7 @@ struct transfer {
     struct list node; // in the multi's list of those that wait
     struct resolve resolve;
     struct upstream_address address;
+    struct upstream_address proxy; // that it goes through, if it has a host
     struct timer timer;
     struct buf head; // the status line and the fields, as they came
     struct buf body;
