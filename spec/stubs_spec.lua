@@ -34,6 +34,7 @@ methods("Server", getmetatable(server))
 methods("Group", getmetatable(server:route("/x")))
 methods("HttpClient", getmetatable(lunesse.http.client()))
 methods("Database", getmetatable(lunesse.postgres()))
+methods("Transaction", require "lunesse.postgres_transaction")
 for _, name in ipairs { "crypto", "html", "http", "web" } do
   add(name, lunesse[name]) -- which is there from now on
 end
@@ -69,7 +70,8 @@ local CLASSES = {
   Event = true, Metric = true, Task = true, Signal = true, Server = true, Group = true,
   HttpClient = true, HttpPage = true, Part = true, HttpPublic = true, http = true, lunesse = true,
   json = true, crypto = true, html = true, log = true, metric = true, web = true, Session = true,
-  socket = true, Connection = true, Database = true,
+  socket = true, Connection = true,
+  Database = true, Transaction = true,
 }
 
 local function offered()

@@ -3,6 +3,7 @@
 -- (`core.postgres_query`).
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local Transaction = require "lunesse.postgres_transaction"
 local value = require "lunesse.postgres_value"
 
 local connections_default = 8
@@ -132,24 +133,9 @@ local function check_self(self, name)
   end
 end
 
-local function check_sql(sql)
-  if type(sql) ~= "string" or sql:find("\0", 1, true) then
-    error("a query is a string without NUL, got " .. type(sql), caller.level())
-  end
-end
-
-local function ask(link, sql, formats, parameters)
-  local rows, count, tag, types = core.postgres_query(link, sql, formats,
-    table.unpack(parameters, 1, parameters.n))
-  if rows then
-    value.read_arrays(rows, types)
-  end
-  return rows, count, tag
-end
-
 function Database:query(sql, ...)
   check_self(self, "query")
-  check_sql(sql)
+  value.check_sql(sql)
   local formats, parameters = value.parameters(...)
   core.check_wait("query")
   local loan <close> = new_loan(self)
@@ -157,7 +143,47 @@ function Database:query(sql, ...)
   if not ok then
     return nil, why, code
   end
-  return ask(loan.link, sql, formats, parameters)
+  return value.ask(loan.link, sql, formats, parameters)
+end
+
+-- Ends the transaction as `results` of its function want it, and returns them, or what failed. A
+-- server answers `commit` with ROLLBACK when a query before it has failed.
+local function finish(link, results)
+  if results[1] == nil and results[2] ~= nil then
+    core.postgres_query(link, "rollback", "")
+    return table.unpack(results, 1, results.n)
+  end
+  local rows, why, code = core.postgres_query(link, "commit", "")
+  if not rows then
+    return nil, why, code
+  elseif code == "ROLLBACK" then
+    return nil, "a query of the transaction failed, so nothing of it was done", "25P02"
+  elseif results.n == 0 then
+    return true
+  end
+  return table.unpack(results, 1, results.n)
+end
+
+-- A function that raises, or whose task is cancelled, leaves a connection in a transaction. Closing
+-- the loan closes it then, and the server rolls back.
+function Database:transaction(fn)
+  check_self(self, "transaction")
+  if type(fn) ~= "function" then
+    error("transaction takes a function, got " .. type(fn), caller.level())
+  end
+  core.check_wait("transaction")
+  local loan <close> = new_loan(self)
+  local ok, why, code = borrow(loan, self)
+  if ok then
+    ok, why, code = core.postgres_query(loan.link, "begin", "")
+  end
+  if not ok then
+    return nil, why, code
+  end
+  local transaction = setmetatable({ _link = loan.link }, Transaction)
+  local results = table.pack(fn(transaction))
+  transaction._link = nil
+  return finish(loan.link, results)
 end
 
 function Database:bytea(bytes)

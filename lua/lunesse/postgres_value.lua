@@ -1,5 +1,6 @@
--- The values of `lunesse.postgres`: what a script gives as a parameter, as the text that the server
--- reads, and the server's arrays as tables. Everything else comes from the C half as it is to be.
+-- The queries of `lunesse.postgres` and their values: what a script gives as a parameter, as the
+-- text that the server reads, and the server's arrays as tables. Everything else comes from the C
+-- half as it is to be.
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
 
@@ -172,6 +173,22 @@ function value.parameters(...)
     end
   end
   return table.concat(formats), list
+end
+
+function value.check_sql(sql)
+  if type(sql) ~= "string" or sql:find("\0", 1, true) then
+    error("a query is a string without NUL, got " .. type(sql), caller.level())
+  end
+end
+
+-- Asks, with what `parameters` has returned.
+function value.ask(link, sql, formats, parameters)
+  local rows, count, tag, types = core.postgres_query(link, sql, formats,
+    table.unpack(parameters, 1, parameters.n))
+  if rows then
+    value.read_arrays(rows, types)
+  end
+  return rows, count, tag
 end
 
 return value

@@ -42,6 +42,38 @@ local Database = {}
 ---@return string tag  the command, such as "UPDATE 3"; or the code
 function Database:query(sql, ...) end
 
+---Runs `fn` in a transaction, whose queries are those of the argument that it gets. It is committed
+---when `fn` returns, and rolled back when `fn` raises, when its task is cancelled, and when `fn`
+---returns nil and a message.
+---
+---```lua
+---local ok, why = db:transaction(function(tx)
+---  local rows, message, code = tx:query("update notes set room = 1 where id = $1", 7)
+---  return rows, message, code
+---end)
+---```
+---@param fn fun(tx: lunesse.Transaction): ...
+---@return any ...  what `fn` returns, and true for nothing; or nil, a message and a code
+function Database:transaction(fn) end
+
+---What the function of `db:transaction` gets. It is of no use once that has returned.
+---@class lunesse.Transaction
+local Transaction = {}
+
+---As `db:query`, inside the transaction: one query at a time.
+---
+---```lua
+---db:transaction(function(tx)
+---  tx:query("select pg_advisory_xact_lock(7)")
+---end)
+---```
+---@param sql string
+---@param ... lunesse.DatabaseParameter
+---@return table<string, any>[] | nil rows
+---@return integer | string count
+---@return string tag
+function Transaction:query(sql, ...) end
+
 ---Marks a string as bytes, for a parameter of the type `bytea`. In rows bytes are strings.
 ---
 ---```lua
