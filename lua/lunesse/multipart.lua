@@ -162,6 +162,46 @@ function Part:text(bytes_max)
   end
 end
 
+local function check_save(path, options)
+  if type(path) ~= "string" or path == "" or path:find("\0", 1, true) then
+    error("part:save takes a path, which is not empty and has no NUL", caller.level())
+  elseif options ~= nil and type(options) ~= "table" then
+    error("part:save takes a table of options, got " .. type(options), caller.level())
+  end
+  for key, value in pairs(options or {}) do
+    if key ~= "replace" then
+      error(("part:save: unknown option '%s'"):format(tostring(key)), caller.level())
+    elseif type(value) ~= "boolean" then
+      error("part:save: replace is true or false", caller.level())
+    end
+  end
+end
+
+-- What is not finished is closed, and leaves nothing behind.
+function Part:save(path, options)
+  check_save(path, options)
+  local file <close>, why, code = core.save_open(self._source.request, path,
+    options ~= nil and options.replace)
+  local is_open, size = file, 0
+  while is_open do
+    local piece
+    piece, why, code = self:read()
+    if not piece then
+      break
+    end
+    size = size + #piece
+    is_open, why, code = core.save_write(file, piece)
+  end
+  if code then
+    return nil, why, code
+  end
+  is_open, why, code = core.save_finish(file)
+  if not is_open then
+    return nil, why, code
+  end
+  return size
+end
+
 local multipart = { Part = Part }
 
 -- An iterator over the parts of `request`, whose body `read` gives piece by piece.

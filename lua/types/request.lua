@@ -120,6 +120,36 @@ function Part:chunks() end
 ---@return lunesse.BodyCode? code
 function Part:read() end
 
+---Writes the part to a file, while it comes and on another thread: neither a turn of the worker nor
+---its memory has much of it. The file is there, under its name, only when it is whole; whatever
+---goes wrong, nothing is left. Returns how many bytes it has.
+---
+---```lua
+---local size, why, code = part:save("photos/" .. lunesse.crypto.hex(lunesse.crypto.random(16)))
+---```
+---@param path string  a relative one lies beside the script of the route
+---@param options? lunesse.SaveOptions
+---@return integer? bytes
+---@return string? err
+---@return lunesse.SaveCode | lunesse.BodyCode | nil code
+function Part:save(path, options) end
+
+---What `part:save` takes.
+---@class (exact) lunesse.SaveOptions
+---Whether a file of that name is replaced. Default false: it is left, and the code is "EEXIST".
+---@field replace? boolean
+
+---What saving a part may fail with, besides what reading it may.
+---@alias lunesse.SaveCode
+---| "EEXIST"      # there is a file of this name already
+---| "ENOENT"      # there is no such folder
+---| "EACCES"      # the server may not write there
+---| "ENOSPC"      # the disk is full
+---| "EFBIG"       # the system allows no file that large
+---| "EMFILE"      # too many files are open
+---| "EAGAIN"      # the system starts no thread
+---| "EIO"         # what else the system says
+
 ---The fields of a body of the type application/x-www-form-urlencoded; of a repeated name the last
 ---value.
 ---

@@ -17,6 +17,7 @@
 #include "script/lib_public_key.h"
 #include "script/lib_request.h"
 #include "script/lib_response.h"
+#include "script/lib_save.h"
 #include "script/lib_server.h"
 #include "script/lib_shared.h"
 #include "script/lib_signal.h"
@@ -63,6 +64,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_postgres_functions, 0);
     luaL_setfuncs(L, lib_public_key_core_functions, 0);
     luaL_setfuncs(L, lib_response_functions, 0);
+    luaL_setfuncs(L, lib_save_functions, 0);
     luaL_setfuncs(L, lib_util_functions, 0);
     luaL_setfuncs(L, lib_wait_functions, 0);
     luaL_setfuncs(L, lib_coroutine_functions, 0);
