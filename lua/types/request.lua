@@ -125,7 +125,9 @@ function Part:read() end
 ---goes wrong, nothing is left. Returns how many bytes it has.
 ---
 ---```lua
----local size, why, code = part:save("photos/" .. lunesse.crypto.hex(lunesse.crypto.random(16)))
+---for part in request:multipart() do
+---  local size, why, code = part:save("photos/" .. part.name:gsub("%W", "_"))
+---end
 ---```
 ---@param path string  a relative one lies beside the script of the route
 ---@param options? lunesse.SaveOptions
