@@ -37,9 +37,9 @@ local function check_options(options)
 end
 
 local function headers_of(head)
-  local headers = {}
-  for name, value in head:gmatch("([^:\r\n]+):[ \t]*([^\r\n]-)[ \t]*\r\n") do
-    name = name:lower()
+  local headers, fields = {}, core.multipart_fields(head)
+  for i = 1, #fields, 2 do
+    local name, value = fields[i]:lower(), fields[i + 1]
     headers[name] = headers[name] and headers[name] .. ", " .. value or value
   end
   return setmetatable(headers, headers_class)
@@ -82,6 +82,7 @@ end
 local function part_of(self, head)
   local headers = headers_of(head)
   local name, filename = core.multipart_names(headers["content-disposition"] or "")
+  filename = filename and (filename:match("^.*[/\\](.*)$") or filename)
   self.count = self.count + 1
   if not name then
     return refuse(self, "name")
@@ -89,7 +90,7 @@ local function part_of(self, head)
     return refuse(self, "parts")
   end
   self.part = setmetatable({
-    name = name, filename = filename and filename:match("[^/\\]*$"), headers = headers,
+    name = name, filename = filename, headers = headers,
     type = headers["content-type"] or "text/plain", _source = self, _size = 0,
   }, Part)
   return self.part

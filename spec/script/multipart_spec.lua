@@ -206,6 +206,15 @@ describe("request:multipart reads what is sent by", function()
     assert.equal("a=1 file=3000000 b=1", out)
   end)
 
+  it("somebody whose heads are long, in a time that does not grow with their square", function()
+    local blanks, name = (" "):rep(16000), ("a"):rep(16000)
+    local heads = part('Content-Disposition: form-data; name="x"\r\nA: b' .. blanks .. "c", "") ..
+      part(('Content-Disposition: form-data; name="y"; filename="%s/"'):format(name), "")
+    local client = process:connect()
+    client:send(post("/names", heads:rep(30) .. "--b--"))
+    assert.equal(("x y"):rep(30, " "), client:response("POST").body)
+  end)
+
   it("the FormData of Node's fetch", function()
     local code, out, err = Process.run { "node", "-e", ([[
       const form = new FormData();

@@ -26,16 +26,20 @@ struct reader_box {
 static int l_multipart_new(lua_State *L);
 static int l_multipart_feed(lua_State *L);
 static int l_multipart_next(lua_State *L);
+static int l_multipart_fields(lua_State *L);
 static int l_multipart_names(lua_State *L);
 static int l_multipart_refuse(lua_State *L);
 static int l_collect(lua_State *L);
 static void push_name(lua_State *L, const struct multipart_name *name);
 static int push_refusal(lua_State *L, struct scope *scope, const char *why, int status);
 
-const luaL_Reg lib_multipart_functions[] = {
-    {"multipart_new", l_multipart_new},       {"multipart_feed", l_multipart_feed},
-    {"multipart_next", l_multipart_next},     {"multipart_names", l_multipart_names},
-    {"multipart_refuse", l_multipart_refuse}, {NULL, NULL}};
+const luaL_Reg lib_multipart_functions[] = {{"multipart_new", l_multipart_new},
+                                            {"multipart_feed", l_multipart_feed},
+                                            {"multipart_next", l_multipart_next},
+                                            {"multipart_fields", l_multipart_fields},
+                                            {"multipart_names", l_multipart_names},
+                                            {"multipart_refuse", l_multipart_refuse},
+                                            {NULL, NULL}};
 
 /// multipart_new(content_type, head_bytes) -> reader; nil where the type is not
 /// multipart/form-data with a boundary
@@ -104,6 +108,22 @@ static int l_multipart_next(lua_State *L)
     box->reader = reader;
     buf_consume(&box->input, buf_len(&box->input) - rest.len);
     return has_piece ? 2 : 1;
+}
+
+/// multipart_fields(head) -> { name, value, name, value, ... }. `head` is of `multipart_next`.
+static int l_multipart_fields(lua_State *L)
+{
+    struct bytes head = check_bytes(L, 1);
+    struct bytes name;
+    struct bytes value;
+    lua_newtable(L);
+    for (lua_Integer count = 0; multipart_field(&head, &name, &value); count += 2) {
+        lua_pushlstring(L, name.at, name.len);
+        lua_rawseti(L, -2, count + 1);
+        lua_pushlstring(L, value.at, value.len);
+        lua_rawseti(L, -2, count + 2);
+    }
+    return 1;
 }
 
 /// multipart_names(disposition) -> name, filename or nil; nil where it has no name
