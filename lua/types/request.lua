@@ -35,7 +35,7 @@ function Request:text() end
 ---| "EBADMSG"     # its chunks, or its parts, are malformed
 ---| "ETYPE"       # it is not multipart/form-data
 ---| "ENOBUFS"     # all bodies together are more than `body_total_bytes`
----| "ECLOSED"     # the response has ended
+---| "ECLOSED"     # the server, or the response, has ended
 
 ---The body in pieces, for a loop. On a route with `body = "stream"` they come while the peer sends
 ---them, and a handler that does not ask for the next one holds the peer back. On any other route

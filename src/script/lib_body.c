@@ -118,13 +118,23 @@ static void on_body(struct body_waiter *waiter)
     mem_free(wait);
 }
 
+/// Only the script itself can end a response and go on reading. Any other end is no fault of it.
 static int push_gone(lua_State *L, struct scope *scope)
 {
-    if (scope->exchange == NULL && scope->reason == END_LEFT) {
+    const struct exchange *exchange = scope->exchange;
+    switch ((enum end_reason)(exchange == NULL ? scope->reason : exchange->end_reason)) {
+    case END_LEFT:
+    case END_SLOW:
+    case END_TIMEOUT:
         scope->refusal.why = "the peer left before the body was complete";
         return box_push_failure(L, scope->refusal.why, "ECONNRESET");
+    case END_SHUTDOWN:
+    case END_RELOADED:
+        scope->refusal.why = "the server ended before the body was complete";
+        return box_push_failure(L, scope->refusal.why, "ECLOSED");
+    default:
+        return box_push_closed(L);
     }
-    return box_push_closed(L);
 }
 
 static const char *code_of(int failure)
