@@ -22,6 +22,7 @@ local function read(request)
     end
     parts[#parts + 1] = piece
     size = size + #piece
+    lunesse.log.warn("a piece")
   end
 end
 
@@ -139,6 +140,13 @@ local function get_answer(bytes)
   local client = server:connect()
   client:send(bytes)
   return client:response("POST"), client
+end
+
+---Waits until a handler has read so many pieces.
+local function await_pieces(count)
+  assert.is_true(eventually(function()
+    return #server:log_lines("a piece") == count
+  end))
 end
 
 ---Bytes of the kind and length that a body of `count` bytes has.
@@ -295,6 +303,7 @@ describe("a streamed body", function()
   it("that becomes too large in chunks fails for the handler, which answers", function()
     local client = server:connect()
     client:send(post("/small", "Transfer-Encoding: chunked") .. chunk("123456"))
+    await_pieces(1)
     client:send(chunk("12345"))
     local response = client:response("POST")
     assert.equal("the body is larger than this route takes EMSGSIZE:123456", response.body)
@@ -340,7 +349,8 @@ describe("a streamed body", function()
   it("that comes too slowly fails", function()
     local client = server:connect()
     client:send(sized("/told", "a", 100))
-    for _ = 1, 3 do
+    for count = 1, 3 do
+      await_pieces(count)
       server:advance(4)
       client:send("a")
     end
