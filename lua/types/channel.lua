@@ -49,7 +49,8 @@
 ---@class lunesse.ChannelNotice
 ---@field channel string  the channel's name
 ---"expired": what was missed is no longer kept. "epoch": the id is of another channel, or of one
----that has ended. "ahead": there is no such event. "malformed": it is no id. "slow": see `on_lag`.
+---that has ended, or the channel has begun another life (`channel:reset`). "ahead": there is no
+---such event. "malformed": it is no id. "slow": see `on_lag`.
 ---@field reason "expired" | "epoch" | "ahead" | "malformed" | "slow"
 ---@field from string?    the id that the reader came from, where the channel knows it
 ---@field to string       the id after which the reader goes on
@@ -162,6 +163,22 @@ function Channel:read(options) end
 ---@return nil
 ---@return any closes  leaves the channel when the loop is left
 function Channel:events(options) end
+
+---Begins another life of the channel: its history goes, and ids of before lead nowhere. Each
+---reader, also one that is there, is told so by the event `reset`, with the reason "epoch", and
+---goes on with what is published next. For a channel that shows something of elsewhere, when some
+---of that may have been missed.
+---
+---```lua
+---local page = books:get("/news")
+---if not page then
+---  room:reset() -- what there was in the meantime is not known
+---end
+---```
+---@return true? ok
+---@return string? err
+---@return "ECLOSED" | "EFINISHED" | nil code
+function Channel:reset() end
 
 ---Says that the channel is complete: nothing more is published. Readers, those that come later
 ---too, get all that is kept; then a stream that follows no other channel ends as complete. The

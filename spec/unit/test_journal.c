@@ -293,6 +293,34 @@ TEST(a_journal_that_was_emptied_goes_on_counting)
     close_down(&bench);
 }
 
+TEST(a_journal_that_begins_another_life_leaves_a_number_out)
+{
+    struct bench bench;
+    struct journal copy;
+    open_with(&bench, 10, 1000000, UINT64_MAX);
+    journal_init_copy(&copy, &bench.journal);
+    append_many(&bench, 3);
+    EXPECT(!journal_follow(&copy, &bench.journal, 2));
+    for (uint64_t life = 1; life <= 2; life++) { // the second time without a frame
+        uint64_t epoch = bench.journal.epoch;
+        journal_reset(&bench.journal);
+        EXPECT(bench.journal.epoch != epoch);
+        EXPECT(journal_is_empty(&bench.journal));
+        EXPECT_INT(bench.journal.memory, 0);
+        EXPECT_INT(bench.journal.next, 4 + life);
+        EXPECT_INT(bench.journal.begun, 4 + life);
+        EXPECT_INT(journal_bytes_from(&bench.journal, 1), 0);
+    }
+    append_many(&bench, 1);
+    EXPECT(journal_follow(&copy, &bench.journal, UINT64_MAX));
+    EXPECT_INT(copy.epoch, bench.journal.epoch);
+    EXPECT_INT(copy.begun, 6);
+    EXPECT_INT(copy.first, 6);
+    EXPECT_INT(copy.next, 7);
+    journal_deinit(&copy);
+    close_down(&bench);
+}
+
 TEST(the_bytes_from_a_place_that_has_left_are_those_that_are_here)
 {
     struct bench bench;

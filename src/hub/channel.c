@@ -133,6 +133,18 @@ int channel_append(struct channel *channel, struct bytes fields,
     return failure;
 }
 
+int channel_reset(struct channel *channel)
+{
+    HUB_LOCKED(channel->hub);
+    if (channel->state != CHANNEL_OPEN) {
+        return channel->state == CHANNEL_FINISHED ? -ESHUTDOWN : -ECANCELED;
+    }
+    journal_reset(&channel->journal);
+    channel_account(channel);
+    DEBUG_CALL(channel_check(channel));
+    return 0;
+}
+
 int channel_set_notice(struct channel *channel, enum channel_event which,
                        const struct sse_event *texts)
 {

@@ -106,6 +106,11 @@ void channel_account(struct channel *channel);
 MUST_USE int channel_append(struct channel *channel, struct bytes fields,
                             const struct channel_author *author, worker_set *woken);
 
+/// Drops the history and begins another life of the channel, with another epoch. The caller then
+/// tells all replicas. Returns 0; -ECANCELED when the channel is closed, -ESHUTDOWN when it is
+/// finished. Under the lock, from any thread.
+MUST_USE int channel_reset(struct channel *channel);
+
 /// Gives an in-band event texts of its own: a name without CR, LF or NUL, or none; and data, or
 /// none for the usual ones. Copies them. Returns 0 or -ENOMEM. Takes the lock.
 MUST_USE int channel_set_notice(struct channel *channel, enum channel_event which,

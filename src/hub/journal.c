@@ -29,6 +29,7 @@ static_assert(ID_LINE_MAX <= UINT8_MAX && CHUNK_SIZE_LEN_MAX <= UINT8_MAX,
               "a frame keeps both lengths in a byte each");
 static_assert(BLOCK_MIN <= BLOCK_MAX, "blocks grow");
 
+static uint64_t make_epoch(void);
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence);
 static uint64_t last_of_block(const struct journal *journal, uint64_t sequence);
 static void make_head(struct frame *frame, char *out, struct event_id id, size_t fields_len);
@@ -43,11 +44,8 @@ static void drop_memory(struct journal *journal);
 
 void journal_init(struct journal *journal, const struct journal_bounds *bounds)
 {
-    *journal = (struct journal){.bounds = *bounds, .first = 1, .next = 1};
-    while (journal->epoch == 0) {
-        environment_fill(&journal->epoch, sizeof(journal->epoch));
-        journal->epoch >>= 16; // 48 bits keep ids short, and two equal epochs unlikely
-    }
+    *journal = (struct journal){
+        .bounds = *bounds, .epoch = make_epoch(), .begun = 1, .first = 1, .next = 1};
     DEBUG_CALL(journal_check(journal));
 }
 
@@ -56,6 +54,14 @@ void journal_deinit(struct journal *journal)
     journal_drop(journal, journal->next);
     drop_memory(journal);
     CHECK(journal->memory == 0);
+}
+
+void journal_reset(struct journal *journal)
+{
+    journal_drop(journal, journal->next);
+    journal->epoch = make_epoch();
+    journal->begun = journal->first = ++journal->next;
+    DEBUG_CALL(journal_check(journal));
 }
 
 int journal_append(struct journal *journal, struct bytes fields, struct journal_moment moment)
@@ -97,6 +103,7 @@ void journal_init_copy(struct journal *copy, const struct journal *journal)
     *copy = (struct journal){
         .bounds = journal->bounds,
         .epoch = journal->epoch,
+        .begun = journal->begun,
         .first = journal->first,
         .next = journal->first,
         .end = journal->end,
@@ -106,11 +113,13 @@ void journal_init_copy(struct journal *copy, const struct journal *journal)
 /// Each block is held once for the copy, however many of its frames the copy has.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max)
 {
-    DCHECK(copy->epoch == journal->epoch);
     DCHECK(copy->next <= journal->next && copy->_open == NULL);
+    DCHECK(copy->epoch == journal->epoch || copy->next < journal->first);
     copy->bounds = journal->bounds;
     if (copy->next < journal->first) { // the frames between the two have left the journal already
         journal_drop(copy, copy->next);
+        copy->epoch = journal->epoch;
+        copy->begun = journal->begun;
         copy->first = journal->first;
         copy->next = journal->first;
     }
@@ -228,7 +237,8 @@ void journal_check(const struct journal *journal)
 {
     size_t capacity = journal->_capacity;
     CHECK(journal->epoch != 0);
-    CHECK(journal->first >= 1 && journal->first <= journal->next);
+    CHECK(journal->begun >= 1 && journal->begun <= journal->first);
+    CHECK(journal->first <= journal->next);
     CHECK(journal->next - journal->first <= capacity);
     CHECK((capacity & (capacity - 1)) == 0 && (capacity == 0) == (journal->_ring == NULL));
     CHECK(journal->memory >= capacity * sizeof(struct frame));
@@ -240,6 +250,16 @@ void journal_check(const struct journal *journal)
         CHECK(first == last || first->position + first->size <= last->position);
         CHECK(first == last || first->stamp < last->stamp);
     }
+}
+
+static uint64_t make_epoch(void)
+{
+    uint64_t epoch = 0;
+    while (epoch == 0) {
+        environment_fill(&epoch, sizeof(epoch));
+        epoch >>= 16; // 48 bits keep ids short, and two equal epochs unlikely
+    }
+    return epoch;
 }
 
 static struct frame *slot_of(const struct journal *journal, uint64_t sequence)

@@ -32,6 +32,7 @@ struct journal_bounds {
 struct journal {
     struct journal_bounds bounds;
     uint64_t epoch;  // names this life of the channel; random, never 0
+    uint64_t begun;  // number of the first frame of this life
     uint64_t first;  // number of the oldest frame that is here
     uint64_t next;   // number that the next frame gets; equal to `first` when the journal is empty
     uint64_t end;    // bytes of all frames that were ever appended: the position of the next
@@ -53,6 +54,10 @@ void journal_init(struct journal *journal, const struct journal_bounds *bounds);
 /// Lets go of all frames and frees the ring.
 void journal_deinit(struct journal *journal);
 
+/// Lets go of all frames and begins another life, with another epoch. A number is left out, so that
+/// whoever has yet to take the next frame has missed one, even if no frame was here.
+void journal_reset(struct journal *journal);
+
 /// Appends an event, encoded without an id and without chunk framing, under the journal's id.
 /// Returns 0; -EMSGSIZE when its frame alone is over the bound in bytes; -ENOMEM when there is no
 /// memory for it. When it fails, the frames and their numbers are as they were.
@@ -62,11 +67,11 @@ MUST_USE int journal_append(struct journal *journal, struct bytes fields,
 /// Makes `copy` an empty copy that begins with the oldest frame of `journal`.
 void journal_init_copy(struct journal *copy, const struct journal *journal);
 
-/// Takes over the frames that `journal` has and `copy` has not, at most `count_max` of them.
-/// Returns whether those were all. Frames that `journal` has let go of meanwhile stay in the copy
-/// until `journal_drop`, because subscribers may still have to take them. If there is no memory for
-/// a larger ring, the copy lets go of its oldest frames. The lag policy of the channel then decides
-/// what happens to a subscriber that had yet to take one of them.
+/// Takes over the frames that `journal` has and `copy` has not, at most `count_max` of them, and
+/// another life. Returns whether those were all. Frames that `journal` has let go of meanwhile stay
+/// in the copy until `journal_drop`, because subscribers may still have to take them. If there is
+/// no memory for a larger ring, the copy lets go of its oldest frames. The lag policy of the
+/// channel then decides what happens to a subscriber that had yet to take one of them.
 bool journal_follow(struct journal *copy, const struct journal *journal, uint64_t count_max);
 
 /// Lets go of the frames before `first`.

@@ -143,6 +143,19 @@ static int append(struct replica *replica, worker_set *woken, struct event_id *i
     return failure;
 }
 
+int replica_reset(struct replica *replica)
+{
+    struct local_hub *local = replica->local;
+    DEBUG_CALL(replica_check(replica));
+    hub_lock(local->hub);
+    int failure = channel_reset(replica->channel);
+    worker_set woken = failure == 0 ? channel_tell(replica->channel, local, true) : 0;
+    replica_pull_due(local);
+    hub_unlock(local->hub);
+    hub_wake(local->hub, woken);
+    return failure;
+}
+
 bool replica_is_over(const struct replica *replica)
 {
     DEBUG_CALL(replica_check(replica));
@@ -353,12 +366,15 @@ void replica_pull_due(struct local_hub *local)
     local->stamp = local->hub->stamp;
 }
 
-/// Takes over new frames, bounds and the end of the channel from other workers. Under the lock.
+/// Takes over new frames, bounds, another life and the end of the channel from other workers. Under
+/// the lock.
 static void pull(struct replica *replica)
 {
     if (replica->link.follows) {
         (void)journal_follow(&replica->journal, &replica->channel->journal,
                              UINT64_MAX); // it takes over all frames
+    } else {
+        journal_init_copy(&replica->journal, &replica->channel->journal);
     }
     note_state(replica);
     loop_at_turn_end(replica->local->loop, LOOP_WRITE, &replica->job);

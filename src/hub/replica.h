@@ -70,6 +70,11 @@ struct replica {
 MUST_USE int replica_publish(struct replica *replica, const struct sse_event *event,
                              struct event_id *id);
 
+/// Drops the history and begins another life of the channel, for all workers: ids of before lead
+/// nowhere, and each subscriber has missed something. Returns 0; -ECANCELED when the channel is
+/// closed, -ESHUTDOWN when it is finished.
+MUST_USE int replica_reset(struct replica *replica);
+
 /// Whether so much was published that the publisher should wait: until this turn ends, and until
 /// other workers have woken their subscribers.
 bool replica_is_over(const struct replica *replica);
@@ -83,6 +88,12 @@ void replica_age(struct replica *replica);
 
 struct journal_bounds replica_bounds(const struct replica *replica);
 void replica_set_bounds(struct replica *replica, const struct journal_bounds *bounds);
+
+/// Whether `sequence` is of an earlier life of the channel.
+static inline bool replica_is_of_before(const struct replica *replica, uint64_t sequence)
+{
+    return sequence < replica->journal.begun;
+}
 
 static inline enum channel_lag replica_lag(const struct replica *replica)
 {

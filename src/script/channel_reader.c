@@ -164,7 +164,7 @@ static int push_taken(lua_State *L, const struct replica *replica, const struct 
         return box_push_failure(L, "there is no memory for the events", "ENOMEM");
     }
     push_events(L, replica, taken);
-    struct event_id cursor = journal_id(&replica->journal, taken->next - 1);
+    struct event_id cursor = {.epoch = taken->epoch, .sequence = taken->next - 1};
     lua_pushlstring(L, id, event_id_format(cursor, id));
     lua_pushboolean(L, taken->has_ended);
     return 3;

@@ -53,6 +53,7 @@ static void stop_waiting(struct task *task, void *arg);
 static int l_channel(lua_State *L);
 static int l_publish(lua_State *L);
 static int l_cursor(lua_State *L);
+static int l_reset(lua_State *L);
 static int l_finish(lua_State *L);
 static int l_close(lua_State *L);
 static int l_collect(lua_State *L);
@@ -61,8 +62,8 @@ static int p_subscribers(lua_State *L);
 static int p_finished(lua_State *L);
 
 static const luaL_Reg methods[] = {
-    {"publish", l_publish}, {"cursor", l_cursor}, {"read", l_read}, {"events", l_events},
-    {"finish", l_finish},   {"close", l_close},   {NULL, NULL},
+    {"publish", l_publish}, {"cursor", l_cursor}, {"read", l_read},   {"events", l_events},
+    {"reset", l_reset},     {"finish", l_finish}, {"close", l_close}, {NULL, NULL},
 };
 
 static const struct box_property properties[] = {
@@ -302,6 +303,20 @@ static int push_id(lua_State *L, struct event_id id)
 static int l_cursor(lua_State *L)
 {
     return push_id(L, replica_cursor(check_channel(L, 1)));
+}
+
+/// channel:reset() -> true; nil, "closed", "ECLOSED"; nil, "finished", "EFINISHED"
+static int l_reset(lua_State *L)
+{
+    switch (replica_reset(check_channel(L, 1))) {
+    case 0:
+        lua_pushboolean(L, 1);
+        return 1;
+    case -ESHUTDOWN:
+        return box_push_failure(L, "finished", "EFINISHED");
+    default:
+        return box_push_closed(L);
+    }
 }
 
 /// channel:finish() -> true; nil, "closed", "ECLOSED". A second call does nothing.

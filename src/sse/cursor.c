@@ -214,6 +214,9 @@ static void leave(struct cursor **link)
 /// Returns false when the reader knows of no place.
 static bool told_place(const struct cursor *cursor, uint64_t *sequence)
 {
+    if (replica_is_of_before(cursor->subscriber.replica, cursor->subscriber.next)) {
+        return false;
+    }
     if (cursor->notice == NULL || cursor->notice->reason <= NOTICE_PLACE) {
         *sequence = cursor->subscriber.next - 1;
         return true;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // An EventSource sees nothing but events, so what happened to a reader's place is said by events.
-// A reader whose id led nowhere gets "reset"; a reader that the journal has left behind gets
-// "lagged", or is disconnected if its channel wants that. Each has the id of the new place, so that
-// a reader that loses its connection right after it goes on there.
+// A reader whose id led nowhere, or whose channel has begun another life, gets "reset"; a reader
+// that the journal has left behind gets "lagged", or is disconnected if its channel wants that.
+// Each has the id of the new place, so that a reader that loses its connection right after it goes
+// on there.
 //
 // A reader that begins behind the newest event gets an id alone. An event without data dispatches
 // nothing (WHATWG HTML, section 9.2.6), but the reader keeps the id: what is published before its
@@ -35,7 +36,7 @@ static void put_event(struct cursor *cursor, struct sse_event event);
 static void abort_exchange(struct cursor *cursor);
 static void put_facts(const struct replica *replica, const struct notice_facts *facts,
                       struct buf *out);
-static void put_id(const struct replica *replica, uint64_t sequence, struct buf *out);
+static void put_id(struct event_id place, struct buf *out);
 static void put_string(struct bytes text, struct buf *out);
 static void put(struct buf *out, struct bytes bytes);
 
@@ -89,8 +90,12 @@ static bool say_due(struct cursor *cursor)
     const struct journal *journal = &replica->journal;
     bool is_lagging = cursor_is_lagging(cursor);
     struct notice notice = take_notice(cursor);
+    if (replica_is_of_before(replica, cursor->subscriber.next)) {
+        notice.reason = NOTICE_EPOCH;
+        notice.from = NOTICE_FROM_UNKNOWN;
+    }
     bool is_reset = notice.reason > NOTICE_PLACE;
-    count_up(COUNT_LAGGED, is_lagging);
+    count_up(COUNT_LAGGED, is_lagging && notice.reason != NOTICE_EPOCH);
     if (is_lagging && !is_reset && replica_lag(replica) == CHANNEL_RESUME) {
         slab_free_text(notice.greet, notice.greet_len);
         exchange_abort(cursor->stream->exchange, END_SLOW);
@@ -168,7 +173,12 @@ static void say(struct cursor *cursor, enum channel_event which, const char *rea
     struct buf texts;
     struct buf id;
     struct sse_event event;
-    struct notice_facts facts = {reason, from, cursor->subscriber.next - 1};
+    struct notice_facts facts = {
+        .reason = reason,
+        .epoch = cursor->subscriber.replica->journal.epoch,
+        .from = from,
+        .to = cursor->subscriber.next - 1,
+    };
     buf_init(&texts, INT32_MAX); // a script's
     buf_init(&id, cursors_id_size(cursor->stream));
     bool has_memory =
@@ -215,23 +225,22 @@ static void put_facts(const struct replica *replica, const struct notice_facts *
     put(out, BYTES(",\"reason\":\""));
     put(out, bytes_from_string(facts->reason));
     put(out, BYTES("\",\"from\":"));
-    put_id(replica, facts->from, out);
+    put_id((struct event_id){facts->epoch, facts->from}, out);
     put(out, BYTES(",\"to\":"));
-    put_id(replica, facts->to, out);
+    put_id((struct event_id){facts->epoch, facts->to}, out);
     put(out, BYTES(",\"missed\":"));
     uint64_t missed = facts->to - facts->from;
     put(out, is_known ? bytes_of(number, decimal_write(missed, number)) : BYTES("null"));
     put(out, BYTES("}"));
 }
 
-static void put_id(const struct replica *replica, uint64_t sequence, struct buf *out)
+static void put_id(struct event_id place, struct buf *out)
 {
     char id[EVENT_ID_LEN_MAX];
-    if (sequence == NOTICE_FROM_UNKNOWN) {
+    if (place.sequence == NOTICE_FROM_UNKNOWN) {
         put(out, BYTES("null"));
         return;
     }
-    struct event_id place = journal_id(&replica->journal, sequence);
     put(out, BYTES("\""));
     put(out, bytes_of(id, event_id_format(place, id)));
     put(out, BYTES("\""));

@@ -19,6 +19,7 @@ MUST_USE bool notices_say(struct stream *stream);
 /// Why a reader is put to another place.
 struct notice_facts {
     const char *reason; // a word of `notice_outcome_text`, or "slow"
+    uint64_t epoch;     // of the life that the numbers are of
     uint64_t from;      // the event that the reader had last; NOTICE_FROM_UNKNOWN
     uint64_t to;        // the event after which it goes on
 };

@@ -104,6 +104,7 @@ struct taken reader_take(struct reader *reader, uint64_t count_max)
     uint64_t until = journal_copy_text(journal, next, count_max, READER_BYTES_MAX, out);
     struct taken taken = {
         .reason = reader->place.reason,
+        .epoch = journal->epoch,
         .next = until,
         .events_len = buf_len(out),
         .has_ended = state != CHANNEL_OPEN && until == journal->next,
@@ -164,6 +165,11 @@ static void find_again(struct reader *reader, const struct journal *journal)
     if (next >= journal->first) {
         return;
     }
+    if (next < journal->begun) { // what follows is of another life, and all of it is news
+        reader->place = (struct start_place){.next = journal->first, .reason = NOTICE_EPOCH};
+        reader->subscriber.next = journal->first;
+        return;
+    }
     struct stream_start start = reader->start;
     start.last = bytes_of(id, event_id_format(journal_id(journal, next - 1), id));
     struct start_place place = start_find(journal, journal->first, &start);
@@ -187,6 +193,7 @@ static void put_reset(struct reader *reader, struct taken *taken)
     bool is_expired = taken->reason == NOTICE_EXPIRED;
     struct notice_facts facts = {
         .reason = notice_outcome_text((int)taken->reason),
+        .epoch = taken->epoch,
         .from = is_expired ? reader->place.from : NOTICE_FROM_UNKNOWN,
         .to = reader->place.next - 1,
     };
@@ -195,7 +202,8 @@ static void put_reset(struct reader *reader, struct taken *taken)
     taken->failure = notice_event(replica, CHANNEL_RESET, &facts, &texts, &event);
     if (taken->failure == 0) {
         event.has_id = true;
-        event.id = bytes_of(id, event_id_format(journal_id(&replica->journal, facts.to), id));
+        struct event_id place = {.epoch = facts.epoch, .sequence = facts.to};
+        event.id = bytes_of(id, event_id_format(place, id));
         int refusal = sse_encode_event(&replica->local->scratch, &event, false);
         taken->failure = refusal == 0 ? 0 : -ENOMEM;
     }

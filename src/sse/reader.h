@@ -43,7 +43,8 @@ struct reader {
 /// else.
 struct taken {
     enum notice_reason reason;
-    uint64_t next; // the first frame that was not taken
+    uint64_t epoch; // of the life that `next` is of
+    uint64_t next;  // the first frame that was not taken
     size_t events_len;
     bool has_ended; // nothing follows
     int failure;    // 0, or -ENOMEM: nothing was taken

@@ -326,7 +326,9 @@ static enum subscriber_progress on_advance(struct subscriber *subscriber)
         enum subscriber_progress progress = flush(stream);
         return stream->_cursors == NULL ? SUBSCRIBER_DONE : progress; // a freed cursor is done
     }
-    if (cursor_is_lagging(cursor) && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
+    bool is_lagging =
+        cursor_is_lagging(cursor) && !replica_is_of_before(subscriber->replica, subscriber->next);
+    if (is_lagging && replica_lag(subscriber->replica) == CHANNEL_RESUME) {
         count_up(COUNT_LAGGED, !stream->exchange->is_aborted);
         exchange_abort(stream->exchange, END_SLOW);
     }
