@@ -74,7 +74,7 @@ function Request:json() end
 ---@class (exact) lunesse.MultipartOptions
 ---Most parts. Default 1000.
 ---@field parts? integer
----Most bytes of a part's content. Default: the bound of the body.
+---Most bytes that are read of a part. Default: the bound of the body.
 ---@field part_bytes? integer
 ---Most bytes of a part's header fields. Default 16 KiB.
 ---@field head_bytes? integer
