@@ -361,7 +361,8 @@ end
 ---A script with one example: as it stands where it declares something, else in a handler.
 local function script_of(example)
   local declares = example:find("%f[%w]server:%l+") or example:find("lunesse%.server") or
-    example:find("api:get", 1, true) or example:find("channel_group", 1, true)
+    example:find("api:get", 1, true) or example:find("channel_group", 1, true) or
+    example:find("db:listen", 1, true)
   local ending = "\nserver:get('/ready-to-load', function() end)\n"
   if declares then
     return AROUND .. example .. ending

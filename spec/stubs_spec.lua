@@ -35,6 +35,7 @@ methods("Group", getmetatable(server:route("/x")))
 methods("HttpClient", getmetatable(lunesse.http.client()))
 methods("Database", getmetatable(lunesse.postgres()))
 methods("Transaction", require "lunesse.postgres_transaction")
+methods("DatabaseListener", require("lunesse.postgres_listener").Listener)
 for _, name in ipairs { "crypto", "html", "http", "web" } do
   add(name, lunesse[name]) -- which is there from now on
 end
@@ -71,7 +72,7 @@ local CLASSES = {
   HttpClient = true, HttpPage = true, Part = true, HttpPublic = true, http = true, lunesse = true,
   json = true, crypto = true, html = true, log = true, metric = true, web = true, Session = true,
   socket = true, Connection = true,
-  Database = true, Transaction = true,
+  Database = true, DatabaseListener = true, Transaction = true,
 }
 
 local function offered()

@@ -3,6 +3,7 @@
 -- (`core.postgres_query`).
 local caller = require "lunesse.caller"
 local core = require "lunesse.core"
+local Listener = require "lunesse.postgres_listener"
 local Transaction = require "lunesse.postgres_transaction"
 local value = require "lunesse.postgres_value"
 
@@ -184,6 +185,11 @@ function Database:transaction(fn)
   local results = table.pack(fn(transaction))
   transaction._link = nil
   return finish(loan.link, results)
+end
+
+function Database:listen(name, channel, map)
+  check_self(self, "listen")
+  return Listener.open(self, name, channel, map)
 end
 
 function Database:bytea(bytes)

@@ -74,6 +74,38 @@ local Transaction = {}
 ---@return string tag
 function Transaction:query(sql, ...) end
 
+---Makes events of `channel` of what is notified on the channel `name` of PostgreSQL, in the order
+---of the notifications. It has a connection of its own, in the first worker, and is called while
+---the scripts load. Whenever that connection is made, also the first time and after a reload, the
+---channel begins another life (`channel:reset`): its readers are told `reset`, since they may have
+---missed something. So they are too when `map` raises, or the channel refuses the event.
+---
+---```lua
+---db:listen("notes", news, function(payload)
+---  return "note", lunesse.json.decode(payload)
+---end)
+---```
+---@param name string  as `pg_notify` has it, at most 63 bytes
+---@param channel lunesse.Channel
+---@param map? fun(payload: string): ...  what `channel:publish` is to take; nil for no event
+---@return lunesse.DatabaseListener
+function Database:listen(name, channel, map) end
+
+---What `db:listen` returns.
+---@class lunesse.DatabaseListener
+local DatabaseListener = {}
+
+---Ends the listening, and its connection. May be called again.
+---
+---```lua
+---local listener = db:listen("notes", news)
+---lunesse.after(60, function()
+---  listener:close()
+---end)
+---```
+---@return true ok
+function DatabaseListener:close() end
+
 ---Marks a string as bytes, for a parameter of the type `bytea`. In rows bytes are strings.
 ---
 ---```lua

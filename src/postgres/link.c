@@ -24,10 +24,12 @@ static void end_unnamed(struct link *link, int failure);
 static void connect_now(struct link *link);
 static void go_on_connecting(struct link *link);
 static void watch(struct link *link, unsigned events);
+static void unwatch(struct link *link);
 static void on_ready(struct fd_watch *watch, unsigned events);
 static void talk(struct link *link);
 static void take_results(struct link *link);
 static void keep(struct link *link, PGresult *result);
+static void take_notifications(struct link *link);
 static void flush(struct link *link);
 static void on_notice(void *user, const PGresult *notice);
 static void end(struct link *link, const char *code, const char *why);
@@ -68,6 +70,21 @@ void link_ask(struct link *link, const struct link_query *query)
     }
     link->state = LINK_ASKING;
     flush(link);
+}
+
+/// While one is here, nothing is read: what a script has yet to take waits in the kernel, and then
+/// at the server.
+PGnotify *link_take_notification(struct link *link)
+{
+    DCHECK(link->state == LINK_IDLE && link->is_listening);
+    take_notifications(link);
+    PGnotify *taken = link->_notification;
+    link->_notification = NULL;
+    take_notifications(link);
+    if (link->_watch == NULL && link->_notification == NULL) {
+        watch(link, POLL_READ);
+    }
+    return taken;
 }
 
 bool link_is_free(struct link *link)
@@ -162,10 +179,7 @@ static void go_on_connecting(struct link *link)
 /// Watches libpq's socket for `events`.
 static void watch(struct link *link, unsigned events)
 {
-    if (link->_watch != NULL) {
-        fd_watch_free(link->_watch);
-        link->_watch = NULL;
-    }
+    unwatch(link);
     int failure =
         fd_watch_new(&link->_loop->poller, libpq.PQsocket(link->_pq), events, &link->_watch);
     if (failure != 0) {
@@ -176,6 +190,14 @@ static void watch(struct link *link, unsigned events)
     link->_watched = events;
     link->_watch->on_ready = on_ready;
     link->_watch->user = link;
+}
+
+static void unwatch(struct link *link)
+{
+    if (link->_watch != NULL) {
+        fd_watch_free(link->_watch);
+        link->_watch = NULL;
+    }
 }
 
 static void on_ready(struct fd_watch *ready, unsigned events)
@@ -189,7 +211,8 @@ static void on_ready(struct fd_watch *ready, unsigned events)
     } else {
         talk(link);
     }
-    bool is_news = link->state == LINK_ENDED || (link->state == LINK_IDLE && !was_idle);
+    bool is_news = link->state == LINK_ENDED || link->_notification != NULL ||
+                   (link->state == LINK_IDLE && !was_idle);
     DCHECK(!was_asking || link->state != LINK_CONNECTING);
     if (is_news) {
         link->on_news(link);
@@ -209,8 +232,11 @@ static void talk(struct link *link)
     if (link->state == LINK_ENDED) {
         return;
     }
+    take_notifications(link);
     if (!is_open || libpq.PQstatus(link->_pq) == CONNECTION_BAD) {
         end(link, CODE_LOST, libpq.PQerrorMessage(link->_pq));
+    } else if (link->_notification != NULL) {
+        unwatch(link);
     } else {
         flush(link);
     }
@@ -246,6 +272,21 @@ static void keep(struct link *link, PGresult *result)
     }
     libpq.PQclear(link->result);
     link->result = result;
+}
+
+/// Those behind the oldest stay with libpq. A link of queries may have them too, if a query said
+/// `listen`; nobody wants those.
+static void take_notifications(struct link *link)
+{
+    if (link->is_listening) {
+        bool is_due = link->state == LINK_IDLE && link->_notification == NULL;
+        link->_notification = is_due ? libpq.PQnotifies(link->_pq) : link->_notification;
+        return;
+    }
+    PGnotify *unwanted;
+    while ((unwanted = libpq.PQnotifies(link->_pq)) != NULL) {
+        libpq.PQfreemem(unwanted);
+    }
 }
 
 /// A failure to send is told with what is read next.
@@ -285,10 +326,9 @@ static void close_connection(struct link *link)
 {
     timer_disarm(&link->_timer);
     settings_stop(&link->_settings);
-    if (link->_watch != NULL) {
-        fd_watch_free(link->_watch);
-        link->_watch = NULL;
-    }
+    unwatch(link);
+    libpq.PQfreemem(link->_notification);
+    link->_notification = NULL;
     if (link->_pq != NULL) {
         libpq.PQfinish(link->_pq);
         link->_pq = NULL;

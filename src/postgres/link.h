@@ -25,21 +25,23 @@ struct link;
 
 enum link_state { LINK_NEW, LINK_NAMING, LINK_CONNECTING, LINK_IDLE, LINK_ASKING, LINK_ENDED };
 
-/// What is waited for has come: the link is connected, the answer is there, or it has ended. May do
-/// anything, including to free the link.
+/// What is waited for has come: the link is connected, the answer is there, a notification is, or
+/// it has ended. May do anything, including to free the link.
 typedef void (*link_fn)(struct link *link);
 
 struct link {
     link_fn on_news; // the owner's
     void *user;
-    PGresult *result; // of the query that was asked last; NULL for none
-    char *why;        // why the link has ended
-    const char *code; // the same for programs: an errno's name, or an SQLSTATE
-    uint8_t state;    // enum link_state
+    PGresult *result;  // of the query that was asked last; NULL for none
+    char *why;         // why the link has ended
+    const char *code;  // the same for programs: an errno's name, or an SQLSTATE
+    uint8_t state;     // enum link_state
+    bool is_listening; // notifications are news; without it they are dropped
     PGconn *_pq;
     struct loop *_loop;
     struct fd_watch *_watch;
     unsigned _watched;
+    PGnotify *_notification; // that is to be taken next; the socket is not watched meanwhile
     struct settings _settings;
     struct timer _timer; // ends the connecting
 };
@@ -64,6 +66,11 @@ void link_start(struct link *link, struct mailbox *mailbox, const char *url, uin
 
 /// Asks, while the link is IDLE. `result` is dropped. Afterwards the state is ASKING, or ENDED.
 void link_ask(struct link *link, const struct link_query *query);
+
+/// Takes the oldest notification that has come to the link, which is IDLE and listens. It is the
+/// caller's, to be given to PQfreemem. NULL when none is here; then the next one is told by
+/// `on_news`.
+PGnotify *link_take_notification(struct link *link);
 
 /// Whether the link can be asked: it is IDLE, in no transaction, and its server has not closed it
 /// as far as the kernel knows at this moment.

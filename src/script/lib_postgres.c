@@ -62,6 +62,7 @@ static void push_row(lua_State *L, const PGresult *result, int row);
 static void push_value(lua_State *L, const PGresult *result, int row, int column);
 static void push_unescaped(lua_State *L, const char *text, size_t len);
 static void push_types(lua_State *L, const PGresult *result);
+static int push_notification(lua_State *L, int status, lua_KContext context);
 static void on_news(struct link *link);
 static void wake(struct link_box *box);
 static void stop_waiting(struct task *task, void *box);
@@ -70,6 +71,7 @@ static int l_postgres_check(lua_State *L);
 static int l_postgres_link(lua_State *L);
 static int l_postgres_open(lua_State *L);
 static int l_postgres_query(lua_State *L);
+static int l_postgres_notification(lua_State *L);
 static int l_postgres_is_free(lua_State *L);
 static int l_postgres_close(lua_State *L);
 static int l_collect(lua_State *L);
@@ -79,6 +81,7 @@ const luaL_Reg lib_postgres_functions[] = {
     {"postgres_link", l_postgres_link},
     {"postgres_open", l_postgres_open},
     {"postgres_query", l_postgres_query},
+    {"postgres_notification", l_postgres_notification},
     {"postgres_is_free", l_postgres_is_free},
     {"postgres_close", l_postgres_close},
     {NULL, NULL},
@@ -115,9 +118,10 @@ static int l_postgres_check(lua_State *L)
     return 0;
 }
 
-/// postgres_link() -> userdata, of a connection that is to be opened
+/// postgres_link([is_listening]) -> userdata, of a connection that is to be opened
 static int l_postgres_link(lua_State *L)
 {
+    bool is_listening = lua_toboolean(L, 1);
     check_not_ended(L);
     struct link_box *box = lua_newuserdatauv(L, sizeof(struct link_box), 0);
     box->link = NULL;
@@ -127,6 +131,7 @@ static int l_postgres_link(lua_State *L)
     box->link = link_new(parts_of(L)->options->loop);
     box->link->on_news = on_news;
     box->link->user = box;
+    box->link->is_listening = is_listening;
     return 1;
 }
 
@@ -174,6 +179,17 @@ static int l_postgres_query(lua_State *L)
         ask_or_raise(L, box->link);
     }
     return wait_for_news(L, box, push_answer);
+}
+
+/// postgres_notification(link) -> payload; nil, message, code
+///
+/// Waits for the next one, of a link that listens and whose `listen` was answered.
+static int l_postgres_notification(lua_State *L)
+{
+    const struct link_box *box = check_link(L);
+    check_wait_or_raise(L);
+    luaL_argcheck(L, box->link == NULL || box->link->is_listening, 1, "the link does not listen");
+    return push_notification(L, LUA_OK, 0);
 }
 
 /// postgres_is_free(link) -> whether it can be lent to another
@@ -392,6 +408,29 @@ static void push_types(lua_State *L, const PGresult *result)
         lua_pushinteger(L, libpq.PQftype(result, column));
         lua_rawset(L, -3);
     }
+}
+
+/// Parks the task when nothing is there.
+static int push_notification(lua_State *L, int status, lua_KContext context)
+{
+    struct link_box *box = lua_touserdata(L, ARG_LINK);
+    (void)status;
+    (void)context;
+    if (box->link == NULL) {
+        return box_push_closed(L);
+    }
+    PGnotify *taken = box->link->state == LINK_IDLE ? link_take_notification(box->link) : NULL;
+    if (taken != NULL) {
+        lua_pushstring(L, taken->extra);
+        libpq.PQfreemem(taken);
+        return 1;
+    }
+    if (box->link->state == LINK_ENDED) {
+        return push_failure(L, box->link->why, box->link->code);
+    }
+    DCHECK(list_is_empty(&box->tasks));
+    list_append(&box->tasks, &task_current(L)->wait_node);
+    return task_park_then(L, stop_waiting, box, push_notification, 0);
 }
 
 static void on_news(struct link *link)
