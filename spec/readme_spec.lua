@@ -64,6 +64,7 @@ local function is_used(blocks, block)
   local module = block.file:gsub("%.lua$", ""):gsub("/", ".")
   for _, other in ipairs(blocks) do
     if other ~= block and (other.text:find('require "' .. module .. '"', 1, true) or
+        other.text:find('module = "' .. module .. '"', 1, true) or
         other.language == "console" and other.text:find(" " .. block.file, 1, true)) then
       return true
     end
@@ -395,7 +396,10 @@ describe("the examples of the API in", function()
     local blocks = is_for_scripts and Pages.blocks(page) or {}
     for _, block in ipairs(blocks) do
       it(block.where .. " run", function()
-        local server = Server.start({ ["example.lua"] = script_of(block.text) }, { clock = true })
+        local server = Server.start({
+          ["example.lua"] = script_of(block.text),
+          ["lib/db.lua"] = "return { find = function() return {} end }",
+        }, { clock = true })
         server:connect():send("GET /example HTTP/1.1\r\nHost: x\r\n\r\n")
         server:advance(60)
         assert.same({}, server:log_lines(" error "))

@@ -40,7 +40,7 @@ for _, name in ipairs { "crypto", "html", "http", "web" } do
   add(name, lunesse[name]) -- which is there from now on
 end
 add("HttpPublic", lunesse.http.public)
-assert(lunesse.wait) -- this, too
+assert(lunesse.wait and lunesse.pool) -- these, too
 local socket = require "lunesse.compat.socket"
 add("socket", socket)
 methods("Connection", getmetatable(socket.tcp()))

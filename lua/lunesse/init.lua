@@ -45,6 +45,7 @@ local later = {
   crypto = "lunesse.crypto",
   html = "lunesse.html",
   http = "lunesse.http",
+  pool = "lunesse.pool",
   postgres = "lunesse.postgres",
   wait = "lunesse.wait",
   web = "lunesse.web",

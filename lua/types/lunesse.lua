@@ -279,6 +279,29 @@ function lunesse.signal() end
 ---@return string? code  such as "ETIMEDOUT"
 function lunesse.wait(fd, mode, seconds) end
 
+---What `lunesse.pool` takes.
+---@class (exact) lunesse.PoolOptions
+---The module whose functions are called, by the name that `require` takes.
+---@field module string
+---Threads at most, in each worker: 1 to 64. They are started when they are needed. Default 4.
+---@field threads? integer
+---Calls that may wait for a thread; one more returns nil, a text and "EAGAIN". Default 1000.
+---@field queue? integer
+
+---Runs the functions of a module in threads with a Lua state each: for what would hold up everybody
+---and has no descriptor, such as SQLite or a heavy computation. `db.find(...)` of the result calls
+---`find` of the module and waits for what it returns. Arguments and results are JSON values; what
+---the function raises is raised here. Make one while the script loads, and keep it: it waits until
+---the module is loaded, and raises when it cannot be. docs/libraries.md has the details.
+---
+---```lua
+---local db = lunesse.pool { module = "lib.db", threads = 4 }
+---local list, why, code = db.find("lobby")
+---```
+---@param options lunesse.PoolOptions
+---@return table<string, fun(...): ...>
+function lunesse.pool(options) end
+
 ---A pool of connections to a PostgreSQL database. It opens none before the first query. Make one
 ---while the script loads, and keep it. Raises when the URL cannot be read. docs/postgres.md has the
 ---details.

@@ -112,6 +112,20 @@ describe("--watch", function()
     end
   end)
 
+  it("sees the module of a pool, which only its threads require", function()
+    local folder = Server.write {
+      ["a.lua"] = support.script [[
+local pool = lunesse.pool { module = "inner.words" }
+server:get("/", function(_, response) response:send(pool.word()) end)]],
+      ["inner/words.lua"] = 'return { word = function() return "old" end }',
+    }
+    local server = watch(folder)
+    assert.equal("old", get(server, "/"))
+    Process.write_file(folder .. "/inner/words.lua",
+      'return { word = function() return "new" end }')
+    await(server, "new")
+  end)
+
   it("sees a module that only a handler requires", function()
     local folder = Server.write {
       ["a.lua"] = support.script [[

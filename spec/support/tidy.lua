@@ -96,7 +96,8 @@ local BANNED = {
   { "realloc", "^src/base/mem%.c$" }, { "free", "^src/base/mem%.c$" },
   { "random", "^src/base/jitter%.c$" }, { "srandom", "^src/base/jitter%.c$" },
   { "rand", "^src/base/jitter%.c$" }, { "strdup" }, { "strndup" }, { "asprintf" },
-  { "lua_pcall", { "^src/script/call%.c$", "^src/kit/main%.c$", "^src/kit/new%.c$" } },
+  { "lua_pcall", { "^src/script/call%.c$", "^src/script/pool_state%.c$",
+    "^src/kit/main%.c$", "^src/kit/new%.c$" } },
   { "lua_pcallk", "^src/script/call%.c$" },
 }
 

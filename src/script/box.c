@@ -72,11 +72,11 @@ void *check_box(lua_State *L, int index, enum box_type type)
 
 bool box_is_metatable(lua_State *L, int index)
 {
-    const struct boxes *boxes = parts_of(L)->boxes;
+    const struct parts *parts = parts_of(L);
     const void *table = lua_topointer(L, index);
     bool is_found = false;
-    for (int type = 0; type < BOX_TYPE_COUNT; type++) {
-        is_found = is_found || boxes->metatables[type] == table;
+    for (int type = 0; parts != NULL && type < BOX_TYPE_COUNT; type++) {
+        is_found = is_found || parts->boxes->metatables[type] == table;
     }
     return is_found;
 }

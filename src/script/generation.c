@@ -24,6 +24,7 @@
 #include "script/lib_channel.h"
 #include "script/lib_http.h"
 #include "script/lib_password.h"
+#include "script/lib_pool.h"
 #include "script/lib_postgres.h"
 #include "script/lib_request.h"
 #include "script/lib_shared.h"
@@ -54,6 +55,7 @@ static int l_refuse_test(lua_State *L);
 static int l_load_embedded(lua_State *L);
 static int l_open_lunesse(lua_State *L);
 static int l_list_modules(lua_State *L);
+static void add_path_or_raise(lua_State *L);
 static void on_run(void *arg, const char *why_not);
 static void finish_loading(struct generation *generation, char **why);
 static int finish_call(struct generation *generation, enum call_outcome outcome, char **why);
@@ -225,30 +227,40 @@ void generation_each_module(struct generation *generation,
 /// -> array of paths
 static int l_list_modules(lua_State *L)
 {
-    lua_Integer count = 0;
+    static const char *const tables[] = {LUA_LOADED_TABLE, LIB_POOL_MODULES};
     lua_newtable(L); // [paths]
     lua_getglobal(L, "package");
     lua_getfield(L, 2, "searchpath");
     lua_getfield(L, 2, "path");
-    luaL_getsubtable(L, LUA_REGISTRYINDEX,
-                     LUA_LOADED_TABLE); // [paths, package, find, path, loaded]
-    lua_pushnil(L);
-    while (lua_next(L, 5) != 0) {
-        lua_pop(L, 1); // [.., name]
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            lua_pushvalue(L, 3);
-            lua_pushvalue(L, -2);
-            lua_pushvalue(L, 4);
-            lua_call(L, 2, 1);
-            if (lua_type(L, -1) == LUA_TSTRING) {
-                lua_rawseti(L, 1, ++count);
-            } else {
-                lua_pop(L, 1);
-            }
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        luaL_getsubtable(L, LUA_REGISTRYINDEX, tables[i]); // [paths, package, find, path, names]
+        lua_pushnil(L);
+        while (lua_next(L, 5) != 0) {
+            lua_pop(L, 1);
+            add_path_or_raise(L);
         }
+        lua_settop(L, 4);
     }
     lua_settop(L, 1);
     return 1;
+}
+
+/// Adds where the module is whose name is on top: [paths, package, find, path, names, name]
+static void add_path_or_raise(lua_State *L)
+{
+    STACK_BEGIN(L);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        lua_pushvalue(L, 3);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, 4);
+        lua_call(L, 2, 1);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, 1, (lua_Integer)lua_rawlen(L, 1) + 1);
+        }
+        lua_pop(L, 1);
+    }
+    DCHECK_STACK(L, 0);
 }
 
 /// What holds between any two calls: no script runs, and nothing is left on the main stack.
@@ -329,6 +341,7 @@ static int l_open_lunesse(lua_State *L)
     channel_box_register(L);
     channel_reader_register(L);
     lib_http_register(L);
+    lib_pool_register(L);
     lib_postgres_register(L);
     lib_shared_open_boxes(L);
     return 0;

@@ -13,6 +13,7 @@
 #include "script/lib_metric.h"
 #include "script/lib_multipart.h"
 #include "script/lib_name.h"
+#include "script/lib_pool.h"
 #include "script/lib_postgres.h"
 #include "script/lib_public_key.h"
 #include "script/lib_request.h"
@@ -61,6 +62,7 @@ int luaopen_lunesse_core(lua_State *L)
     luaL_setfuncs(L, lib_metric_functions, 0);
     luaL_setfuncs(L, lib_name_functions, 0);
     luaL_setfuncs(L, lib_multipart_functions, 0);
+    luaL_setfuncs(L, lib_pool_functions, 0);
     luaL_setfuncs(L, lib_postgres_functions, 0);
     luaL_setfuncs(L, lib_public_key_core_functions, 0);
     luaL_setfuncs(L, lib_response_functions, 0);

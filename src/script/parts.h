@@ -76,6 +76,7 @@ struct coroutine_mark {
     bool is_task;
 };
 
+/// NULL in the state of a pool's thread, which is no generation's; see pool_state.h.
 static inline struct parts *parts_of(lua_State *L)
 {
     return (*(struct coroutine_mark **)lua_getextraspace(L))->parts;

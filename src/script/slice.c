@@ -47,7 +47,8 @@ uint64_t slice_end_ns(void)
 
 bool slice_is_over(lua_State *L, uint64_t end_ns)
 {
-    return clock_machine_ns() >= end_ns && task_can_park(L);
+    bool can_wait = parts_of(L) != NULL && task_can_park(L);
+    return can_wait && clock_machine_ns() >= end_ns;
 }
 
 int slice_give_way(lua_State *L, lua_KFunction then, lua_KContext context)
