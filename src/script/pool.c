@@ -296,8 +296,8 @@ static void free_pool(struct pool *pool)
     pool_state_free(pool->state);
     pthread_cond_destroy(&pool->has_work);
     pthread_mutex_destroy(&pool->lock);
-    mem_free(pool->options.source.module);
-    mem_free(pool->options.source.path);
-    mem_free(pool->options.source.cpath);
+    mem_free((void *)pool->options.source.module);
+    mem_free((void *)pool->options.source.path);
+    mem_free((void *)pool->options.source.cpath);
     mem_free(pool);
 }
