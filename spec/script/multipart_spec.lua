@@ -107,7 +107,7 @@ local PARTS = {
 
 describe("request:multipart", function()
   setup(function()
-    server = support.start(SCRIPT)
+    server = support.start(SCRIPT, { clock = true }) -- as slow as the build, where it is watched
   end)
 
   teardown(function()
