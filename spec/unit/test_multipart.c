@@ -170,9 +170,29 @@ TEST(a_head_that_is_too_large_is_refused_before_it_is_complete)
     EXPECT(multipart_next(&reader, &input, &piece) == MULTIPART_MORE && input.len == 0);
     input = bytes_of(head, HEAD_BYTES_MAX);
     EXPECT(multipart_next(&reader, &input, &piece) == MULTIPART_MORE);
-    input = bytes_of(head, HEAD_BYTES_MAX + 1);
+    input = bytes_of(head, HEAD_BYTES_MAX + 2);
     EXPECT(multipart_next(&reader, &input, &piece) == MULTIPART_BROKEN && reader.is_too_large);
     EXPECT(multipart_next(&reader, &input, &piece) == MULTIPART_BROKEN);
+}
+
+TEST(a_head_of_the_largest_size_is_taken_in_every_cut)
+{
+    for (size_t seen = 0; seen <= HEAD_BYTES_MAX + 2; seen++) {
+        struct multipart reader;
+        struct bytes piece;
+        char head[HEAD_BYTES_MAX + 2];
+        memset(head, 'a', sizeof(head));
+        head[1] = ':';
+        memcpy(head + HEAD_BYTES_MAX - 2, "\r\n\r\n", 4);
+        multipart_init(&reader, BYTES("x"), HEAD_BYTES_MAX);
+        struct bytes input = BYTES("--x\r\n");
+        EXPECT(multipart_next(&reader, &input, &piece) == MULTIPART_MORE);
+        input = bytes_of(head, seen);
+        bool is_whole = seen == sizeof(head);
+        EXPECT(multipart_next(&reader, &input, &piece) ==
+               (is_whole ? MULTIPART_HEAD : MULTIPART_MORE));
+        EXPECT(!is_whole || piece.len == HEAD_BYTES_MAX);
+    }
 }
 
 TEST(a_boundary_is_one_that_rfc_2046_allows)

@@ -238,7 +238,8 @@ static enum multipart_news take_head(struct multipart *reader, struct bytes *inp
         is_whole = end != NULL;
         len = is_whole ? (size_t)(end - input->at) + 2 : input->len;
     }
-    if (len > reader->_head_bytes_max) {
+    // Of the CRLF that ends it, one byte may be here without the other.
+    if (len > reader->_head_bytes_max + (is_whole ? 0 : 1)) {
         return refuse_large(reader, "the header fields of a part are too large");
     }
     if (!is_whole) {
