@@ -109,6 +109,9 @@ static const struct exchange_events exchange_events = {
 
 static struct loop the_loop;
 static struct limits the_limits;
+/// A body was streamed in one of the runs. Whether a fault of it or the handler comes first depends
+/// on the cut: then the runs are not compared.
+static bool is_upload;
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
@@ -120,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
     }
     struct bytes input = bytes_of((const char *)at, len);
     struct plan plan = {.choices = fuzz_byte(&input), .cut_at = SIZE_MAX};
+    is_upload = false;
     size_t input_step = 1 + (size_t)fuzz_byte(&input);
     size_t output_step = 1 + (size_t)fuzz_byte(&input);
     input.len = input.len > INPUT_BYTES_MAX ? INPUT_BYTES_MAX : input.len;
@@ -185,7 +189,7 @@ static void check_same(const struct buf *wanted, struct bytes input, const struc
     run(&outcome, input, plan);
     check_requests(&outcome, input);
     check_responses(&outcome, &canonical);
-    CHECK(bytes_equal(buf_bytes(&canonical), buf_bytes(wanted)));
+    CHECK(is_upload || bytes_equal(buf_bytes(&canonical), buf_bytes(wanted)));
     free_outcome(&outcome);
     buf_reset(&canonical);
 }
@@ -376,6 +380,7 @@ static void on_head(void *user, struct exchange *exchange)
     char kind = kind_of(exchange);
     exchange->request->body.is_unwanted = kind == 'x' || exchange_is_over_limit(exchange);
     exchange->request->body.is_streamed = kind == 'u';
+    is_upload = is_upload || kind == 'u';
     if (kind == 'b') {
         exchange->request->body.bytes_max = 8;
     }
